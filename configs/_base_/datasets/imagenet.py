@@ -1,0 +1,74 @@
+# ImageNet-1K with labels, in folders named by class; augmentation of MAE's fine-tuning.
+_normalisation = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+data_preprocessor = dict(type='mmpretrain.ClsDataPreprocessor', num_classes=1000, **_normalisation)
+_fill = [104, 116, 124]  # the mean colour, BGR
+
+train_dataloader = dict(
+    batch_size=128,
+    num_workers=8,
+    persistent_workers=False,
+    worker_init_fn=dict(type='symmim_mm.seed_worker'),
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    collate_fn=dict(type='default_collate'),
+    drop_last=True,
+    dataset=dict(
+        type='mmpretrain.CustomDataset',
+        data_root='data/imagenet',
+        data_prefix='train',
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(
+                type='mmpretrain.RandomResizedCrop',
+                scale=224,
+                backend='pillow',
+                interpolation='bicubic',
+            ),
+            dict(type='mmpretrain.RandomFlip', prob=0.5),
+            dict(
+                type='mmpretrain.RandAugment',
+                policies='timm_increasing',
+                num_policies=2,
+                total_level=10,
+                magnitude_level=9,
+                magnitude_std=0.5,
+                hparams=dict(pad_val=_fill, interpolation='bicubic'),
+            ),
+            dict(
+                type='mmpretrain.RandomErasing',
+                erase_prob=0.25,
+                mode='rand',
+                min_area_ratio=0.02,
+                max_area_ratio=1 / 3,
+                fill_color=_fill,
+                fill_std=[57, 57, 58],
+            ),
+            dict(type='mmpretrain.PackInputs'),
+        ],
+    ),
+)
+val_dataloader = dict(
+    batch_size=128,
+    num_workers=8,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(
+        type='mmpretrain.CustomDataset',
+        data_root='data/imagenet',
+        data_prefix='val',
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(
+                type='mmpretrain.ResizeEdge',
+                scale=256,
+                edge='short',
+                backend='pillow',
+                interpolation='bicubic',
+            ),
+            dict(type='mmpretrain.CenterCrop', crop_size=224),
+            dict(type='mmpretrain.PackInputs'),
+        ],
+    ),
+)
+val_evaluator = dict(type='mmpretrain.Accuracy', topk=(1, 5))
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator

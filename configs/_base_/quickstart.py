@@ -1,0 +1,87 @@
+# The small numbers of the quickstart, each stated once: a ViT of 1.2 M parameters on pictures of
+# 64 pixels, and one budget for all three pre-trainings.
+quick = dict(
+    vit=dict(
+        arch=dict(
+            _delete_=True, embed_dims=128, num_layers=6, num_heads=4, feedforward_channels=512
+        ),
+        img_size=64,
+        patch_size=8,
+    ),
+    pretrain=dict(
+        loader=dict(
+            num_workers=0,
+            dataset=dict(
+                data_root='work_dirs/quickstart/data/imagenet',
+                pipeline=[
+                    dict(type='LoadImageFromFile'),
+                    dict(
+                        type='mmpretrain.RandomResizedCrop',
+                        scale=64,
+                        crop_ratio_range=(0.4, 1.0),
+                        interpolation='bicubic',
+                    ),
+                    dict(type='mmpretrain.RandomFlip', prob=0.5),
+                    dict(type='mmpretrain.PackInputs'),
+                ],
+            ),
+        ),
+        recipe=dict(
+            _delete_=True,
+            epochs=12,
+            batch=64,
+            lr=1e-3,
+            lr_batch=64,
+            warmup_epochs=1,
+            min_lr=1e-5,
+        ),
+        hooks=dict(
+            logger=dict(interval=10),
+            pictures=dict(
+                type='symmim_mm.PicturesHook',
+                kind='reconstruction',
+                dataset=dict(
+                    type='mmpretrain.CustomDataset',
+                    data_root='work_dirs/quickstart/data/imagenet',
+                    data_prefix='val',
+                    with_label=False,
+                    pipeline=[
+                        dict(type='LoadImageFromFile'),
+                        dict(type='mmpretrain.CenterCrop', crop_size=64),
+                        dict(type='mmpretrain.PackInputs'),
+                    ],
+                ),
+            ),
+        ),
+    ),
+    # Pictures with labels, for fine-tuning and for frozen features.
+    train_loader=dict(
+        batch_size=64,
+        num_workers=0,
+        dataset=dict(
+            data_root='work_dirs/quickstart/data/imagenet',
+            pipeline=[
+                dict(type='LoadImageFromFile'),
+                dict(
+                    type='mmpretrain.RandomResizedCrop',
+                    scale=64,
+                    crop_ratio_range=(0.4, 1.0),
+                    interpolation='bicubic',
+                ),
+                dict(type='mmpretrain.RandomFlip', prob=0.5),
+                dict(type='mmpretrain.PackInputs'),
+            ],
+        ),
+    ),
+    test_loader=dict(
+        num_workers=0,
+        dataset=dict(
+            data_root='work_dirs/quickstart/data/imagenet',
+            pipeline=[
+                dict(type='LoadImageFromFile'),
+                dict(type='mmpretrain.CenterCrop', crop_size=64),
+                dict(type='mmpretrain.PackInputs'),
+            ],
+        ),
+    ),
+)

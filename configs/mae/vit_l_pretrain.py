@@ -1,0 +1,2 @@
+_base_ = ['./vit_b_pretrain.py']
+model = dict(backbone=dict(arch='large'), neck=dict(embed_dim=1024))

@@ -1,0 +1,18 @@
+# Fine-tuning as in configs/classification, at a size for one CPU core.
+_base_ = ['../classification/vit_b_finetune_imagenet.py', '../_base_/quickstart.py']
+run = dict(dataset='sample')
+data_preprocessor = dict(num_classes=10)
+model = dict(
+    backbone={{_base_.quick.vit}},
+    head=dict(num_classes=10, in_channels=128),
+    train_cfg=None,  # no mixing of pictures in so short a run
+)
+train_dataloader = {{_base_.quick.train_loader}}
+val_dataloader = {{_base_.quick.test_loader}}
+val_evaluator = dict(topk=(1,))
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator
+recipe = dict(epochs=8, batch=64, lr=1e-3, lr_batch=64, warmup_epochs=1)
+train_cfg = dict(val_interval=8)
+optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.85))
+default_hooks = dict(logger=dict(interval=10))

@@ -1,0 +1,7 @@
+# SimMIM as in configs/simmim, at a size for one CPU core.
+_base_ = ['../simmim/vit_b_pretrain.py', '../_base_/quickstart.py']
+run = dict(dataset='sample')
+model = dict(backbone={{_base_.quick.vit}})
+train_dataloader = {{_base_.quick.pretrain.loader}}
+recipe = {{_base_.quick.pretrain.recipe}}
+default_hooks = {{_base_.quick.pretrain.hooks}}

@@ -1,0 +1,38 @@
+# SimMIM, ViT-B/16; the published recipe (SimMIM, configs/vit_base__800ep). Its files give 128
+# pictures per GPU but not how many GPUs; 2048 is what its learning rate rule is quoted with.
+_base_ = [
+    '../_base_/datasets/imagenet_pretrain.py',
+    '../_base_/schedules/pretrain.py',
+    '../_base_/runtime/default.py',
+]
+run = dict(method='simmim', task='pretrain', dataset='imagenet-1k')
+
+model = dict(
+    type='symmim_mm.SimMIM',
+    backbone=dict(type='symmim_mm.MaskedViT', arch='base', img_size=224, patch_size=16),
+    head=dict(loss='l1'),
+    mask=dict(type='random', ratio=0.6, unit=2),
+    data_preprocessor=dict(
+        mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True
+    ),
+)
+recipe = dict(
+    epochs=800, batch=2048, lr=1e-4, lr_batch=512, warmup_epochs=10, milestones=[700], gamma=0.1
+)
+optim_wrapper = dict(optimizer=dict(betas=(0.9, 0.999)), clip_grad=dict(max_norm=5.0))
+train_dataloader = dict(
+    dataset=dict(
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(
+                type='mmpretrain.RandomResizedCrop',
+                scale=224,
+                crop_ratio_range=(0.67, 1.0),
+                backend='pillow',
+                interpolation='bicubic',
+            ),
+            dict(type='mmpretrain.RandomFlip', prob=0.5),
+            dict(type='mmpretrain.PackInputs'),
+        ]
+    )
+)

@@ -1,0 +1,44 @@
+# SymMIM, ViT-B/16. What the paper leaves open is borrowed; each setting names where from.
+_base_ = [
+    '../_base_/datasets/imagenet_pretrain.py',
+    '../_base_/schedules/pretrain.py',
+    '../_base_/runtime/default.py',
+]
+run = dict(method='symmim', task='pretrain', dataset='imagenet-1k')
+
+model = dict(
+    type='symmim_mm.SymMIM',
+    backbone=dict(
+        type='symmim_mm.MaskedViT',
+        arch='base',
+        img_size=224,
+        patch_size=16,
+        encoding='dense',  # SimMIM; 'sparse' (MAE) needs head.decoder
+        learnable_pos_embed=False,  # MAE
+    ),
+    head=dict(loss='l1', norm_pix=False, decoder=None),  # SimMIM
+    online_block=1,  # paper
+    momentum_block=2,  # paper: 32-pixel squares
+    parity='shared',  # ours: random inversion, one draw for both masks
+    momentum_offsets=False,
+    contrast=dict(
+        hidden_dims=4096,  # MoCo v3, down to the temperature
+        out_dims=256,
+        projector_layers=3,
+        predictor_layers=2,
+        norm='bn',
+        temperature=0.2,
+        pooling='patch_mean',  # CMAE
+    ),
+    contrast_weight=1.0,  # CMAE
+    symmetric_loss=False,
+    momentum=dict(start=0.99, end=1.0, schedule='cosine'),  # MoCo v3
+    data_preprocessor=dict(
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        views='distorted',  # ConMIM: one crop, the momentum encoder sees it colour-distorted
+    ),
+)
+default_hooks = dict(momentum=dict(type='symmim_mm.MomentumUpdateHook'))
+sync_bn = 'torch'

@@ -1,0 +1,3 @@
+_base_ = ['./vit_b_pretrain.py']
+model = dict(backbone=dict(arch='deit-small'))
+recipe = dict(epochs=300)  # ConMIM

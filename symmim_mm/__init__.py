@@ -1,0 +1,3 @@
+"""SymMIM, MAE and SimMIM pre-training and their transfers on MMEngine."""
+
+__version__ = '0.1.0'

@@ -1,0 +1,180 @@
+"""Reading checkpoints safely, and loading a pre-trained backbone with a report."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from mmengine.runner.checkpoint import get_torch_safe_globals
+from mmpretrain.models.utils import resize_pos_embed
+from torch import Tensor, nn
+
+from symmim_mm.errors import UserError
+
+PREFIX = 'backbone.'
+
+# What may differ between a pre-trained encoder and the backbone of a transfer: the norm behind
+# average pooling is new, the mask token has done its work, the final norm and the class token
+# are not used by every task.
+MAY_BE_MISSING = ('ln2.',)
+MAY_BE_UNEXPECTED = ('mask_token', 'ln1.', 'ln2.', 'cls_token')
+
+
+@dataclass
+class LoadReport:
+    """What became of every tensor when a backbone was loaded."""
+
+    source: str
+    loaded: list[str] = field(default_factory=list)
+    resized: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        def names(keys: list[str]) -> str:
+            return f' ({", ".join(keys)})' if keys else ''
+
+        return (
+            f'backbone from {self.source}: {len(self.loaded)} tensors loaded, '
+            f'{len(self.resized)} of them resized{names(self.resized)}, '
+            f'{len(self.missing)} missing and left at their start{names(self.missing)}, '
+            f'{len(self.unexpected)} unexpected and not used{names(self.unexpected)}'
+        )
+
+
+def read_checkpoint(path: str | Path) -> dict:
+    """Read a checkpoint file onto the CPU without running any code that it may hold.
+
+    Returns:
+        What was saved, a dict.
+
+    Raises:
+        UserError: no such file, not a checkpoint, or one that would have to run code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = 'is a folder, not a checkpoint file' if path.is_dir() else 'does not exist'
+        raise UserError(f'checkpoint {path} {what}: name the .pth file of a finished run')
+    try:
+        with torch.serialization.safe_globals(get_torch_safe_globals()):
+            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except UnpicklingError as error:
+        if found := re.search(r'GLOBAL ([\w.]+)', str(error)):
+            raise UserError(
+                f'checkpoint {path} was refused: loading it would run {found[1]}'
+            ) from error
+        raise UserError(f'checkpoint {path} is not a PyTorch checkpoint or is damaged') from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f'checkpoint {path} is not a PyTorch checkpoint or is damaged: '
+            f'{str(error).splitlines()[0] if str(error) else type(error).__name__}'
+        ) from error
+    if not isinstance(checkpoint, dict):
+        raise UserError(f'checkpoint {path} holds a {type(checkpoint).__name__}, not a dict')
+    return checkpoint
+
+
+def backbone_state(checkpoint: dict, source: str = 'the checkpoint') -> dict[str, Tensor]:
+    """The tensors under ``backbone.`` with the prefix taken off.
+
+    Raises:
+        UserError: there is none.
+    """
+    state = checkpoint.get('state_dict', checkpoint)
+    found = {
+        key.removeprefix(PREFIX): value
+        for key, value in state.items()
+        if key.startswith(PREFIX) and isinstance(value, Tensor)
+    }
+    if not found:
+        heads = sorted({str(key).split('.')[0] for key in state})[:8]
+        raise UserError(
+            f"{source} has no '{PREFIX}' entries (it starts with {', '.join(heads) or 'nothing'}): "
+            'take the checkpoint of a pre-training, as MMEngine saved it'
+        )
+    return found
+
+
+def load_backbone(backbone: nn.Module, path: str | Path) -> LoadReport:
+    """Load a pre-trained encoder into the plain ViT of a transfer.
+
+    Args:
+        backbone: an ``mmpretrain.VisionTransformer`` or a subclass.
+        path: a checkpoint as MMEngine saved it, of any of the pre-trainings.
+
+    The position embedding is resized to the backbone's grid (bicubic, class token apart).
+
+    Returns:
+        The report of what was loaded. The backbone is changed only if nothing is wrong.
+
+    Raises:
+        UserError: an unreadable file, another size, or keys missing or unexpected outside
+            ``MAY_BE_MISSING`` and ``MAY_BE_UNEXPECTED``.
+    """
+    report = LoadReport(str(path))
+    state = backbone_state(read_checkpoint(path), str(path))
+    target = backbone.state_dict()
+    _check_same_size(state, target, str(path))
+
+    adapted: dict[str, Tensor] = {}
+    wrong: list[str] = []
+    for key, value in state.items():
+        if key not in target:
+            report.unexpected.append(key)
+            continue
+        if key == 'pos_embed':
+            resized = _fit_pos_embed(value, backbone, str(path))
+            if resized.shape != value.shape:
+                report.resized.append(
+                    f'pos_embed {value.shape[1]} -> {resized.shape[1]} positions'
+                )
+            value = resized
+        if value.shape != target[key].shape:
+            wrong.append(f'{key} {tuple(value.shape)} instead of {tuple(target[key].shape)}')
+        adapted[key] = value
+        report.loaded.append(key)
+    report.missing = [key for key in target if key not in state]
+
+    wrong += [f'{key} missing' for key in report.missing if not key.startswith(MAY_BE_MISSING)]
+    wrong += [
+        f'{key} unexpected' for key in report.unexpected if not key.startswith(MAY_BE_UNEXPECTED)
+    ]
+    if wrong:
+        shown = '; '.join(wrong[:4]) + (f'; and {len(wrong) - 4} more' if len(wrong) > 4 else '')
+        raise UserError(f'checkpoint {path} does not fit the backbone of this config: {shown}')
+    backbone.load_state_dict(adapted, strict=False)
+    return report
+
+
+def _check_same_size(state: dict[str, Tensor], target: dict[str, Tensor], source: str) -> None:
+    """Compare width, depth and patch size first: the usual mistake deserves a clear answer."""
+
+    def size(tensors: dict[str, Tensor]) -> str | None:
+        weight = tensors.get('patch_embed.projection.weight')
+        if weight is None or weight.ndim != 4:
+            return None
+        depth = {key.split('.')[1] for key in tensors if key.startswith('layers.')}
+        return f'{weight.shape[0]} wide, {len(depth)} layers, patch {weight.shape[-1]}'
+
+    have, want = size(state), size(target)
+    if have is None:
+        raise UserError(f'checkpoint {source} holds no plain ViT under "{PREFIX}"')
+    if have != want:
+        raise UserError(
+            f'checkpoint {source} holds a ViT of another size ({have}; this config has {want}): '
+            'take the config of the same size'
+        )
+
+
+def _fit_pos_embed(value: Tensor, backbone: nn.Module, source: str) -> Tensor:
+    """Position embedding ``(1, 1 + n, C)`` of a square grid -> that of the backbone's grid."""
+    side = round((value.shape[1] - 1) ** 0.5)
+    if value.ndim != 3 or side * side + 1 != value.shape[1]:
+        raise UserError(
+            f'checkpoint {source}: pos_embed of shape {tuple(value.shape)} is not that of a class '
+            'token and a square grid'
+        )
+    grid = tuple(backbone.patch_embed.init_out_size)
+    resized = resize_pos_embed(value, (side, side), grid, 'bicubic', num_extra_tokens=1)
+    return resized if backbone.cls_token is not None else resized[:, 1:]

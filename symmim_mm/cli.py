@@ -1,0 +1,43 @@
+"""What every command of ``tools/`` shares: environment, errors, exit codes."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from symmim_mm.errors import UserError
+
+EXIT_USER_ERROR = 2
+
+
+def prepare_environment() -> None:
+    """Set the environment that has to stand before torch is imported.
+
+    ``TORCH_FORCE_WEIGHTS_ONLY_LOAD``: MMEngine's checkpoint loader retries a failed safe load
+    with ``weights_only=False``, which runs any code that the file holds. With this variable
+    torch refuses that second try as well.
+    """
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+
+
+def run(
+    main: Callable[[argparse.Namespace], None],
+    parser: argparse.ArgumentParser | Callable[[], argparse.ArgumentParser],
+) -> None:
+    """Parse the command line, call ``main`` and turn its outcome into an exit code.
+
+    Exit codes: 0 success, 2 a user's mistake (one ``error:`` line on stderr), 130 interrupted;
+    anything else ends with a traceback and exit code 1.
+    """
+    prepare_environment()
+    # A function is called only now, after the environment stands, and may import torch.
+    parser = parser if isinstance(parser, argparse.ArgumentParser) else parser()
+    args = parser.parse_args()
+    try:
+        main(args)
+    except UserError as error:
+        print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        sys.exit(130)

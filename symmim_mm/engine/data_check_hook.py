@@ -1,0 +1,75 @@
+"""Refuses data that does not fit the model before the first step."""
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch.utils.data import Dataset
+
+from symmim_mm.errors import UserError
+from symmim_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class DataCheckHook(Hook):
+    """Checks that data sets are not empty and have as many classes as the model's heads."""
+
+    def before_run(self, runner: Runner) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        heads = {
+            name: module.num_classes
+            for name, module in model.named_modules()
+            if isinstance(getattr(module, 'num_classes', None), int)
+            # MMDetection's proposal heads know "object" only.
+            and 'rpn' not in name
+            and 'loss' not in name
+        }
+        loops = {'train': runner._train_loop, 'val': runner._val_loop}
+        for split, loop in loops.items():
+            loader = getattr(loop, 'dataloader', None)
+            if loader is not None:
+                check_dataset(loader.dataset, split, heads)
+
+
+def check_dataset(dataset: Dataset, split: str, heads: dict[str, int]) -> None:
+    """Refuse an empty data set, or one whose classes are not those of the model.
+
+    Args:
+        dataset: of MMPretrain, MMDetection or MMSegmentation.
+        split: its name in messages.
+        heads: number of classes by module name.
+
+    Raises:
+        UserError: naming the folder or the counts.
+    """
+    place = _place(dataset)
+    if len(dataset) == 0:
+        raise UserError(f'the {split} data has no pictures: {place} is empty or of another layout')
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    coco = getattr(dataset, 'coco', None)
+    if coco is not None and classes is not None:
+        absent = sorted(set(classes) - {category['name'] for category in coco.cats.values()})
+        extra = sorted({category['name'] for category in coco.cats.values()} - set(classes))
+        if absent or extra:
+            raise UserError(
+                f'the classes of the config and of {dataset.ann_file} differ: '
+                f'{len(absent)} of the config are not in the file ({", ".join(absent[:3])}), '
+                f'{len(extra)} of the file are not in the config ({", ".join(extra[:3])}); '
+                'set metainfo=dict(classes=...) and num_classes'
+            )
+    if not classes:
+        return
+    for name, count in heads.items():
+        if count != len(classes):
+            raise UserError(
+                f'{name} has num_classes={count}, but the {split} data at {place} has '
+                f'{len(classes)} classes: set num_classes={len(classes)}'
+            )
+
+
+def _place(dataset: Dataset) -> str:
+    prefix = getattr(dataset, 'data_prefix', None)
+    if isinstance(prefix, dict):
+        paths = [str(path) for path in prefix.values() if path]
+        if paths:
+            return paths[0]
+    return str(getattr(dataset, 'img_prefix', None) or getattr(dataset, 'data_root', '') or '?')

@@ -1,0 +1,130 @@
+"""Pictures of held-out data at the end of a run."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+from torch.utils.data import Dataset
+
+from symmim_mm import visualization as vis
+from symmim_mm.engine.epoch_seed_hook import seed_everything
+from symmim_mm.registry import HOOKS
+
+FOLDER = 'pictures'
+SCORE = 0.3
+
+
+@HOOKS.register_module()
+class PicturesHook(Hook):
+    """Draws a few held-out pictures after training into ``<work_dir>/pictures/``.
+
+    Args:
+        kind: ``'reconstruction'``, ``'detection'`` or ``'segmentation'``.
+        count: number of pictures, spread evenly over the data set.
+        dataset: config of the held-out data; the validation set by default.
+    """
+
+    def __init__(self, kind: str, count: int = 6, dataset: dict | None = None) -> None:
+        self.draw = dict(
+            reconstruction=draw_reconstruction,
+            detection=draw_detection,
+            segmentation=draw_segmentation,
+        )[kind]
+        self.count = count
+        self.dataset = dataset
+
+    @master_only
+    def after_train(self, runner: Runner) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if self.dataset is not None:
+            dataset = DATASETS.build(self.dataset)
+        else:
+            dataset = runner.val_loop.dataloader.dataset
+        # The masks of the pictures are the same for every run with this seed.
+        seed_everything(runner.seed)
+        model.eval()
+        chosen = np.linspace(0, len(dataset) - 1, min(self.count, len(dataset))).astype(int)
+        with torch.no_grad():
+            for place, index in enumerate(chosen):
+                picture = self.draw(model, dataset, int(index))
+                vis.save(Path(runner.work_dir, FOLDER, f'{place}.png'), picture)
+
+
+def draw_reconstruction(model: BaseModel, dataset: Dataset, index: int) -> np.ndarray:
+    """Original, masked and reconstructed picture side by side."""
+    return vis.reconstruct(model, dataset[index]['inputs'][None])[0]
+
+
+def _predict(model: BaseModel, sample: dict):
+    batch = dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
+    return model.test_step(batch)[0]
+
+
+def _rgb(sample: dict) -> np.ndarray:
+    # MMDetection and MMSegmentation load BGR.
+    return np.ascontiguousarray(sample['inputs'].permute(1, 2, 0).numpy()[..., ::-1])
+
+
+def draw_detection(model: BaseModel, dataset: Dataset, index: int) -> np.ndarray:
+    """Annotated and predicted instances side by side, in the pixels the model saw."""
+    from pycocotools import mask as coco_mask
+
+    sample = dataset[index]
+    image = _rgb(sample)
+    height, width = image.shape[:2]
+    classes = dataset.metainfo['classes']
+    annotations = dataset.coco.load_anns(dataset.coco.get_ann_ids(img_ids=[_image_id(sample)]))
+    scale_x, scale_y = sample['data_samples'].metainfo.get('scale_factor', (1.0, 1.0))
+    boxes, labels, masks = [], [], []
+    for annotation in annotations:
+        x, y, w, h = annotation['bbox']
+        boxes.append((x * scale_x, y * scale_y, (x + w) * scale_x, (y + h) * scale_y))
+        labels.append(dataset.cat2label[annotation['category_id']])
+        masks.append(_resize(coco_mask.decode(dataset.coco.annToRLE(annotation)), image))
+    truth = vis.draw_instances(image, np.array(boxes), np.array(labels), np.array(masks), classes)
+
+    found = _predict(model, sample).pred_instances
+    found = found[found.scores >= SCORE].cpu().numpy()
+    scale = np.array([scale_x, scale_y, scale_x, scale_y])
+    masks = np.array([_resize(mask, image) for mask in found.masks]).reshape(-1, height, width)
+    guess = vis.draw_instances(
+        image, found.bboxes * scale, found.labels, masks, classes, found.scores
+    )
+    return vis.beside(truth, guess)
+
+
+def _image_id(sample: dict) -> int:
+    return sample['data_samples'].metainfo['img_id']
+
+
+def _resize(mask: np.ndarray, image: np.ndarray) -> np.ndarray:
+    import cv2
+
+    size = (image.shape[1], image.shape[0])
+    return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
+
+
+def draw_segmentation(model: BaseModel, dataset: Dataset, index: int) -> np.ndarray:
+    """Picture, truth and prediction side by side."""
+    sample = dataset[index]
+    image = _rgb(sample)
+    truth = sample['data_samples'].gt_sem_seg.data[0].numpy()
+    guess = _predict(model, sample).pred_sem_seg.data[0].cpu().numpy()
+    if truth.shape != image.shape[:2]:
+        # The annotation keeps the original size; show everything at that of the picture.
+        truth, guess = (_resize_labels(labels, image) for labels in (truth, guess))
+    return vis.beside(
+        vis.enlarge(image), vis.draw_segmentation(image, truth), vis.draw_segmentation(image, guess)
+    )
+
+
+def _resize_labels(labels: np.ndarray, image: np.ndarray) -> np.ndarray:
+    import cv2
+
+    size = (image.shape[1], image.shape[0])
+    return cv2.resize(labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)

@@ -1,0 +1,48 @@
+"""Frozen features of a labelled data set."""
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from symmim_mm.errors import UserError
+
+POOLINGS = ('patch_mean', 'cls_token')
+
+
+@torch.no_grad()
+def extract(
+    backbone: nn.Module, preprocessor: nn.Module, loader: DataLoader, pooling: str = 'patch_mean'
+) -> tuple[Tensor, Tensor]:
+    """Encode every picture of a loader.
+
+    Args:
+        backbone: a ViT with ``out_type='raw'``, in evaluation mode here.
+        preprocessor: an ``mmpretrain.ClsDataPreprocessor``.
+        loader: of an MMPretrain data set with labels.
+        pooling: ``'patch_mean'``: mean of the patch tokens; ``'cls_token'``.
+
+    Returns:
+        Features float32 ``(N, C)`` and labels int64 ``(N,)``, both on the CPU.
+    """
+    backbone.eval()
+    features, labels = [], []
+    for batch in loader:
+        data = preprocessor(batch, training=False)
+        tokens = backbone(data['inputs'])[-1].float()
+        pooled = tokens[:, 0] if pooling == 'cls_token' else tokens[:, 1:].mean(dim=1)
+        features.append(pooled.cpu())
+        labels.append(torch.cat([sample.gt_label for sample in data['data_samples']]).cpu())
+    return torch.cat(features), torch.cat(labels)
+
+
+def build_loaders(cfg: Config) -> dict[str, DataLoader]:
+    """Train and test loaders of a config; both read every picture once, as for testing."""
+    found = {}
+    for name in ('train', 'val'):
+        loader = cfg[f'{name}_dataloader'].copy()
+        found[name] = Runner.build_dataloader(loader, seed=cfg.randomness.seed)
+        if len(found[name].dataset) == 0:
+            raise UserError(f'{name}_dataloader: no pictures in {loader.dataset.data_root}')
+    return found

@@ -1,0 +1,44 @@
+"""Weighted k-nearest-neighbour classification of frozen features."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from symmim_mm.errors import UserError
+
+
+def classify_knn(
+    train: Tensor,
+    labels: Tensor,
+    test: Tensor,
+    classes: int,
+    k: int = 20,
+    temperature: float = 0.07,
+    chunk: int = 1024,
+) -> Tensor:
+    """Vote of the ``k`` most similar training features, weighted by ``exp(cosine / T)``.
+
+    After Wu et al. 2018 (arXiv 1805.01978, section 3.4), with the settings of DINO
+    (``eval_knn.py``).
+
+    Args:
+        train: float ``(N, C)``; labels: int64 ``(N,)`` in ``[0, classes)``.
+        test: float ``(M, C)``.
+        k: neighbours, from 1 to ``N``.
+
+    Returns:
+        Predicted classes int64 ``(M,)``.
+
+    Raises:
+        UserError: ``k`` out of range.
+    """
+    if not 1 <= k <= len(train):
+        raise UserError(f'k must lie between 1 and the {len(train)} training pictures, got {k}')
+    bank = F.normalize(train, dim=1)
+    predictions = []
+    for queries in F.normalize(test, dim=1).split(chunk):
+        similarity, nearest = (queries @ bank.T).topk(k, dim=1)
+        votes = torch.zeros(len(queries), classes, dtype=similarity.dtype, device=test.device)
+        votes.scatter_add_(1, labels[nearest], (similarity / temperature).exp())
+        predictions.append(votes.argmax(dim=1))
+    return torch.cat(predictions)

@@ -1,0 +1,86 @@
+"""``tools/knn.py`` and ``tools/linear.py``: from a config and a checkpoint to a record."""
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from mmengine.device import get_device
+from mmengine.registry import MODELS, DefaultScope, init_default_scope
+from torch import Tensor
+
+from symmim_mm.checkpoints import load_backbone
+from symmim_mm.config import load_config
+from symmim_mm.engine.epoch_seed_hook import seed_everything
+from symmim_mm.engine.record_hook import describe_run
+from symmim_mm.errors import UserError
+from symmim_mm.evaluation.features import POOLINGS, build_loaders, extract
+from symmim_mm.evaluation.knn import classify_knn
+from symmim_mm.evaluation.linear import classify_linear
+
+CLASSIFIERS: dict[str, Callable[..., Tensor]] = {'knn': classify_knn, 'linear': classify_linear}
+
+
+def evaluate(args: argparse.Namespace, task: str) -> None:
+    """Encode both splits, classify the test pictures, print and record the accuracy.
+
+    The config's ``evaluation`` may hold ``pooling`` and the parameters of the classifier.
+
+    Args:
+        args: as from ``add_run_arguments``.
+        task: ``'knn'`` or ``'linear'``.
+
+    Raises:
+        UserError: for what a user can mend.
+    """
+    started = time.time()
+    cfg = load_config(args)
+    if cfg.run.task != task:
+        raise UserError(f'{args.config} is a config for {cfg.run.task}, not for {task}')
+    settings = dict(cfg.get('evaluation', {}))
+    pooling = settings.pop('pooling', 'patch_mean')
+    if pooling not in POOLINGS:
+        raise UserError(f"evaluation.pooling must be one of {POOLINGS}, got '{pooling}'")
+    torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', torch.get_num_threads())))
+    seed_everything(cfg.randomness.seed)
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        backbone = MODELS.build(cfg.model.backbone)
+        preprocessor = MODELS.build(cfg.data_preprocessor)
+        loaders = build_loaders(cfg)
+    backbone.init_weights()
+    if args.backbone:
+        print(load_backbone(backbone, args.backbone))
+    device = get_device()
+    backbone, preprocessor = backbone.to(device), preprocessor.to(device)
+
+    train, labels = extract(backbone, preprocessor, loaders['train'], pooling)
+    test, truth = extract(backbone, preprocessor, loaders['val'], pooling)
+    classes = len(loaders['train'].dataset.metainfo['classes'])
+    if list(loaders['val'].dataset.metainfo['classes']) != list(
+        loaders['train'].dataset.metainfo['classes']
+    ):
+        raise UserError('the train and val folders hold different classes')
+    classify = partial(CLASSIFIERS[task], **settings)
+    guess = classify(train.to(device), labels.to(device), test.to(device), classes).cpu()
+    top1 = 100.0 * (guess == truth).double().mean().item()
+
+    record = describe_run(
+        run=cfg.run,
+        config_path=args.config,
+        overrides=[f'{k}={v}' for k, v in sorted((args.cfg_options or {}).items())],
+        backbone=args.backbone,
+        work_dir=Path(cfg.work_dir),
+        backbone_cfg=cfg.model.backbone,
+        seed=cfg.randomness.seed,
+        started=started,
+        elapsed=time.time() - started,
+    )
+    record.metrics = {'top1': round(top1, 4)}
+    record.chance = {'top1': 100.0 / classes}
+    record.images = len(train) + len(test)
+    path = record.write(cfg.work_dir)
+    print(f'{task} top-1 {top1:.2f} % (chance {100.0 / classes:.2f} %), recorded in {path}')

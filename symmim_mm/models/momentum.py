@@ -1,0 +1,63 @@
+"""The momentum branch: a copy of the online one that follows it."""
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from symmim_mm.errors import UserError
+
+
+def momentum_at(progress: float, start: float, end: float, schedule: str) -> float:
+    """``m`` of the EMA at a point of the training.
+
+    ``'cosine'``: from ``start`` at progress 0 to ``end`` at 1 on half a cosine, which for
+    ``end=1`` is MoCo v3's ``adjust_moco_momentum`` (``main_moco.py``). ``'constant'``: ``start``.
+
+    Args:
+        progress: done share of the optimizer steps, in [0, 1].
+
+    Raises:
+        UserError: an unknown schedule, or ``m`` outside [0, 1].
+    """
+    if not (0.0 <= start <= 1.0 and 0.0 <= end <= 1.0):
+        raise UserError(f'EMA momentum must lie in [0, 1], got {start} to {end}')
+    if schedule == 'constant':
+        return start
+    if schedule != 'cosine':
+        raise UserError(f"momentum schedule must be 'cosine' or 'constant', got '{schedule}'")
+    return end - (end - start) * 0.5 * (1.0 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
+
+
+class MomentumBranch(nn.Module):
+    """Exponential moving average of some modules: ``theta_k <- m * theta_k + (1 - m) * theta_q``.
+
+    Parameters only; BatchNorm statistics are the branch's own, from its own inputs, as in
+    MoCo v3. Holds no gradient and never leaves training mode behaviour of the originals.
+
+    Args:
+        **modules: the online modules to follow, by name. They are copied, weights included.
+    """
+
+    def __init__(self, **modules: nn.Module) -> None:
+        super().__init__()
+        for name, module in modules.items():
+            self.add_module(name, copy.deepcopy(module))
+        self.requires_grad_(False)
+
+    @torch.no_grad()
+    def copy_from(self, **modules: nn.Module) -> None:
+        """Take over parameters and buffers, e.g. after the online ones were initialised."""
+        for name, module in modules.items():
+            self.get_submodule(name).load_state_dict(module.state_dict())
+
+    @torch.no_grad()
+    def update(self, momentum: float, **modules: nn.Module) -> None:
+        """One EMA step over all parameters at once."""
+        followers: list[Tensor] = []
+        leaders: list[Tensor] = []
+        for name, module in modules.items():
+            followers += self.get_submodule(name).parameters()
+            leaders += module.parameters()
+        torch._foreach_lerp_(followers, [p.detach() for p in leaders], 1.0 - momentum)

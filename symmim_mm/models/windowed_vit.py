@@ -1,0 +1,161 @@
+"""A plain ViT for large pictures: most blocks attend inside windows (ViTDet), no new parameter."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.models import VisionTransformer
+from mmpretrain.models.utils import MultiheadAttention, resize_pos_embed
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from symmim_mm.errors import UserError
+from symmim_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class WindowedViT(VisionTransformer):
+    """MMPretrain's ViT with attention inside windows in all but a few blocks.
+
+    Follows ViTDet (Li et al., arXiv 2203.16527, section 3; detectron2
+    ``projects/ViTDet``, ``modeling/backbone/vit.py``): windows do not overlap or shift, a few
+    global blocks carry information between them, partial windows are padded with zeros after
+    the norm (so that the padding takes part in attention with the bias of keys and values).
+    Unlike ViTDet it keeps the class token and adds no relative positions, so that every
+    parameter has the name and shape that it has in a pre-training checkpoint. In a windowed
+    block the class token takes part in every window, and its results are averaged over the
+    windows: one window that covers the picture is full attention exactly.
+
+    Args:
+        window_size: side of a window in patches; cut down to the grid where that is smaller.
+        global_blocks: indices of the blocks that attend over the whole picture; a number: so
+            many, evenly spread, the last one included; ``'all'``: no windows at all.
+        with_cp: recompute each block in the backward pass instead of keeping its activations.
+        **kwargs: as ``mmpretrain.VisionTransformer``. ``out_type='featmap'`` gives what
+            detectors want: one ``(B, C, H / patch, W / patch)`` for each of ``out_indices``.
+
+    Raises:
+        UserError: a window smaller than one patch, or a block index that does not exist.
+    """
+
+    def __init__(
+        self,
+        *,
+        window_size: int = 16,
+        global_blocks: int | str | Sequence[int] = 4,
+        with_cp: bool = False,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        if window_size < 1:
+            raise UserError(f'window_size must be at least 1 patch, got {window_size}')
+        self.window_size = window_size
+        self.global_blocks = resolve_global_blocks(global_blocks, self.num_layers)
+        self.with_cp = with_cp
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Encode images ``(B, 3, H, W)``; the output is that of the stock class."""
+        x, grid = self.patch_embed(x)
+        if self.cls_token is not None:
+            x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), dim=1)
+        x = x + resize_pos_embed(
+            self.pos_embed,
+            self.patch_resolution,
+            grid,
+            mode=self.interpolate_mode,
+            num_extra_tokens=self.num_extra_tokens,
+        )
+        x = self.pre_norm(self.drop_after_pos(x))
+
+        outs = []
+        for i, layer in enumerate(self.layers):
+            if self.with_cp and self.training:
+                x = checkpoint(self._block, i, layer, x, grid, use_reentrant=False)
+            else:
+                x = self._block(i, layer, x, grid)
+            if i == self.num_layers - 1 and self.final_norm:
+                x = self.ln1(x)
+            if i in self.out_indices:
+                outs.append(self._format_output(x, grid))
+        return tuple(outs)
+
+    def _block(self, index: int, layer: nn.Module, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        if index in self.global_blocks:
+            return layer(x)
+        attended = window_attention(
+            layer.attn, layer.ln1(x), grid, self.window_size, self.num_extra_tokens
+        )
+        x = x + attended
+        return layer.ffn(layer.ln2(x), identity=x)
+
+
+def resolve_global_blocks(blocks: int | str | Sequence[int], num_layers: int) -> tuple[int, ...]:
+    """Turn the setting into sorted block indices: 4 of 12 -> (2, 5, 8, 11).
+
+    Raises:
+        UserError: more blocks than layers, or an index outside ``0 .. num_layers - 1``.
+    """
+    if blocks == 'all':
+        return tuple(range(num_layers))
+    if isinstance(blocks, str):
+        raise UserError(f"global_blocks is a number, a list of indices or 'all', got '{blocks}'")
+    if isinstance(blocks, int):
+        if not 0 <= blocks <= num_layers:
+            raise UserError(f'global_blocks={blocks} does not fit a model of {num_layers} blocks')
+        # The last block of each of so many (nearly) equal parts.
+        return tuple(num_layers * (k + 1) // blocks - 1 for k in range(blocks))
+    wrong = [i for i in blocks if not 0 <= i < num_layers]
+    if wrong:
+        raise UserError(f'global_blocks {wrong} do not exist in a model of {num_layers} blocks')
+    return tuple(sorted(set(blocks)))
+
+
+def window_attention(
+    attn: MultiheadAttention,
+    x: Tensor,
+    grid: tuple[int, int],
+    window_size: int,
+    num_extra_tokens: int = 1,
+) -> Tensor:
+    """Apply ``attn`` inside the windows of a grid of tokens.
+
+    Queries, keys and values come from the whole sequence and only then are cut into windows: the
+    extra tokens are projected once, not once a window. Layer scale and stochastic depth of ``attn``
+    act on the joined result, so that a picture is dropped as a whole.
+
+    Args:
+        attn: MMPretrain's attention module, used with its own parameters and drop rates.
+        x: normed tokens ``(B, E + H * W, C)``, the ``E = num_extra_tokens`` extra tokens first.
+        grid: ``(H, W)``.
+        window_size: side of a window, in tokens.
+
+    Returns:
+        ``(B, E + H * W, C)``, without the residual.
+    """
+    (height, width), extra = grid, num_extra_tokens
+    batch, _, channels = x.shape
+    wh, ww = min(window_size, height), min(window_size, width)
+    pad_h, pad_w = -height % wh, -width % ww
+    rows, cols = (height + pad_h) // wh, (width + pad_w) // ww
+
+    patches = x[:, extra:].unflatten(1, (height, width))
+    if pad_h or pad_w:
+        patches = F.pad(patches, (0, 0, 0, pad_w, 0, pad_h))
+    tokens = torch.cat((x[:, :extra], patches.flatten(1, 2)), dim=1)
+
+    qkv = attn.qkv(tokens)  # (B, E + rows * wh * cols * ww, 3 C)
+    windows = qkv[:, extra:].reshape(batch, rows, wh, cols, ww, 3 * channels)
+    windows = windows.transpose(2, 3).reshape(batch, rows * cols, wh * ww, 3 * channels)
+    shared = qkv[:, None, :extra].expand(-1, rows * cols, -1, -1)
+    qkv = torch.cat((shared, windows), dim=2).flatten(0, 1)  # (B * windows, E + wh * ww, 3 C)
+    q, k, v = qkv.unflatten(-1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
+
+    drop = attn.attn_drop if attn.training else 0.0
+    out = attn.scaled_dot_product_attention(q, k, v, dropout_p=drop)
+    out = out.transpose(1, 2).reshape(batch, rows * cols, extra + wh * ww, channels)
+
+    patches = out[:, :, extra:].reshape(batch, rows, cols, wh, ww, channels).transpose(2, 3)
+    patches = patches.reshape(batch, rows * wh, cols * ww, channels)[:, :height, :width]
+    # The mean may be taken here, before the output projection, because that is linear.
+    out = torch.cat((out[:, :, :extra].mean(dim=1), patches.flatten(1, 2)), dim=1)
+    return attn.out_drop(attn.gamma1(attn.proj_drop(attn.proj(out))))

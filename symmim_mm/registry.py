@@ -1,0 +1,25 @@
+"""Registries of this project: children of MMEngine's, in the scope ``symmim_mm``.
+
+A config names our types with the scope written out (``type='symmim_mm.SymMIM'``), whatever its
+``default_scope`` is. MMEngine imports this module when it first meets the scope; the modules
+that hold the types are imported only when a type is looked up (``locations``).
+"""
+
+from mmengine import registry as root
+from mmengine.registry import Registry
+
+SCOPE = 'symmim_mm'
+
+MODELS = Registry('model', parent=root.MODELS, scope=SCOPE, locations=['symmim_mm.models'])
+DATASETS = Registry('dataset', parent=root.DATASETS, scope=SCOPE, locations=['symmim_mm.data'])
+TRANSFORMS = Registry(
+    'transform', parent=root.TRANSFORMS, scope=SCOPE, locations=['symmim_mm.data']
+)
+FUNCTIONS = Registry('function', parent=root.FUNCTIONS, scope=SCOPE, locations=['symmim_mm.data'])
+HOOKS = Registry('hook', parent=root.HOOKS, scope=SCOPE, locations=['symmim_mm.engine'])
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor',
+    parent=root.OPTIM_WRAPPER_CONSTRUCTORS,
+    scope=SCOPE,
+    locations=['symmim_mm.engine'],
+)
