@@ -1,6 +1,7 @@
 """From a config file and the command line to the config of one run."""
 
 import argparse
+import os
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -76,10 +77,16 @@ def _check_data_paths(cfg: Config) -> None:
         root = dataset.get('data_root') or ''
         prefix = dataset.get('data_prefix') or ''
         prefixes = list(prefix.values()) if isinstance(prefix, dict) else [prefix]
-        for part in (dataset.get('ann_file') or '', *prefixes, ''):
+        for part in (dataset.get('ann_file') or '', *prefixes):
             place = Path(root, part)
-            if (root or part) and not place.exists():
-                raise UserError(
-                    f'{name}: {place} does not exist: put the data there or set '
-                    f'{name}.dataset.data_root'
-                )
+            if not (root or part):
+                continue
+            if not place.exists():
+                problem = 'does not exist'
+            elif place.is_dir() and not any(files for _, _, files in os.walk(place)):
+                problem = 'is an empty folder, there are no pictures'
+            else:
+                continue
+            raise UserError(
+                f'{name}: {place} {problem}: put the data there or set {name}.dataset.data_root'
+            )

@@ -1,21 +1,17 @@
 # The 100-epoch recipe with small numbers: a ViT of 6 blocks on 12 x 12 patches, windows of 6 x 6,
-# levels of strides 4, 8 and 16, for pictures of 96 pixels with shapes of 20 to 56.
-_base_ = ['../detection/mask-rcnn_vit_b_100ep_coco.py']
+# levels of strides 8 and 16, for pictures of 96 pixels with shapes of 20 to 56.
+_base_ = ['../detection/mask-rcnn_vit_b_100ep_coco.py', '../_base_/quickstart.py']
 run = dict(task='detection', dataset='sample')
 
 data_root = 'work_dirs/quickstart/data/coco/'
 metainfo = dict(classes=('disc', 'square', 'triangle', 'star', 'ring', 'cross'))
-iterations = 600
+iterations = 300
 channels = 64
 
 model = dict(
     data_preprocessor=dict(pad_size_divisor=8),
     backbone=dict(
-        arch=dict(
-            _delete_=True, embed_dims=128, num_layers=6, num_heads=4, feedforward_channels=512
-        ),
-        img_size=96,
-        patch_size=8,
+        **_base_.quick.vit,
         out_indices=(5,),
         window_size=6,
         global_blocks=(2, 5),
@@ -30,7 +26,7 @@ model = dict(
     ),
     roi_head=dict(
         bbox_roi_extractor=dict(
-            out_channels=channels, featmap_strides=[8], roi_layer=dict(sampling_ratio=1),
+            out_channels=channels, featmap_strides=[8], roi_layer=dict(sampling_ratio=1)
         ),
         bbox_head=dict(
             _delete_=True,
@@ -49,7 +45,9 @@ model = dict(
             loss_bbox=dict(type='mmdet.L1Loss', loss_weight=1.0),
         ),
         mask_roi_extractor=dict(
-            out_channels=channels, featmap_strides=[8], roi_layer=dict(output_size=7, sampling_ratio=1),
+            out_channels=channels,
+            featmap_strides=[8],
+            roi_layer=dict(output_size=7, sampling_ratio=1),
         ),
         mask_head=dict(
             num_convs=2, in_channels=channels, conv_out_channels=channels, num_classes=6
@@ -58,7 +56,7 @@ model = dict(
     train_cfg=dict(
         rpn=dict(assigner=dict(pos_iou_thr=0.5, neg_iou_thr=0.3), sampler=dict(num=64)),
         rpn_proposal=dict(nms_pre=200, max_per_img=100),
-        rcnn=dict(sampler=dict(num=24, pos_fraction=0.33), mask_size=14),
+        rcnn=dict(sampler=dict(num=16, pos_fraction=0.5), mask_size=14),
     ),
     test_cfg=dict(
         rpn=dict(nms_pre=200, max_per_img=50), rcnn=dict(max_per_img=20)
@@ -90,7 +88,6 @@ val_dataloader = dict(
         pipeline=[
             dict(type='LoadImageFromFile', backend_args=None),
             dict(type='mmdet.Resize', scale=(96, 96), keep_ratio=True),
-            dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
             dict(
                 type='mmdet.PackDetInputs',
                 meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
@@ -104,7 +101,7 @@ test_evaluator = val_evaluator
 
 train_cfg = dict(max_iters=iterations, val_interval=iterations)
 optim_wrapper = dict(
-    optimizer=dict(lr=1e-3, weight_decay=0.05),
+    optimizer=dict(lr=2e-3, weight_decay=0.05),
     paramwise_cfg=dict(layer_decay_rate=0.9),
     clip_grad=dict(max_norm=5.0),
 )

@@ -1,7 +1,6 @@
 """Hooks and optimizer settings. Importing this registers them all."""
 
 from symmim_mm.engine.backbone_hook import LoadBackboneHook
-from symmim_mm.engine.data_check_hook import DataCheckHook
 from symmim_mm.engine.epoch_seed_hook import EpochSeedHook
 from symmim_mm.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from symmim_mm.engine.momentum_hook import MomentumUpdateHook
@@ -9,7 +8,6 @@ from symmim_mm.engine.pictures_hook import PicturesHook
 from symmim_mm.engine.record_hook import RecordHook
 
 __all__ = [
-    'DataCheckHook',
     'EpochSeedHook',
     'LayerDecayOptimWrapperConstructor',
     'LoadBackboneHook',

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from symmim_mm.config import load_config
+from symmim_mm.engine.data_check import check_data
 from symmim_mm.errors import UserError
 from symmim_mm.recipe import apply_recipe
 
@@ -28,7 +29,6 @@ def configure(args: argparse.Namespace) -> Config:
         if cfg.run.task == 'pretrain':
             raise UserError('--backbone starts a transfer; a pre-training starts from scratch')
         hooks.append(dict(type='symmim_mm.LoadBackboneHook', checkpoint=args.backbone))
-    hooks.append(dict(type='symmim_mm.DataCheckHook'))
     hooks.append(
         dict(
             type='symmim_mm.RecordHook',
@@ -69,6 +69,7 @@ def train(args: argparse.Namespace) -> None:
     torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', torch.get_num_threads())))
     try:
         runner = Runner.from_cfg(cfg)
+        check_data(runner)
         runner.train()
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         if error.filename is None:

@@ -95,9 +95,10 @@ class SimMIM(MaskedImageModel):
         kind = parameters.pop('type')
         if kind not in RANDOM_MASKS:
             raise UserError(f"mask type must be one of {tuple(RANDOM_MASKS)}, got '{kind}'")
-        self._draw = partial(RANDOM_MASKS[kind], self.backbone.grid, **parameters)
+        grid = self.backbone.grid
+        self._draw = partial(RANDOM_MASKS[kind], grid=grid, **parameters)
         try:
-            probe = self._draw(batch=1, generator=torch.Generator().manual_seed(0))
+            probe = self._draw(batch=1, device='cpu', generator=torch.Generator('cpu').manual_seed(0))
         except (TypeError, ValueError) as error:
             raise UserError(f"mask '{kind}' with {parameters}: {error}") from error
         # Squares cut by the border make the count vary between images: dense encoding only.

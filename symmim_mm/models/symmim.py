@@ -75,14 +75,17 @@ class SymMIM(MaskedImageModel):
         momentum_at(0.0, **self.momentum_schedule)  # refuse bad settings now, not at step 1
 
         grid = self.backbone.grid
-        for name, block in (('online_block', online_block), ('momentum_block', momentum_block)):
-            if not checkerboard(grid, block).any():
-                raise UserError(f'{name}={block} masks nothing on a grid of {grid}: use a smaller')
+        # On the CPU whatever the default device is: their values are looked at here.
+        small, large = (checkerboard(grid, b, device='cpu') for b in (online_block, momentum_block))
+        for name, mask in (('online_block', small), ('momentum_block', large)):
+            if not mask.any():
+                raise UserError(f'{name} masks nothing on a grid of {grid}: make it smaller')
         inverted = parity != 'fixed'
-        self.register_buffer('online_mask', checkerboard(grid, online_block), persistent=False)
-        self.register_buffer('momentum_mask', checkerboard(grid, momentum_block), persistent=False)
-        shifts = range(2 * momentum_block) if momentum_offsets else (0,)
-        moved = [checkerboard(grid, momentum_block, o) for o in itertools.product(shifts, shifts)]
+        self.register_buffer('online_mask', small, persistent=False)
+        self.register_buffer('momentum_mask', large, persistent=False)
+        shifts = itertools.product(range(2 * momentum_block), repeat=2)
+        moved = [checkerboard(grid, momentum_block, shift, 'cpu') for shift in shifts]
+        moved = moved if momentum_offsets else [large]
         self.online_visible = _visible([self.online_mask], inverted)
         self.momentum_visible = _visible(moved, inverted)
 

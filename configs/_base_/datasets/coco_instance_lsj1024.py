@@ -24,7 +24,6 @@ test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
     dict(type='mmdet.Resize', scale=size, keep_ratio=True),
     pad,
-    dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
         type='mmdet.PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),

@@ -1,6 +1,7 @@
 # UperNet on a ViT-B as MAE and BEiT build it (BEiT semantic_segmentation; MMSegmentation
 # configs/_base_/models/upernet_mae.py), with absolute positions alone.
-# BatchNorm is plain here, so that the CPU can train it; on GPUs `sync_bn` makes MMEngine convert it.
+# BatchNorm is plain here, so that a CPU can train it; with `sync_bn` MMEngine converts it wherever
+# several processes train.
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='mmseg.EncoderDecoder',

@@ -1,33 +1,35 @@
-"""Refuses data that does not fit the model before the first step."""
+"""Refuses data that does not fit the model before anything else is built."""
 
-from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from symmim_mm.errors import UserError
-from symmim_mm.registry import HOOKS
 
 
-@HOOKS.register_module()
-class DataCheckHook(Hook):
-    """Checks that data sets are not empty and have as many classes as the model's heads."""
+def check_data(runner: Runner) -> None:
+    """Check the training and validation data of a runner against its model.
 
-    def before_run(self, runner: Runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        heads = {
-            name: module.num_classes
-            for name, module in model.named_modules()
-            if isinstance(getattr(module, 'num_classes', None), int)
-            # MMDetection's proposal heads know "object" only.
-            and 'rpn' not in name
-            and 'loss' not in name
-        }
-        loops = {'train': runner._train_loop, 'val': runner._val_loop}
-        for split, loop in loops.items():
-            loader = getattr(loop, 'dataloader', None)
-            if loader is not None:
-                check_dataset(loader.dataset, split, heads)
+    Raises:
+        UserError: a data set is empty, smaller than one batch, or has other classes.
+    """
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    heads = {
+        name: module.num_classes
+        for name, module in model.named_modules()
+        if isinstance(getattr(module, 'num_classes', None), int)
+        # MMDetection's proposal heads know "object" only; MMPretrain's preprocessor is no head.
+        and not any(part in name for part in ('rpn', 'loss', 'data_preprocessor'))
+    }
+    for split, loop in (('train', runner.train_loop), ('val', runner.val_loop)):
+        if loop is None:
+            continue
+        check_dataset(loop.dataloader.dataset, split, heads)
+        if len(loop.dataloader) == 0:
+            raise UserError(
+                f'the {split} data has {len(loop.dataloader.dataset)} pictures, fewer than one '
+                f'batch of {loop.dataloader.batch_size}: make recipe.batch smaller'
+            )
 
 
 def check_dataset(dataset: Dataset, split: str, heads: dict[str, int]) -> None:

@@ -1,0 +1,9 @@
+# ViTDet-L: layer decay .8, drop path .4 (detectron2 mask_rcnn_vitdet_l_100ep.py).
+_base_ = ['./mask-rcnn_vit_b_100ep_coco.py']
+model = dict(
+    backbone=dict(
+        arch='large', out_indices=(23,), global_blocks=(5, 11, 17, 23), drop_path_rate=0.4
+    ),
+    neck=dict(in_channels=1024),
+)
+optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.8))

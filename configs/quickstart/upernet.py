@@ -1,0 +1,72 @@
+# The 160k recipe with small numbers: a ViT of 6 blocks on 12 x 12 patches of 8 pixels, tapped after
+# every second block or so, for pictures of 96 pixels. The tail of the taps follows ViT-B's (3, 5,
+# 7, 11 of 12).
+_base_ = ['../segmentation/upernet_vit_b_160k_ade20k.py', '../_base_/quickstart.py']
+run = dict(task='segmentation', dataset='sample')
+
+data_root = 'work_dirs/quickstart/data/ade20k/'
+metainfo = dict(
+    classes=('disc', 'square', 'triangle', 'star', 'ring', 'cross', 'sky', 'ground'),
+    palette=[
+        [220, 60, 60], [240, 160, 40], [230, 220, 70], [170, 80, 200],
+        [60, 120, 230], [240, 130, 190], [140, 200, 240], [110, 150, 80],
+    ],
+)  # fmt: skip
+iterations = 300
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmseg.LoadAnnotations', reduce_zero_label=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='mmseg.PackSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmseg.LoadAnnotations', reduce_zero_label=True),
+    dict(type='mmseg.PackSegInputs'),
+]
+# MMSegmentation's ADE20K class allows no other classes than its own.
+dataset = dict(
+    type='mmseg.BaseSegDataset',
+    data_root=data_root,
+    img_suffix='.png',
+    seg_map_suffix='.png',
+    reduce_zero_label=True,
+    metainfo=metainfo,
+)
+
+model = dict(
+    data_preprocessor=dict(size=(96, 96)),
+    backbone=dict(
+        **{**_base_.quick.vit, 'img_size': 96},
+        out_indices=(1, 2, 3, 5),
+        drop_path_rate=0.0,
+    ),
+    neck=dict(embed_dim=128, rescales=[2, 1, 0.5, 0.25]),
+    decode_head=dict(in_channels=[128, 128, 128, 128], channels=48, num_classes=8),
+    auxiliary_head=dict(in_channels=128, channels=32, num_classes=8),
+    test_cfg=dict(_delete_=True, mode='whole'),
+)
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(pipeline=train_pipeline, **dataset),
+)
+val_dataloader = dict(
+    batch_size=10,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(pipeline=test_pipeline, **dataset),
+)
+test_dataloader = val_dataloader
+
+train_cfg = dict(max_iters=iterations, val_interval=iterations)
+optim_wrapper = dict(
+    optimizer=dict(lr=2e-3), paramwise_cfg=dict(layer_decay_rate=0.95), clip_grad=dict(max_norm=5.0)
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
+    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=30, end=iterations),
+]
+default_hooks = dict(checkpoint=dict(interval=iterations))

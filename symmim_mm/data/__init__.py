@@ -1,0 +1,1 @@
+"""Loading, views, sample data and checks of data sets."""

@@ -1,0 +1,70 @@
+"""From directories of finished runs to ``results.csv``, ``results.md`` and ``index.html``."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from symmim_mm.errors import UserError
+from symmim_mm.results.record import Record, find_records, write_atomic
+from symmim_mm.results.render import to_csv, to_markdown, to_terminal
+from symmim_mm.results.report import Run, render_page
+from symmim_mm.results.table import Table, build_tables
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The tables, the page, and what had to be left out.
+
+    ``unreadable`` are broken records; ``problems`` missing or broken curves and pictures;
+    ``notes`` records that a later one of the same run replaces.
+    """
+
+    tables: list[Table]
+    page: Path
+    unreadable: list[str]
+    problems: list[str]
+    notes: list[str]
+
+
+def collect(folders: Sequence[str | Path], out: str | Path) -> Collected:
+    """Read all records below ``folders`` and write the table and the page into ``out``.
+
+    Raises:
+        UserError: a folder does not exist or no valid record lies below any of them.
+    """
+    runs: list[Run] = []
+    unreadable: list[str] = []
+    for path in find_records(folders):
+        try:
+            runs.append(Run(Record.read(path), path.parent))
+        except UserError as error:
+            unreadable.append(str(error))
+    if not runs:
+        reason = unreadable[0] if unreadable else 'no result.json there; a finished run leaves one'
+        raise UserError(f'{", ".join(map(str, folders))}: no result to collect: {reason}')
+    tables, notes = build_tables([run.record for run in runs])
+    problems: list[str] = []
+    title = ', '.join(dict.fromkeys(Path(folder).resolve().name for folder in folders))
+    page = render_page(title, runs, tables, notes + [f'record left out: {text}'
+                                                     for text in unreadable], problems)
+    out = Path(out)
+    write_atomic(out / 'results.csv', to_csv(tables))
+    write_atomic(out / 'results.md', to_markdown(tables, notes))
+    write_atomic(out / 'index.html', page)
+    return Collected(tables, out / 'index.html', unreadable, problems, notes)
+
+
+def show(result: Collected) -> None:
+    """Print the tables and the page's path; what was left out goes to stderr, a line each."""
+    # A log file has no width of its own: a table must not be squeezed into 80 columns there.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 160
+    console = Console(width=width, highlight=False, soft_wrap=False)
+    for table in to_terminal(result.tables):
+        console.print(table)
+    for line in (*result.unreadable, *result.problems, *result.notes):
+        print('warning: ' + ' '.join(line.split()), file=sys.stderr)
+    print(f'report: {result.page}')

@@ -1,0 +1,325 @@
+"""The record a finished run leaves in its work directory (``result.json``).
+
+Nothing here imports torch when the module is imported: reading a few dozen records must take
+milliseconds. Functions that describe the machine look at torch only when it is already loaded.
+"""
+
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from symmim_mm.errors import UserError
+
+SCHEMA = 1
+FILE_NAME = 'result.json'
+TASKS = ('pretrain', 'finetune', 'linear', 'knn', 'detection', 'segmentation')
+RANDOM = 'random'
+"""Method name of a transfer that starts from random weights."""
+
+# Metrics that are percentages; every other metric (a loss) may take any finite value.
+PERCENT = ('top1', 'top5', 'box_ap', 'box_ap50', 'mask_ap', 'mask_ap50', 'miou', 'macc')
+
+_HASH = re.compile(r'[0-9a-f]{64}')
+_DISTRIBUTIONS = {
+    'torch': ('torch',),
+    'torchvision': ('torchvision',),
+    'numpy': ('numpy',),
+    'mmengine': ('onedl-mmengine', 'mmengine'),
+    'mmcv': ('onedl-mmcv', 'mmcv'),
+    'mmpretrain': ('onedl-mmpretrain', 'mmpretrain'),
+    'mmdet': ('onedl-mmdetection', 'mmdet'),
+    'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
+}
+
+
+@dataclass(kw_only=True)
+class Record:
+    """What a finished run was and what it reached.
+
+    ``metrics`` and ``chance`` (the level of blind guessing) are in percent, 0..100, except
+    losses. ``curve``, ``pictures`` and ``checkpoint`` are paths relative to the run directory;
+    an evaluation without training has ``None`` for ``checkpoint`` and ``curve``. ``duration_s``
+    is in seconds, ``peak_memory_mib`` in MiB, ``started`` and ``finished`` are ISO 8601 in UTC.
+    """
+
+    schema: int = SCHEMA
+    run: str
+    method: str
+    arch: str
+    task: str
+    dataset: str
+    config: str
+    config_sha256: str
+    checkpoint: str | None = None
+    checkpoint_sha256: str | None = None
+    backbone: str | None = None
+    backbone_sha256: str | None = None
+    parent: str | None = None
+    seed: int
+    metrics: dict[str, float]
+    chance: dict[str, float] = field(default_factory=dict)
+    curve: str | None = None
+    pictures: list[str] = field(default_factory=list)
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    images: int | None = None
+    duration_s: float
+    peak_memory_mib: float | None = None
+    started: str
+    finished: str
+
+    def write(self, run_dir: str | Path) -> Path:
+        """Check the record and write it into ``run_dir`` in one step (all of it or nothing)."""
+        fault = _fault(asdict(self))
+        if fault:
+            raise ValueError(f'not a valid result record: {fault}')
+        path = Path(run_dir) / FILE_NAME
+        write_atomic(path, json.dumps(asdict(self), indent=2, allow_nan=False) + '\n')
+        return path
+
+    @classmethod
+    def read(cls, path: str | Path) -> 'Record':
+        """Read one record.
+
+        Raises:
+            UserError: the file cannot be read, is not JSON, or has a missing, unknown or invalid
+                field. The message names the file and the fault.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding='utf-8'))
+        except OSError as error:
+            raise UserError(f'{path}: cannot be read: {error.strerror}') from error
+        except (ValueError, RecursionError) as error:
+            raise UserError(f'{path}: not a JSON file: {error}') from error
+        fault = _fault(data)
+        if fault:
+            raise UserError(f'{path}: not a valid result record: {fault}')
+        return cls(**data)
+
+
+def _fault(data: Any) -> str | None:
+    """The first thing that is wrong with the fields of a record, or ``None``."""
+    if not isinstance(data, dict):
+        return f'expected an object, got {type(data).__name__}'
+    if data.get('schema') != SCHEMA:
+        return f'schema {data.get("schema")!r}, this version reads schema {SCHEMA}'
+    names = {item.name for item in fields(Record)}
+    for what, odd in (('missing', names - data.keys()), ('unknown', data.keys() - names)):
+        if odd:
+            return f'{what} field: {", ".join(sorted(map(str, odd)))}'
+    for name, check, wanted in _CHECKS:
+        if not check(data[name]):
+            return f'{name} must be {wanted}, got {str(data[name])[:80]!r}'
+    for name in ('metrics', 'chance'):
+        for metric in PERCENT:
+            if not 0 <= data[name].get(metric, 0) <= 100:
+                return f'{name}.{metric} must be a percentage in 0..100, got {data[name][metric]}'
+    if (data['checkpoint'] is None) != (data['checkpoint_sha256'] is None):
+        return 'checkpoint and checkpoint_sha256 must both be given or both be null'
+    return None
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and value != ''
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _inside(value: Any) -> bool:
+    """A relative path that stays below the run directory."""
+    return _text(value) and not value.startswith('/') and '..' not in PurePosixPath(value).parts
+
+
+def _hash(value: Any) -> bool:
+    return isinstance(value, str) and _HASH.fullmatch(value) is not None
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(_number(item) for item in value.values())
+
+
+def _moment(value: Any) -> bool:
+    try:
+        return datetime.fromisoformat(value.replace('Z', '+00:00')).tzinfo is not None
+    except (AttributeError, ValueError):
+        return False
+
+
+def _optional(check: Any) -> Any:
+    return lambda value: value is None or check(value)
+
+
+_CHECKS = (
+    *((name, _text, 'a text') for name in ('run', 'method', 'arch', 'dataset', 'config')),
+    ('task', lambda value: value in TASKS, 'one of ' + ', '.join(TASKS)),
+    ('config_sha256', _hash, '64 hexadecimal digits'),
+    ('checkpoint', _optional(_inside), 'a path below the run directory or null'),
+    ('checkpoint_sha256', _optional(_hash), '64 hexadecimal digits or null'),
+    ('backbone', _optional(_text), 'a path or null'),
+    ('backbone_sha256', _optional(_hash), '64 hexadecimal digits or null'),
+    ('parent', _optional(_text), 'a run name or null'),
+    ('seed', _whole, 'a whole number'),
+    ('metrics', _numbers, 'an object of finite numbers'),
+    ('chance', _numbers, 'an object of finite numbers'),
+    ('curve', _optional(_inside), 'a path below the run directory or null'),
+    ('pictures', lambda value: isinstance(value, list) and all(map(_inside, value)),
+     'a list of paths below the run directory'),
+    ('hardware', lambda value: isinstance(value, dict), 'an object'),
+    ('versions', lambda value: isinstance(value, dict), 'an object'),
+    ('images', _optional(lambda value: _whole(value) and value >= 0), 'a count or null'),
+    ('duration_s', lambda value: _number(value) and value >= 0, 'seconds >= 0'),
+    ('peak_memory_mib', _optional(lambda value: _number(value) and value >= 0), 'MiB or null'),
+    ('started', _moment, 'an ISO 8601 time with its zone'),
+    ('finished', _moment, 'an ISO 8601 time with its zone'),
+)
+
+
+def write_atomic(path: str | Path, content: str | bytes) -> None:
+    """Write a file so that a reader, or a crash, sees either the old content or all of the new."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode('utf-8') if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def find_records(folders: Iterable[str | Path]) -> list[Path]:
+    """Paths of all ``result.json`` in and below ``folders``, sorted, each once.
+
+    Hidden directories are left out (a suite keeps replaced runs in one). ``UserError`` names a
+    folder that does not exist.
+    """
+    found: dict[Path, Path] = {}
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise UserError(f'{folder}: no such directory; give the directory of a suite or a run')
+        for base, names, files in os.walk(folder):
+            names[:] = sorted(name for name in names if not name.startswith('.'))
+            if FILE_NAME in files:
+                path = Path(base) / FILE_NAME
+                found.setdefault(path.resolve(), path)
+    return [found[key] for key in sorted(found)]
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def config_sha256(config: str | Path, overrides: Sequence[str] = ()) -> str:
+    """SHA-256 of what a config says, with its bases resolved.
+
+    Comments, formatting and the order of keys do not matter. ``overrides`` are the ``key=value``
+    texts of ``--cfg-options``, in the order given; the config itself is read without them.
+    """
+    from mmengine.config import Config
+
+    if not Path(config).is_file():
+        raise UserError(f'{config}: no such config file')
+    content = Config.fromfile(str(config), import_custom_modules=False).to_dict()
+    text = json.dumps(content, sort_keys=True, default=_plain)
+    if overrides:
+        text += '\n' + '\n'.join(overrides)
+    return hashlib.sha256(text.encode('utf-8')).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))
+    # The default text of a function or class holds a memory address, which changes every time.
+    if callable(value):
+        return f'{value.__module__}.{value.__qualname__}'
+    return str(value)
+
+
+def parent_of(backbone: str | Path) -> Record | None:
+    """The record beside a checkpoint file, where it is about exactly this file.
+
+    ``None`` when there is no record or the file is not the one that the record names by hash.
+    """
+    path = Path(backbone).parent / FILE_NAME
+    if not path.is_file():
+        return None
+    record = Record.read(path)
+    return record if record.checkpoint_sha256 == file_sha256(backbone) else None
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores that this process may use, GPUs and processes of the present job."""
+    import sys
+
+    torch = sys.modules.get('torch')
+    gpus = torch.cuda.device_count() if torch is not None and torch.cuda.is_available() else 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    return {
+        'cpu': _cpu_name(),
+        'cores': cores,
+        'gpu': torch.cuda.get_device_name(0) if gpus else None,
+        'gpus': gpus,
+        'world_size': int(os.environ.get('WORLD_SIZE', 1)),
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines():
+            if line.startswith('model name'):
+                return line.partition(':')[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages a result depends on, as far as installed."""
+    from symmim_mm import __version__
+
+    found = {'python': platform.python_version(), 'symmim_mm': __version__}
+    for name, candidates in _DISTRIBUTIONS.items():
+        for candidate in candidates:
+            try:
+                found[name] = metadata.version(candidate)
+                break
+            except metadata.PackageNotFoundError:
+                continue
+    return found

@@ -1,0 +1,259 @@
+"""The comparison table, computed from records alone.
+
+What is compared with what:
+
+* a **table** holds the runs that go back to one pre-training data set and architecture;
+* a **row** is a method with one pre-training config;
+* a **column** is a metric of a task with one data set and one transfer config, so that all rows
+  of a column were made by the same recipe;
+* a **cell** averages seeds and nothing else: mean, sample standard deviation and count. Of
+  several records with the same row, column and seed the one finished last counts, and a note
+  says so. What nobody ran is an empty cell.
+
+A random start has no pre-training: its numbers stand in every table that has their column.
+"""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from symmim_mm.results.record import RANDOM, Record
+
+METHODS = ('symmim', 'mae', 'simmim', RANDOM)
+METRICS = (
+    ('finetune', 'top1', 'Fine-tune top-1'),
+    ('linear', 'top1', 'Linear top-1'),
+    ('knn', 'top1', 'k-NN top-1'),
+    ('detection', 'box_ap', 'Box AP'),
+    ('detection', 'mask_ap', 'Mask AP'),
+    ('segmentation', 'miou', 'mIoU'),
+)
+METHOD_NAMES = {'symmim': 'SymMIM', 'mae': 'MAE', 'simmim': 'SimMIM', RANDOM: 'random start'}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric of one task; ``dataset`` and ``config`` are empty where nobody ran the task."""
+
+    task: str
+    metric: str
+    label: str
+    dataset: str = ''
+    config: str = ''
+    config_sha256: str = ''
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Mean over seeds (percent), sample standard deviation (``None`` for one seed), count."""
+
+    mean: float
+    std: float | None
+    records: tuple[Record, ...]
+
+    @property
+    def n(self) -> int:
+        return len(self.records)
+
+    @property
+    def spread(self) -> str:
+        """``± 0.4``, or nothing for one seed."""
+        return '' if self.std is None else f'± {self.std:.1f}'
+
+
+@dataclass
+class Row:
+    """One method with one pre-training config. Hours are means over seeds."""
+
+    method: str
+    config: str
+    config_sha256: str
+    label: str
+    cells: dict[Column, Cell] = field(default_factory=dict)
+    hours_pretrain: float | None = None
+    hours_total: float | None = None
+    pretrain: Cell | None = None
+
+
+@dataclass
+class Table:
+    """Rows and columns of one pre-training data set and architecture; ``''`` is unknown."""
+
+    dataset: str
+    arch: str
+    columns: list[Column]
+    rows: list[Row]
+    chance: dict[Column, float]
+
+    @property
+    def title(self) -> str:
+        if not self.dataset:
+            return 'Runs without a pre-training record'
+        return f'Pre-trained on {self.dataset}, {self.arch}'
+
+    @property
+    def seeds(self) -> int:
+        """The number of seeds that most cells have."""
+        counts = [cell.n for row in self.rows for cell in row.cells.values()]
+        return statistics.mode(counts) if counts else 1
+
+    @property
+    def caption(self) -> str:
+        """The title with the number of seeds, which cells then need not repeat."""
+        return self.title + (f', {self.seeds} seeds' if self.seeds > 1 else '')
+
+    def count(self, cell: Cell) -> str:
+        """``(n=2)`` where a cell has another number of seeds than most, else nothing."""
+        return '' if cell.n == self.seeds else f'(n={cell.n})'
+
+    def text(self, cell: Cell) -> str:
+        """A cell in one line, such as ``63.2 ± 0.4``."""
+        return ' '.join(filter(None, (f'{cell.mean:.1f}', cell.spread, self.count(cell))))
+
+    def best(self, column: Column) -> float | None:
+        """The highest mean of a column, or ``None`` if it has fewer than two cells."""
+        means = [row.cells[column].mean for row in self.rows if column in row.cells]
+        return max(means) if len(means) > 1 else None
+
+
+def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
+    """Arrange records into tables; also returns one note for each record that was not used."""
+    kept, notes = _latest(records)
+    # All of them: one that a newer one replaces is still where its own transfers come from.
+    pretrained = _pretrained(records)
+    grouped: dict[tuple[str, str], dict[tuple[str, str, str], list[Record]]] = {}
+    random: list[Record] = []
+    for record in kept:
+        if record.method == RANDOM:
+            random.append(record)
+            continue
+        origin = record if record.task == 'pretrain' else pretrained.get(_origin_key(record))
+        setting = (origin.dataset, origin.arch) if origin else ('', '')
+        row = (record.method, origin.config if origin else '',
+               origin.config_sha256 if origin else '')
+        grouped.setdefault(setting, {}).setdefault(row, []).append(record)
+
+    tables = []
+    placed: set[int] = set()
+    for dataset, arch in sorted(grouped, key=lambda setting: (setting == ('', ''), setting)):
+        rows = grouped[dataset, arch]
+        shared = {_recipe(item) for group in rows.values() for item in group}
+        fitting = [item for item in random if _recipe(item) in shared]
+        placed.update(map(id, fitting))
+        if fitting:
+            rows = {**rows, (RANDOM, '', ''): fitting}
+        tables.append(_table(dataset, arch, rows))
+    left = [item for item in random if id(item) not in placed]
+    if left:
+        tables.append(_table('', '', {(RANDOM, '', ''): left}))
+    return tables, notes
+
+
+def _recipe(record: Record) -> tuple[str, str, str]:
+    return record.task, record.dataset, record.config_sha256
+
+
+def _pretrained(records: Sequence[Record]) -> dict[tuple[str, str | None], Record]:
+    return {(item.method, item.checkpoint_sha256): item
+            for item in records if item.task == 'pretrain'}
+
+
+def _origin_key(record: Record) -> tuple[str, str | None]:
+    return record.method, record.backbone_sha256 or ''
+
+
+def _latest(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
+    """Of the records that differ in nothing but when they ran, keep the last one."""
+    same: dict[tuple, list[Record]] = {}
+    pretrained = _pretrained(records)
+    for record in records:
+        # The pre-training counts by what it was, not by its file: running it again gives a file
+        # of another hash, and the transfers of both are repetitions of one another.
+        origin = pretrained.get(_origin_key(record))
+        start = ((origin.config_sha256, origin.seed, origin.dataset) if origin
+                 else (record.backbone_sha256,))
+        key = (record.method, _recipe(record), record.arch, record.seed, start)
+        same.setdefault(key, []).append(record)
+    kept, notes = [], []
+    for group in same.values():
+        group = sorted(group, key=lambda item: item.finished)
+        kept.append(group[-1])
+        if len(group) > 1:
+            last = group[-1]
+            notes.append(f'{last.run} (seed {last.seed}): {len(group)} records of the same run; '
+                         f'the one finished {last.finished} counts')
+    return kept, notes
+
+
+def _table(dataset: str, arch: str, rows: dict[tuple[str, str, str], list[Record]]) -> Table:
+    records = [record for group in rows.values() for record in group]
+    columns = _columns(records)
+    table = Table(dataset, arch, columns, [], {})
+    several = {key[0] for key in rows if sum(key[0] == other[0] for other in rows) > 1}
+    for key in sorted(rows, key=_row_order):
+        method, config, digest = key
+        label = METHOD_NAMES.get(method, method)
+        if method in several:
+            label += f' ({config}, {digest[:8]})' if digest else ' (pre-training unknown)'
+        table.rows.append(_fill(Row(method, config, digest, label), columns, rows[key]))
+    for column in columns:
+        levels = [item.chance[column.metric] for item in records
+                  if _recipe(item) == _column_recipe(column) and column.metric in item.chance]
+        if levels:
+            table.chance[column] = statistics.fmean(levels)
+    return table
+
+
+def _row_order(key: tuple[str, str, str]) -> tuple:
+    method = key[0]
+    return METHODS.index(method) if method in METHODS else len(METHODS), *key
+
+
+def _column_recipe(column: Column) -> tuple[str, str, str]:
+    return column.task, column.dataset, column.config_sha256
+
+
+def _columns(records: Sequence[Record]) -> list[Column]:
+    columns = []
+    for task, metric, label in METRICS:
+        recipes = {_recipe(item): item.config for item in records
+                   if item.task == task and metric in item.metrics}
+        datasets = {dataset for _, dataset, _ in recipes}
+        for (_, dataset, digest), config in sorted(recipes.items()):
+            name = label
+            if len(datasets) > 1:
+                name += f', {dataset}'
+            if sum(other[1] == dataset for other in recipes) > 1:
+                name += f', {PurePosixPath(config).stem} {digest[:6]}'
+            columns.append(Column(task, metric, name, dataset, config, digest))
+        if not recipes:
+            columns.append(Column(task, metric, label))
+    return columns
+
+
+def _fill(row: Row, columns: list[Column], records: list[Record]) -> Row:
+    for column in columns:
+        chosen = [item for item in records if _recipe(item) == _column_recipe(column)
+                  and column.metric in item.metrics]
+        if chosen:
+            row.cells[column] = _cell(chosen, column.metric)
+    pretrain = [item for item in records if item.task == 'pretrain']
+    if pretrain:
+        row.hours_pretrain = statistics.fmean(item.duration_s for item in pretrain) / 3600
+        if all('loss' in item.metrics for item in pretrain):
+            row.pretrain = _cell(pretrain, 'loss')
+    recipes = {_recipe(item) for item in records if item.task != 'pretrain'}
+    # Without the record of its pre-training the hours of a method are not known.
+    if recipes and (pretrain or row.method == RANDOM):
+        row.hours_total = (row.hours_pretrain or 0.0) + sum(
+            statistics.fmean(item.duration_s for item in records if _recipe(item) == recipe)
+            for recipe in recipes) / 3600
+    return row
+
+
+def _cell(records: Sequence[Record], metric: str) -> Cell:
+    ordered = tuple(sorted(records, key=lambda item: item.seed))
+    values = [item.metrics[metric] for item in ordered]
+    return Cell(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None,
+                ordered)

@@ -1,0 +1,280 @@
+"""What a suite wants: its runs, what they depend on, and which of them are finished.
+
+A suite file says which methods are pre-trained and which transfers follow::
+
+    name: quickstart
+    data:
+      generator: [tools/make_sample_data.py, work_dirs/quickstart/data, --seed, '0']
+    seeds: [0]
+    methods: {symmim: configs/.../symmim_pretrain.py, random: null}
+    transfers: {finetune: configs/.../finetune.py, knn: configs/.../knn.py}
+    slurm: {slurm_partition: gpu, gres: 'gpu:8'}       # optional, for --slurm
+
+``data`` is optional: a command that makes the data, with its output directory as the first
+argument, where it leaves ``manifest.json`` last. A method with ``null`` starts from random
+weights. Paths are relative to the project's root, and every command runs there.
+
+Whether a run is finished is decided by content, never by file times: its record must carry the
+hash of the config as it is now, the seed, and the hash of its backbone as it is now.
+"""
+
+import json
+import re
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from symmim_mm.errors import UserError
+from symmim_mm.results.record import FILE_NAME, TASKS, Record, config_sha256, file_sha256
+from symmim_mm.results.report import TRAIN_TOOL, tool_of
+
+DATA = 'data'
+MARKER = 'suite.json'
+STATE = '.suite'
+_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.]*')
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a suite; also what the job of the run is told, so all of it is plain data."""
+
+    name: str
+    method: str
+    task: str
+    config: str
+    config_sha256: str
+    seed: int
+    folder: str
+    tool: str
+    parent: str | None
+    parent_folder: str | None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A checked suite file. ``root`` is the project's root, ``work_dir`` where the runs go."""
+
+    name: str
+    root: Path
+    work_dir: Path
+    generator: tuple[str, ...]
+    runs: tuple[Run, ...]
+    slurm: dict[str, str | int]
+
+    @property
+    def manifest(self) -> Path | None:
+        """The file that says that the generated data are complete."""
+        return self.root / self.generator[1] / 'manifest.json' if self.generator else None
+
+
+def load_suite(path: str | Path, root: str | Path, work_dir: str | Path | None = None,
+               tools_dir: str = 'tools') -> Suite:
+    """Read and check a suite file.
+
+    Args:
+        path: the YAML file.
+        root: the project's root, to which paths in the file are relative.
+        work_dir: where the runs go; ``<root>/work_dirs/<name>`` when ``None``.
+        tools_dir: directory of the commands that make the runs, relative to ``root``.
+
+    Raises:
+        UserError: the file cannot be read, says something unknown or names a missing config.
+    """
+    root = Path(root).resolve()
+    data = _read(Path(path))
+    work_dir = Path(work_dir).resolve() if work_dir else root / 'work_dirs' / data['name']
+    runs: list[Run] = []
+    hashes: dict[str, str] = {}
+
+    def add(method: str, task: str, config: str, seed: int, parent: Run | None) -> Run:
+        if config not in hashes:
+            if not (root / config).is_file():
+                raise UserError(f'{path}: no such config file: {config}')
+            hashes[config] = config_sha256(root / config)
+        name = f'{method}-{task}-seed{seed}'
+        tool = str(Path(tools_dir) / Path(tool_of(task)).name)
+        run = Run(name, method, task, config, hashes[config], seed, str(work_dir / name), tool,
+                  parent.name if parent else None, parent.folder if parent else None)
+        runs.append(run)
+        return run
+
+    # Pre-trainings of all seeds come first: the longest chains start there.
+    origins = {(method, seed): add(method, 'pretrain', config, seed, None) if config else None
+               for seed in data['seeds'] for method, config in data['methods'].items()}
+    for (method, seed), origin in origins.items():
+        for task, config in data['transfers'].items():
+            add(method, task, config, seed, origin)
+    return Suite(data['name'], root, work_dir, tuple(data['data']), tuple(runs), data['slurm'])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A suite file with every part present and of the right kind."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except OSError as error:
+        raise UserError(f'{path}: cannot read the suite file: {error.strerror}') from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f'{path}: not a YAML file: {error}') from error
+
+    def need(condition: bool, message: str) -> None:
+        if not condition:
+            raise UserError(f'{path}: {message}')
+
+    need(isinstance(data, dict), 'a suite file is a mapping with name, methods and transfers')
+    known = {'name', 'data', 'seeds', 'methods', 'transfers', 'slurm'}
+    need(not data.keys() - known, f'unknown key {", ".join(sorted(map(str, data.keys() - known)))}'
+                                  f'; known are {", ".join(sorted(known))}')
+    name = data.get('name')
+    need(isinstance(name, str) and re.fullmatch(r'[A-Za-z0-9][\w.-]*', name) is not None,
+         'name must be a word that can name a directory')
+    seeds = data.get('seeds', [0])
+    need(isinstance(seeds, list) and seeds != [] and len(set(map(str, seeds))) == len(seeds)
+         and all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0
+                 for seed in seeds), 'seeds must be a list of different whole numbers >= 0')
+    methods, transfers = data.get('methods'), data.get('transfers', {})
+    need(isinstance(methods, dict) and methods != {}, 'methods must map names to configs')
+    for method, config in methods.items():
+        need(isinstance(method, str) and _NAME.fullmatch(method) is not None,
+             f'method {method!r} must be a word of letters, digits, "_" and "."')
+        need(config is None or isinstance(config, str), f'method {method}: a config path or null')
+    need(isinstance(transfers, dict), 'transfers must map tasks to configs')
+    for task, config in transfers.items():
+        need(task in TASKS[1:], f'unknown transfer {task!r}; known are {", ".join(TASKS[1:])}')
+        need(isinstance(config, str), f'transfer {task}: expected the path of a config')
+    source = data.get('data') or {}
+    need(isinstance(source, dict) and not source.keys() - {'generator'},
+         'data takes one key, generator')
+    generator = source.get('generator', [])
+    need(isinstance(generator, list) and (not generator or len(generator) > 1),
+         'data.generator must be a list: a command and its output directory, then options')
+    slurm = data.get('slurm') or {}
+    need(isinstance(slurm, dict), 'slurm must map resource names to values')
+    return {'name': name, 'seeds': seeds, 'methods': methods, 'transfers': transfers,
+            'data': [str(word) for word in generator], 'slurm': slurm}
+
+
+def data_sha256(suite: Suite) -> str | None:
+    """Hash of the generated data's manifest; ``None`` if the suite generates none or not yet."""
+    if suite.manifest is None or not suite.manifest.is_file():
+        return None
+    return file_sha256(suite.manifest)
+
+
+def data_finished(suite: Suite) -> bool:
+    """Whether the data are there and were made by the command that the suite names now."""
+    if suite.manifest is None:
+        return True
+    made = read_json(suite.work_dir / STATE / 'data.json')
+    return made == {'generator': list(suite.generator), 'manifest_sha256': data_sha256(suite)}
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file of our own, or ``None`` where there is none or it is broken."""
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the record of a run must say for the run to be finished."""
+
+    config_sha256: str
+    seed: int
+    backbone_sha256: str | None
+    data_sha256: str | None
+
+    def difference(self, record: Record) -> str | None:
+        """The first field in which a record differs, or ``None``."""
+        for name in ('config_sha256', 'seed', 'backbone_sha256'):
+            if getattr(record, name) != getattr(self, name):
+                return f'{name} is {getattr(record, name)}, wanted {getattr(self, name)}'
+        return None
+
+
+def backbone_of(run: Run) -> tuple[Path, str] | None:
+    """Checkpoint file and its hash of the pre-training a run starts from.
+
+    ``None`` for a random start. ``UserError`` if the pre-training has no valid record or its
+    checkpoint is not the file that the record names.
+    """
+    if run.parent_folder is None:
+        return None
+    record = Record.read(Path(run.parent_folder) / FILE_NAME)
+    if record.checkpoint is None:
+        raise UserError(f'{run.parent}: its record names no checkpoint')
+    path = Path(run.parent_folder) / record.checkpoint
+    if not path.is_file():
+        raise UserError(f'{path}: the checkpoint of {run.parent} is missing')
+    if file_sha256(path) != record.checkpoint_sha256:
+        raise UserError(f'{path}: not the checkpoint that the record of {run.parent} names')
+    return path, record.checkpoint_sha256
+
+
+def wanted(run: Run, data_hash: str | None) -> Wanted:
+    """What ``run`` must be now; ``UserError`` as for ``backbone_of``."""
+    backbone = backbone_of(run)
+    return Wanted(run.config_sha256, run.seed, backbone[1] if backbone else None, data_hash)
+
+
+def is_finished(run: Run, want: Wanted) -> bool:
+    """Whether the run's directory holds the result that is wanted.
+
+    A pre-training's checkpoint must still be there, as its record names it. A run that a suite
+    made also remembers the data it saw; one made by hand does not and is taken as it is.
+    """
+    try:
+        record = Record.read(Path(run.folder) / FILE_NAME)
+        if want.difference(record) is not None:
+            return False
+        if run.task == 'pretrain':
+            file = Path(run.folder) / (record.checkpoint or '')
+            if not file.is_file() or file_sha256(file) != record.checkpoint_sha256:
+                return False
+    except UserError:
+        return False
+    marker = read_json(Path(run.folder) / MARKER)
+    return marker is None or marker == asdict(want)
+
+
+def pending(suite: Suite) -> list[Run]:
+    """The runs that are not finished, in the order in which they are to be started."""
+    data_ready = data_finished(suite)
+    data_hash = data_sha256(suite)
+    unfinished: set[str] = set()
+    for run in suite.runs:
+        done = False
+        if data_ready and run.parent not in unfinished:
+            try:
+                done = is_finished(run, wanted(run, data_hash))
+            except UserError:
+                done = False
+        if not done:
+            unfinished.add(run.name)
+    return [run for run in suite.runs if run.name in unfinished]
+
+
+def command(run: Run, root: Path, backbone: str | None, resume: bool = False) -> list[str]:
+    """The command line of a run, to be started in ``root``.
+
+    Only training can be resumed; an evaluation of frozen features starts again.
+    """
+    words = [sys.executable, run.tool, run.config, '--work-dir', shown(run.folder, root),
+             '--seed', str(run.seed)]
+    if backbone is not None:
+        words += ['--backbone', shown(backbone, root)]
+    if resume and Path(run.tool).name == Path(TRAIN_TOOL).name:
+        words.append('--resume')
+    return words
+
+
+def shown(path: str | Path, root: Path) -> str:
+    """A path relative to ``root`` where it lies below it."""
+    try:
+        return str(Path(path).relative_to(root))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,67 @@
+"""Shared fixtures. Every test starts with an empty default scope and fixed seeds."""
+
+import os
+
+# Tests load checkpoints as the tools do; see symmim_mm.cli.prepare_environment.
+os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope, init_default_scope
+
+# A busy machine is slow now and then; what a test may take is no property of the code.
+settings.register_profile('suite', deadline=None, max_examples=50)
+settings.load_profile('suite')
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)
+
+
+@pytest.fixture(autouse=True)
+def fresh_scope() -> None:
+    """Forget the default scopes that an earlier test left, and seed torch."""
+    DefaultScope._instance_dict.clear()
+    MMLogger._instance_dict.clear()
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def mmpretrain_scope() -> None:
+    init_default_scope('mmpretrain')
+
+
+@pytest.fixture
+def tool() -> Callable[..., subprocess.CompletedProcess]:
+    """Run a command of ``tools/`` as a user does: ``tool('train.py', 'config.py', ...)``."""
+
+    def call(name: str, *arguments: str, timeout: float = 300, **env: str):
+        return subprocess.run(
+            [sys.executable, str(ROOT / 'tools' / name), *map(str, arguments)],
+            cwd=ROOT,
+            env={**os.environ, 'OMP_NUM_THREADS': '1', **env},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return call
+
+
+@pytest.fixture(scope='session')
+def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small set of generated pictures in all three layouts."""
+    from symmim_mm.data.sample_data import write_sample_data
+
+    out = tmp_path_factory.mktemp('sample') / 'data'
+    write_sample_data(
+        out, train=40, val=20, coco_train=16, coco_val=8, ade_train=16, ade_val=8
+    )
+    return out

@@ -1,0 +1,65 @@
+"""SimpleFeaturePyramid: strides, channels, and what each level is made of."""
+
+import pytest
+import torch
+from mmdet.registry import MODELS as DET_MODELS
+from torch import nn
+
+from symmim_mm.errors import UserError
+from symmim_mm.models.feature_pyramid import SimpleFeaturePyramid
+
+
+def test_strides_and_channels_of_patch_16():
+    neck = SimpleFeaturePyramid(in_channels=32, out_channels=16)
+    outs = neck((torch.zeros(2, 32, 3, 3), torch.randn(2, 32, 8, 12)))
+    sizes = [(8 * f // 2, 12 * f // 2) for f in (8, 4, 2, 1)] + [(2, 3)]  # strides 4 .. 64
+    assert [tuple(out.shape) for out in outs] == [(2, 16, *size) for size in sizes]
+    assert torch.equal(outs[4], outs[3][:, :, ::2, ::2])
+
+
+def test_strides_of_patch_8():
+    neck = SimpleFeaturePyramid(16, 8, scale_factors=(2, 1, 0.5), num_outs=3)
+    outs = neck((torch.randn(1, 16, 12, 12),))
+    assert [tuple(out.shape) for out in outs] == [(1, 8, s, s) for s in (24, 12, 6)]
+
+
+def test_layers_are_those_of_vitdet():
+    """Parameter count of the pyramid of ViTDet-B, worked out from detectron2's layers."""
+    d, c = 768, 256
+    convs = 2 * (2 * c)  # two norms of each level
+    convs += 9 * c * c  # its 3 x 3 convolution, no bias
+    factor4 = (4 * d * d // 2 + d // 2) + 2 * d // 2 + (4 * d // 2 * d // 4 + d // 4) + c * d // 4
+    factor2 = (4 * d * d // 2 + d // 2) + c * d // 2
+    expected = 4 * convs + factor4 + factor2 + 2 * c * d
+    neck = SimpleFeaturePyramid(in_channels=d)
+    assert sum(p.numel() for p in neck.parameters()) == expected
+
+
+def test_levels_are_normed_over_channels():
+    neck = SimpleFeaturePyramid(in_channels=32, out_channels=16)
+    for out in neck((torch.randn(1, 32, 4, 4),))[:4]:
+        torch.testing.assert_close(out.mean(dim=1), torch.zeros_like(out[:, 0]), rtol=0, atol=1e-5)
+        assert (out.var(dim=1, unbiased=False) - 1).abs().max() < 1e-2
+
+
+def test_every_parameter_gets_a_gradient():
+    neck = SimpleFeaturePyramid(in_channels=32, out_channels=16)
+    weights = torch.randn(16, 1, 1)
+    sum((weights * out).square().mean() for out in neck((torch.randn(2, 32, 8, 8),))).backward()
+    for name, param in neck.named_parameters():
+        assert param.grad is not None and param.grad.abs().sum() > 0, name
+
+
+def test_mmdetection_builds_it():
+    neck = DET_MODELS.build(
+        dict(type='symmim_mm.SimpleFeaturePyramid', in_channels=32, norm_cfg=dict(type='BN'))
+    )
+    assert isinstance(neck, SimpleFeaturePyramid)
+    assert any(isinstance(module, nn.BatchNorm2d) for module in neck.modules())
+
+
+def test_wrong_settings_are_refused():
+    with pytest.raises(UserError, match='scale factor 3'):
+        SimpleFeaturePyramid(32, scale_factors=(3, 1))
+    with pytest.raises(UserError, match='num_outs=1'):
+        SimpleFeaturePyramid(32, scale_factors=(2, 1), num_outs=1)

@@ -1,0 +1,132 @@
+"""Pixel head and contrast head against values worked out from the formulas in float64."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from mmpretrain.models.heads import MAEPretrainHead
+
+from symmim_mm.errors import UserError
+from symmim_mm.models import ContrastHead, PixelHead
+from symmim_mm.models.contrast_head import info_nce, pool
+from symmim_mm.models.pixel_head import patchify, unpatchify
+
+
+def test_patchify_keeps_rows_columns_and_channels_last() -> None:
+    images = torch.arange(2 * 3 * 4 * 6, dtype=torch.double).reshape(2, 3, 4, 6)
+    patches = patchify(images, 2)
+    assert patches.shape == (2, 6, 12)
+    # Patch 4 is row 1, column 1; its pixels in reading order, colours together.
+    expected = [images[0, c, 2 + y, 2 + x] for y in (0, 1) for x in (0, 1) for c in range(3)]
+    assert patches[0, 4].tolist() == [float(value) for value in expected]
+    assert torch.equal(unpatchify(patches, (2, 3), 2), images)
+
+
+def test_patch_order_is_that_of_mmpretrains_mae() -> None:
+    images = torch.randn(2, 3, 32, 32)
+    loss = dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2')
+    stock = MAEPretrainHead(loss=loss, patch_size=8)
+    assert torch.equal(patchify(images, 8), stock.patchify(images))
+
+
+@pytest.mark.parametrize('kind', ['l1', 'l2'])
+@pytest.mark.parametrize('norm_pix', [False, True])
+def test_pixel_loss_is_its_formula(kind: str, norm_pix: bool) -> None:
+    """Mean over masked patches of the mean error of their pixels, in NumPy float64."""
+    torch.manual_seed(3)
+    head = PixelHead(8, (2, 3), patch_size=2, loss=kind, norm_pix=norm_pix)
+    images = torch.randn(2, 3, 4, 6)
+    prediction = torch.randn(2, 6, 12)
+    mask = torch.tensor([[[1, 0, 0], [1, 1, 0]], [[0, 0, 1], [0, 0, 0]]]).bool()
+
+    target = patchify(images, 2).double().numpy()
+    if norm_pix:
+        mean = target.mean(-1, keepdims=True)
+        target = (target - mean) / np.sqrt(target.var(-1, ddof=1, keepdims=True) + 1e-6)
+    error = prediction.double().numpy() - target
+    error = np.abs(error) if kind == 'l1' else error**2
+    expected = error[mask.flatten(1).numpy()].mean()
+    assert head.loss(prediction, images, mask).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_unmasked_patches_do_not_count() -> None:
+    head = PixelHead(8, (2, 2), patch_size=2)
+    images, prediction = torch.randn(1, 3, 4, 4), torch.randn(1, 4, 12)
+    mask = torch.tensor([[[True, False], [False, False]]])
+    other = prediction.clone()
+    other[:, 1:] += 5
+    assert head.loss(prediction, images, mask) == head.loss(other, images, mask)
+
+
+def test_sparse_without_decoder_is_refused_and_with_one_fills_the_gaps() -> None:
+    tokens, indices = torch.randn(2, 3, 8), torch.tensor([[0, 3], [1, 2]])
+    with pytest.raises(UserError, match='needs a decoder'):
+        PixelHead(8, (2, 2), patch_size=2)(tokens, indices)
+    head = PixelHead(8, (2, 2), 2, decoder=dict(depth=1, embed_dims=16, num_heads=2))
+    head.init_weights()
+    seen: list[torch.Tensor] = []
+    head.decoder.blocks[0].register_forward_pre_hook(lambda module, x: seen.append(x[0]))
+    assert head(tokens, indices).shape == (2, 4, 12)
+    entered = seen[0] - head.decoder.pos_embed
+    embedded = head.decoder.embed(tokens)
+    # Picture 1: patches 1 and 2 are its tokens, 0 and 3 the mask token.
+    expected = torch.stack(
+        [head.decoder.mask_token[0, 0], embedded[1, 1], embedded[1, 2], head.decoder.mask_token[0, 0]]
+    )
+    torch.testing.assert_close(entered[1, 1:], expected)
+    torch.testing.assert_close(entered[1, 0], embedded[1, 0])
+
+
+def test_info_nce_is_its_formula() -> None:
+    """Golden: -log softmax over cosine / T in float64, times 2 T as in MoCo v3."""
+    torch.manual_seed(5)
+    query, key = torch.randn(6, 4), torch.randn(6, 4)
+    temperature = 0.2
+    q = query.double().numpy()
+    k = key.double().numpy()
+    q /= np.linalg.norm(q, axis=1, keepdims=True)
+    k /= np.linalg.norm(k, axis=1, keepdims=True)
+    logits = q @ k.T / temperature
+    losses = [np.log(np.exp(row).sum()) - row[i] for i, row in enumerate(logits)]
+    expected = 2 * temperature * np.mean(losses)
+    assert info_nce(query, key, temperature).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_info_nce_of_equal_vectors_is_log_batch() -> None:
+    same = torch.ones(8, 4)
+    assert info_nce(same, same, 0.5).item() == pytest.approx(2 * 0.5 * math.log(8), rel=1e-6)
+
+
+def test_info_nce_gives_the_key_no_gradient() -> None:
+    query = torch.randn(3, 4, requires_grad=True)
+    key = torch.randn(3, 4, requires_grad=True)
+    info_nce(query, key, 0.2).backward()
+    assert key.grad is None
+    assert query.grad.abs().sum() > 0
+
+
+def test_pooling() -> None:
+    tokens = torch.arange(2 * 5 * 1, dtype=torch.float).reshape(2, 5, 1)
+    mask = torch.tensor([[[True, False], [False, True]], [[True, True], [True, False]]])
+    assert pool(tokens, 'cls_token', mask, None).flatten().tolist() == [0, 5]
+    assert pool(tokens, 'patch_mean', mask, None).flatten().tolist() == [2.5, 7.5]
+    assert pool(tokens, 'visible_mean', mask, None).flatten().tolist() == [2.5, 9.0]
+
+
+def test_head_sizes_are_moco_v3s() -> None:
+    head = ContrastHead(768)
+    linear = [m for m in head.projector if isinstance(m, torch.nn.Linear)]
+    assert [tuple(m.weight.shape) for m in linear] == [(4096, 768), (4096, 4096), (256, 4096)]
+    linear = [m for m in head.predictor if isinstance(m, torch.nn.Linear)]
+    assert [tuple(m.weight.shape) for m in linear] == [(4096, 256), (256, 4096)]
+    assert all(m.bias is None for m in linear)
+    assert head.projector[-1].weight is None  # the last BatchNorm has no scale
+
+
+@pytest.mark.parametrize(
+    'kwargs', [dict(pooling='max'), dict(norm='ln'), dict(temperature=0.0)]
+)
+def test_bad_settings_are_refused(kwargs: dict) -> None:
+    with pytest.raises(UserError):
+        ContrastHead(8, 8, 8, **kwargs)

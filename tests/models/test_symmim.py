@@ -1,0 +1,200 @@
+"""SymMIM and SimMIM: losses, gradients, EMA and the options of the method."""
+
+import copy
+import math
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+from symmim_mm.errors import UserError
+from symmim_mm.models.momentum import MomentumBranch, momentum_at
+
+pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
+ARCH = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)
+CONTRAST = dict(hidden_dims=16, out_dims=8)
+
+
+def build(kind: str = 'SymMIM', encoding: str = 'dense', **kwargs):
+    backbone = dict(
+        type='symmim_mm.MaskedViT', arch=ARCH, img_size=32, patch_size=8, encoding=encoding
+    )
+    decoder = dict(depth=1, embed_dims=16, num_heads=2) if encoding == 'sparse' else None
+    cfg = dict(type=f'symmim_mm.{kind}', backbone=backbone, head=dict(decoder=decoder))
+    if kind == 'SymMIM':
+        cfg['contrast'] = CONTRAST
+    model = MODELS.build(cfg | kwargs)
+    model.init_weights()
+    return model
+
+
+def test_loss_is_the_sum_of_its_parts_computed_apart() -> None:
+    """Forward by hand: same masks, same weights, both terms from their definitions."""
+    model = build(parity='fixed', contrast_weight=0.5)
+    images, other = torch.randn(4, 3, 32, 32), torch.randn(4, 3, 32, 32)
+    losses = copy.deepcopy(model).loss([images, other])
+
+    small = model.online_mask.expand(4, -1, -1)
+    large = model.momentum_mask.expand(4, -1, -1)
+    tokens, _ = model.backbone(images, small)
+    assert losses['loss_mim'] == model.head.loss(model.head(tokens), images, small)
+    query = model.contrast_head.predictor(model.contrast_head.projector(tokens[:, 1:].mean(1)))
+    keys = model.momentum.projector(model.momentum.backbone(other, large)[0][:, 1:].mean(1))
+    expected = 0.5 * model.contrast_head.loss(query, keys)
+    torch.testing.assert_close(losses['loss_con'], expected)
+
+
+@pytest.mark.parametrize('encoding', ['dense', 'sparse'])
+def test_gradient_reaches_the_online_branch_and_nothing_else(encoding: str) -> None:
+    model = build(encoding=encoding)
+    sum(model.loss(torch.randn(4, 3, 32, 32)).values()).backward()
+    for name, parameter in model.named_parameters():
+        if name.startswith('momentum.') or name == 'backbone.pos_embed':
+            assert parameter.grad is None, name
+        else:
+            assert parameter.grad is not None, name
+            # BatchNorm takes any constant away, so a gradient may be tiny but must be there.
+            assert torch.isfinite(parameter.grad).all(), name
+    assert model.backbone.patch_embed.projection.weight.grad.abs().sum() > 0
+    assert model.contrast_head.projector[0].weight.grad.abs().sum() > 0
+
+
+def test_momentum_branch_starts_as_a_copy_and_moves_by_the_rule() -> None:
+    model = build(momentum=dict(start=0.9, end=0.9, schedule='constant'))
+    online = dict(model.backbone.named_parameters())
+    follower = dict(model.momentum.backbone.named_parameters())
+    assert all(torch.equal(follower[name], value) for name, value in online.items())
+    before = {name: value.double().clone() for name, value in follower.items()}
+    with torch.no_grad():
+        for value in online.values():
+            value.add_(torch.randn_like(value))
+    assert model.update_momentum(0.3) == 0.9
+    for name, value in online.items():
+        expected = 0.9 * before[name] + (1 - 0.9) * value.double()
+        torch.testing.assert_close(follower[name].double(), expected, rtol=0, atol=1e-6)
+
+
+def test_momentum_schedule_is_moco_v3s() -> None:
+    """Golden: 1 - 0.5 (1 + cos(pi t)) (1 - m0), MoCo v3 main_moco.py."""
+    assert momentum_at(0.0, 0.99, 1.0, 'cosine') == pytest.approx(0.99, abs=1e-15)
+    assert momentum_at(0.25, 0.99, 1.0, 'cosine') == pytest.approx(
+        1 - 0.5 * (1 + math.cos(math.pi / 4)) * 0.01, abs=1e-15
+    )
+    assert momentum_at(0.5, 0.99, 1.0, 'cosine') == pytest.approx(0.995, abs=1e-15)
+    assert momentum_at(1.0, 0.99, 1.0, 'cosine') == 1.0
+    assert momentum_at(0.7, 0.996, 1.0, 'constant') == 0.996
+
+
+def test_momentum_branch_keeps_its_own_batch_statistics() -> None:
+    online = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    branch = MomentumBranch(projector=online)
+    online[1].running_mean.add_(3.0)
+    branch.update(0.0, projector=online)
+    assert branch.projector[1].running_mean.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize('parity', ['shared', 'independent', 'fixed'])
+def test_parity(parity: str) -> None:
+    model = build(parity=parity)
+    small, large = model.draw_masks(400, torch.device('cpu'))
+    flipped_small = (small != model.online_mask).flatten(1)
+    flipped_large = (large != model.momentum_mask).flatten(1)
+    assert (flipped_small.all(1) | ~flipped_small.any(1)).all()
+    assert (flipped_large.all(1) | ~flipped_large.any(1)).all()
+    together = (flipped_small[:, 0] == flipped_large[:, 0]).float().mean().item()
+    drawn = flipped_small[:, 0].float().mean().item()
+    expected = {'shared': (1.0, 0.5), 'independent': (0.5, 0.5), 'fixed': (1.0, 0.0)}[parity]
+    assert together == pytest.approx(expected[0], abs=0.1)
+    assert drawn == pytest.approx(expected[1], abs=0.1)
+
+
+def test_random_offsets_move_the_momentum_mask_only() -> None:
+    model = build(parity='fixed', momentum_offsets=True)
+    small, large = model.draw_masks(100, torch.device('cpu'))
+    assert torch.equal(small, model.online_mask.expand(100, -1, -1))
+    assert len({tuple(mask.flatten().tolist()) for mask in large}) == 8  # 4 x 4 shifts, by 2 equal
+
+
+def test_sparse_keeps_as_many_patches_as_every_mask_leaves() -> None:
+    """On 7 x 7 a checkerboard leaves 25 or 24 patches visible: 24 are encoded of each image."""
+    model = build(
+        'SymMIM',
+        backbone=dict(
+            type='symmim_mm.MaskedViT', arch=ARCH, img_size=56, patch_size=8, encoding='sparse'
+        ),
+        head=dict(decoder=dict(depth=1, embed_dims=16, num_heads=2)),
+    )
+    assert model.online_visible == 24
+    losses = model.loss(torch.randn(6, 3, 56, 56))
+    assert all(torch.isfinite(value) for value in losses.values())
+
+
+def test_options_of_the_method_change_the_loss() -> None:
+    images = [torch.randn(4, 3, 32, 32), torch.randn(4, 3, 32, 32)]
+    plain = build().loss(images)
+    assert set(build(contrast_weight=0.0).loss(images)) == {'loss_mim'}
+    assert not hasattr(build(contrast_weight=0.0), 'momentum')
+    torch.manual_seed(0)
+    both = build(symmetric_loss=True).loss(images)
+    assert both['loss_con'] > 1.3 * plain['loss_con']
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'words'),
+    [
+        (dict(parity='odd'), 'parity must be'),
+        (dict(online_block=9), 'masks nothing'),
+        (dict(contrast_weight=-1.0), 'contrast_weight'),
+        (dict(momentum=dict(start=1.2)), 'momentum must lie'),
+        (dict(momentum=dict(schedule='linear')), 'schedule must be'),
+        (dict(head=dict(loss='huber')), 'pixel loss'),
+    ],
+)
+def test_bad_settings_are_one_clear_line(kwargs: dict, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        build(**kwargs)
+
+
+@pytest.mark.parametrize('kind', ['SymMIM', 'SimMIM'])
+def test_a_fixed_batch_is_fitted(kind: str) -> None:
+    """Two smooth pictures, fixed masks: L_mim falls below a fiftieth of its start."""
+    torch.manual_seed(2)
+    steps, rate = 400, 8e-3
+    extra = dict(parity='fixed') if kind == 'SymMIM' else dict(mask=dict(type='random', ratio=0.5))
+    model = build(kind, **extra).train()
+    images = torch.nn.functional.interpolate(torch.randn(2, 3, 4, 4), 32, mode='bilinear')
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps, pct_start=0.1)
+    history = []
+    for _ in range(steps):
+        torch.manual_seed(0)  # the same masks every time
+        losses = model.loss(images)
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        optimizer.step()
+        schedule.step()
+        if kind == 'SymMIM':
+            model.update_momentum(0.5)
+        history.append(losses['loss_mim'].item())
+    assert history[-1] < 0.02 * history[0]
+
+
+def test_simmim_masks_and_refusals() -> None:
+    model = build('SimMIM', mask=dict(type='random', ratio=0.5, unit=2))
+    mask, visible = model.draw_reconstruction_mask(8, torch.device('cpu'))
+    assert mask.flatten(1).sum(1).tolist() == [8] * 8
+    assert visible == 8
+    for bad in (dict(type='stripes'), dict(type='random', ratio=2.0), dict(type='random', q=1)):
+        with pytest.raises(UserError):
+            build('SimMIM', mask=bad)
+    blocks = build('SimMIM', mask=dict(type='blockwise', ratio=0.5))
+    assert torch.isfinite(blocks.loss(torch.randn(2, 3, 32, 32))['loss_mim'])
+
+
+def test_sparse_needs_a_decoder_at_construction() -> None:
+    backbone = dict(
+        type='symmim_mm.MaskedViT', arch=ARCH, img_size=32, patch_size=8, encoding='sparse'
+    )
+    with pytest.raises(UserError, match='pixel decoder'):
+        build(backbone=backbone)

@@ -1,0 +1,158 @@
+"""Writing, reading and finding records; hashes of files and configs."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import pytest
+from make_runs import record
+
+from symmim_mm.errors import UserError
+from symmim_mm.results.record import (
+    Record,
+    config_sha256,
+    file_sha256,
+    find_records,
+    hardware,
+    parent_of,
+    versions,
+    write_atomic,
+)
+
+
+def test_written_and_read_back(tmp_path):
+    item = record(metrics={'top1': 61.25}, chance={'top1': 10.0}, images=2000)
+    path = item.write(tmp_path / 'run')
+    assert Record.read(path) == item
+    assert [file.name for file in path.parent.iterdir()] == ['result.json']
+    # The order of the fields is the documented one: what it is, what it reached, how.
+    keys = list(json.loads(path.read_text()))
+    assert keys[:3] == ['schema', 'run', 'method'] and keys[-2:] == ['started', 'finished']
+
+
+@pytest.mark.parametrize(('field', 'value', 'message'), [
+    ('schema', 2, 'schema 2'),
+    ('task', 'finetuning', 'task must be one of'),
+    ('seed', '0', 'seed must be'),
+    ('seed', True, 'seed must be'),
+    ('config_sha256', 'abc', 'config_sha256 must be 64'),
+    ('metrics', {'top1': 0.61e3}, 'metrics.top1 must be a percentage'),
+    ('metrics', {'top1': None}, 'metrics must be'),
+    ('chance', {'miou': -1}, 'chance.miou'),
+    ('pictures', ['../../other/secret.png'], 'pictures must be'),
+    ('curve', '/etc/passwd', 'curve must be a path below'),
+    ('checkpoint', None, 'checkpoint and checkpoint_sha256'),
+    ('duration_s', -1, 'duration_s must be'),
+    ('finished', 'yesterday', 'finished must be'),
+    ('finished', '2026-01-01T00:00:00', 'finished must be'),
+    ('surprise', 1, 'unknown field: surprise'),
+    ('run', ..., 'missing field: run'),
+])
+def test_a_bad_field_is_named_in_one_line(tmp_path, field, value, message):
+    path = record().write(tmp_path)
+    data = json.loads(path.read_text()) | {field: value}
+    if value is ...:
+        del data[field]
+    path.write_text(json.dumps(data))
+    with pytest.raises(UserError) as error:
+        Record.read(path)
+    assert str(path) in str(error.value) and message in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('text', ['', '{"schema": 1', '[]', 'null', '\x00\xff', '[' * 100000,
+                                  '{"schema": 1, "metrics": {"top1": NaN}}'])
+def test_what_is_no_record(tmp_path, text):
+    path = tmp_path / 'result.json'
+    path.write_bytes(text.encode('latin-1'))
+    with pytest.raises(UserError, match='result.json'):
+        Record.read(path)
+
+
+def test_a_number_that_is_none_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match='metrics'):
+        record(metrics={'loss': float('nan')}).write(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / 'file'
+    write_atomic(path, 'old')
+
+    def fail(*_):
+        raise OSError('no space')
+
+    monkeypatch.setattr('os.replace', fail)
+    with pytest.raises(OSError, match='no space'):
+        write_atomic(path, 'new')
+    assert path.read_text() == 'old'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_find_records_skips_hidden_and_counts_each_once(tmp_path):
+    for name in ('b/one', 'a', '.suite/replaced/old'):
+        record().write(tmp_path / name)
+    found = find_records([tmp_path, tmp_path / 'a'])
+    assert [str(path.relative_to(tmp_path)) for path in found] == ['a/result.json',
+                                                                   'b/one/result.json']
+    with pytest.raises(UserError, match='no such directory'):
+        find_records([tmp_path / 'none'])
+
+
+def test_file_hash(tmp_path):
+    content = bytes(range(256)) * 9000
+    (tmp_path / 'file').write_bytes(content)
+    assert file_sha256(tmp_path / 'file') == hashlib.sha256(content).hexdigest()
+
+
+def test_config_hash_follows_content_and_bases(tmp_path):
+    base, config = tmp_path / 'base.py', tmp_path / 'config.py'
+    base.write_text('model = dict(depth=6, width=128)\n')
+    config.write_text("_base_ = ['base.py']\nlr = 1e-3\n")
+    first = config_sha256(config)
+    config.write_text("# same\n_base_ = ['./base.py']\n\nlr=0.001\n")
+    base.write_text('model = dict(width=128, depth=6)\n')
+    assert config_sha256(config) == first
+    assert config_sha256(config, ['lr=0.1']) != first
+    assert config_sha256(config, ['a=1', 'b=2']) != config_sha256(config, ['b=2', 'a=1'])
+    base.write_text('model = dict(width=128, depth=7)\n')
+    assert config_sha256(config) != first
+    with pytest.raises(UserError, match='no such config file'):
+        config_sha256(tmp_path / 'none.py')
+
+
+def test_config_hash_is_the_same_in_another_process(tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text("import math\nnames = {'a', 'b'}\nfunction = math.sqrt\nx = dict(b=1, a=2)\n")
+    script = ('import sys; from symmim_mm.results.record import config_sha256; '
+              'print(config_sha256(sys.argv[1]))')
+    out = {subprocess.run([sys.executable, '-c', script, str(config)], check=True, text=True,
+                          capture_output=True, env={'PYTHONHASHSEED': str(seed),
+                                                    'PYTHONPATH': ':'.join(sys.path)}).stdout
+           for seed in (1, 2, 3)}
+    assert len(out) == 1
+
+
+def test_parent_of_needs_exactly_the_recorded_file(tmp_path):
+    checkpoint = tmp_path / 'last.pth'
+    checkpoint.write_bytes(b'weights')
+    assert parent_of(checkpoint) is None
+    item = record('mae', 'pretrain', checkpoint_sha256=file_sha256(checkpoint))
+    item.write(tmp_path)
+    assert parent_of(checkpoint) == item
+    checkpoint.write_bytes(b'other weights')
+    assert parent_of(checkpoint) is None
+
+
+def test_hardware_and_versions(monkeypatch):
+    monkeypatch.setenv('WORLD_SIZE', '4')
+    found = hardware()
+    assert found['world_size'] == 4 and found['cores'] >= 1 and found['cpu']
+    assert {'python', 'torch', 'mmengine', 'symmim_mm'} <= versions().keys()
+
+
+def test_reading_records_does_not_load_torch():
+    script = ('import sys, symmim_mm.results.collect, symmim_mm.suite.run; '
+              "sys.exit('torch' in sys.modules)")
+    subprocess.run([sys.executable, '-c', script], check=True)

@@ -1,0 +1,166 @@
+"""The report page and the command that writes it."""
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from make_runs import record, write
+
+from symmim_mm.errors import UserError
+from symmim_mm.results.collect import collect
+from symmim_mm.results.curves import Series, chart, read_curve, thin
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def suite(folder: Path) -> Path:
+    for method in ('symmim', 'mae'):
+        write(folder, record(method, 'pretrain'), pictures=2)
+        write(folder, record(method, 'finetune', chance={'top1': 10.0}))
+        write(folder, record(method, 'detection'), pictures=2)
+    return folder
+
+
+class Page(HTMLParser):
+    """Collects attributes and checks that tags are closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attrs if name in ('src', 'href')]
+        if tag not in ('meta', 'img', 'br', 'line', 'circle', 'polyline'):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in ('line', 'circle', 'polyline'):
+            assert self.open.pop() == tag
+
+
+def test_page_is_complete_and_needs_nothing_from_outside(tmp_path):
+    result = collect([suite(tmp_path / 'runs')], tmp_path / 'out')
+    assert (result.unreadable, result.problems, result.notes) == ([], [], [])
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
+        'index.html', 'results.csv', 'results.md']
+    text = result.page.read_text()
+    page = Page(text)
+    assert page.open == []
+    assert all(address.startswith(('#', 'data:image/png;base64,')) for address in page.addresses)
+    assert not re.search(r'url\(|@import|https?://', text)
+    assert page.tags.count('img') == 2 * 2 * 2
+    assert page.tags.count('svg') == 4  # three losses and one validation metric
+    assert page.tags.count('polyline') == 8
+    assert record('mae', 'detection').config_sha256 in text
+    assert '--seed 0 --backbone' in text and 'tools/train.py configs/finetune.py' in text
+
+
+def test_the_page_does_not_change_when_made_again(tmp_path):
+    suite(tmp_path / 'runs')
+    first = collect([tmp_path / 'runs'], tmp_path / 'runs/report').page.read_bytes()
+    assert collect([tmp_path / 'runs'], tmp_path / 'runs/report').page.read_bytes() == first
+
+
+def test_texts_from_records_are_escaped(tmp_path):
+    evil = '<script>alert(1)</script>'
+    write(tmp_path / 'runs', record('symmim', 'pretrain', dataset=evil, arch=evil,
+                                    config=f'configs/{evil}.py', hardware={'cpu': evil},
+                                    versions={'torch': evil}, run='"><img src=x>'))
+    item = record(evil, 'finetune', run='evil')
+    write(tmp_path / 'runs', item)
+    text = collect([tmp_path / 'runs'], tmp_path / 'out').page.read_text()
+    page = Page(text)
+    assert 'script' not in page.tags and 'img' not in page.tags
+    assert '&lt;script&gt;' in text
+
+
+def test_missing_and_broken_pieces_are_one_line_each(tmp_path):
+    folder = suite(tmp_path / 'runs')
+    (folder / 'symmim-pretrain-seed0/pictures/0.png').unlink()
+    (folder / 'mae-detection-seed0/pictures/1.png').write_bytes(b'GIF89a')
+    (folder / 'mae-finetune-seed0/20260101_000000/vis_data/scalars.json').write_text('{"loss"')
+    (folder / 'mae-pretrain-seed0/result.json').write_text('{')
+    result = collect([folder], tmp_path / 'out')
+    assert len(result.problems) == 3 and len(result.unreadable) == 1
+    text = result.page.read_text()
+    for line in (*result.problems, *result.unreadable):
+        assert '\n' not in line
+    assert text.count('no picture') == 2 and 'mae-pretrain-seed0/result.json: not a JSON' in text
+    # Pictures are matched by name: the broken one leaves a gap, the others stay.
+    assert Page(text).tags.count('img') == 2 * 2 + 2 - 2
+
+
+def test_wide_pictures_are_made_narrower(tmp_path):
+    import base64
+    import io
+
+    from PIL import Image
+
+    run = write(tmp_path / 'runs', record('symmim', 'pretrain'), pictures=1)
+    Image.new('RGB', (1600, 400)).save(run / 'pictures/0.png')
+    text = collect([tmp_path / 'runs'], tmp_path / 'out').page.read_text()
+    data = re.search(r'data:image/png;base64,([^"]+)', text)[1]
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (720, 180)
+
+
+def test_validation_values_are_percent(tmp_path):
+    path = tmp_path / 'scalars.json'
+    path.write_text('{"coco/bbox_mAP": 0.25, "step": 2}\n{"loss": NaN, "step": 1}\n\n')
+    curve = read_curve(path, 'detection')
+    assert curve.validation == [(2.0, 25.0)] and curve.loss == []
+
+
+def test_thin_keeps_the_ends_and_the_mean():
+    points = [(float(x), float(x % 7)) for x in range(1000)]
+    few = thin(points)
+    assert len(few) <= 160 and few[-1] == points[-1]
+    assert few[0] == (3.0, 3.0)  # seven points 0..6
+    assert thin(points[:50]) == points[:50]
+
+
+@pytest.mark.parametrize('values', [[1.0], [0.0, 0.0], [5.0, 5.0], [1e-6, 1e4], [-3.0, 8.0],
+                                    [0.02, 0.9, 0.05], [99999.0, 123456.0]])
+def test_every_point_lies_inside_the_chart(values):
+    svg = chart([Series('<&>', 0, [(float(x), y) for x, y in enumerate(values, 1)])], 'x', 'loss')
+    x_text, y_text = zip(*(pair.split(',') for pair in
+                           re.search(r'points="([^"]+)"', svg)[1].split()), strict=True)
+    assert all(52 <= float(x) <= 508 for x in x_text)
+    assert all(12 <= float(y) <= 222 for y in y_text)
+    assert '&lt;&amp;&gt;' in svg
+    assert chart([Series('none', 0, [])], 'x', 'loss') == ''
+
+
+def test_nothing_to_collect(tmp_path):
+    with pytest.raises(UserError, match='no result to collect'):
+        collect([tmp_path], tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def command(*words: str, cwd: Path) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, str(ROOT / 'tools/collect_results.py'), *words],
+                          cwd=cwd, capture_output=True, text=True)
+
+
+def test_the_command(tmp_path):
+    done = command('runs', cwd=suite(tmp_path / 'runs').parent)
+    assert done.returncode == 0, done.stderr
+    assert 'SymMIM' in done.stdout and done.stdout.endswith('report: runs/report/index.html\n')
+    assert (tmp_path / 'runs/report/results.csv').is_file()
+
+    (tmp_path / 'runs/mae-finetune-seed0/result.json').write_text('{}')
+    done = command('runs', '--out', 'elsewhere', cwd=tmp_path)
+    assert done.returncode == 1 and 'warning: runs/mae-finetune-seed0/result.json' in done.stderr
+    assert (tmp_path / 'elsewhere/index.html').is_file()
+
+    for folder in ('none', 'empty'):
+        (tmp_path / 'empty').mkdir(exist_ok=True)
+        done = command(folder, cwd=tmp_path)
+        assert done.returncode == 2 and done.stdout == ''
+        assert done.stderr.startswith('error: ') and done.stderr.count('\n') == 1

@@ -1,0 +1,190 @@
+"""What stands in which cell of the comparison table."""
+
+import csv
+import io
+import statistics
+
+import pytest
+from make_runs import record, sha
+
+from symmim_mm.results import published
+from symmim_mm.results.render import published_for, to_csv, to_markdown, to_terminal
+from symmim_mm.results.table import build_tables
+
+
+def cells(table) -> dict[tuple[str, str], str]:
+    return {(row.label, column.label): table.text(cell)
+            for row in table.rows for column, cell in row.cells.items()}
+
+
+def suite(*seeds: int) -> list:
+    found = []
+    for seed in seeds or (0,):
+        for method in ('random', 'simmim', 'mae', 'symmim', 'dino'):
+            if method != 'random':
+                found.append(record(method, 'pretrain', seed))
+            found += [record(method, task, seed)
+                      for task in ('finetune', 'linear', 'knn', 'detection', 'segmentation')]
+    return found
+
+
+def test_rows_and_columns_in_order():
+    (table,), notes = build_tables(suite())
+    assert notes == []
+    assert [row.label for row in table.rows] == ['SymMIM', 'MAE', 'SimMIM', 'random start', 'dino']
+    assert [column.label for column in table.columns] == [
+        'Fine-tune top-1', 'Linear top-1', 'k-NN top-1', 'Box AP', 'Mask AP', 'mIoU']
+    assert table.title == 'Pre-trained on sample, tiny'
+    assert cells(table)['MAE', 'Mask AP'] == '15.0'
+    assert len(cells(table)) == 5 * 6
+
+
+def test_hours():
+    records = suite()
+    records[0].duration_s = 7200.0
+    (table,), _ = build_tables(records)
+    row = {row.label: row for row in table.rows}
+    assert row['MAE'].hours_pretrain == 1 and row['MAE'].hours_total == 6
+    assert row['random start'].hours_pretrain is None
+    assert row['random start'].hours_total == 6
+
+
+def test_hours_stay_empty_without_the_record_of_the_pretraining():
+    (table,), _ = build_tables([record('mae', 'finetune')])
+    assert table.rows[0].hours_total is None
+    assert table.title == 'Runs without a pre-training record'
+
+
+def test_mean_sample_deviation_and_count_over_seeds():
+    values = (60.0, 61.0, 65.0)
+    records = [record('mae', 'pretrain', seed) for seed in range(3)]
+    records += [record('mae', 'finetune', seed, metrics={'top1': value})
+                for seed, value in enumerate(values)]
+    records += [record('mae', 'linear', seed) for seed in range(3)]
+    records += [record('mae', 'knn', 1, metrics={'top1': 44.4})]
+    (table,), _ = build_tables(records)
+    cell = table.rows[0].cells[table.columns[0]]
+    assert cell.mean == pytest.approx(62.0)
+    assert cell.std == pytest.approx(statistics.stdev(values))
+    assert cell.n == 3
+    assert table.caption.endswith(', 3 seeds')
+    assert cells(table)['MAE', 'Fine-tune top-1'] == '62.0 ± 2.6'
+    assert cells(table)['MAE', 'k-NN top-1'] == '44.4 (n=1)'
+
+
+def test_what_nobody_ran_is_empty():
+    (table,), _ = build_tables([record('mae', 'pretrain'), record('mae', 'knn')])
+    assert list(cells(table)) == [('MAE', 'k-NN top-1')]
+    assert len(table.columns) == 6
+    assert '| MAE |  |  | 60.0 |  |  |  |' in to_markdown([table])
+
+
+def test_another_transfer_config_is_another_column():
+    records = [record('mae', 'pretrain'), record('mae', 'finetune'),
+               record('mae', 'finetune', recipe='_long', metrics={'top1': 70.0})]
+    (table,), notes = build_tables(records)
+    values = {label: text for (_, label), text in cells(table).items()}
+    assert sorted(values.values()) == ['60.0', '70.0'] and notes == []
+    assert any('finetune_long' in label for label in values)
+
+
+def test_another_pretraining_config_is_another_row():
+    records = [record('mae', 'pretrain'), record('mae', 'pretrain', recipe='_800'),
+               record('mae', 'knn'),
+               record('mae', 'knn', pretrain='_800', metrics={'top1': 70.0})]
+    (table,), notes = build_tables(records)
+    assert notes == []
+    assert [row.label.split(',')[0] for row in table.rows] == [
+        'MAE (configs/pretrain.py', 'MAE (configs/pretrain_800.py']
+    assert [table.text(row.cells[table.columns[2]]) for row in table.rows] == ['60.0', '70.0']
+
+
+def test_another_dataset_or_architecture_is_another_table():
+    records = suite() + [
+        record('mae', 'pretrain', dataset='cifar10', recipe='_c'),
+        record('mae', 'knn', dataset='cifar10', pretrain='_c', recipe='_c'),
+        record('random', 'knn', dataset='cifar10', recipe='_c', metrics={'top1': 22.0}),
+        record('mae', 'pretrain', arch='vit-large', recipe='_l'),
+        record('random', 'knn', dataset='other', recipe='_o'),
+    ]
+    tables, _ = build_tables(records)
+    assert [table.title for table in tables] == [
+        'Pre-trained on cifar10, tiny', 'Pre-trained on sample, tiny',
+        'Pre-trained on sample, vit-large', 'Runs without a pre-training record']
+    assert [row.label for row in tables[0].rows] == ['MAE', 'random start']
+    assert cells(tables[0])['random start', 'k-NN top-1'] == '22.0'
+    assert cells(tables[1])['random start', 'k-NN top-1'] == '60.0'
+
+
+def test_of_repeated_runs_the_last_counts_and_a_note_says_so():
+    old = record('mae', 'finetune', metrics={'top1': 10.0}, finished='2026-01-01T00:00:00Z')
+    new = record('mae', 'finetune', metrics={'top1': 20.0}, finished='2026-01-02T00:00:00Z')
+    (table,), notes = build_tables([record('mae', 'pretrain'), new, old])
+    assert cells(table)['MAE', 'Fine-tune top-1'] == '20.0'
+    assert len(notes) == 1 and '2 records' in notes[0]
+
+
+def test_a_repeated_pretraining_is_not_counted_as_another_seed():
+    again = record('mae', 'pretrain', checkpoint_sha256=sha('again'),
+                   finished='2026-01-02T00:00:00Z')
+    transfer = record('mae', 'knn', backbone_sha256=sha('again'), metrics={'top1': 70.0},
+                      finished='2026-01-02T01:00:00Z')
+    (table,), notes = build_tables([record('mae', 'pretrain'), record('mae', 'knn'), again,
+                                    transfer])
+    assert cells(table) == {('MAE', 'k-NN top-1'): '70.0'}
+    assert len(notes) == 2
+
+
+def test_chance_and_best():
+    records = suite()
+    for item in records:
+        if item.task == 'knn':
+            item.chance = {'top1': 10.0}
+            item.metrics = {'top1': {'mae': 70.0}.get(item.method, 20.0)}
+    (table,), _ = build_tables(records)
+    knn = table.columns[2]
+    assert table.chance == {knn: 10.0} and table.best(knn) == 70.0
+    text = to_markdown([table])
+    assert '**70.0**' in text and '| *chance* |  |  | 10.0 |' in text
+    assert len(to_terminal([table])) == 1
+
+
+def test_csv_has_full_precision():
+    third = record('mae', 'finetune', metrics={'top1': 100 / 3})
+    tables, _ = build_tables([record('mae', 'pretrain'), third])
+    lines = list(csv.DictReader(io.StringIO(to_csv(tables))))
+    assert [(line['task'], line['metric']) for line in lines] == [('pretrain', 'loss'),
+                                                                  ('finetune', 'top1')]
+    assert float(lines[1]['mean']) == 100 / 3
+    assert lines[1]['std'] == '' and lines[1]['n'] == '1' and lines[1]['seeds'] == '0'
+    assert lines[1]['config_sha256'] == third.config_sha256
+
+
+def test_published_numbers_stand_only_beside_the_same_data():
+    (sample,), _ = build_tables(suite())
+    assert published_for(sample) == []
+    text = to_markdown([sample])
+    assert '85.9' not in text.split('## Published results')[0]
+    assert '85.9' in text.split('## Published results')[1]
+
+    own = [record('mae', 'pretrain', arch='vit-large', dataset='imagenet-1k'),
+           record('mae', 'finetune', arch='vit-large', dataset='imagenet-1k')]
+    (table,), _ = build_tables(own)
+    rows = published_for(table)
+    assert {item.size for row in rows for item in row} == {'L'}
+    assert {item.dataset for row in rows for item in row} == {'imagenet-1k'}
+    assert '### Published' in to_markdown([table])
+    assert all(item.source for item in published.PUBLISHED)
+
+
+@pytest.mark.parametrize(('arch', 'size'), [
+    ('deit-small', 'S'), ('vit_b', 'B'), ('ViT-L', 'L'), ('mae-vit-base-p16', 'B'),
+    ('vit-tiny', None)])
+def test_size_of(arch, size):
+    assert published.size_of(arch) == size
+
+
+def test_markdown_escapes_what_is_markup():
+    item = record('a|b<script>', 'knn')
+    text = to_markdown(build_tables([item])[0])
+    assert 'a\\|b&lt;script>' in text

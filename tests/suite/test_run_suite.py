@@ -1,0 +1,222 @@
+"""The suite's engine: Snakemake, real processes, and a stand-in for the training tools."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from symmim_mm.errors import UserError
+from symmim_mm.results.record import Record
+from symmim_mm.suite.engine import locked
+from symmim_mm.suite.job import last_error
+from symmim_mm.suite.plan import load_suite
+from symmim_mm.suite.run import run_suite
+
+ROOT = Path(__file__).resolve().parents[2]
+STANDIN = Path(__file__).with_name('standin')
+LAUNCH = ("import sys; from symmim_mm.suite.run import run_suite; "
+          "sys.exit(run_suite('suite.yaml', '.', jobs=2))")
+
+
+def write_config(root: Path, name: str, **standin: object) -> None:
+    run = {'method': name, 'task': 'pretrain'} if name in ('symmim', 'mae') else {'task': name}
+    (root / f'configs/{name}.py').write_text(f'run = {run}\nstandin = {standin}\n')
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / 'configs').mkdir()
+    for name in ('symmim', 'mae', 'finetune', 'knn'):
+        write_config(tmp_path, name, sleep=0)
+    shutil.copytree(STANDIN, tmp_path / 'tools')
+    (tmp_path / 'suite.yaml').write_text(
+        'name: small\n'
+        'data: {generator: [tools/make_data.py, data, first]}\n'
+        'methods: {symmim: configs/symmim.py, mae: configs/mae.py, random: null}\n'
+        'transfers: {finetune: configs/finetune.py, knn: configs/knn.py}\n')
+    return tmp_path
+
+
+def go(root: Path, **options: object) -> int:
+    return run_suite(root / 'suite.yaml', root, **options)
+
+
+def runs(root: Path) -> Path:
+    return root / 'work_dirs/small'
+
+
+def calls(root: Path) -> dict[str, list[str]]:
+    """What each run's tool was told, by run: one entry for every time it was started."""
+    return {path.parent.name: path.read_text().split()
+            for path in runs(root).glob('*/calls.txt')}
+
+
+def start(root: Path) -> subprocess.Popen:
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    return subprocess.Popen([sys.executable, '-c', LAUNCH], cwd=root, env=environment,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            start_new_session=True)
+
+
+def wait_for(path: Path, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f'{path} did not appear'
+        time.sleep(0.05)
+
+
+def alive(word: str) -> list[str]:
+    """Command lines of the processes that name ``word``."""
+    found = []
+    for path in Path('/proc').glob('[0-9]*/cmdline'):
+        try:
+            line = path.read_bytes().replace(b'\0', b' ').decode()
+        except OSError:
+            continue
+        if word in line:
+            found.append(line)
+    return found
+
+
+@pytest.mark.slow
+def test_runs_all_then_nothing_then_what_changed(project, capsys):
+    assert go(project, dry_run=True) == 0
+    out = capsys.readouterr().out
+    assert '[1/9] data: ' in out and '9 to run, 0 finished' in out
+    assert not runs(project).exists()
+
+    assert go(project, jobs=2) == 0
+    out = capsys.readouterr().out
+    assert '[9/9] ' in out and 'report: ' in out
+    assert (runs(project) / 'report/index.html').is_file()
+    for path in runs(project).glob('*/result.json'):
+        record = Record.read(path)
+        assert record.method == record.run.split('-')[0]
+    assert all(told == ['resume=False'] for told in calls(project).values())
+    assert len(calls(project)) == 8
+
+    for path in project.rglob('*'):
+        path.touch()
+    begin = time.monotonic()
+    assert go(project, jobs=2) == 0
+    assert time.monotonic() - begin < 5
+    assert 'all 8 runs are finished' in capsys.readouterr().out
+    assert len(sum(calls(project).values(), [])) == 8
+    assert go(project, dry_run=True) == 0
+    assert '0 to run, 8 finished' in capsys.readouterr().out
+
+    before = {path.parent.name: path.stat().st_mtime_ns
+              for path in runs(project).glob('*/result.json')}
+    write_config(project, 'mae', sleep=0.01)
+    assert go(project, jobs=2) == 0
+    after = {path.parent.name: path.stat().st_mtime_ns
+             for path in runs(project).glob('*/result.json')}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {'mae-pretrain-seed0', 'mae-finetune-seed0', 'mae-knn-seed0'}
+    # What they replace is kept aside, and none of it was resumed.
+    assert len(list((runs(project) / '.suite/replaced').iterdir())) == 3
+    assert all(told == ['resume=False'] for told in calls(project).values())
+
+
+@pytest.mark.slow
+def test_a_failure_stops_only_what_depends_on_it(project, capsys):
+    write_config(project, 'mae', fail=3)
+    assert go(project, jobs=2) == 1
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert ('failed: mae-pretrain-seed0: ValueError: the stand-in was told to fail '
+            '(log: work_dirs/small/mae-pretrain-seed0/log.txt)') in lines
+    assert 'not run: mae-knn-seed0: mae-pretrain-seed0 failed' in lines
+    assert len(lines) == 3
+    done = {path.parent.name for path in runs(project).glob('*/result.json')}
+    assert done == {f'{method}-{task}-seed0' for method, task in (
+        ('symmim', 'pretrain'), ('symmim', 'finetune'), ('symmim', 'knn'),
+        ('random', 'finetune'), ('random', 'knn'))}
+
+    write_config(project, 'mae', sleep=0)
+    assert go(project, jobs=2) == 0
+    assert len(sum(calls(project).values(), [])) == 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('whom', ['group', 'suite'])
+def test_goes_on_after_kill_9(project, whom):
+    write_config(project, 'mae', sleep=120)
+    write_config(project, 'finetune', sleep=0)
+    first = start(project)
+    wait_for(runs(project) / 'mae-pretrain-seed0/calls.txt')
+    wait_for(runs(project) / 'symmim-pretrain-seed0/result.json')
+    (os.killpg if whom == 'group' else os.kill)(first.pid, signal.SIGKILL)
+    first.communicate()
+    kept = (runs(project) / 'symmim-pretrain-seed0/result.json').stat().st_mtime_ns
+    # Nothing of the killed suite goes on: neither its jobs nor what they started.
+    end = time.monotonic() + 10
+    while alive(str(runs(project))) or alive('work_dirs/small/mae-pretrain-seed0'):
+        assert time.monotonic() < end, alive('work_dirs/small')
+        time.sleep(0.1)
+
+    # The same again: what was begun is resumed, what was finished stays.
+    second = start(project)
+    wait_for_lines(runs(project) / 'mae-pretrain-seed0/calls.txt', 2)
+    os.killpg(second.pid, signal.SIGKILL)
+    second.communicate()
+    assert calls(project)['mae-pretrain-seed0'] == ['resume=False', 'resume=True']
+    assert (runs(project) / 'symmim-pretrain-seed0/result.json').stat().st_mtime_ns == kept
+
+    # With another config the left-over attempt is not resumed.
+    write_config(project, 'mae', sleep=0)
+    third = start(project)
+    out, _ = third.communicate(timeout=120)
+    assert third.returncode == 0, out
+    assert calls(project)['mae-pretrain-seed0'] == ['resume=False']
+    assert (runs(project) / 'symmim-pretrain-seed0/result.json').stat().st_mtime_ns == kept
+
+
+def wait_for_lines(path: Path, count: int, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while len(path.read_text().split()) < count:
+        assert time.monotonic() < end, path.read_text()
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_other_data_options_make_everything_again(project):
+    suite = project / 'suite.yaml'
+    suite.write_text(suite.read_text().replace('mae: configs/mae.py, random: null', 'random: null')
+                     .replace(', knn: configs/knn.py', ''))
+    assert go(project, jobs=2) == 0
+    suite.write_text(suite.read_text().replace('first', 'second'))
+    assert go(project, jobs=2) == 0
+    assert (project / 'data/manifest.json').read_text() == 'second'
+    assert len(list((runs(project) / '.suite/replaced').iterdir())) == 3
+
+
+def test_two_suites_in_one_directory(project):
+    suite = load_suite(project / 'suite.yaml', project)
+    with locked(suite), pytest.raises(UserError, match='another suite is at work there') as error:
+        go(project)
+    assert str(os.getpid()) in str(error.value)
+
+
+def test_a_job_number_below_one(project):
+    with pytest.raises(UserError, match='--jobs must be 1 or more'):
+        go(project, jobs=0)
+
+
+@pytest.mark.parametrize(('text', 'line'), [
+    ('one\nerror: no such file\n\n', 'error: no such file'),
+    ('Traceback\n  x\nRuntimeError: bad shape\nsrun: done\n', 'RuntimeError: bad shape'),
+    ('torch.OutOfMemoryError: CUDA out of memory\n', 'torch.OutOfMemoryError: CUDA out of memory'),
+    ('all well\n\n', 'all well'),
+    ('', ''),
+])
+def test_last_error(tmp_path, text, line):
+    path = tmp_path / 'log.txt'
+    path.write_text(text)
+    with open(path, 'rb') as file:
+        assert last_error(file) == line

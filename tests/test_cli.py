@@ -1,0 +1,141 @@
+"""Commands as a user runs them: help, mistakes, one short run of each kind."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+
+TOOLS = sorted(path.name for path in (ROOT / 'tools').glob('*.py'))
+
+
+@pytest.mark.parametrize('name', TOOLS)
+def test_help(tool, name: str) -> None:
+    result = tool(name, '--help')
+    assert result.returncode == 0, result.stderr
+    assert 'usage:' in result.stdout
+
+
+def one_line(result, *words: str) -> None:
+    """The command failed with one clear line that holds the words."""
+    assert result.returncode == 2, result.stdout + result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
+    assert len(lines) == 1, result.stderr
+    assert 'Traceback' not in result.stderr
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+@pytest.fixture
+def data(sample_data: Path) -> list[str]:
+    """Options that point the quickstart's configs at the small data set."""
+    root = sample_data / 'imagenet'
+    return [f'{split}_dataloader.dataset.data_root={root}' for split in ('train', 'val')]
+
+
+PRETRAIN = 'configs/quickstart/symmim_pretrain.py'
+FINETUNE = 'configs/quickstart/finetune.py'
+
+
+def test_wrong_paths(tool, tmp_path: Path, data) -> None:
+    one_line(tool('train.py', 'configs/none.py'), 'configs/none.py does not exist')
+    one_line(
+        tool('train.py', FINETUNE, '--backbone', 'no.pth', '--cfg-options', *data),
+        '--backbone no.pth does not exist',
+    )
+    missing = tmp_path / 'nowhere'
+    one_line(
+        tool('train.py', PRETRAIN, '--work-dir', tmp_path / 'w', '--cfg-options',
+             f'train_dataloader.dataset.data_root={missing}'),
+        str(missing), 'does not exist',
+    )  # fmt: skip
+    assert not (tmp_path / 'w' / 'result.json').exists()
+
+
+def test_image_size_that_the_patch_size_does_not_divide(tool, data) -> None:
+    for config in (PRETRAIN, FINETUNE):
+        result = tool('train.py', config, '--cfg-options', *data, 'model.backbone.img_size=60')
+        one_line(result, 'image size 60', 'use 56 or 64')
+
+
+def test_an_empty_folder(tool, tmp_path: Path, data) -> None:
+    (tmp_path / 'empty' / 'train').mkdir(parents=True)
+    one_line(
+        tool('train.py', PRETRAIN, '--work-dir', tmp_path / 'w', '--cfg-options',
+             f'train_dataloader.dataset.data_root={tmp_path / "empty"}'),
+        'no pictures', str(tmp_path / 'empty'),
+    )  # fmt: skip
+
+
+def test_another_class_count(tool, tmp_path: Path, data) -> None:
+    one_line(
+        tool('train.py', FINETUNE, '--work-dir', tmp_path / 'w', '--cfg-options', *data,
+             'model.head.num_classes=7'),
+        'num_classes=7', '10 classes',
+    )  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory) -> Path:
+    """A checkpoint of the quickstart's SymMIM with fresh weights."""
+    from mmengine.config import Config
+    from mmengine.registry import MODELS, init_default_scope
+
+    init_default_scope('mmpretrain')
+    model = MODELS.build(Config.fromfile(ROOT / PRETRAIN).model)
+    model.init_weights()
+    file = tmp_path_factory.mktemp('checkpoint') / 'fresh.pth'
+    torch.save(dict(meta={}, state_dict=model.state_dict()), file)
+    return file
+
+
+def test_a_checkpoint_of_another_size(tool, tmp_path: Path, data, checkpoint: Path) -> None:
+    one_line(
+        tool('train.py', FINETUNE, '--work-dir', tmp_path / 'w', '--backbone', checkpoint,
+             '--cfg-options', *data, 'recipe.batch=8', 'model.backbone.arch.num_layers=4'),
+        'ViT of another size', '128 wide, 6 layers', '4 layers',
+    )  # fmt: skip
+
+
+def test_a_checkpoint_is_not_for_a_pretraining(tool, data, checkpoint: Path) -> None:
+    one_line(tool('train.py', PRETRAIN, '--backbone', checkpoint), 'from scratch')
+
+
+@pytest.mark.slow
+def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
+    """Two epochs of SymMIM, resumed in between, then fine-tuning, k-NN and linear from it."""
+    train = data[:1]
+    held_out = f'default_hooks.pictures.dataset.data_root={data[0].split("=")[1]}'
+    short = ['recipe.batch=8', 'recipe.lr_batch=8', held_out, *train]
+    run = tmp_path / 'symmim'
+    result = tool('train.py', PRETRAIN, '--work-dir', run, '--seed', '3', '--cfg-options',
+                  'recipe.epochs=2', *short)  # fmt: skip
+    assert result.returncode == 0, result.stderr[-2000:]
+    record = json.loads((run / 'result.json').read_text())
+    assert (record['method'], record['task'], record['seed']) == ('symmim', 'pretrain', 3)
+    assert record['images'] == 2 * 40
+    assert (run / record['checkpoint']).is_file()
+    assert len(record['pictures']) == 6
+    again = tmp_path / 'again'
+    tool('train.py', PRETRAIN, '--work-dir', again, '--seed', '3', '--cfg-options',
+         'recipe.epochs=2', *short)  # fmt: skip
+    repeated = json.loads((again / 'result.json').read_text())
+    assert repeated['metrics'] == record['metrics']
+
+    backbone = run / record['checkpoint']
+    result = tool('train.py', FINETUNE, '--work-dir', tmp_path / 'ft', '--backbone', backbone,
+                  '--cfg-options', *data, 'recipe.epochs=1', 'recipe.warmup_epochs=0',
+                  'recipe.batch=8', 'train_cfg.val_interval=1')  # fmt: skip
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert '78 tensors loaded' not in result.stderr  # the final norm is not used here
+    tuned = json.loads((tmp_path / 'ft' / 'result.json').read_text())
+    assert (tuned['method'], tuned['parent']) == ('symmim', 'symmim')
+    assert tuned['chance'] == {'top1': 10.0}
+    for name in ('knn', 'linear'):
+        result = tool(f'{name}.py', f'configs/quickstart/{name}.py', '--work-dir', tmp_path / name,
+                      '--backbone', backbone, '--cfg-options', *data)  # fmt: skip
+        assert result.returncode == 0, result.stderr[-2000:]
+        frozen = json.loads((tmp_path / name / 'result.json').read_text())
+        assert frozen['backbone_sha256'] == record['checkpoint_sha256']
+        assert 0 <= frozen['metrics']['top1'] <= 100
