@@ -75,6 +75,29 @@ def read_checkpoint(path: str | Path) -> dict:
     return checkpoint
 
 
+def newest_whole_checkpoint(work_dir: str | Path) -> Path | None:
+    """The checkpoint of a run to go on from: the newest that can be read to its end.
+
+    A run that was killed while it saved leaves a broken file; it is named and passed over.
+
+    Returns:
+        The file, or ``None`` where the run has no checkpoint yet.
+    """
+
+    def progress(path: Path) -> int:
+        return int(path.stem.rpartition('_')[2])
+
+    files = [*Path(work_dir).glob('epoch_*.pth'), *Path(work_dir).glob('iter_*.pth')]
+    for path in sorted(files, key=progress, reverse=True):
+        try:
+            read_checkpoint(path)
+        except UserError as error:
+            print(f'not resuming from the newest checkpoint: {error}')
+        else:
+            return path
+    return None
+
+
 def backbone_state(checkpoint: dict, source: str = 'the checkpoint') -> dict[str, Tensor]:
     """The tensors under ``backbone.`` with the prefix taken off.
 

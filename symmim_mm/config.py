@@ -13,7 +13,6 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that every command which runs a config shares."""
     parser.add_argument('config', help='a config file of configs/')
     parser.add_argument('--work-dir', help='where the run is kept (default: work_dirs/<config>)')
-    parser.add_argument('--backbone', metavar='FILE', help='pre-trained checkpoint to start from')
     parser.add_argument('--seed', type=int, help='random seed (default: that of the config, or 0)')
     parser.add_argument(
         '--cfg-options',
@@ -51,8 +50,9 @@ def load_config(args: argparse.Namespace) -> Config:
     if seed < 0:
         raise UserError(f'--seed must be 0 or more, got {seed}')
     cfg.randomness = dict(cfg.get('randomness', {}), seed=seed)
-    if args.backbone and not Path(args.backbone).is_file():
-        raise UserError(f'--backbone {args.backbone} does not exist')
+    backbone = getattr(args, 'backbone', None)
+    if backbone and not Path(backbone).is_file():
+        raise UserError(f'--backbone {backbone} does not exist')
     _check_image_sizes(cfg.model.to_dict())
     _check_data_paths(cfg)
     return cfg

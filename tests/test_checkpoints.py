@@ -7,14 +7,20 @@ import pytest
 import torch
 from mmpretrain.models import VisionTransformer
 
-from symmim_mm.checkpoints import backbone_state, load_backbone, read_checkpoint
+from symmim_mm.checkpoints import (
+    backbone_state,
+    load_backbone,
+    newest_whole_checkpoint,
+    read_checkpoint,
+)
 from symmim_mm.errors import UserError
 
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)
 
 
 def vit(**kwargs) -> VisionTransformer:
-    return VisionTransformer(**(dict(arch=ARCH, img_size=32, patch_size=8, out_type='raw') | kwargs))
+    settings = dict(arch=ARCH, img_size=32, patch_size=8, out_type='raw')
+    return VisionTransformer(**(settings | kwargs))
 
 
 def saved(path: Path, model: torch.nn.Module, **extra: torch.Tensor) -> Path:
@@ -151,3 +157,14 @@ def test_missing_keys_fail(tmp_path: Path) -> None:
 def test_a_checkpoint_without_backbone_says_what_it_has() -> None:
     with pytest.raises(UserError, match='starts with encoder, head'):
         backbone_state({'encoder.x': torch.zeros(1), 'head.y': torch.zeros(1)})
+
+
+def test_a_broken_newest_checkpoint_is_named_and_passed_over(tmp_path: Path, capsys) -> None:
+    assert newest_whole_checkpoint(tmp_path) is None
+    saved(tmp_path / 'epoch_2.pth', vit())
+    file = saved(tmp_path / 'epoch_9.pth', vit())
+    assert newest_whole_checkpoint(tmp_path) == file
+    broken = saved(tmp_path / 'epoch_10.pth', vit())
+    broken.write_bytes(broken.read_bytes()[:1000])
+    assert newest_whole_checkpoint(tmp_path) == file
+    assert 'epoch_10.pth' in capsys.readouterr().out

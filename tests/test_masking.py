@@ -30,7 +30,8 @@ def test_small_and_large_overlap_on_48_patches() -> None:
 @given(GRIDS, BLOCKS)
 def test_checkerboard_is_its_formula(grid: tuple[int, int], block: int) -> None:
     mask = masking.checkerboard(grid, block)
-    expected = [[(i // block + j // block) % 2 == 1 for j in range(grid[1])] for i in range(grid[0])]
+    rows, columns = range(grid[0]), range(grid[1])
+    expected = [[(i // block + j // block) % 2 == 1 for j in columns] for i in rows]
     assert mask.dtype == torch.bool
     assert mask.tolist() == expected
 
@@ -89,7 +90,8 @@ def test_inversion_is_per_image_and_fair() -> None:
     parity = masking.draw_parity(4000, generator=generator(1))
     masks = masking.invert(mask, parity)
     assert masks.shape == (4000, 14, 14)
-    assert all(torch.equal(m, ~mask if p else mask) for m, p in zip(masks[:50], parity[:50]))
+    for drawn, inverted in zip(masks[:50], parity[:50], strict=True):
+        assert torch.equal(drawn, ~mask if inverted else mask)
     # Every patch is masked about half of the time: 4 standard deviations of a fair coin.
     assert (masks.float().mean(0) - 0.5).abs().max() < 4 * 0.5 / 4000**0.5
 
@@ -118,7 +120,9 @@ def test_random_mask_is_exact_in_units(grid, ratio: float, unit: int, seed: int)
     assert torch.equal(spread[:, : grid[0], : grid[1]], masks)
 
 
-@given(st.tuples(st.integers(2, 16), st.integers(2, 16)), st.floats(0.1, 0.7), st.integers(0, 2**31))
+@given(
+    st.tuples(st.integers(2, 16), st.integers(2, 16)), st.floats(0.1, 0.7), st.integers(0, 2**31)
+)
 def test_blockwise_mask_is_exact_and_reproducible(grid, ratio: float, seed: int) -> None:
     masks = masking.blockwise_mask(grid, ratio, 3, generator=generator(seed))
     total = grid[0] * grid[1]

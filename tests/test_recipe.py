@@ -77,7 +77,7 @@ def test_cosine_schedule_is_its_formula() -> None:
         expected = 1e-5 + (1e-3 - 1e-5) * 0.5 * (1 + math.cos(math.pi * progress))
         assert found[step] == pytest.approx(expected, rel=1e-6), step
     assert found[0] == pytest.approx(1e-7)
-    assert all(later > earlier for earlier, later in zip(found[:start], found[1:start]))
+    assert found[:start] == sorted(set(found[:start]))
 
 
 def test_step_schedule_is_simmims() -> None:

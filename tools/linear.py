@@ -11,6 +11,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_run_arguments(parser)
+    parser.add_argument('--backbone', metavar='FILE', help='pre-trained checkpoint to encode with')
     return parser
 
 

@@ -8,7 +8,7 @@ newest_minor=13
 # once in its cache; and the object files of onedl-mmcv.
 venv_kib=$((6100 * 1024))
 download_kib=$((2300 * 1024))
-build_kib=$((600 * 1024))
+build_kib=$((300 * 1024))
 
 find_python() {
     local candidate version unfit='' no_venv=''

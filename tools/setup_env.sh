@@ -114,6 +114,7 @@ make_venv() {
     if [ -d "$venv" ] && { ! "$python" -m pip --version >/dev/null 2>&1 \
         || ! grep -qF "$venv" "$venv/bin/activate" 2>/dev/null \
         || { [ -n "${PYTHON:-}" ] && [ "$(version_of "$python")" != "$(version_of "$PYTHON")" ]; }; }; then
+        say 'removing the present .venv, which does not fit'
         rm -rf "$venv"
     fi
     mkdir -p "$venv"
@@ -188,7 +189,7 @@ choose_operators() {
     elif [ -z "$nvcc_cuda" ]; then
         problem="no nvcc found (install the CUDA toolkit $torch_cuda, or set CUDA_HOME)"
     elif [ "${nvcc_cuda%%.*}" != "${torch_cuda%%.*}" ]; then
-        problem="nvcc is CUDA $nvcc_cuda and torch is built for CUDA $torch_cuda (set CUDA_HOME to a toolkit $torch_cuda)"
+        problem="nvcc is CUDA $nvcc_cuda, torch is built for CUDA $torch_cuda (set CUDA_HOME to a toolkit $torch_cuda)"
     fi
     if [ -n "$problem" ]; then
         [ "$wanted" != 1 ] || fail "CUDA=1: $problem"
@@ -315,4 +316,4 @@ main() {
     say "complete in $(duration $SECONDS) (mmcv operators for: $operators)"
 }
 
-main
+{ main; exit; }  # read as one, so that editing this file does not disturb a set-up under way

@@ -8,19 +8,15 @@ from symmim_mm import cli
 
 def build_parser() -> argparse.ArgumentParser:
     from symmim_mm.config import add_run_arguments
+    from symmim_mm.engine.launch import add_launch_arguments
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_run_arguments(parser)
+    parser.add_argument('--backbone', metavar='FILE', help='pre-trained checkpoint to start from')
     parser.add_argument('--resume', action='store_true', help='go on from the last checkpoint')
     parser.add_argument('--amp', action='store_true', help='mixed precision, bf16 where possible')
     parser.add_argument('--compile', action='store_true', help='compile the model (torch.compile)')
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='set by dist_train.sh and slurm_train.sh',
-    )
-    parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
+    add_launch_arguments(parser)
     return parser
 
 

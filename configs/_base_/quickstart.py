@@ -28,10 +28,10 @@ quick = dict(
         ),
         recipe=dict(
             _delete_=True,
-            epochs=12,
-            batch=64,
+            epochs=8,
+            batch=32,
             lr=1e-3,
-            lr_batch=64,
+            lr_batch=32,
             warmup_epochs=1,
             min_lr=1e-5,
         ),

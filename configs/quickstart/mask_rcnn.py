@@ -5,7 +5,7 @@ run = dict(task='detection', dataset='sample')
 
 data_root = 'work_dirs/quickstart/data/coco/'
 metainfo = dict(classes=('disc', 'square', 'triangle', 'star', 'ring', 'cross'))
-iterations = 300
+iterations = 450
 channels = 64
 
 model = dict(
@@ -58,13 +58,11 @@ model = dict(
         rpn_proposal=dict(nms_pre=200, max_per_img=100),
         rcnn=dict(sampler=dict(num=16, pos_fraction=0.5), mask_size=14),
     ),
-    test_cfg=dict(
-        rpn=dict(nms_pre=200, max_per_img=50), rcnn=dict(max_per_img=20)
-    ),
+    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=50), rcnn=dict(max_per_img=20)),
 )
 
 train_dataloader = dict(
-    batch_size=12,
+    batch_size=6,
     num_workers=0,
     persistent_workers=False,
     dataset=dict(
@@ -101,7 +99,7 @@ test_evaluator = val_evaluator
 
 train_cfg = dict(max_iters=iterations, val_interval=iterations)
 optim_wrapper = dict(
-    optimizer=dict(lr=2e-3, weight_decay=0.05),
+    optimizer=dict(lr=1e-3, weight_decay=0.05),
     paramwise_cfg=dict(layer_decay_rate=0.9),
     clip_grad=dict(max_norm=5.0),
 )

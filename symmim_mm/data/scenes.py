@@ -35,7 +35,10 @@ MIN_VISIBLE = 0.35  # share of an object that must be seen for it to stay in the
 MAX_TILT = 0.4  # radians, of objects and, apart from that, of their patterns
 
 # Ranges of luma (Rec. 601) in [0, 1].
-DARK, MIDDLE, BRIGHT, ANY = (0.02, 0.2), (0.35, 0.6), (0.75, 0.95), (0.05, 0.95)
+# How far colours are from grey. At full strength hue, which tells nothing, is most of what
+# varies between pictures, and short training learns little else.
+SATURATION = 0.2
+DARK, MIDDLE, BRIGHT, ANY = (0.02, 0.2), (0.42, 0.55), (0.8, 0.98), (0.05, 0.95)
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,11 @@ class Scene:
 
 
 def _colour(rng: np.random.Generator, luma: tuple[float, float]) -> Array:
-    """A colour ``(3,)`` of any hue and of a brightness in the range ``luma``."""
+    """A muted colour ``(3,)`` of any hue and of a brightness in the range ``luma``."""
     colour = rng.random(3, dtype=np.float32)
     red, green, blue = colour.tolist()
-    change = rng.uniform(*luma) - (0.299 * red + 0.587 * green + 0.114 * blue)
-    return np.clip(colour + np.float32(change), 0, 1)
+    grey = 0.299 * red + 0.587 * green + 0.114 * blue
+    return np.clip(rng.uniform(*luma) + np.float32(SATURATION) * (colour - np.float32(grey)), 0, 1)
 
 
 def _thing(
@@ -109,7 +112,7 @@ def _clutter(rng: np.random.Generator, canvas: Array, count: int) -> None:
 
 def _surface(rng: np.random.Generator, size: int, fine: tuple[int, int], grain: float) -> Array:
     """A surface of a colour of its own: slope of colour, coarse blotches and finer grain."""
-    base, step = _colour(rng, MIDDLE), (rng.random(3, dtype=np.float32) - 0.5) * 0.5
+    base, step = _colour(rng, MIDDLE), (rng.random(3, dtype=np.float32) - 0.5) * 0.2
     surface = base + shapes.ramp(size, rng.uniform(0, 2 * math.pi))[..., None] * step
     surface += 0.12 * shapes.smooth_noise(rng, size, (3, 3), 3)
     surface += grain * shapes.smooth_noise(rng, size, fine, 1)
@@ -120,9 +123,9 @@ def _expose(rng: np.random.Generator, canvas: Array) -> Picture:
     """Light falling from one side, sensor noise, rounding: uint8 picture."""
     size = canvas.shape[0]
     canvas = canvas * (
-        rng.uniform(0.75, 1.15)
-        + rng.uniform(0, 0.35) * shapes.ramp(size, rng.uniform(0, 2 * math.pi))
-        + rng.uniform(0, 0.15) * shapes.smooth_noise(rng, size, (2, 2), 1)[..., 0]
+        rng.uniform(0.92, 1.05)
+        + rng.uniform(0, 0.2) * shapes.ramp(size, rng.uniform(0, 2 * math.pi))
+        + rng.uniform(0, 0.1) * shapes.smooth_noise(rng, size, (2, 2), 1)[..., 0]
     )[..., None].astype(np.float32)
     noise = rng.standard_normal(canvas.shape, dtype=np.float32)
     canvas += noise * np.float32(rng.uniform(0.01, 0.04))
@@ -149,7 +152,7 @@ def classification_picture(rng: np.random.Generator, label: int, size: int) -> P
         small_texture = TEXTURES[int(rng.integers(len(TEXTURES)))]
         x, y = rng.uniform(0, size), rng.uniform(0, size)
         shapes.paint(canvas, _thing(rng, small_shape, small_texture, x, y, scale))
-    scale = size * rng.uniform(0.36, 0.58)
+    scale = size * rng.uniform(0.48, 0.66)
     room = max(size / 2 - 0.6 * scale, 0.0)
     x = size / 2 + rng.uniform(-room, room)
     y = size / 2 + rng.uniform(-room, room)

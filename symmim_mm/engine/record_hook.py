@@ -4,7 +4,7 @@ import json
 import resource
 import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -51,17 +51,17 @@ class RecordHook(Hook):
     Args:
         config_path: the config file as named on the command line.
         backbone: checkpoint the run started from.
-        overrides: what the command line changed in the config, ``{key: value}``.
+        overrides: what the command line changed, as ``key=value`` texts.
     """
 
     priority = 'VERY_LOW'
 
     def __init__(
-        self, config_path: str, backbone: str | None = None, overrides: dict | None = None
+        self, config_path: str, backbone: str | None = None, overrides: Sequence[str] = ()
     ) -> None:
         self.config_path = config_path
         self.backbone = backbone
-        self.overrides = overrides or {}
+        self.overrides = list(overrides)
         self.metrics: dict[str, float] = {}
         self.earlier_s = 0.0
 
@@ -77,6 +77,12 @@ class RecordHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         self.metrics = dict(metrics or {})
 
+    def after_train(self, runner: Runner) -> None:
+        # A run that was interrupted between its last epoch and its end resumes with nothing to
+        # train, so nothing has been evaluated yet.
+        if runner.val_loop is not None and not self.metrics:
+            runner.val_loop.run()
+
     def _elapsed(self) -> float:
         return self.earlier_s + time.time() - self.started
 
@@ -89,7 +95,7 @@ class RecordHook(Hook):
         record = describe_run(
             run=run,
             config_path=self.config_path,
-            overrides=[f'{key}={value}' for key, value in sorted(self.overrides.items())],
+            overrides=self.overrides,
             backbone=self.backbone,
             work_dir=work_dir,
             backbone_cfg=runner.cfg.model.backbone,
@@ -226,4 +232,4 @@ def _step(line: str) -> float:
 
 
 def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec='seconds')
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec='seconds')

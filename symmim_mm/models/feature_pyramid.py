@@ -67,9 +67,7 @@ class SimpleFeaturePyramid(BaseModule):
         return tuple(outs)
 
 
-def make_resampling(
-    factor: float, channels: int, norm_cfg: dict
-) -> tuple[list[nn.Module], int]:
+def make_resampling(factor: float, channels: int, norm_cfg: dict) -> tuple[list[nn.Module], int]:
     """Layers that scale a map by ``factor``, and their number of output channels."""
 
     def double(before: int, after: int) -> nn.Module:

@@ -43,7 +43,7 @@ class MaskedViT(VisionTransformer):
             self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
 
     def init_weights(self) -> None:
-        """Initialise as MAE does: Xavier-uniform layers, sine-cosine positions, N(0, .02) tokens."""
+        """Initialise as MAE: Xavier-uniform layers, sine-cosine positions, N(0, .02) tokens."""
         super().init_weights()
         if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
             return

@@ -98,13 +98,14 @@ class SimMIM(MaskedImageModel):
         grid = self.backbone.grid
         self._draw = partial(RANDOM_MASKS[kind], grid=grid, **parameters)
         try:
-            probe = self._draw(batch=1, device='cpu', generator=torch.Generator('cpu').manual_seed(0))
+            fixed = torch.Generator('cpu').manual_seed(0)
+            probe = self._draw(batch=1, device='cpu', generator=fixed)
         except (TypeError, ValueError) as error:
             raise UserError(f"mask '{kind}' with {parameters}: {error}") from error
         # Squares cut by the border make the count vary between images: dense encoding only.
         unit = parameters.get('unit', 1)
-        if self.backbone.encoding == 'sparse' and any(s % unit for s in self.backbone.grid):
-            raise UserError(f'sparse encoding needs a grid {self.backbone.grid} divisible by {unit}')
+        if self.backbone.encoding == 'sparse' and any(side % unit for side in grid):
+            raise UserError(f'sparse encoding needs a grid that {unit} divides, not {grid}')
         self._visible = int((~probe).sum())
 
     def draw_reconstruction_mask(self, batch: int, device: torch.device) -> tuple[Tensor, int]:

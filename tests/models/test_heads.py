@@ -71,9 +71,8 @@ def test_sparse_without_decoder_is_refused_and_with_one_fills_the_gaps() -> None
     entered = seen[0] - head.decoder.pos_embed
     embedded = head.decoder.embed(tokens)
     # Picture 1: patches 1 and 2 are its tokens, 0 and 3 the mask token.
-    expected = torch.stack(
-        [head.decoder.mask_token[0, 0], embedded[1, 1], embedded[1, 2], head.decoder.mask_token[0, 0]]
-    )
+    gap = head.decoder.mask_token[0, 0]
+    expected = torch.stack([gap, embedded[1, 1], embedded[1, 2], gap])
     torch.testing.assert_close(entered[1, 1:], expected)
     torch.testing.assert_close(entered[1, 0], embedded[1, 0])
 

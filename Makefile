@@ -1,0 +1,29 @@
+# Everything starts here; each target sets up what is missing first.
+#   make test ARGS='-m "not slow"'     options for pytest
+#   make setup CUDA=1                  mmcv with CUDA operators
+#   make setup PYTHON=python3.12       another interpreter
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON_VENV := .venv/bin/python
+ARGS ?=
+
+.PHONY: help setup demo test lint clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup:  ## .venv with the pinned packages, onedl-mmcv compiled or taken from the wheel cache
+	@bash tools/setup_env.sh
+
+demo: setup  ## sample data, pre-train, transfer, compare: table and work_dirs/quickstart/report/index.html
+	@$(PYTHON_VENV) tools/run_suite.py configs/suites/quickstart.yaml $(ARGS)
+
+test: setup  ## whole test suite
+	@$(PYTHON_VENV) -m pytest $(ARGS)
+
+lint: setup  ## ruff
+	@$(PYTHON_VENV) -m ruff check .
+
+clean:  ## remove .venv and caches (keeps work_dirs and the wheel cache)
+	rm -rf .venv .venv.lock .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	find symmim_mm tools tests configs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,33 @@
+"""Evaluation of a finished run of any of the three libraries."""
+
+import argparse
+
+from mmengine.model import is_model_wrapper
+
+from symmim_mm.checkpoints import read_checkpoint
+from symmim_mm.config import load_config
+from symmim_mm.engine.launch import runner_of
+from symmim_mm.errors import UserError
+
+
+def evaluate_checkpoint(args: argparse.Namespace) -> None:
+    """Run ``tools/test.py``: load all weights of a run and compute the metrics of its config.
+
+    Raises:
+        UserError: a config without a test set, or a checkpoint that does not fit the model.
+    """
+    cfg = load_config(args)
+    if 'test_dataloader' not in cfg:
+        raise UserError(f'{args.config} has no test_dataloader: a pre-training has no metrics')
+    state = read_checkpoint(args.checkpoint).get('state_dict', {})
+    with runner_of(cfg, args.launcher) as runner:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        try:
+            model.load_state_dict(state, strict=True)
+        except RuntimeError as error:
+            # The first line names the class only, the next ones the keys.
+            detail = ' '.join(str(error).split()[:40])
+            raise UserError(
+                f'checkpoint {args.checkpoint} does not fit {args.config}: {detail}'
+            ) from error
+        runner.test()

@@ -1,0 +1,34 @@
+"""Where the class token looks."""
+
+import torch
+from mmpretrain.models import VisionTransformer
+from torch import Tensor
+
+
+@torch.no_grad()
+def class_attention(backbone: VisionTransformer, images: Tensor) -> Tensor:
+    """Attention of the class token over the patches in the last block.
+
+    Args:
+        backbone: a ViT with a class token.
+        images: ``(B, 3, H, W)``, normalised.
+
+    Returns:
+        ``(B, heads, h, w)``; each head sums to at most 1 (the rest is on the class token itself).
+    """
+    last = backbone.layers[-1]
+    entered: list[Tensor] = []
+    handle = last.attn.register_forward_pre_hook(lambda module, x: entered.append(x[0]))
+    try:
+        backbone.eval()
+        backbone(images)
+    finally:
+        handle.remove()
+    attention = last.attn
+    batch, count, _ = entered[0].shape
+    qkv = attention.qkv(entered[0]).reshape(batch, count, 3, attention.num_heads, -1)
+    query, key = (qkv[:, :, part].transpose(1, 2) for part in (0, 1))
+    weights = (query[:, :, :1] @ key.transpose(-2, -1) * attention.head_dims**-0.5).softmax(-1)
+    size = backbone.patch_embed.projection.kernel_size
+    grid = (images.shape[2] // size[0], images.shape[3] // size[1])
+    return weights[:, :, 0, 1:].reshape(batch, attention.num_heads, *grid)
