@@ -23,7 +23,8 @@ def write_config(folder: Path, name: str, data: Path, changes: str) -> str:
     part = {'mask_rcnn': 'coco', 'upernet': 'ade20k'}.get(name, 'imagenet')
     loaders = ['train'] if name.endswith('pretrain') else ['train', 'val', 'test']
     lines = [f"_base_ = ['{ROOT}/configs/quickstart/{name}.py']"]
-    lines += [f"{one}_dataloader = dict(dataset=dict(data_root='{data / part}'))" for one in loaders]
+    root = f"dict(dataset=dict(data_root='{data / part}'))"
+    lines += [f'{loader}_dataloader = {root}' for loader in loaders]
     path = folder / f'{name}.py'
     path.write_text('\n'.join([*lines, changes, '']))
     return str(path)
