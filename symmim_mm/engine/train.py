@@ -49,9 +49,10 @@ def _use_mixed_precision(cfg: Config) -> None:
     wrapper = cfg.optim_wrapper
     if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UserError(f'--amp does not work with optim_wrapper type {wrapper.type}')
-    bfloat16 = not torch.cuda.is_available() or torch.cuda.is_bf16_supported()
+    if not torch.cuda.is_available():
+        raise UserError('--amp needs a GPU: MMEngine has no mixed precision on the CPU')
     wrapper.type = 'AmpOptimWrapper'
-    wrapper.setdefault('dtype', 'bfloat16' if bfloat16 else 'float16')
+    wrapper.setdefault('dtype', 'bfloat16' if torch.cuda.is_bf16_supported() else 'float16')
 
 
 def train(args: argparse.Namespace) -> None:
