@@ -72,34 +72,32 @@ def _rgb(sample: dict) -> np.ndarray:
 
 def draw_detection(model: BaseModel, dataset: Dataset, index: int) -> np.ndarray:
     """Annotated and predicted instances side by side, in the pixels the model saw."""
-    from pycocotools import mask as coco_mask
+    from mmdet.datasets.transforms import LoadAnnotations
 
     sample = dataset[index]
-    image = _rgb(sample)
+    info = dataset.get_data_info(index)
+    info['ori_shape'] = info['height'], info['width']
+    annotated = LoadAnnotations(with_bbox=True, with_mask=True)(info)
+    scale_x, scale_y = sample['data_samples'].metainfo.get('scale_factor', (1.0, 1.0))
+    # Without the padding that a pipeline may have put at the right and below.
+    image = _rgb(sample)[: round(info['height'] * scale_y), : round(info['width'] * scale_x)]
+    image = np.ascontiguousarray(image)
     height, width = image.shape[:2]
     classes = dataset.metainfo['classes']
-    annotations = dataset.coco.load_anns(dataset.coco.get_ann_ids(img_ids=[_image_id(sample)]))
-    scale_x, scale_y = sample['data_samples'].metainfo.get('scale_factor', (1.0, 1.0))
-    boxes, labels, masks = [], [], []
-    for annotation in annotations:
-        x, y, w, h = annotation['bbox']
-        boxes.append((x * scale_x, y * scale_y, (x + w) * scale_x, (y + h) * scale_y))
-        labels.append(dataset.cat2label[annotation['category_id']])
-        masks.append(_resize(coco_mask.decode(dataset.coco.annToRLE(annotation)), image))
-    truth = vis.draw_instances(image, np.array(boxes), np.array(labels), np.array(masks), classes)
+    scale = np.array([scale_x, scale_y, scale_x, scale_y])
+    boxes = annotated['gt_bboxes'].tensor.numpy() * scale
+    masks = [_resize(mask, image) for mask in annotated['gt_masks'].masks]
+    masks = np.array(masks).reshape(-1, height, width)
+    labels = annotated['gt_bboxes_labels']
+    truth = vis.draw_instances(image, boxes, labels, masks, classes)
 
     found = _predict(model, sample).pred_instances
     found = found[found.scores >= SCORE].cpu().numpy()
-    scale = np.array([scale_x, scale_y, scale_x, scale_y])
     masks = np.array([_resize(mask, image) for mask in found.masks]).reshape(-1, height, width)
     guess = vis.draw_instances(
         image, found.bboxes * scale, found.labels, masks, classes, found.scores
     )
     return vis.beside(truth, guess)
-
-
-def _image_id(sample: dict) -> int:
-    return sample['data_samples'].metainfo['img_id']
 
 
 def _resize(mask: np.ndarray, image: np.ndarray) -> np.ndarray:
