@@ -5,7 +5,7 @@ run = dict(task='detection', dataset='sample')
 
 data_root = 'work_dirs/quickstart/data/coco/'
 metainfo = dict(classes=('disc', 'square', 'triangle', 'star', 'ring', 'cross'))
-iterations = 450
+iterations = 400
 channels = 64
 
 model = dict(
