@@ -28,7 +28,7 @@ quick = dict(
         ),
         recipe=dict(
             _delete_=True,
-            epochs=6,
+            epochs=8,
             batch=32,
             lr=1e-3,
             lr_batch=32,
