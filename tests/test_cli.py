@@ -1,6 +1,8 @@
 """Commands as a user runs them: help, mistakes, one short run of each kind."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,39 @@ def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
         frozen = json.loads((tmp_path / name / 'result.json').read_text())
         assert frozen['backbone_sha256'] == record['checkpoint_sha256']
         assert 0 <= frozen['metrics']['top1'] <= 100
+
+
+@pytest.mark.slow
+def test_visualize(tool, tmp_path: Path, checkpoint: Path, sample_data: Path) -> None:
+    import cv2
+
+    picture = next((sample_data / 'imagenet' / 'val').rglob('*.png'))
+    calls = {
+        'masks': [PRETRAIN],
+        'reconstruct': [PRETRAIN, checkpoint, picture],
+        'attention': [PRETRAIN, checkpoint, picture],
+    }
+    for kind, arguments in calls.items():
+        result = tool('visualize.py', kind, *arguments, '--out', tmp_path)
+        assert result.returncode == 0, result.stderr[-2000:]
+        image = cv2.imread(str(tmp_path / f'{kind}_0.png'))
+        assert image.shape[1] > image.shape[0]
+        assert image.std() > 5
+    one_line(tool('visualize.py', 'reconstruct', PRETRAIN, checkpoint, 'none.png'), 'none.png')
+
+
+@pytest.mark.slow
+def test_two_processes_on_the_cpu(tmp_path: Path, data) -> None:
+    """``dist_train.sh CONFIG 2`` splits the global batch and leaves one record."""
+    held_out = f'default_hooks.pictures.dataset.data_root={data[0].split("=")[1]}'
+    result = subprocess.run(
+        ['tools/dist_train.sh', PRETRAIN, '2', '--work-dir', str(tmp_path), '--cfg-options',
+         'recipe.epochs=1', 'recipe.batch=8', 'recipe.warmup_epochs=0', data[0], held_out],
+        cwd=ROOT, env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True,
+        timeout=300,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    record = json.loads((tmp_path / 'result.json').read_text())
+    assert record['hardware']['world_size'] == 2
+    assert record['images'] == 40
+    assert len(record['pictures']) == 6
