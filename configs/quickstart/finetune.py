@@ -12,7 +12,7 @@ val_dataloader = {{_base_.quick.test_loader}}
 val_evaluator = dict(topk=(1,))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
-recipe = dict(epochs=4, batch=32, lr=1e-3, lr_batch=32, warmup_epochs=0.5)
-train_cfg = dict(val_interval=4)
+recipe = dict(epochs=2, batch=32, lr=1e-3, lr_batch=32, warmup_epochs=0.5)
+train_cfg = dict(val_interval=2)
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.85))
 default_hooks = dict(logger=dict(interval=10))
