@@ -134,6 +134,15 @@ def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
     tuned = json.loads((tmp_path / 'ft' / 'result.json').read_text())
     assert (tuned['method'], tuned['parent']) == ('symmim', 'symmim')
     assert tuned['chance'] == {'top1': 10.0}
+    finished = tmp_path / 'ft' / tuned['checkpoint']
+    options = [*data, data[1].replace('val_', 'test_', 1)]
+    result = tool('test.py', FINETUNE, finished, '--work-dir', tmp_path / 'test', '--cfg-options',
+                  *options)  # fmt: skip
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert f'accuracy/top1: {tuned["metrics"]["top1"]:.4f}' in result.stdout + result.stderr
+    result = tool('test.py', FINETUNE, backbone, '--work-dir', tmp_path / 'test', '--cfg-options',
+                  *options)  # fmt: skip
+    one_line(result, 'does not fit')
     for name in ('knn', 'linear'):
         result = tool(f'{name}.py', f'configs/quickstart/{name}.py', '--work-dir', tmp_path / name,
                       '--backbone', backbone, '--cfg-options', *data)  # fmt: skip
