@@ -2,12 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import ROOT
+
+from symmim_mm.checkpoints import read_checkpoint
 
 TOOLS = sorted(path.name for path in (ROOT / 'tools').glob('*.py'))
 
@@ -150,6 +155,33 @@ def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
         frozen = json.loads((tmp_path / name / 'result.json').read_text())
         assert frozen['backbone_sha256'] == record['checkpoint_sha256']
         assert 0 <= frozen['metrics']['top1'] <= 100
+
+
+@pytest.mark.slow
+def test_a_killed_pretraining_goes_on_to_the_same_weights(tool, tmp_path: Path, data) -> None:
+    """kill -9 after the first checkpoint, then --resume: bit for bit what an unbroken run gives."""
+    held_out = f'default_hooks.pictures.dataset.data_root={data[0].split("=")[1]}'
+    options = ['--cfg-options', 'recipe.epochs=6', 'recipe.batch=8', data[0], held_out]
+    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
+    assert tool('train.py', PRETRAIN, '--work-dir', whole, *options).returncode == 0
+    process = subprocess.Popen(
+        [sys.executable, 'tools/train.py', PRETRAIN, '--work-dir', str(broken), *options],
+        cwd=ROOT, env={**os.environ, 'OMP_NUM_THREADS': '1'}, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not (broken / 'last_checkpoint').exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (broken / 'result.json').exists()
+    result = tool('train.py', PRETRAIN, '--work-dir', broken, '--resume', *options)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert 'resumed epoch:' in result.stdout + result.stderr
+    states = [read_checkpoint(folder / 'epoch_6.pth')['state_dict'] for folder in (whole, broken)]
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
 
 
 @pytest.mark.slow
