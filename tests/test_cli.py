@@ -106,7 +106,8 @@ def test_a_checkpoint_of_another_size(tool, tmp_path: Path, data, checkpoint: Pa
 
 
 def test_a_checkpoint_is_not_for_a_pretraining(tool, data, checkpoint: Path) -> None:
-    one_line(tool('train.py', PRETRAIN, '--backbone', checkpoint), 'from scratch')
+    result = tool('train.py', PRETRAIN, '--backbone', checkpoint, '--cfg-options', data[0])
+    one_line(result, 'from scratch')
 
 
 @pytest.mark.slow
