@@ -343,7 +343,14 @@ def test_full_disk_leaves_nothing(tool, tmp_path: Path) -> None:
 
 def test_interruption_leaves_nothing(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / 'tools/make_sample_data.py'), str(tmp_path / 'out')]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell starts background jobs deaf to interrupts, and their children inherit it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while not list(tmp_path.rglob('*.png')) and time.monotonic() < deadline:
         time.sleep(0.02)
