@@ -34,7 +34,8 @@ def test_suite_from_pictures_to_page(tmp_path: Path) -> None:
     data = tmp_path / 'work' / 'data'
     held_out = f"dict(pictures=dict(dataset=dict(data_root='{data / 'imagenet'}')))"
     annotations = data / 'coco' / 'annotations' / 'instances_val2017.json'
-    iterations = 'train_cfg = dict(max_iters=4, val_interval=4)\n'
+    iterations = 'recipe = dict(iterations=4, warmup_iterations=0)\n'
+    iterations += 'train_cfg = dict(val_interval=4)\n'
     iterations += 'default_hooks = dict(checkpoint=dict(interval=4))'
     configs = {
         'symmim_pretrain': f'recipe = dict(epochs=1, batch=8, warmup_epochs=0)\n'

@@ -1,6 +1,23 @@
 # The small numbers of the quickstart, each stated once: a ViT of 1.2 M parameters on pictures of
 # 64 pixels, and one budget for all three pre-trainings.
 quick = dict(
+    root='work_dirs/quickstart/data/imagenet',
+    crop=[
+        dict(type='LoadImageFromFile'),
+        dict(
+            type='mmpretrain.RandomResizedCrop',
+            scale=64,
+            crop_ratio_range=(0.4, 1.0),
+            interpolation='bicubic',
+        ),
+        dict(type='mmpretrain.RandomFlip', prob=0.5),
+        dict(type='mmpretrain.PackInputs'),
+    ],
+    center=[
+        dict(type='LoadImageFromFile'),
+        dict(type='mmpretrain.CenterCrop', crop_size=64),
+        dict(type='mmpretrain.PackInputs'),
+    ],
     vit=dict(
         arch=dict(
             _delete_=True, embed_dims=128, num_layers=6, num_heads=4, feedforward_channels=512
@@ -8,23 +25,12 @@ quick = dict(
         img_size=64,
         patch_size=8,
     ),
+)
+quick.update(
     pretrain=dict(
         loader=dict(
             num_workers=0,
-            dataset=dict(
-                data_root='work_dirs/quickstart/data/imagenet',
-                pipeline=[
-                    dict(type='LoadImageFromFile'),
-                    dict(
-                        type='mmpretrain.RandomResizedCrop',
-                        scale=64,
-                        crop_ratio_range=(0.4, 1.0),
-                        interpolation='bicubic',
-                    ),
-                    dict(type='mmpretrain.RandomFlip', prob=0.5),
-                    dict(type='mmpretrain.PackInputs'),
-                ],
-            ),
+            dataset=dict(data_root=quick['root'], pipeline=quick['crop']),
         ),
         recipe=dict(
             _delete_=True,
@@ -42,14 +48,10 @@ quick = dict(
                 kind='reconstruction',
                 dataset=dict(
                     type='mmpretrain.CustomDataset',
-                    data_root='work_dirs/quickstart/data/imagenet',
+                    data_root=quick['root'],
                     data_prefix='val',
                     with_label=False,
-                    pipeline=[
-                        dict(type='LoadImageFromFile'),
-                        dict(type='mmpretrain.CenterCrop', crop_size=64),
-                        dict(type='mmpretrain.PackInputs'),
-                    ],
+                    pipeline=quick['center'],
                 ),
             ),
         ),
@@ -58,30 +60,10 @@ quick = dict(
     train_loader=dict(
         batch_size=64,
         num_workers=0,
-        dataset=dict(
-            data_root='work_dirs/quickstart/data/imagenet',
-            pipeline=[
-                dict(type='LoadImageFromFile'),
-                dict(
-                    type='mmpretrain.RandomResizedCrop',
-                    scale=64,
-                    crop_ratio_range=(0.4, 1.0),
-                    interpolation='bicubic',
-                ),
-                dict(type='mmpretrain.RandomFlip', prob=0.5),
-                dict(type='mmpretrain.PackInputs'),
-            ],
-        ),
+        dataset=dict(data_root=quick['root'], pipeline=quick['crop']),
     ),
     test_loader=dict(
         num_workers=0,
-        dataset=dict(
-            data_root='work_dirs/quickstart/data/imagenet',
-            pipeline=[
-                dict(type='LoadImageFromFile'),
-                dict(type='mmpretrain.CenterCrop', crop_size=64),
-                dict(type='mmpretrain.PackInputs'),
-            ],
-        ),
+        dataset=dict(data_root=quick['root'], pipeline=quick['center']),
     ),
 )

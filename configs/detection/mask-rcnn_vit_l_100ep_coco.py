@@ -6,4 +6,5 @@ model = dict(
     ),
     neck=dict(in_channels=1024),
 )
+recipe = dict(max_batch_per_gpu=4)
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.8))

@@ -4,4 +4,5 @@ model = dict(
     backbone=dict(arch='large', out_indices=(23,)),
     neck=dict(in_channels=1024),
 )
-optim_wrapper = dict(optimizer=dict(lr=2e-4), paramwise_cfg=dict(layer_decay_rate=0.85))
+recipe = dict(lr=2e-4)
+optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.85))

@@ -62,7 +62,6 @@ model = dict(
 )
 
 train_dataloader = dict(
-    batch_size=6,
     num_workers=0,
     persistent_workers=False,
     dataset=dict(
@@ -97,14 +96,20 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 
-train_cfg = dict(max_iters=iterations, val_interval=iterations)
+recipe = dict(
+    _delete_=True,
+    iterations=iterations,
+    batch=6,
+    lr=1e-3,
+    lr_batch=6,
+    warmup_iterations=50,
+    warmup_start=0.01,
+    min_lr=1e-5,
+)
+train_cfg = dict(val_interval=iterations)
 optim_wrapper = dict(
-    optimizer=dict(lr=1e-3, weight_decay=0.05),
+    optimizer=dict(weight_decay=0.05),
     paramwise_cfg=dict(layer_decay_rate=0.9),
     clip_grad=dict(max_norm=5.0),
 )
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=iterations, eta_min=1e-5),
-]
 default_hooks = dict(checkpoint=dict(interval=iterations))

@@ -55,7 +55,6 @@ model = dict(
 )
 
 train_dataloader = dict(
-    batch_size=4,
     num_workers=0,
     persistent_workers=False,
     dataset=dict(pipeline=train_pipeline, **dataset),
@@ -68,14 +67,17 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-train_cfg = dict(max_iters=iterations, val_interval=iterations)
+recipe = dict(
+    iterations=iterations,
+    batch=4,
+    lr=2e-3,
+    lr_batch=4,
+    warmup_iterations=30,
+    warmup_start=0.01,
+)
+train_cfg = dict(val_interval=iterations)
 optim_wrapper = dict(
-    optimizer=dict(lr=2e-3),
     paramwise_cfg=dict(layer_decay_rate=0.9),
     clip_grad=dict(max_norm=5.0),
 )
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
-    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=30, end=iterations),
-]
 default_hooks = dict(checkpoint=dict(interval=iterations))

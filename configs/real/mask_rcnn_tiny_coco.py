@@ -33,7 +33,6 @@ model = dict(
     test_cfg=dict(rpn=dict(max_per_img=100), rcnn=dict(max_per_img=100, score_thr=0.01)),
 )
 train_dataloader = dict(
-    batch_size=8,
     dataset=dict(
         data_root=data_root,
         metainfo=None,
@@ -71,10 +70,6 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
-train_cfg = dict(max_iters=iterations, val_interval=iterations)
-optim_wrapper = dict(optimizer=dict(lr=5e-4))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=iterations, eta_min=1e-5),
-]
+recipe = dict(iterations=iterations, batch=8, lr=5e-4, lr_batch=8)
+train_cfg = dict(val_interval=iterations)
 default_hooks = dict(checkpoint=dict(interval=iterations))

@@ -6,4 +6,5 @@ model = dict(
     decode_head=dict(in_channels=[1024, 1024, 1024, 1024], channels=1024),
     auxiliary_head=dict(in_channels=1024),
 )
-optim_wrapper = dict(optimizer=dict(lr=2e-5), paramwise_cfg=dict(layer_decay_rate=0.95))
+recipe = dict(lr=2e-5)
+optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.95))

@@ -17,7 +17,14 @@ model = dict(
     ),
 )
 recipe = dict(
-    epochs=800, batch=2048, lr=1e-4, lr_batch=512, warmup_epochs=10, milestones=[700], gamma=0.1
+    epochs=800,
+    batch=2048,
+    lr=1e-4,
+    lr_batch=512,
+    warmup_epochs=10,
+    warmup_start=5e-3,
+    schedule='step',
+    milestones=[700],
 )
 optim_wrapper = dict(optimizer=dict(betas=(0.9, 0.999)), clip_grad=dict(max_norm=5.0))
 train_dataloader = dict(

@@ -10,7 +10,7 @@ from symmim_mm.config import load_config
 from symmim_mm.engine.data_check import check_data
 from symmim_mm.engine.launch import process_count, runner_of
 from symmim_mm.errors import UserError
-from symmim_mm.recipe import apply_recipe
+from symmim_mm.recipe import apply_recipe, recipe_of
 
 
 def configure(args: argparse.Namespace) -> Config:
@@ -61,6 +61,9 @@ def train(args: argparse.Namespace) -> None:
     Raises:
         UserError: for what a user can mend: paths, options, sizes, data.
     """
-    with runner_of(configure(args), args.launcher) as runner:
+    cfg = configure(args)
+    with runner_of(cfg, args.launcher) as runner:
+        if 'recipe' in cfg:
+            runner.logger.info(recipe_of(cfg).describe(process_count(args.launcher)))
         check_data(runner)
         runner.train()

@@ -13,7 +13,7 @@ train_dataloader = dict(
     drop_last=True,
     dataset=dict(
         type='mmpretrain.CustomDataset',
-        data_root='data/imagenet',
+        data_root='{{$IMAGENET_ROOT:data/imagenet}}',
         data_prefix='train',
         pipeline=[
             dict(type='LoadImageFromFile'),
@@ -53,7 +53,7 @@ val_dataloader = dict(
     collate_fn=dict(type='default_collate'),
     dataset=dict(
         type='mmpretrain.CustomDataset',
-        data_root='data/imagenet',
+        data_root='{{$IMAGENET_ROOT:data/imagenet}}',
         data_prefix='val',
         pipeline=[
             dict(type='LoadImageFromFile'),
