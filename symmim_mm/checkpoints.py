@@ -1,6 +1,7 @@
 """Reading checkpoints safely, and loading a pre-trained backbone with a report."""
 
 import re
+from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -8,11 +9,19 @@ from pickle import UnpicklingError
 import torch
 from mmengine.runner.checkpoint import get_torch_safe_globals
 from mmpretrain.models.utils import resize_pos_embed
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from symmim_mm import key_map
 from symmim_mm.errors import UserError
 
 PREFIX = 'backbone.'
+OWN_MARKER = f'{PREFIX}patch_embed.projection.weight'
+# Where a checkpoint keeps its weights: MMEngine and MoCo v3; MAE and SimMIM; DINO and iBOT.
+CONTAINERS = ('state_dict', 'model', 'teacher')
+# MAE and DINO save their command line; unpickling one only sets its attributes.
+HARMLESS = (Namespace,)
 
 # What may differ between a pre-trained encoder and the backbone of a transfer: the norm behind
 # average pooling is new, the mask token has done its work, the final norm and the class token
@@ -23,9 +32,13 @@ MAY_BE_UNEXPECTED = ('mask_token', 'ln1.', 'ln2.', 'cls_token')
 
 @dataclass
 class LoadReport:
-    """What became of every tensor when a backbone was loaded."""
+    """What became of every tensor when a backbone was loaded, by MMPretrain's names.
+
+    ``dialect`` names the library whose names the file had, ``''`` for MMPretrain's.
+    """
 
     source: str
+    dialect: str = ''
     loaded: list[str] = field(default_factory=list)
     resized: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -35,8 +48,9 @@ class LoadReport:
         def names(keys: list[str]) -> str:
             return f' ({", ".join(keys)})' if keys else ''
 
+        spoken = f' (names of {self.dialect})' if self.dialect else ''
         return (
-            f'backbone from {self.source}: {len(self.loaded)} tensors loaded, '
+            f'backbone from {self.source}{spoken}: {len(self.loaded)} tensors loaded, '
             f'{len(self.resized)} of them resized{names(self.resized)}, '
             f'{len(self.missing)} missing and left at their start{names(self.missing)}, '
             f'{len(self.unexpected)} unexpected and not used{names(self.unexpected)}'
@@ -45,6 +59,9 @@ class LoadReport:
 
 def read_checkpoint(path: str | Path) -> dict:
     """Read a checkpoint file onto the CPU without running any code that it may hold.
+
+    Args:
+        path: what ``torch.save`` wrote, or a ``.safetensors`` file.
 
     Returns:
         What was saved, a dict.
@@ -56,8 +73,15 @@ def read_checkpoint(path: str | Path) -> dict:
     if not path.is_file():
         what = 'is a folder, not a checkpoint file' if path.is_dir() else 'does not exist'
         raise UserError(f'checkpoint {path} {what}: name the .pth file of a finished run')
+    if path.suffix == '.safetensors':
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise UserError(
+                f'checkpoint {path} is not a safetensors file or is damaged: {error}'
+            ) from error
     try:
-        with torch.serialization.safe_globals(get_torch_safe_globals()):
+        with torch.serialization.safe_globals([*get_torch_safe_globals(), *HARMLESS]):
             checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except UnpicklingError as error:
         if found := re.search(r'GLOBAL ([\w.]+)', str(error)):
@@ -99,24 +123,40 @@ def newest_whole_checkpoint(work_dir: str | Path) -> Path | None:
 
 
 def backbone_state(checkpoint: dict, source: str = 'the checkpoint') -> dict[str, Tensor]:
-    """The tensors under ``backbone.`` with the prefix taken off.
+    """The encoder's tensors by MMPretrain's names, without ``backbone.``.
+
+    Takes what MMEngine saved and the checkpoints of the other libraries in
+    ``symmim_mm.key_map``, bare or under ``state_dict``, ``model`` or ``teacher``.
 
     Raises:
         UserError: there is none.
     """
-    state = checkpoint.get('state_dict', checkpoint)
+    return _dialect_and_state(checkpoint, source)[1]
+
+
+def _dialect_and_state(checkpoint: dict, source: str) -> tuple[str, dict[str, Tensor]]:
+    """The dialect of a checkpoint, ``''`` for our own, and its :func:`backbone_state`."""
+    inside = (checkpoint.get(name) for name in CONTAINERS)
+    whole = next((state for state in inside if isinstance(state, dict)), checkpoint)
+    state = {
+        key: value
+        for key, value in whole.items()
+        if isinstance(key, str) and isinstance(value, Tensor)
+    }
+    if OWN_MARKER not in state and (known := key_map.recognise(state)):
+        dialect, wrapper = known
+        return dialect, key_map.from_dialect(state, dialect, wrapper)
     found = {
-        key.removeprefix(PREFIX): value
-        for key, value in state.items()
-        if key.startswith(PREFIX) and isinstance(value, Tensor)
+        key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)
     }
     if not found:
-        heads = sorted({str(key).split('.')[0] for key in state})[:8]
+        heads = sorted({str(key).split('.')[0] for key in whole})[:8]
         raise UserError(
             f"{source} has no '{PREFIX}' entries (it starts with {', '.join(heads) or 'nothing'}): "
-            'take the checkpoint of a pre-training, as MMEngine saved it'
+            "take the checkpoint of a pre-training, as MMEngine saved it, or one with timm's or "
+            "HuggingFace's names"
         )
-    return found
+    return '', found
 
 
 def load_backbone(backbone: nn.Module, path: str | Path) -> LoadReport:
@@ -124,7 +164,8 @@ def load_backbone(backbone: nn.Module, path: str | Path) -> LoadReport:
 
     Args:
         backbone: an ``mmpretrain.VisionTransformer`` or a subclass.
-        path: a checkpoint as MMEngine saved it, of any of the pre-trainings.
+        path: a checkpoint as MMEngine saved it, of any of the pre-trainings, or one with the
+            names of timm (as MAE's) or HuggingFace, see :func:`backbone_state`.
 
     The position embedding is resized to the backbone's grid (bicubic, class token apart).
 
@@ -135,8 +176,8 @@ def load_backbone(backbone: nn.Module, path: str | Path) -> LoadReport:
         UserError: an unreadable file, another size, or keys missing or unexpected outside
             ``MAY_BE_MISSING`` and ``MAY_BE_UNEXPECTED``.
     """
-    report = LoadReport(str(path))
-    state = backbone_state(read_checkpoint(path), str(path))
+    dialect, state = _dialect_and_state(read_checkpoint(path), str(path))
+    report = LoadReport(str(path), dialect)
     target = backbone.state_dict()
     _check_same_size(state, target, str(path))
 
