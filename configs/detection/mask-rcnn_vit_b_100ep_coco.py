@@ -1,5 +1,8 @@
-# Mask R-CNN on ViT-B, 100 epochs. Every value is ViTDet-B's, but for the windows: 16 patches, which
-# divide the 64 x 64 grid of a 1024-pixel picture (ViTDet: 14, padded), and no relative positions.
+# Mask R-CNN on ViT-B, 100 epochs, after ViTDet-B. Ours: windows of 16 patches, which divide the
+# 64 x 64 grid of a 1024-pixel picture (ViTDet: 14, padded); no relative positions; the class token
+# is kept; masks are bitmaps (detectron2: polygons); an object needs an anchor of IoU .3 at least
+# (detectron2: any); no weight decay for the norms of pyramid and heads (detectron2 exempts the ViT's
+# only), but, as there, for biases.
 _base_ = [
     '../_base_/models/mask-rcnn_vit.py',
     '../_base_/datasets/coco_instance_lsj1024.py',
@@ -8,4 +11,5 @@ _base_ = [
 ]
 default_scope = 'mmdet'
 run = dict(task='detection', dataset='coco-2017')
+model = dict(data_preprocessor=dict(pad_size_divisor=1024))
 custom_hooks = [dict(type='symmim_mm.PicturesHook', kind='detection')]

@@ -1,4 +1,6 @@
-# UperNet on ViT-B: MAE's values (lr 1e-4, layer decay .65, drop path .1), absolute positions alone.
+# UperNet on ViT-B: lr 1e-4, layer decay .65, drop path .1, as MMSegmentation's MAE-B
+# (mae-base_upernet_8xb2-amp-160k) and CAE-B after 1600 epochs; absolute positions alone, no layer
+# scale.
 _base_ = [
     '../_base_/models/upernet_vit.py',
     '../_base_/datasets/ade20k.py',

@@ -1,5 +1,6 @@
 # SimMIM, ViT-B/16; the published recipe (SimMIM, configs/vit_base__800ep). Its files give 128
-# pictures per GPU but not how many GPUs; 2048 is what its learning rate rule is quoted with.
+# pictures per GPU but not how many GPUs: 2048 in all is ours. SimMIM's ViT has relative positions and
+# layer scale; here it is the plain ViT of the other methods.
 _base_ = [
     '../_base_/datasets/imagenet_pretrain.py',
     '../_base_/schedules/pretrain.py',
@@ -9,7 +10,7 @@ run = dict(method='simmim', task='pretrain', dataset='imagenet-1k')
 
 model = dict(
     type='symmim_mm.SimMIM',
-    backbone=dict(type='symmim_mm.MaskedViT', arch='base', img_size=224, patch_size=16),
+    backbone=dict(type='symmim_mm.MaskedViT', arch='base', img_size=224, patch_size=16, drop_path_rate=0.1),
     head=dict(loss='l1'),
     mask=dict(type='random', ratio=0.6, unit=2),
     data_preprocessor=dict(
@@ -36,7 +37,7 @@ train_dataloader = dict(
                 scale=224,
                 crop_ratio_range=(0.67, 1.0),
                 backend='pillow',
-                interpolation='bicubic',
+                interpolation='bilinear',
             ),
             dict(type='mmpretrain.RandomFlip', prob=0.5),
             dict(type='mmpretrain.PackInputs'),

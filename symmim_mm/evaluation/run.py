@@ -27,7 +27,7 @@ CLASSIFIERS: dict[str, Callable[..., Tensor]] = {'knn': classify_knn, 'linear': 
 def evaluate(args: argparse.Namespace, task: str) -> None:
     """Encode both splits, classify the test pictures, print and record the accuracy.
 
-    The config's ``evaluation`` may hold ``pooling`` and the parameters of the classifier.
+    The config's ``evaluation`` holds ``pooling`` and the parameters of the classifier.
 
     Args:
         args: as from ``add_run_arguments``.
@@ -40,7 +40,9 @@ def evaluate(args: argparse.Namespace, task: str) -> None:
     cfg = load_config(args)
     if cfg.run.task != task:
         raise UserError(f'{args.config} is a config for {cfg.run.task}, not for {task}')
-    settings = dict(cfg.get('evaluation', {}))
+    if 'evaluation' not in cfg:
+        raise UserError(f'{args.config} trains its classifier: use tools/train.py')
+    settings = dict(cfg.evaluation)
     pooling = settings.pop('pooling', 'patch_mean')
     if pooling not in POOLINGS:
         raise UserError(f"evaluation.pooling must be one of {POOLINGS}, got '{pooling}'")

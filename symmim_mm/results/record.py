@@ -23,6 +23,9 @@ from symmim_mm.errors import UserError
 SCHEMA = 1
 FILE_NAME = 'result.json'
 TASKS = ('pretrain', 'finetune', 'linear', 'knn', 'detection', 'segmentation')
+TRAIN_TOOL = 'tools/train.py'
+EVALUATION_TOOLS = {'linear': 'tools/linear.py', 'knn': 'tools/knn.py'}
+"""Commands that judge frozen features, by task; a linear probe may also be trained."""
 RANDOM = 'random'
 """Method name of a transfer that starts from random weights."""
 
@@ -252,11 +255,24 @@ def config_sha256(config: str | Path, overrides: Sequence[str] = ()) -> str:
     Comments, formatting and the order of keys do not matter. ``overrides`` are the ``key=value``
     texts of ``--cfg-options``, in the order given; the config itself is read without them.
     """
+    return sha256_of_config(read_config(config), overrides)
+
+
+def read_config(config: str | Path) -> dict[str, Any]:
+    """What a config file says, with its bases resolved.
+
+    Raises:
+        UserError: there is no such file.
+    """
     from mmengine.config import Config
 
     if not Path(config).is_file():
         raise UserError(f'{config}: no such config file')
-    content = Config.fromfile(str(config), import_custom_modules=False).to_dict()
+    return Config.fromfile(str(config), import_custom_modules=False).to_dict()
+
+
+def sha256_of_config(content: dict[str, Any], overrides: Sequence[str] = ()) -> str:
+    """:func:`config_sha256` of a config that :func:`read_config` has read."""
     text = json.dumps(content, sort_keys=True, default=_plain)
     if overrides:
         text += '\n' + '\n'.join(overrides)

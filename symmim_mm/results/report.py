@@ -15,7 +15,7 @@ from markupsafe import Markup
 from symmim_mm.errors import UserError
 from symmim_mm.results import published
 from symmim_mm.results.curves import VALIDATION, Series, chart, read_curve
-from symmim_mm.results.record import TASKS, Record
+from symmim_mm.results.record import EVALUATION_TOOLS, TASKS, TRAIN_TOOL, Record
 from symmim_mm.results.render import (
     HOURS,
     NOT_COMPARABLE,
@@ -40,8 +40,6 @@ PANELS = {
     'detection': ('Detections', 'Each: annotated objects, predicted objects.'),
     'segmentation': ('Segmentations', 'Each: picture, annotation, prediction.'),
 }
-TOOLS = {'linear': 'tools/linear.py', 'knn': 'tools/knn.py'}
-TRAIN_TOOL = 'tools/train.py'
 
 
 @dataclass(frozen=True)
@@ -50,11 +48,6 @@ class Run:
 
     record: Record
     folder: Path
-
-
-def tool_of(task: str) -> str:
-    """The command that makes a run of this task."""
-    return TOOLS.get(task, TRAIN_TOOL)
 
 
 def render_page(title: str, runs: Sequence[Run], tables: Sequence[Table], notes: Sequence[str],
@@ -291,7 +284,9 @@ def _commands(runs: Sequence[Run]) -> str:
     lines = []
     for run in sorted(runs, key=lambda item: item.record.task != 'pretrain'):
         record = run.record
-        words = ['python', tool_of(record.task), record.config, '--work-dir',
+        # An evaluation of frozen features leaves no checkpoint.
+        evaluation = None if record.checkpoint else EVALUATION_TOOLS.get(record.task)
+        words = ['python', evaluation or TRAIN_TOOL, record.config, '--work-dir',
                  str(_shown(run.folder)), '--seed', str(record.seed)]
         backbone = files.get(record.backbone_sha256, record.backbone)
         if record.backbone_sha256 and backbone:

@@ -8,11 +8,16 @@ A suite file says which methods are pre-trained and which transfers follow::
     seeds: [0]
     methods: {symmim: configs/.../symmim_pretrain.py, random: null}
     transfers: {finetune: configs/.../finetune.py, knn: configs/.../knn.py}
+    size: b                                            # optional, stands in for {size} everywhere
+    gpus: 8                                            # optional: processes of a training
+    amp: true                                          # optional: trainings in mixed precision
     slurm: {slurm_partition: gpu, gres: 'gpu:8'}       # optional, for --slurm
 
 ``data`` is optional: a command that makes the data, with its output directory as the first
 argument, where it leaves ``manifest.json`` last. A method with ``null`` starts from random
-weights. Paths are relative to the project's root, and every command runs there.
+weights. A config with ``evaluation`` judges frozen features, by the tool of its task, in one
+process; every other config is trained. Paths are relative to the project's root, and every
+command runs there.
 
 Whether a run is finished is decided by content, never by file times: its record must carry the
 hash of the config as it is now, the seed, and the hash of its backbone as it is now.
@@ -28,8 +33,16 @@ from typing import Any
 import yaml
 
 from symmim_mm.errors import UserError
-from symmim_mm.results.record import FILE_NAME, TASKS, Record, config_sha256, file_sha256
-from symmim_mm.results.report import TRAIN_TOOL, tool_of
+from symmim_mm.results.record import (
+    EVALUATION_TOOLS,
+    FILE_NAME,
+    TASKS,
+    TRAIN_TOOL,
+    Record,
+    file_sha256,
+    read_config,
+    sha256_of_config,
+)
 
 DATA = 'data'
 MARKER = 'suite.json'
@@ -51,6 +64,13 @@ class Run:
     tool: str
     parent: str | None
     parent_folder: str | None
+    gpus: int = 0
+    amp: bool = False
+
+    @property
+    def trains(self) -> bool:
+        """Whether the run is a training, not an evaluation of frozen features."""
+        return Path(self.tool).name == Path(TRAIN_TOOL).name
 
 
 @dataclass(frozen=True)
@@ -62,6 +82,7 @@ class Suite:
     work_dir: Path
     generator: tuple[str, ...]
     runs: tuple[Run, ...]
+    gpus: int
     slurm: dict[str, str | int]
 
     @property
@@ -71,7 +92,7 @@ class Suite:
 
 
 def load_suite(path: str | Path, root: str | Path, work_dir: str | Path | None = None,
-               tools_dir: str = 'tools') -> Suite:
+               tools_dir: str = 'tools', size: str | None = None) -> Suite:
     """Read and check a suite file.
 
     Args:
@@ -79,25 +100,33 @@ def load_suite(path: str | Path, root: str | Path, work_dir: str | Path | None =
         root: the project's root, to which paths in the file are relative.
         work_dir: where the runs go; ``<root>/work_dirs/<name>`` when ``None``.
         tools_dir: directory of the commands that make the runs, relative to ``root``.
+        size: stands in for ``{size}`` in place of the file's own.
 
     Raises:
         UserError: the file cannot be read, says something unknown or names a missing config.
     """
     root = Path(root).resolve()
-    data = _read(Path(path))
+    data = _read(Path(path), size)
     work_dir = Path(work_dir).resolve() if work_dir else root / 'work_dirs' / data['name']
     runs: list[Run] = []
-    hashes: dict[str, str] = {}
+    read: dict[str, tuple[str, str]] = {}
+
+    def tool_and_hash(task: str, config: str) -> tuple[str, str]:
+        if not (root / config).is_file():
+            raise UserError(f'{path}: no such config file: {config}')
+        content = read_config(root / config)
+        if task in EVALUATION_TOOLS and 'evaluation' in content:
+            return EVALUATION_TOOLS[task], sha256_of_config(content)
+        return TRAIN_TOOL, sha256_of_config(content, ['--amp=True'] * data['amp'])
 
     def add(method: str, task: str, config: str, seed: int, parent: Run | None) -> Run:
-        if config not in hashes:
-            if not (root / config).is_file():
-                raise UserError(f'{path}: no such config file: {config}')
-            hashes[config] = config_sha256(root / config)
+        if config not in read:
+            read[config] = tool_and_hash(task, config)
         name = f'{method}-{task}-seed{seed}'
-        tool = str(Path(tools_dir) / Path(tool_of(task)).name)
-        run = Run(name, method, task, config, hashes[config], seed, str(work_dir / name), tool,
-                  parent.name if parent else None, parent.folder if parent else None)
+        tool = str(Path(tools_dir) / Path(read[config][0]).name)
+        run = Run(name, method, task, config, read[config][1], seed, str(work_dir / name), tool,
+                  parent.name if parent else None, parent.folder if parent else None,
+                  data['gpus'], data['amp'])
         runs.append(run)
         return run
 
@@ -107,13 +136,19 @@ def load_suite(path: str | Path, root: str | Path, work_dir: str | Path | None =
     for (method, seed), origin in origins.items():
         for task, config in data['transfers'].items():
             add(method, task, config, seed, origin)
-    return Suite(data['name'], root, work_dir, tuple(data['data']), tuple(runs), data['slurm'])
+    return Suite(data['name'], root, work_dir, tuple(data['data']), tuple(runs),
+                 data['gpus'], data['slurm'])
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, size: str | None) -> dict[str, Any]:
     """A suite file with every part present and of the right kind."""
     try:
-        data = yaml.safe_load(path.read_text(encoding='utf-8'))
+        text = path.read_text(encoding='utf-8')
+        data = yaml.safe_load(text)
+        if isinstance(data, dict) and (size := size or data.get('size')):
+            if '{size}' not in text:
+                raise UserError(f'{path}: there is no {{size}} that a size could stand in for')
+            data = yaml.safe_load(text.replace('{size}', str(size)))
     except OSError as error:
         raise UserError(f'{path}: cannot read the suite file: {error.strerror}') from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -124,7 +159,7 @@ def _read(path: Path) -> dict[str, Any]:
             raise UserError(f'{path}: {message}')
 
     need(isinstance(data, dict), 'a suite file is a mapping with name, methods and transfers')
-    known = {'name', 'data', 'seeds', 'methods', 'transfers', 'slurm'}
+    known = {'name', 'data', 'seeds', 'methods', 'transfers', 'slurm', 'size', 'gpus', 'amp'}
     need(not data.keys() - known, f'unknown key {", ".join(sorted(map(str, data.keys() - known)))}'
                                   f'; known are {", ".join(sorted(known))}')
     name = data.get('name')
@@ -150,10 +185,14 @@ def _read(path: Path) -> dict[str, Any]:
     generator = source.get('generator', [])
     need(isinstance(generator, list) and (not generator or len(generator) > 1),
          'data.generator must be a list: a command and its output directory, then options')
+    gpus, amp = data.get('gpus', 0), data.get('amp', False)
+    need(isinstance(gpus, int) and not isinstance(gpus, bool) and gpus >= 0,
+         'gpus must be a whole number: processes of each training')
+    need(isinstance(amp, bool), 'amp must be true or false')
     slurm = data.get('slurm') or {}
     need(isinstance(slurm, dict), 'slurm must map resource names to values')
     return {'name': name, 'seeds': seeds, 'methods': methods, 'transfers': transfers,
-            'data': [str(word) for word in generator], 'slurm': slurm}
+            'data': [str(word) for word in generator], 'gpus': gpus, 'amp': amp, 'slurm': slurm}
 
 
 def data_sha256(suite: Suite) -> str | None:
@@ -261,14 +300,18 @@ def pending(suite: Suite) -> list[Run]:
 def command(run: Run, root: Path, backbone: str | None, resume: bool = False) -> list[str]:
     """The command line of a run, to be started in ``root``.
 
-    Only training can be resumed; an evaluation of frozen features starts again.
+    Only training runs on several GPUs, in mixed precision and can be resumed; an evaluation of
+    frozen features starts again.
     """
-    words = [sys.executable, run.tool, run.config, '--work-dir', shown(run.folder, root),
-             '--seed', str(run.seed)]
+    start = [sys.executable, run.tool, run.config]
+    if run.trains and run.gpus:
+        script = str(Path(run.tool).with_name('dist_train.sh'))
+        start = ['bash', script, run.config, str(run.gpus)]
+    words = [*start, '--work-dir', shown(run.folder, root), '--seed', str(run.seed)]
     if backbone is not None:
         words += ['--backbone', shown(backbone, root)]
-    if resume and Path(run.tool).name == Path(TRAIN_TOOL).name:
-        words.append('--resume')
+    if run.trains:
+        words += ['--amp'] * run.amp + ['--resume'] * resume
     return words
 
 

@@ -25,15 +25,15 @@ SLURM_JOBS = 100
 
 def run_suite(path: str | Path, root: str | Path, work_dir: str | Path | None = None, *,
               jobs: int | None = None, dry_run: bool = False, slurm: bool = False,
-              tools_dir: str = 'tools') -> int:
+              tools_dir: str = 'tools', size: str | None = None) -> int:
     """Make what is not finished of a suite, then its table and page; returns the exit code.
 
-    ``tools_dir`` names the directory of the commands (see ``load_suite``). The exit code is 0
+    ``tools_dir`` and ``size`` are those of ``load_suite``. The exit code is 0
     when every run is finished and 1 otherwise; a user's mistake raises ``UserError``.
     """
     if jobs is not None and jobs < 1:
         raise UserError(f'--jobs must be 1 or more, got {jobs}')
-    suite = load_suite(path, root, work_dir, tools_dir)
+    suite = load_suite(path, root, work_dir, tools_dir, size)
     if dry_run:
         _list(suite, pending(suite))
         return 0
@@ -44,8 +44,9 @@ def run_suite(path: str | Path, root: str | Path, work_dir: str | Path | None = 
         if runs or not data_finished(suite):
             print(f'{suite.name}: {len(runs)} of {len(suite.runs)} runs to make, {finished} '
                   f'finished, in {shown(suite.work_dir, suite.root)}', flush=True)
-            states = launch(suite, runs, jobs or (SLURM_JOBS if slurm else default_jobs()), owner,
-                            slurm)
+            # Without Slurm every training on GPUs takes those of this machine for itself.
+            jobs = jobs or (SLURM_JOBS if slurm else 1 if suite.gpus else default_jobs())
+            states = launch(suite, runs, jobs, owner, slurm)
         else:
             print(f'{suite.name}: all {len(suite.runs)} runs are finished', flush=True)
         left = pending(suite) if runs else []

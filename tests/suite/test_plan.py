@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from symmim_mm.errors import UserError
-from symmim_mm.results.record import Record, file_sha256
+from symmim_mm.results.record import Record, config_sha256, file_sha256
 from symmim_mm.suite.plan import MARKER, command, load_suite, pending, wanted
 
 
@@ -14,7 +15,8 @@ def project(folder: Path, **changes: object) -> Path:
     """A project root with two methods, two transfers and a suite file."""
     (folder / 'configs').mkdir(parents=True)
     for name in ('symmim', 'mae', 'finetune', 'knn'):
-        (folder / f'configs/{name}.py').write_text(f"name = '{name}'\n")
+        text = f"name = '{name}'\n" + 'evaluation = dict()\n' * (name == 'knn')
+        (folder / f'configs/{name}.py').write_text(text)
     suite = {
         'name': 'small', 'seeds': [0],
         'methods': {'symmim': 'configs/symmim.py', 'mae': 'configs/mae.py', 'random': None},
@@ -185,5 +187,54 @@ def test_the_suites_of_the_project_load():
     assert found
     for path in found:
         suite = load_suite(path, root)
+        assert {run.task for run in suite.runs} == {
+            'pretrain', 'finetune', 'linear', 'knn', 'detection', 'segmentation'}
+
+
+def test_size_gpus_and_mixed_precision(tmp_path):
+    root = project(tmp_path, name='by_{size}', size='b', gpus=8, amp=True,
+                   methods={'mae': 'configs/mae_{size}.py'})
+    for size in 'bl':
+        (root / f'configs/mae_{size}.py').write_text(f"name = '{size}'\n")
+    assert load(root).name == 'by_b'
+    suite = load_suite(root / 'suite.yaml', root, size='l')
+    pretrain, finetune, knn = suite.runs
+    assert suite.name == 'by_l' and suite.gpus == 8 and pretrain.config == 'configs/mae_l.py'
+    # The record of a run in mixed precision carries the option in its hash.
+    assert pretrain.config_sha256 == config_sha256(root / pretrain.config, ['--amp=True'])
+    assert command(finetune, root, 'x.pth', True) == [
+        'bash', 'tools/dist_train.sh', 'configs/finetune.py', '8', '--work-dir',
+        'work_dirs/by_l/mae-finetune-seed0', '--seed', '0', '--backbone', 'x.pth', '--amp',
+        '--resume']
+    # Frozen features are judged in one process, with the hash of the config alone.
+    assert command(knn, root, 'x.pth')[1:3] == ['tools/knn.py', 'configs/knn.py']
+    assert '--amp' not in command(knn, root, 'x.pth')
+    assert knn.config_sha256 == config_sha256(root / 'configs/knn.py')
+
+
+def test_a_linear_probe_is_trained_unless_its_config_evaluates(tmp_path):
+    root = project(tmp_path, transfers={'linear': 'configs/linear.py'})
+    (root / 'configs/linear.py').write_text("name = 'linear'\n")
+    assert {run.tool for run in load(root).runs} == {'tools/train.py'}
+    (root / 'configs/linear.py').write_text('evaluation = dict()\n')
+    assert {run.tool for run in load(root).runs} == {'tools/train.py', 'tools/linear.py'}
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    (dict(gpus='all'), 'whole number'), (dict(gpus=-1), 'whole number'),
+    (dict(amp='bf16'), 'true or false'), (dict(size='b'), 'no {size}'),
+])
+def test_bad_size_gpus_and_precision(tmp_path, change, words):
+    with pytest.raises(UserError, match=words):
+        load(project(tmp_path, **change))
+
+
+SUITES = sorted((ROOT / 'configs/suites').glob('*.yaml'))
+
+
+@pytest.mark.parametrize('path', SUITES, ids=lambda path: path.stem)
+def test_every_suite_of_the_repository_loads(path):
+    for size in ('s', 'b', 'l') if '{size}' in path.read_text() else (None,):
+        suite = load_suite(path, ROOT, size=size)
         assert {run.task for run in suite.runs} == {
             'pretrain', 'finetune', 'linear', 'knn', 'detection', 'segmentation'}

@@ -1,5 +1,5 @@
-# CAE's Mask R-CNN fine-tuning: 12 epochs of batches of 32, the rate falls after epochs 9 and 11.
-# The warm-up is MMDetection's 1x one. `--amp` trains in mixed precision.
+# CAE's Mask R-CNN fine-tuning: 12 epochs of batches of 32, the rate falls after epochs 9 and 11,
+# 500 iterations of warm-up. `--amp` trains in mixed precision.
 recipe = dict(
     epochs=12,
     batch=32,

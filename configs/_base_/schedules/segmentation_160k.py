@@ -1,5 +1,7 @@
-# UperNet fine-tuning of MAE and BEiT: 160,000 iterations of 16 pictures, linear warm-up over 1500,
-# then linearly down to 0. `--amp` trains in mixed precision.
+# UperNet fine-tuning of BEiT, CAE and MMSegmentation's MAE: 160,000 iterations of 16 pictures,
+# linear warm-up over 1500, then linearly down to 0 (from there, as MMSegmentation; the others count
+# from iteration 0). Position embedding and class token are not decayed, which the others meant but,
+# by a slip over names, did not do. `--amp` trains in mixed precision.
 recipe = dict(
     iterations=160000,
     batch=16,

@@ -1,0 +1,45 @@
+# Linear probe on ImageNet-1K after MAE (FINETUNE.md, main_linprobe.py): the frozen encoder's class
+# token, a BatchNorm without scale, one linear layer, LARS. For the mean of the patch tokens:
+# `--cfg-options model.backbone.out_type=avg_featmap`.
+_base_ = ['./vit_b_finetune_imagenet.py']
+run = dict(task='linear')
+model = dict(
+    backbone=dict(frozen_stages=12, out_type='cls_token', final_norm=True, drop_path_rate=0.0),
+    neck=dict(type='mmpretrain.ClsBatchNormNeck', input_features=768),
+    head=dict(
+        loss=dict(_delete_=True, type='mmpretrain.CrossEntropyLoss'),
+        init_cfg=dict(type='TruncNormal', layer='Linear', std=0.01),
+    ),
+    train_cfg=None,
+)
+train_dataloader = dict(
+    dataset=dict(
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(
+                type='mmpretrain.RandomResizedCrop',
+                scale=224,
+                backend='pillow',
+                interpolation='bicubic',
+            ),
+            dict(type='mmpretrain.RandomFlip', prob=0.5),
+            dict(type='mmpretrain.PackInputs'),
+        ]
+    )
+)
+recipe = dict(
+    _delete_=True,
+    epochs=90,
+    batch=16384,
+    lr=0.1,
+    lr_batch=256,
+    warmup_epochs=10,
+    max_batch_per_gpu=2048,
+)
+optim_wrapper = dict(
+    _delete_=True,
+    type='OptimWrapper',
+    optimizer=dict(type='mmpretrain.LARS', momentum=0.9, weight_decay=0.0),
+    # The rate of one-dimensional parameters is not adapted (MAE util/lars.py).
+    paramwise_cfg=dict(custom_keys={'bias': dict(lars_exclude=True)}),
+)

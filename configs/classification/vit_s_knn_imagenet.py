@@ -1,0 +1,2 @@
+_base_ = ['./vit_b_knn_imagenet.py']
+model = dict(backbone=dict(arch='deit-small'))
