@@ -28,6 +28,9 @@ def configure(args: argparse.Namespace) -> Config:
         if cfg.run.task == 'pretrain':
             raise UserError('--backbone starts a transfer; a pre-training starts from scratch')
         hooks.append(dict(type='symmim_mm.LoadBackboneHook', checkpoint=args.backbone))
+    # MMEngine reads a list of module paths under this name, and checkpoints less well.
+    if cfg.pop('activation_checkpointing', False):
+        hooks.append(dict(type='symmim_mm.ActivationCheckpointingHook'))
     changes = dict(args.cfg_options or {})
     if args.amp:
         _use_mixed_precision(cfg)

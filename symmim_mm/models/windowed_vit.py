@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmpretrain.models import VisionTransformer
+from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from mmpretrain.models.utils import MultiheadAttention, resize_pos_embed
-from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch import Tensor
 
 from symmim_mm.errors import UserError
 from symmim_mm.registry import MODELS
@@ -30,7 +30,6 @@ class WindowedViT(VisionTransformer):
         window_size: side of a window in patches; cut down to the grid where that is smaller.
         global_blocks: indices of the blocks that attend over the whole picture; a number: so
             many, evenly spread, the last one included; ``'all'``: no windows at all.
-        with_cp: recompute each block in the backward pass instead of keeping its activations.
         **kwargs: as ``mmpretrain.VisionTransformer``. ``out_type='featmap'`` gives what
             detectors want: one ``(B, C, H / patch, W / patch)`` for each of ``out_indices``.
 
@@ -43,7 +42,6 @@ class WindowedViT(VisionTransformer):
         *,
         window_size: int = 16,
         global_blocks: int | str | Sequence[int] = 4,
-        with_cp: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -51,7 +49,9 @@ class WindowedViT(VisionTransformer):
             raise UserError(f'window_size must be at least 1 patch, got {window_size}')
         self.window_size = window_size
         self.global_blocks = resolve_global_blocks(global_blocks, self.num_layers)
-        self.with_cp = with_cp
+        for i, layer in enumerate(self.layers):
+            if i not in self.global_blocks:
+                layer.__class__ = WindowedLayer
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Encode images ``(B, 3, H, W)``; the output is that of the stock class."""
@@ -69,24 +69,31 @@ class WindowedViT(VisionTransformer):
 
         outs = []
         for i, layer in enumerate(self.layers):
-            if self.with_cp and self.training:
-                x = checkpoint(self._block, i, layer, x, grid, use_reentrant=False)
+            if i in self.global_blocks:
+                x = layer(x)
             else:
-                x = self._block(i, layer, x, grid)
+                x = layer(x, grid, self.window_size, self.num_extra_tokens)
             if i == self.num_layers - 1 and self.final_norm:
                 x = self.ln1(x)
             if i in self.out_indices:
                 outs.append(self._format_output(x, grid))
         return tuple(outs)
 
-    def _block(self, index: int, layer: nn.Module, x: Tensor, grid: tuple[int, int]) -> Tensor:
-        if index in self.global_blocks:
-            return layer(x)
-        attended = window_attention(
-            layer.attn, layer.ln1(x), grid, self.window_size, self.num_extra_tokens
-        )
-        x = x + attended
-        return layer.ffn(layer.ln2(x), identity=x)
+
+class WindowedLayer(TransformerEncoderLayer):
+    """A stock block that attends inside windows.
+
+    A block becomes one by assigning its class, which leaves its parameters and their random
+    initial values alone. It is called as a module, not part by part, so that what acts on whole
+    blocks works: FSDP, activation checkpointing, hooks.
+    """
+
+    def forward(
+        self, x: Tensor, grid: tuple[int, int], window_size: int, num_extra_tokens: int = 1
+    ) -> Tensor:
+        """``(B, E + H * W, C)`` to the same; arguments as :func:`window_attention`."""
+        x = x + window_attention(self.attn, self.ln1(x), grid, window_size, num_extra_tokens)
+        return self.ffn(self.ln2(x), identity=x)
 
 
 def resolve_global_blocks(blocks: int | str | Sequence[int], num_layers: int) -> tuple[int, ...]:

@@ -112,28 +112,13 @@ def test_stochastic_depth_drops_whole_pictures():
     torch.testing.assert_close(out[~dropped], 2 * kept[~dropped])
 
 
-@pytest.mark.parametrize('with_cp', [False, True])
-def test_every_parameter_gets_a_gradient(with_cp):
+def test_every_parameter_gets_a_gradient():
     torch.manual_seed(0)
-    model = WindowedViT(
-        **COMMON, window_size=4, global_blocks=(1,), with_cp=with_cp, drop_path_rate=0.2
-    )
+    model = WindowedViT(**COMMON, window_size=4, global_blocks=(1,), drop_path_rate=0.2)
     model.train()
     sum(out.square().mean() for out in model(torch.randn(2, 3, 72, 56))).backward()
     for name, param in model.named_parameters():
         assert param.grad is not None and param.grad.abs().sum() > 0, name
-
-
-def test_recomputing_activations_changes_no_gradient():
-    gradients = []
-    for with_cp in (False, True):
-        _, model = make_pair(window_size=4, with_cp=with_cp)
-        model.train()
-        torch.manual_seed(1)
-        images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
-        sum(out.square().mean() for out in model(images)).backward()
-        gradients.append({name: param.grad for name, param in model.named_parameters()})
-    torch.testing.assert_close(gradients[0], gradients[1], rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize(
