@@ -1,6 +1,6 @@
 # SimMIM, ViT-B/16; the published recipe (SimMIM, configs/vit_base__800ep). Its files give 128
-# pictures per GPU but not how many GPUs: 2048 in all is ours. SimMIM's ViT has relative positions and
-# layer scale; here it is the plain ViT of the other methods.
+# pictures per GPU but not how many GPUs: 2048 in all is ours. SimMIM's ViT has relative positions
+# and layer scale; here it is the plain ViT of the other methods.
 _base_ = [
     '../_base_/datasets/imagenet_pretrain.py',
     '../_base_/schedules/pretrain.py',
@@ -10,7 +10,13 @@ run = dict(method='simmim', task='pretrain', dataset='imagenet-1k')
 
 model = dict(
     type='symmim_mm.SimMIM',
-    backbone=dict(type='symmim_mm.MaskedViT', arch='base', img_size=224, patch_size=16, drop_path_rate=0.1),
+    backbone=dict(
+        type='symmim_mm.MaskedViT',
+        arch='base',
+        img_size=224,
+        patch_size=16,
+        drop_path_rate=0.1,
+    ),
     head=dict(loss='l1'),
     mask=dict(type='random', ratio=0.6, unit=2),
     data_preprocessor=dict(
