@@ -6,7 +6,8 @@ common = dict(
         _delete_=True, epochs=300, batch=4096, lr=1.5e-4, lr_batch=256, warmup_epochs=40
     ),
     optim_wrapper=dict(
-        optimizer=dict(type='AdamW', betas=(0.9, 0.95), weight_decay=0.05), clip_grad=None
+        optimizer=dict(type='AdamW', fused=True, betas=(0.9, 0.95), weight_decay=0.05),
+        clip_grad=None,
     ),
     crop=[
         dict(type='LoadImageFromFile'),

@@ -1,5 +1,7 @@
 """From ``uint8`` pictures to the normalised views of the pre-trainings, on the device."""
 
+from functools import cache
+
 import torch
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor
@@ -79,14 +81,16 @@ def distort_colours(
     batch, device = len(images), images.device
     draws = torch.rand(6, batch, device=device, generator=generator)
     jitter = (draws[4] < jitter_probability).float()
-    strength = images.new_tensor([brightness, contrast, saturation])
-    factors = 1.0 + (2.0 * draws[:3] - 1.0) * strength[:, None] * jitter
-    bright, contrasted, saturated = factors.view(3, batch, 1, 1)
+    signed = (2.0 * draws[:3] - 1.0) * jitter
+    strengths = brightness, contrast, saturation
+    bright, contrasted, saturated = (
+        (1.0 + strength * draw).view(batch, 1, 1)
+        for strength, draw in zip(strengths, signed, strict=True)
+    )
     angle = (2.0 * draws[3] - 1.0) * hue * jitter * (2.0 * torch.pi)
 
-    identity = torch.eye(3, device=device)
-    luma = images.new_tensor(LUMA)
-    grey = luma.expand(3, 3)  # every output channel = luma
+    identity, _, _, grey = colour_constants(device)
+    luma = grey[0]
     saturate = saturated * identity + (1.0 - saturated) * grey
     to_grey = (draws[5] < grey_probability).float().view(batch, 1, 1)
     matrix = _hue_rotation(angle) @ saturate
@@ -100,10 +104,23 @@ def distort_colours(
     return (mixed + offset.view(batch, 1, 1, 1)).clamp(0.0, 1.0)
 
 
+@cache
+def colour_constants(device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Identity, RGB -> YIQ, its inverse, and the greyscale matrix: float32 ``(3, 3)`` each.
+
+    Made once per device: building them in every step would copy from the host, and inverting
+    there would wait for the device.
+    """
+    to_yiq = torch.tensor([LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)], device='cpu')
+    grey = to_yiq[:1].repeat(3, 1)  # every output channel is the luma
+    constants = torch.eye(3, device='cpu'), to_yiq, torch.linalg.inv(to_yiq), grey
+    return tuple(constant.to(device) for constant in constants)
+
+
 def _hue_rotation(angle: Tensor) -> Tensor:
-    """Rotate the I-Q plane of YIQ by ``angle`` ``(B,)`` radians: RGB matrices ``(B, 3, 3)``."""
-    to_yiq = angle.new_tensor([LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
+    """Turn the I-Q plane of YIQ by ``angle`` ``(B,)`` radians: RGB matrices ``(B, 3, 3)``."""
+    _, to_yiq, from_yiq, _ = colour_constants(angle.device)
     cos, sin = angle.cos(), angle.sin()
     one, zero = torch.ones_like(angle), torch.zeros_like(angle)
     turn = torch.stack((one, zero, zero, zero, cos, -sin, zero, sin, cos), dim=-1).view(-1, 3, 3)
-    return torch.linalg.inv(to_yiq) @ turn @ to_yiq
+    return from_yiq @ turn @ to_yiq

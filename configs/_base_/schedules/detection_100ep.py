@@ -18,6 +18,6 @@ test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='symmim_mm.LayerDecayOptimWrapperConstructor',
-    optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.1),
+    optimizer=dict(type='AdamW', fused=True, betas=(0.9, 0.999), weight_decay=0.1),
     paramwise_cfg=dict(layer_decay_rate=0.7, norm_decay_mult=0.0),
 )

@@ -15,7 +15,7 @@ optim_wrapper = dict(
     type='OptimWrapper',
     # With rate 1 it does no layer decay, but merges equal parameter groups.
     constructor='symmim_mm.LayerDecayOptimWrapperConstructor',
-    optimizer=dict(type='AdamW', betas=(0.9, 0.98), weight_decay=0.05),
+    optimizer=dict(type='AdamW', fused=True, betas=(0.9, 0.98), weight_decay=0.05),
     clip_grad=dict(max_norm=1.0),
     paramwise_cfg=dict(
         layer_decay_rate=1.0,
