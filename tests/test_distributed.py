@@ -1,83 +1,248 @@
-"""Two processes compute what one computes with the joint batch."""
+"""Several processes compute what one computes with the joint batch.
 
+Masks: every process seeds its generator alike and draws away those of the earlier processes'
+pictures, so that its own draw is its share of what one process draws for the joint batch.
+"""
+
+import functools
+import gc
+import multiprocessing
 import os
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from mmengine.config import ConfigDict
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
-from torch.nn.parallel import DistributedDataParallel
+from mmpretrain.structures import DataSample
+from torch import Tensor, nn
 
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)
-# BatchNorm is synchronised between ranks on GPUs only, so the heads go without it here. The
-# masks are fixed, because ranks draw their own.
-CFG = dict(
-    type='symmim_mm.SymMIM',
-    backbone=dict(type='symmim_mm.MaskedViT', arch=ARCH, img_size=32, patch_size=8),
-    head={},
-    contrast=dict(hidden_dims=16, out_dims=8, norm=None),
-    parity='fixed',
-)
-STEPS = 3
+SIZE, BATCH, STEPS = dict(arch=ARCH, img_size=32, patch_size=8), 8, 3
+MASKED_VIT = dict(type='symmim_mm.MaskedViT', **SIZE)
 
 
-def build() -> torch.nn.Module:
+@dataclass
+class Case:
+    """A model, and what it draws for a number of pictures in one forward pass."""
+
+    model: dict
+    draw: Callable[[nn.Module, int], object]
+    views: int = 1
+    labels: bool = False
+
+
+CASES = {
+    # BatchNorm is synchronised between ranks on GPUs only, so the heads go without it here.
+    'symmim': Case(
+        dict(
+            type='symmim_mm.SymMIM',
+            backbone=MASKED_VIT,
+            head={},
+            contrast=dict(hidden_dims=16, out_dims=8, norm=None),
+        ),
+        draw=lambda model, count: model.draw_masks(count, 'cpu'),
+        views=2,
+    ),
+    'simmim': Case(
+        dict(type='symmim_mm.SimMIM', backbone=MASKED_VIT, head={}),
+        draw=lambda model, count: model.draw_reconstruction_mask(count, 'cpu'),
+    ),
+    'mae': Case(
+        dict(
+            type='mmpretrain.MAE',
+            backbone=dict(type='mmpretrain.MAEViT', **SIZE, mask_ratio=0.75),
+            neck=dict(
+                type='mmpretrain.MAEPretrainDecoder',
+                num_patches=16,
+                patch_size=8,
+                embed_dim=32,
+                decoder_embed_dim=16,
+                decoder_depth=1,
+                decoder_num_heads=2,
+            ),
+            head=dict(
+                type='mmpretrain.MAEPretrainHead',
+                norm_pix=True,
+                patch_size=8,
+                loss=dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2'),
+            ),
+        ),
+        draw=lambda model, count: model.backbone.random_masking(torch.zeros(count, 16, 1)),
+    ),
+    'finetune': Case(
+        dict(
+            type='mmpretrain.ImageClassifier',
+            backbone=dict(
+                type='mmpretrain.VisionTransformer',
+                **SIZE,
+                out_type='avg_featmap',
+                final_norm=False,
+            ),
+            head=dict(
+                type='mmpretrain.LinearClsHead',
+                num_classes=5,
+                in_channels=32,
+                loss=dict(type='mmpretrain.LabelSmoothLoss', label_smooth_val=0.1, mode='original'),
+            ),
+        ),
+        draw=lambda model, count: None,
+        labels=True,
+    ),
+}
+PLAIN = ['simmim', 'mae', 'finetune']  # without negatives taken from the batch
+
+
+def build(name: str, accumulation: int = 1) -> tuple[nn.Module, OptimWrapper]:
     init_default_scope('mmpretrain')
     torch.manual_seed(0)
-    model = MODELS.build(CFG)
+    model = MODELS.build(CASES[name].model)
     model.init_weights()
-    return model.double()
+    model.double()
+    wrapper = ConfigDict(
+        constructor='symmim_mm.LayerDecayOptimWrapperConstructor',
+        optimizer=dict(type='AdamW', lr=1e-2, weight_decay=0.05),
+        paramwise_cfg=dict(layer_decay_rate=0.65, norm_decay_mult=0.0, flat_decay_mult=0.0),
+        clip_grad=dict(max_norm=1.0),
+        accumulative_counts=accumulation,
+    )
+    return model, build_optim_wrapper(model, wrapper)
 
 
-def batches() -> list[list[torch.Tensor]]:
-    generator = torch.Generator().manual_seed(1)
-    return [
-        [torch.randn(8, 3, 32, 32, generator=generator, dtype=torch.double) for _ in range(2)]
-        for _ in range(STEPS)
+def micro_batch(name: str, model: nn.Module, step: int, part: int, parts: int) -> dict:
+    """Part ``part`` of ``parts`` of the joint batch, with the generator where its draws start."""
+    case = CASES[name]
+    generator = torch.Generator().manual_seed(100 + step)
+    shape = (BATCH, 3, 32, 32)
+    views = [
+        torch.randn(shape, generator=generator, dtype=torch.double).chunk(parts)[part]
+        for _ in range(case.views)
     ]
+    samples = None
+    if case.labels:
+        labels = torch.randint(5, (BATCH,), generator=generator).chunk(parts)[part]
+        samples = [DataSample().set_gt_label(label) for label in labels]
+    torch.manual_seed(200 + step)
+    case.draw(model, part * (BATCH // parts))
+    return dict(inputs=views if case.views > 1 else views[0], data_samples=samples)
 
 
-def step(run, model: torch.nn.Module, views, optimizer) -> dict[str, torch.Tensor]:
-    losses = run(views, mode='loss')
-    optimizer.zero_grad()
-    sum(losses.values()).backward()
-    optimizer.step()
-    model.update_momentum(0.5)
-    return {key: value.detach() for key, value in losses.items()}
+def train(name: str, run: nn.Module, model: nn.Module, optim: OptimWrapper, parts: list[int],
+          of: int) -> list[dict[str, Tensor]]:  # fmt: skip
+    """Some steps, as MMEngine makes them; the mean losses over ``parts`` of every step."""
+    history = []
+    for step in range(STEPS):
+        totals: dict[str, Tensor] = {}
+        for part in parts:
+            with optim.optim_context(run):
+                losses = run(**micro_batch(name, model, step, part, of), mode='loss')
+            optim.update_params(model.parse_losses(losses)[0])
+            for key, value in losses.items():
+                totals[key] = totals.get(key, 0) + value.detach() / len(parts)
+        if name == 'symmim':
+            model.update_momentum(0.5)
+        history.append(totals)
+    return history
+
+
+def share(name: str, rank: int, world: int) -> dict:
+    """One process's part of the work: the losses averaged over the processes, the weights."""
+    model, optim = build(name)
+    wrapped = MMDistributedDataParallel(model, broadcast_buffers=False)
+    history = train(name, wrapped, model, optim, [rank], world)
+    for losses in history:
+        for value in losses.values():
+            dist.all_reduce(value.div_(world))
+    return dict(history=history, state=model.state_dict())
 
 
 def worker(rank: int, world: int, folder: str) -> None:
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank))
     torch.set_num_threads(1)
     dist.init_process_group('gloo', f'file://{folder}/store', rank=rank, world_size=world)
-    model = build()
-    wrapped = DistributedDataParallel(model, broadcast_buffers=False)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    history = []
-    for views in batches():
-        share = [view.chunk(world)[rank] for view in views]
-        losses = step(wrapped, model, share, optimizer)
-        for value in losses.values():
-            dist.all_reduce(value)
-        history.append({key: value / world for key, value in losses.items()})
+    found = {name: share(name, rank, world) for name in CASES}
     if rank == 0:
-        torch.save(dict(history=history, state=model.state_dict()), f'{folder}/result.pth')
+        torch.save(found, f'{folder}/result.pth')
+    # A wrapper that outlives its process group may keep a process from ending.
+    gc.collect()
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize('world', [2, 4])
-def test_ranks_give_the_loss_and_weights_of_one_process(world: int, tmp_path: Path) -> None:
-    model = build()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    expected = [step(model, model, views, optimizer) for views in batches()]
+@pytest.fixture(scope='module')
+def together(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[str, dict]]:
+    """What so many processes found for every case; they are started once."""
+    # Forked from a server that has imported the libraries: once, not in every process.
+    multiprocessing.set_forkserver_preload(['mmpretrain.models', 'symmim_mm.models.symmim'])
 
-    mp.spawn(worker, (world, str(tmp_path)), nprocs=world)
-    found = torch.load(tmp_path / 'result.pth', weights_only=True)
-    for one, many in zip(expected, found['history'], strict=True):
-        for key in ('loss_mim', 'loss_con'):
-            torch.testing.assert_close(many[key], one[key], rtol=1e-6, atol=1e-7)
-    # The contrastive loss is computed in float32, hence the tolerance.
+    @functools.cache
+    def run(world: int) -> dict[str, dict]:
+        folder = tmp_path_factory.mktemp(f'world{world}')
+        mp.start_processes(worker, (world, str(folder)), world, start_method='forkserver')
+        return torch.load(folder / 'result.pth', weights_only=True)
+
+    return run
+
+
+def assert_equal(found: dict, model: nn.Module, history: list[dict[str, Tensor]]) -> None:
+    # The contrastive loss and the normalised pixels are computed in float32, hence the tolerance.
+    for one, many in zip(history, found['history'], strict=True):
+        assert one.keys() == many.keys()
+        for key, value in one.items():
+            torch.testing.assert_close(many[key], value, rtol=1e-6, atol=1e-7)
     for key, value in model.state_dict().items():
         torch.testing.assert_close(found['state'][key], value, rtol=1e-5, atol=1e-6)
+
+
+def moved(name: str, model: nn.Module) -> float:
+    """How far training carried the weights: next to nothing would make a comparison empty."""
+    start = build(name)[0].state_dict()
+    return max(float((value - start[key]).abs().max()) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize('world', [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('name', CASES)
+def test_ranks_give_the_losses_and_weights_of_one_process(
+    name: str, world: int, together: Callable
+) -> None:
+    model, optim = build(name)
+    history = train(name, model, model, optim, [0], 1)
+    assert moved(name, model) > 1e-3
+    assert_equal(together(world)[name], model, history)
+
+
+@pytest.mark.parametrize('name', PLAIN)
+def test_accumulated_micro_batches_equal_two_processes(name: str, together: Callable) -> None:
+    model, optim = build(name, accumulation=2)
+    history = train(name, model, model, optim, [0, 1], 2)
+    assert moved(name, model) > 1e-3
+    assert_equal(together(2)[name], model, history)
+
+
+def test_negatives_come_from_the_batch_of_all_processes() -> None:
+    """Micro-batches of one process do not see each other's pictures; the joint batch does."""
+    model, optim = build('symmim')
+    whole = train('symmim', model, model, optim, [0], 1)[0]
+    model, optim = build('symmim', accumulation=2)
+    parts = train('symmim', model, model, optim, [0, 1], 2)[0]
+    torch.testing.assert_close(parts['loss_mim'], whole['loss_mim'], rtol=1e-6, atol=1e-7)
+    assert abs(float(parts['loss_con'] - whole['loss_con'])) > 0.05
+
+
+@pytest.mark.parametrize('name', ['symmim', 'simmim', 'mae'])
+def test_ranks_draw_the_shares_of_the_joint_masks(name: str) -> None:
+    """What the comparison above relies on."""
+    model, _ = build(name)
+
+    def masks(part: int, parts: int) -> Tensor:
+        torch.manual_seed(5)
+        CASES[name].draw(model, part * (BATCH // parts))
+        drawn = CASES[name].draw(model, BATCH // parts)
+        return drawn[1] if name == 'mae' else drawn[0]
+
+    assert torch.equal(torch.cat([masks(0, 2), masks(1, 2)]), masks(0, 1))
+    assert not torch.equal(masks(0, 2), masks(1, 2))
