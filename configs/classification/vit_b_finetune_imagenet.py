@@ -1,5 +1,6 @@
 # Fine-tuning on ImageNet-1K after MAE (FINETUNE.md): global average pool, 100 epochs.
 _base_ = ['../_base_/datasets/imagenet.py', '../_base_/runtime/default.py']
+default_scope = 'mmpretrain'  # RandAugment names its operations without a scope
 run = dict(task='finetune', dataset='imagenet-1k')
 
 model = dict(
