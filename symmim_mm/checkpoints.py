@@ -1,27 +1,24 @@
 """Reading checkpoints safely, and loading a pre-trained backbone with a report."""
 
 import re
-from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
-import torch
-from mmengine.runner.checkpoint import get_torch_safe_globals
 from mmpretrain.models.utils import resize_pos_embed
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from symmim_mm import key_map
 from symmim_mm.errors import UserError
+from symmim_mm.foreign_paths import no_checkpoint
+from symmim_mm.safe_unpickling import safe_load
 
 PREFIX = 'backbone.'
 OWN_MARKER = f'{PREFIX}patch_embed.projection.weight'
 # Where a checkpoint keeps its weights: MMEngine and MoCo v3; MAE and SimMIM; DINO and iBOT.
 CONTAINERS = ('state_dict', 'model', 'teacher')
-# MAE and DINO save their command line; unpickling one only sets its attributes.
-HARMLESS = (Namespace,)
 
 # What may differ between a pre-trained encoder and the backbone of a transfer: the norm behind
 # average pooling is new, the mask token has done its work, the final norm and the class token
@@ -57,11 +54,12 @@ class LoadReport:
         )
 
 
-def read_checkpoint(path: str | Path) -> dict:
-    """Read a checkpoint file onto the CPU without running any code that it may hold.
+def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
+    """Read a checkpoint file without running any code that it may hold.
 
     Args:
         path: what ``torch.save`` wrote, or a ``.safetensors`` file.
+        map_location: where its tensors go, as for ``torch.load``.
 
     Returns:
         What was saved, a dict.
@@ -69,31 +67,23 @@ def read_checkpoint(path: str | Path) -> dict:
     Raises:
         UserError: no such file, not a checkpoint, or one that would have to run code.
     """
+    if problem := no_checkpoint(path):
+        raise UserError(f'checkpoint {problem}')
     path = Path(path)
-    if not path.is_file():
-        what = 'is a folder, not a checkpoint file' if path.is_dir() else 'does not exist'
-        raise UserError(f'checkpoint {path} {what}: name the .pth file of a finished run')
-    if path.suffix == '.safetensors':
-        try:
-            return load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise UserError(
-                f'checkpoint {path} is not a safetensors file or is damaged: {error}'
-            ) from error
+    tensors_only = path.suffix == '.safetensors'
+    kind = 'safetensors file' if tensors_only else 'PyTorch checkpoint'
     try:
-        with torch.serialization.safe_globals([*get_torch_safe_globals(), *HARMLESS]):
-            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        checkpoint = load_file(path) if tensors_only else safe_load(path, map_location)
     except UnpicklingError as error:
         if found := re.search(r'GLOBAL ([\w.]+)', str(error)):
             raise UserError(
                 f'checkpoint {path} was refused: loading it would run {found[1]}'
             ) from error
-        raise UserError(f'checkpoint {path} is not a PyTorch checkpoint or is damaged') from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f'checkpoint {path} is not a PyTorch checkpoint or is damaged: '
-            f'{str(error).splitlines()[0] if str(error) else type(error).__name__}'
-        ) from error
+        raise UserError(f'checkpoint {path} is not a {kind} or is damaged') from error
+    except Exception as error:
+        # The bytes are anybody's: torch and safetensors end in every way there is.
+        what = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise UserError(f'checkpoint {path} is not a {kind} or is damaged: {what}') from error
     if not isinstance(checkpoint, dict):
         raise UserError(f'checkpoint {path} holds a {type(checkpoint).__name__}, not a dict')
     return checkpoint

@@ -1,5 +1,6 @@
 """Hooks and optimizer settings. Importing this registers them all."""
 
+from symmim_mm import mmengine_loaders  # noqa: F401  checkpoints are read safely
 from symmim_mm.engine.activation_checkpointing import ActivationCheckpointingHook
 from symmim_mm.engine.backbone_hook import LoadBackboneHook
 from symmim_mm.engine.epoch_seed_hook import EpochSeedHook
