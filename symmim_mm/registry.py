@@ -11,9 +11,14 @@ from mmengine.registry import Registry
 SCOPE = 'symmim_mm'
 
 MODELS = Registry('model', parent=root.MODELS, scope=SCOPE, locations=['symmim_mm.models'])
-DATASETS = Registry('dataset', parent=root.DATASETS, scope=SCOPE, locations=['symmim_mm.data'])
+DATASETS = Registry(
+    'dataset', parent=root.DATASETS, scope=SCOPE, locations=['symmim_mm.data.types']
+)
 TRANSFORMS = Registry(
-    'transform', parent=root.TRANSFORMS, scope=SCOPE, locations=['symmim_mm.data']
+    'transform', parent=root.TRANSFORMS, scope=SCOPE, locations=['symmim_mm.data.types']
+)
+DATA_SAMPLERS = Registry(
+    'data sampler', parent=root.DATA_SAMPLERS, scope=SCOPE, locations=['symmim_mm.data.types']
 )
 FUNCTIONS = Registry('function', parent=root.FUNCTIONS, scope=SCOPE, locations=['symmim_mm.data'])
 HOOKS = Registry('hook', parent=root.HOOKS, scope=SCOPE, locations=['symmim_mm.engine'])
@@ -23,3 +28,10 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     scope=SCOPE,
     locations=['symmim_mm.engine'],
 )
+OPTIM_WRAPPERS = Registry(
+    'optimizer wrapper',
+    parent=root.OPTIM_WRAPPERS,
+    scope=SCOPE,
+    locations=['symmim_mm.engine'],
+)
+LOOPS = Registry('loop', parent=root.LOOPS, scope=SCOPE, locations=['symmim_mm.engine'])
