@@ -18,12 +18,22 @@ from symmim_mm.errors import UserError
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 QUICK = ['quickstart/finetune.py', 'quickstart/mask_rcnn.py', 'quickstart/upernet.py']
-FULL = [
-    'classification/vit_b_finetune_imagenet.py',
-    'detection/mask-rcnn_vit_b_100ep_coco.py',
-    'detection/mask-rcnn_vit_b_1x_coco.py',
-    'segmentation/upernet_vit_b_160k_ade20k.py',
-]
+# Full-size transfers: layer decay, weight decay, and whose rule for the latter. The numbers are
+# those of the published recipes that the configs name.
+FULL = {
+    'classification/vit_s_finetune_imagenet': (0.75, 0.05, 'beit'),
+    'classification/vit_b_finetune_imagenet': (0.65, 0.05, 'beit'),
+    'classification/vit_l_finetune_imagenet': (0.75, 0.05, 'beit'),
+    'detection/mask-rcnn_vit_s_1x_coco': (0.75, 0.05, 'beit'),
+    'detection/mask-rcnn_vit_b_1x_coco': (0.75, 0.05, 'beit'),
+    'detection/mask-rcnn_vit_l_1x_coco': (0.85, 0.05, 'beit'),
+    'detection/mask-rcnn_vit_s_100ep_coco': (0.7, 0.1, 'vitdet'),
+    'detection/mask-rcnn_vit_b_100ep_coco': (0.7, 0.1, 'vitdet'),
+    'detection/mask-rcnn_vit_l_100ep_coco': (0.8, 0.1, 'vitdet'),
+    'segmentation/upernet_vit_s_160k_ade20k': (0.9, 0.05, 'beit'),
+    'segmentation/upernet_vit_b_160k_ade20k': (0.65, 0.05, 'beit'),
+    'segmentation/upernet_vit_l_160k_ade20k': (0.95, 0.05, 'beit'),
+}
 LR, DECAY = 0.01, 0.1
 
 
@@ -32,34 +42,39 @@ def read(name: str) -> Config:
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     if 'data_preprocessor' in cfg:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    cfg.optim_wrapper.optimizer.update(lr=LR, weight_decay=DECAY)
+    cfg.optim_wrapper.optimizer.lr = LR
     return cfg
 
 
-def expected_rate(name: str, layers: int, rate: float) -> float:
-    """``lr * rate^(layers + 1 - depth)``, BEiT's rule, from the parameter's name alone."""
+def expected_scale(name: str, layers: int, rate: float) -> float:
+    """``rate^(layers + 1 - depth)`` from the parameter's name alone.
+
+    BEiT's rule, which MAE's ``util/lr_decay.py`` and ViTDet's ``get_vit_lr_decay_rate`` (detectron2
+    ``modeling/backbone/vit.py``) share: positions, class token and patches have depth 0, block i
+    has i + 1, everything else (final norm, pyramid, heads) the full rate. ViTDet has no class
+    token.
+    """
     if re.match(r'backbone\.(patch_embed\.|pos_embed$|cls_token$)', name):
-        return LR * rate ** (layers + 1)
+        return rate ** (layers + 1)
     if block := re.match(r'backbone\.layers\.(\d+)\.', name):
-        return LR * rate ** (layers - int(block[1]))
-    return LR
+        return rate ** (layers - int(block[1]))
+    return 1.0
 
 
-def expected_decay(name: str, param: nn.Parameter, norms: set[str], flat_too: bool) -> float:
+def expected_decay(name: str, param: nn.Parameter, norms: set[str], rule: str) -> float:
+    """Factor of the weight decay: 0 for positions, class token, norms; BEiT: and all else 1-d.
+
+    ViTDet decays biases (detectron2 ``solver/build.py``, ``weight_decay_norm=0`` alone).
+    """
     if name in ('backbone.pos_embed', 'backbone.cls_token') or name in norms:
         return 0.0
-    return 0.0 if flat_too and param.ndim == 1 else DECAY
+    return 0.0 if rule == 'beit' and param.ndim == 1 else 1.0
 
 
-@pytest.mark.parametrize(
-    'name', [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in FULL)]
-)
-def test_every_parameter_of_a_real_model(name):
-    cfg = read(name)
-    model = MODELS.build(cfg.model)
-    settings = cfg.optim_wrapper.paramwise_cfg
+def check_groups(model: nn.Module, cfg: Config, rule: str) -> None:
     layers = model.backbone.num_layers
-    rate = settings.layer_decay_rate
+    rate = cfg.optim_wrapper.paramwise_cfg.layer_decay_rate
+    weight_decay = cfg.optim_wrapper.optimizer.weight_decay
     norms = {
         f'{path}.{key}'
         for path, module in model.named_modules()
@@ -73,12 +88,12 @@ def test_every_parameter_of_a_real_model(name):
         assert len(group['names']) == len(group['params'])
         for key, param in zip(group['names'], group['params'], strict=True):
             assert key not in found
-            found[key] = (id(param), group['lr'], group['weight_decay'])
+            found[key] = (id(param), group['lr_scale'], group['weight_decay'])
     expected = {
         key: (
             id(param),
-            pytest.approx(expected_rate(key, layers, rate), rel=1e-9),
-            pytest.approx(expected_decay(key, param, norms, settings.get('flat_decay_mult') == 0)),
+            pytest.approx(expected_scale(key, layers, rate), rel=1e-9),
+            pytest.approx(weight_decay * expected_decay(key, param, norms, rule)),
         )
         for key, param in model.named_parameters()
         if param.requires_grad
@@ -88,6 +103,40 @@ def test_every_parameter_of_a_real_model(name):
     assert len(set(settings)) == len(settings)  # equal ones are merged
     assert len(settings) <= 2 * (layers + 2)
     assert all(group['lr'] == LR * group['lr_scale'] for group in groups)
+
+
+@pytest.mark.parametrize('name', QUICK)
+def test_every_parameter_of_a_small_model(name: str) -> None:
+    cfg = read(name)
+    flat = cfg.optim_wrapper.paramwise_cfg.get('flat_decay_mult') == 0
+    check_groups(MODELS.build(cfg.model), cfg, 'beit' if flat else 'vitdet')
+
+
+@pytest.mark.parametrize('name', FULL)
+def test_every_parameter_of_a_full_size_transfer(name: str) -> None:
+    cfg = read(f'{name}.py')
+    rate, weight_decay, rule = FULL[name]
+    assert cfg.optim_wrapper.paramwise_cfg.layer_decay_rate == rate
+    assert cfg.optim_wrapper.optimizer.weight_decay == weight_decay
+    with torch.device('meta'):  # names, shapes and classes are all that counts
+        model = MODELS.build(cfg.model)
+    assert all(param.requires_grad for param in model.parameters())
+    check_groups(model, cfg, rule)
+    groups = by_name(build_optim_wrapper(model, cfg.optim_wrapper))
+    for token in ('backbone.pos_embed', 'backbone.cls_token'):
+        assert groups[token]['weight_decay'] == 0
+    outside = [key for key in groups if not key.startswith('backbone.')]
+    assert outside and all(groups[key]['lr_scale'] == 1 for key in outside)
+
+
+def test_no_full_size_transfer_is_left_out() -> None:
+    found = {
+        f'{folder}/{path.stem}'
+        for folder in ('classification', 'detection', 'segmentation')
+        for path in (CONFIGS / folder).glob('*.py')
+        if not re.search('_(linear|knn)_', path.stem)  # frozen encoders
+    }
+    assert found == FULL.keys()
 
 
 class Toy(nn.Module):
