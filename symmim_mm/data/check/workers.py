@@ -1,0 +1,131 @@
+"""Many pictures checked in several processes, whatever happens to one of them.
+
+A picture may kill the process that decodes it: OpenCV 4.12 crashes on some damaged animated PNGs
+(its issue 27744), and memory may run out. The pictures that were under way are then checked again
+one at a time, and the one that kills its process a second time is named.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+
+from symmim_mm.data.check.job import Job, Outcome, check_job
+from symmim_mm.data.check.picture import Complaints, Options
+
+CHUNK = 32  # pictures handed over at a time
+AHEAD = 4  # chunks waiting for each process, so that memory stays bounded
+
+_complaints: Complaints | None = None
+
+
+def _begin() -> None:
+    """Set a worker process up."""
+    global _complaints
+    import cv2
+
+    cv2.setNumThreads(0)
+    # Ctrl-C reaches every process of the terminal; the main one alone answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A worker whose main process was killed would wait for work for ever.
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    _complaints = Complaints()
+
+
+def _leave_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _check_chunk(jobs: list[Job], options: Options) -> list[Outcome]:
+    outcomes = []
+    for job in jobs:
+        try:
+            outcomes.append(check_job(job, options, _complaints))
+        except Exception as error:
+            error.add_note(f'while checking {job.path}')
+            raise
+    return outcomes
+
+
+class Workers:
+    """Checks pictures in ``count`` processes; a context manager that ends them."""
+
+    def __init__(self, count: int, options: Options) -> None:
+        self.count = count
+        self.options = options
+        # Forked from a process that has only imported what they need: this one may have threads.
+        self.context = multiprocessing.get_context('forkserver')
+        self.context.set_forkserver_preload([__name__])
+        self.pool = self._start(count)
+        self.running: dict[Future, list[Job]] = {}
+        self.lost: list[list[Job]] = []  # chunks whose process died
+
+    def _start(self, count: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(count, mp_context=self.context, initializer=_begin)
+
+    def __enter__(self) -> 'Workers':
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def check(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Outcome]]:
+        """Check pictures; outcomes come as they are ready, in no fixed order.
+
+        ``jobs`` may be a generator: no more than a few hundred for each process are taken ahead.
+        """
+        for chunk in _chunks(jobs):
+            self._submit(chunk)
+            while len(self.running) >= AHEAD * self.count or self.lost:
+                yield from self._collect()
+        while self.running or self.lost:
+            yield from self._collect()
+
+    def _submit(self, chunk: list[Job]) -> None:
+        try:
+            self.running[self.pool.submit(_check_chunk, chunk, self.options)] = chunk
+        except BrokenProcessPool:
+            self.lost.append(chunk)
+
+    def _collect(self) -> Iterator[tuple[Job, Outcome]]:
+        """Outcomes of what is done; where a process has died, of everything under way."""
+        done = wait(self.running, return_when=FIRST_COMPLETED).done if self.running else ()
+        for future in done:
+            chunk = self.running.pop(future)
+            try:
+                outcomes = future.result()
+            except BrokenProcessPool:
+                self.lost.append(chunk)
+                continue
+            yield from zip(chunk, outcomes, strict=True)
+        if self.lost and not self.running:  # with one process the executor stops all of them
+            lost, self.lost = self.lost, []
+            self.pool.shutdown()
+            yield from self._one_by_one(job for chunk in lost for job in chunk)
+            self.pool = self._start(self.count)
+
+    def _one_by_one(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Outcome]]:
+        """Check pictures one at a time and name those that kill the process they are in."""
+        pool = self._start(1)
+        try:
+            for job in jobs:
+                try:
+                    outcome = pool.submit(_check_chunk, [job], self.options).result()[0]
+                except BrokenProcessPool:
+                    outcome = Outcome([('crash', job.path, '')])
+                    pool.shutdown()
+                    pool = self._start(1)
+                yield job, outcome
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _chunks(jobs: Iterable[Job]) -> Iterator[list[Job]]:
+    jobs = iter(jobs)
+    while chunk := list(islice(jobs, CHUNK)):
+        yield chunk
