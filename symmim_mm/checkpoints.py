@@ -14,7 +14,9 @@ from symmim_mm import key_map
 from symmim_mm.errors import UserError
 from symmim_mm.foreign_paths import no_checkpoint
 from symmim_mm.safe_unpickling import safe_load
+from symmim_mm.sealed_file import check_seal
 
+CHECKPOINT_NAME = re.compile(r'(?=epoch|iter)(?:epoch_(\d+))?_?(?:iter_(\d+))?\.pth')
 PREFIX = 'backbone.'
 OWN_MARKER = f'{PREFIX}patch_embed.projection.weight'
 # Where a checkpoint keeps its weights: MMEngine and MoCo v3; MAE and SimMIM; DINO and iBOT.
@@ -65,7 +67,7 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
         What was saved, a dict.
 
     Raises:
-        UserError: no such file, not a checkpoint, or one that would have to run code.
+        UserError: no such file, not a checkpoint, a damaged one, or one that would run code.
     """
     if problem := no_checkpoint(path):
         raise UserError(f'checkpoint {problem}')
@@ -73,7 +75,10 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     tensors_only = path.suffix == '.safetensors'
     kind = 'safetensors file' if tensors_only else 'PyTorch checkpoint'
     try:
+        check_seal(path)
         checkpoint = load_file(path) if tensors_only else safe_load(path, map_location)
+    except UserError:
+        raise
     except UnpicklingError as error:
         if found := re.search(r'GLOBAL ([\w.]+)', str(error)):
             raise UserError(
@@ -89,26 +94,41 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     return checkpoint
 
 
-def newest_whole_checkpoint(work_dir: str | Path) -> Path | None:
-    """The checkpoint of a run to go on from: the newest that can be read to its end.
+def checkpoint_files(folder: str | Path) -> list[Path]:
+    """The checkpoints of a run in the order of its progress, the newest last.
 
-    A run that was killed while it saved leaves a broken file; it is named and passed over.
+    ``epoch_3.pth`` ends epoch 3, ``epoch_3_iter_70.pth`` was saved later, within the next one;
+    ``iter_70.pth`` belongs to runs that count iterations.
+    """
+    found = [(CHECKPOINT_NAME.fullmatch(path.name), path) for path in Path(folder).glob('*.pth')]
+    steps = [(int(name[1] or 0), int(name[2] or 0), path) for name, path in found if name]
+    return [path for *_, path in sorted(steps)]
+
+
+def newest_whole_checkpoint(work_dir: str | Path) -> Path | None:
+    """The checkpoint of a run to go on from: the newest that is as it was written.
+
+    A broken one is named and passed over.
 
     Returns:
         The file, or ``None`` where the run has no checkpoint yet.
+
+    Raises:
+        UserError: there are checkpoints, and all of them are broken.
     """
-
-    def progress(path: Path) -> int:
-        return int(path.stem.rpartition('_')[2])
-
-    files = [*Path(work_dir).glob('epoch_*.pth'), *Path(work_dir).glob('iter_*.pth')]
-    for path in sorted(files, key=progress, reverse=True):
+    files = checkpoint_files(work_dir)
+    for path in reversed(files):
         try:
-            read_checkpoint(path)
+            if not check_seal(path):
+                read_checkpoint(path)
         except UserError as error:
             print(f'not resuming from the newest checkpoint: {error}')
         else:
             return path
+    if files:
+        raise UserError(
+            f'none of the {len(files)} checkpoints in {work_dir} is whole: start anew elsewhere'
+        )
     return None
 
 

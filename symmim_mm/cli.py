@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 from symmim_mm.errors import UserError
 
-EXIT_USER_ERROR = 2
-
 
 def prepare_environment() -> None:
     """Set the environment that has to stand before torch is imported.
@@ -26,8 +24,9 @@ def run(
 ) -> None:
     """Parse the command line, call ``main`` and turn its outcome into an exit code.
 
-    Exit codes: 0 success, 2 a user's mistake (one ``error:`` line on stderr), 130 interrupted;
-    anything else ends with a traceback and exit code 1.
+    Exit codes: 0 success; 2 a user's mistake, 1 a fault of the machine (one ``error:`` line on
+    stderr each); 75 stopped by a signal after saving; 130 interrupted; anything else ends with a
+    traceback and exit code 1.
     """
     prepare_environment()
     # A function is called only now, after the environment stands, and may import torch.
@@ -37,7 +36,7 @@ def run(
         main(args)
     except UserError as error:
         print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         sys.exit(130)

@@ -13,7 +13,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from symmim_mm import visualization as vis
 from symmim_mm.checkpoints import read_checkpoint
-from symmim_mm.engine.epoch_seed_hook import seed_everything
+from symmim_mm.engine.seeding import seed_everything
 from symmim_mm.engine.pictures_hook import draw_detection, draw_segmentation
 from symmim_mm.errors import UserError
 from symmim_mm.evaluation.attention import class_attention

@@ -1,4 +1,9 @@
-"""The one exception for mistakes a user can mend."""
+"""Exceptions that end a command with one line: mistakes a user can mend, and faults."""
+
+
+EXIT_FAULT = 1
+EXIT_USER_ERROR = 2
+EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: call the same command again
 
 
 class UserError(Exception):
@@ -7,3 +12,14 @@ class UserError(Exception):
     The message is one line that says what is wrong and what to do about it. ``symmim_mm.cli.run``
     prints it without a traceback; any other exception is a defect and keeps its traceback.
     """
+
+    exit_code = EXIT_USER_ERROR
+
+
+class Fault(UserError):
+    """Something failed that is nobody's mistake: a process, a disk, a connection.
+
+    The message is one line, too: what failed, and how to go on.
+    """
+
+    exit_code = EXIT_FAULT

@@ -3,18 +3,34 @@
 from symmim_mm import mmengine_loaders  # noqa: F401  checkpoints are read safely
 from symmim_mm.engine.activation_checkpointing import ActivationCheckpointingHook
 from symmim_mm.engine.backbone_hook import LoadBackboneHook
-from symmim_mm.engine.epoch_seed_hook import EpochSeedHook
+from symmim_mm.engine.checkpoint_hook import SafeCheckpointHook
+from symmim_mm.engine.guarded_optim import GuardedAmpOptimWrapper, GuardedOptimWrapper
 from symmim_mm.engine.layer_decay import LayerDecayOptimWrapperConstructor
+from symmim_mm.engine.loader_hook import LoaderHook
 from symmim_mm.engine.momentum_hook import MomentumUpdateHook
+from symmim_mm.engine.not_finite_hook import NotFiniteHook
 from symmim_mm.engine.pictures_hook import PicturesHook
+from symmim_mm.engine.preemption_hook import PreemptionHook
 from symmim_mm.engine.record_hook import RecordHook
+from symmim_mm.engine.resumable_loops import ResumableEpochLoop, ResumableIterLoop
+from symmim_mm.engine.resume_hook import ExactResumeHook
+from symmim_mm.engine.safe_logger_hook import SafeLoggerHook
 
 __all__ = [
     'ActivationCheckpointingHook',
-    'EpochSeedHook',
+    'ExactResumeHook',
+    'GuardedAmpOptimWrapper',
+    'GuardedOptimWrapper',
     'LayerDecayOptimWrapperConstructor',
     'LoadBackboneHook',
+    'LoaderHook',
     'MomentumUpdateHook',
+    'NotFiniteHook',
     'PicturesHook',
+    'PreemptionHook',
     'RecordHook',
+    'ResumableEpochLoop',
+    'ResumableIterLoop',
+    'SafeCheckpointHook',
+    'SafeLoggerHook',
 ]

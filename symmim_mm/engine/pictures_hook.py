@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from symmim_mm import visualization as vis
-from symmim_mm.engine.epoch_seed_hook import seed_everything
+from symmim_mm.engine.seeding import seed_everything
 from symmim_mm.registry import HOOKS
 
 FOLDER = 'pictures'

@@ -5,9 +5,9 @@ import argparse
 import torch
 from mmengine.config import Config
 
-from symmim_mm.checkpoints import newest_whole_checkpoint
 from symmim_mm.config import load_config
 from symmim_mm.engine.data_check import check_data
+from symmim_mm.engine.faults import go_on, make_resumable, told_in_one_line
 from symmim_mm.engine.launch import process_count, runner_of
 from symmim_mm.errors import UserError
 from symmim_mm.recipe import apply_recipe, recipe_of
@@ -21,8 +21,6 @@ def configure(args: argparse.Namespace) -> Config:
     """
     cfg = load_config(args)
     apply_recipe(cfg, process_count(args.launcher))
-    if args.resume and (found := newest_whole_checkpoint(cfg.work_dir)):
-        cfg.resume, cfg.load_from = True, str(found)
     hooks = list(cfg.get('custom_hooks', []))
     if args.backbone:
         if cfg.run.task == 'pretrain':
@@ -45,6 +43,7 @@ def configure(args: argparse.Namespace) -> Config:
         overrides=[f'{key}={value}' for key, value in sorted(changes.items())],
     )
     cfg.custom_hooks = [*hooks, record]
+    make_resumable(cfg)
     return cfg
 
 
@@ -63,9 +62,12 @@ def train(args: argparse.Namespace) -> None:
 
     Raises:
         UserError: for what a user can mend: paths, options, sizes, data.
+        Fault: for what the machine did: a disk, a loader worker, another process.
+        SystemExit: 75, told to stop by a signal, after saving.
     """
     cfg = configure(args)
-    with runner_of(cfg, args.launcher) as runner:
+    with told_in_one_line(), runner_of(cfg, args.launcher) as runner:
+        go_on(runner, args.resume)
         if 'recipe' in cfg:
             runner.logger.info(recipe_of(cfg).describe(process_count(args.launcher)))
         check_data(runner)

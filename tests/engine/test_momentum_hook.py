@@ -74,7 +74,6 @@ def test_one_update_per_optimizer_step(accumulate: int, steps: int, tmp_path: Pa
         ),
         default_hooks=dict(
             momentum=dict(type='symmim_mm.MomentumUpdateHook'),
-            epoch_seed=dict(type='symmim_mm.EpochSeedHook'),
             checkpoint=None,
         ),
         custom_hooks=[watch],

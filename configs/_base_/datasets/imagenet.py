@@ -7,7 +7,6 @@ train_dataloader = dict(
     batch_size=128,
     num_workers=8,
     persistent_workers=False,
-    worker_init_fn=dict(type='symmim_mm.seed_worker'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
     drop_last=True,

@@ -2,8 +2,7 @@
 train_dataloader = dict(
     batch_size=128,
     num_workers=8,
-    persistent_workers=False,  # new workers every epoch: their seed depends on the epoch alone
-    worker_init_fn=dict(type='symmim_mm.seed_worker'),
+    persistent_workers=False,
     sampler=dict(type='DefaultSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
     drop_last=True,

@@ -1,0 +1,105 @@
+"""What a training run needs to survive a cluster: exact resuming, and faults told in one line."""
+
+import errno
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mmengine.config import Config
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.runner import Runner
+from torch.distributed import DistError
+
+from symmim_mm.checkpoints import checkpoint_files, newest_whole_checkpoint
+from symmim_mm.engine.guarded_optim import GUARDED
+from symmim_mm.engine.resumable_loops import RESUMABLE
+from symmim_mm.errors import Fault, UserError
+
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
+RESTARTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
+
+
+def make_resumable(cfg: Config) -> None:
+    """Put our loop and optimizer wrapper in the place of MMEngine's; other types stay."""
+    cfg.train_cfg.type = RESUMABLE.get(cfg.train_cfg.get('type'), cfg.train_cfg.get('type'))
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    cfg.optim_wrapper.type = GUARDED.get(kind, kind)
+
+
+def go_on(runner: Runner, resume: bool) -> None:
+    """Let a runner resume from the newest whole checkpoint of its folder; all ranks the same.
+
+    A process that ``torchrun`` or Slurm started again resumes without being told.
+
+    Args:
+        resume: as told on the command line.
+
+    Raises:
+        UserError: no checkpoint is whole, or there are some and the run is to start anew.
+    """
+    resume = resume or any(int(os.environ.get(name) or 0) for name in RESTARTS)
+    told: list = ['', '']
+    if is_main_process():
+        try:
+            told = ['', _checkpoint(runner.work_dir, resume)]
+        except UserError as error:
+            told = [str(error), '']
+    broadcast_object_list(told)
+    problem, path = told
+    if problem:
+        raise UserError(problem)
+    if path:
+        runner._resume, runner._load_from = True, path
+
+
+def _checkpoint(work_dir: str, resume: bool) -> str:
+    if resume:
+        return str(newest_whole_checkpoint(work_dir) or '')
+    if files := checkpoint_files(work_dir):
+        raise UserError(
+            f'{work_dir} has checkpoints of a run, {files[-1].name} the newest: go on with '
+            '--resume, or name another --work-dir'
+        )
+    return ''
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """Turn what the machine does to a run into a :class:`Fault` of one line.
+
+    Raises:
+        Fault: a loader worker died, another process of the run was lost, or the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        raise Fault(f'{error.strerror}: {error.filename}: make room, then --resume') from error
+    except RuntimeError as error:
+        text = ' '.join(str(error).split())
+        if 'DataLoader worker' in text or 'DataLoader timed out' in text:
+            _end_workers()
+            raise Fault(
+                f'{text}: a loader worker died or hangs; if the memory is short, fewer '
+                'train_dataloader.num_workers help; go on with --resume'
+            ) from error
+        if isinstance(error, DistError) or 'by peer' in text or '/gloo/' in text:
+            raise Fault(
+                f'process {os.environ.get("RANK", "0")} lost the others, one of which has died: '
+                f'{text[:200]}: go on with --resume'
+            ) from error
+        raise
+    except Fault:
+        _end_workers()
+        raise
+
+
+def _end_workers() -> None:
+    """End loader workers for certain: this process could not end before one that hangs."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's would raise another error
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()

@@ -1,0 +1,68 @@
+"""Notices loader workers that hang, and keeps them alive while a stopped run saves."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from symmim_mm.registry import HOOKS
+
+
+class OutliveSignals:
+    """Start of a loader worker: from now on only its own process may end it.
+
+    A scheduler signals every process of a job, but the process that saves still wants batches.
+    torch lets a worker end quietly on SIGTERM from its own process and with an error on one from
+    elsewhere; here the latter is ignored, and SIGUSR1 from anywhere.
+
+    Args:
+        init: what else a worker does at its start.
+    """
+
+    def __init__(self, init: Callable[[int], None] | None) -> None:
+        self.init = init
+
+    def __call__(self, worker_id: int) -> None:
+        if self.init is not None:
+            self.init(worker_id)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        # Blocked here, and in the thread, which inherits the mask, it waits to be fetched; only
+        # so does Python tell who sent it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def end_with(process: int) -> None:
+    """Wait for SIGTERM from a process, ignoring those of others, and end this one."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != process:
+        pass
+    os._exit(0)
+
+
+@HOOKS.register_module()
+class LoaderHook(Hook):
+    """Bounds the time to wait for a batch from loader workers.
+
+    A worker that dies is noticed at once, whatever the timeout.
+
+    Args:
+        timeout: seconds without a batch after which the run ends; 0 waits for ever. Reading a
+            batch from a cold network file system takes long, so be generous.
+    """
+
+    def __init__(self, timeout: float = 600) -> None:
+        self.timeout = timeout
+
+    def before_train(self, runner: Runner) -> None:
+        self._look_after(runner.train_dataloader)
+        if runner.val_loop is not None:
+            self._look_after(runner.val_dataloader)
+
+    def _look_after(self, loader: DataLoader) -> None:
+        if loader.num_workers:
+            loader.timeout = self.timeout
+            loader.worker_init_fn = OutliveSignals(loader.worker_init_fn)

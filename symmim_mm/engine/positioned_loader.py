@@ -1,0 +1,188 @@
+"""A data loader that can start at any batch, with random numbers that depend on the place alone."""
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import count, islice
+from typing import Any
+
+from mmengine.dist import get_rank, get_world_size
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from symmim_mm.engine.seeding import seed_sample
+from symmim_mm.errors import Fault
+
+Draw = tuple[int, int]
+"""Index of a sample in its data set, and place of the draw in the run's stream of samples."""
+
+REMEMBERED = 512  # batches whose pictures can still be named
+
+
+class SeededDataset(Dataset):
+    """Seeds the random numbers of every sample from its place in the run.
+
+    Any other attribute is that of the data set within; a plain index gives its plain sample.
+
+    Args:
+        dataset: of any of the libraries.
+        seed: of the run.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int) -> None:
+        self.dataset = dataset
+        self.seed = seed
+
+    def __getitem__(self, draw: Draw | int) -> Any:
+        if not isinstance(draw, tuple):
+            return self.dataset[draw]
+        index, place = draw
+        seed_sample(self.seed, place)
+        return self.dataset[index]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getattr__(self, name: str) -> Any:
+        # Not `__getitems__`, which would fetch a batch without its seeds, nor what pickle asks
+        # for before there is a data set.
+        if name.startswith('__') or name == 'dataset':
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+
+class PositionedBatches(Sampler):
+    """The batches of a batch sampler, from any place on, with each sample's place in the run.
+
+    Which batches an epoch has, and in which order, is left to the samplers of the libraries,
+    which are functions of (seed, epoch); those before the start are drawn and dropped, which
+    costs no reading of data.
+
+    Args:
+        batches: a batch sampler; its sampler may have ``set_epoch`` or, if endless, ``skip``.
+        batch_size: samples of a full batch.
+        accumulation: micro-batches of an optimizer step. An epoch is a whole number of steps, so
+            that no checkpoint falls within one; the batches left over are not used.
+        endless: go on with the next epoch where one ends, for runs that count iterations.
+    """
+
+    def __init__(
+        self, batches: Sampler, batch_size: int, accumulation: int = 1, endless: bool = False
+    ) -> None:
+        self.batches = batches
+        self.sampler = batches.sampler
+        self.batch_size = batch_size
+        self.accumulation = accumulation
+        self.endless = endless
+        self.epoch = 0
+        self.start = 0
+        self.recent: deque[tuple[int, list[int]]] = deque(maxlen=REMEMBERED)
+
+    def __len__(self) -> int:
+        return len(self.batches) // self.accumulation * self.accumulation
+
+    def go_to(self, epoch: int, start: int) -> None:
+        """Let the next iteration begin with batch ``start`` of an epoch, or of the whole run."""
+        self.epoch = epoch
+        self.start = start
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        first = self.start if self.endless else self.epoch * len(self) + self.start
+        self.recent.clear()
+        rank, ranks = get_rank(), get_world_size()
+        for iteration, indices in enumerate(self._from_start(), first):
+            self.recent.append((iteration, indices))
+            place = iteration * self.batch_size
+            yield [(index, (place + i) * ranks + rank) for i, index in enumerate(indices)]
+
+    def _from_start(self) -> Iterator[list[int]]:
+        if self.endless:
+            if hasattr(self.sampler, 'skip'):
+                self.sampler.skip(0)  # back to where its stream begins
+            return islice(self._epochs(), self.start, None)
+        self._set_epoch(self.epoch)
+        return islice(self.batches, self.start, len(self))
+
+    def _epochs(self) -> Iterator[list[int]]:
+        for epoch in count():
+            self._set_epoch(epoch)
+            yield from self.batches
+
+    def _set_epoch(self, epoch: int) -> None:
+        if hasattr(self.sampler, 'set_epoch'):
+            self.sampler.set_epoch(epoch)
+
+    def indices_of(self, iteration: int) -> list[int]:
+        """Samples of one of the latest iterations; none where they are forgotten."""
+        return next((indices for number, indices in self.recent if number == iteration), [])
+
+
+class PositionedLoader(DataLoader):
+    """A data loader like another one, over its data set and batches, with :meth:`go_to`.
+
+    Args:
+        loader: as MMEngine builds it from a config. It has not been iterated.
+        seed: of the run.
+        accumulation, endless: as :class:`PositionedBatches`.
+    """
+
+    def __init__(
+        self, loader: DataLoader, seed: int, accumulation: int = 1, endless: bool = False
+    ) -> None:
+        batch_size = loader.batch_size or loader.batch_sampler.batch_size
+        batches = PositionedBatches(loader.batch_sampler, batch_size, accumulation, endless)
+        super().__init__(
+            SeededDataset(loader.dataset, seed),
+            batch_sampler=batches,
+            num_workers=loader.num_workers,
+            collate_fn=loader.collate_fn,
+            pin_memory=loader.pin_memory,
+            timeout=loader.timeout,
+            worker_init_fn=loader.worker_init_fn,
+            multiprocessing_context=loader.multiprocessing_context,
+            generator=loader.generator,
+            prefetch_factor=loader.prefetch_factor,
+            persistent_workers=loader.persistent_workers,
+            pin_memory_device=loader.pin_memory_device,
+            in_order=loader.in_order,
+        )
+        # torch forgets it where there is a batch sampler, and refuses to be told.
+        self.__dict__['batch_size'] = batch_size
+
+    def go_to(self, epoch: int, start: int) -> None:
+        """As :meth:`PositionedBatches.go_to`; takes effect with the next ``iter``."""
+        self.batch_sampler.go_to(epoch, start)
+
+    def __iter__(self) -> Iterator[Any]:
+        batches = self.batch_sampler
+        first = batches.start if batches.endless else batches.epoch * len(self) + batches.start
+        return self._watched(super().__iter__(), first)
+
+    def _watched(self, iterator: Iterator[Any], iteration: int) -> Iterator[Any]:
+        while True:
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if 'DataLoader timed out' not in str(error):
+                    raise
+                raise Fault(
+                    f'no batch for iteration {iteration + 1} from the loader workers within '
+                    f'{self.timeout:g} seconds: one of them hangs, at {self.names(iteration)}'
+                ) from error
+            yield batch
+            iteration += 1
+
+    def names(self, iteration: int, most: int | None = 4) -> str:
+        """The pictures of one of the latest iterations (from 0), in words; ``None`` for all."""
+        indices = self.batch_sampler.indices_of(iteration)
+        shown = ', '.join(_name(self.dataset, index) for index in indices[:most])
+        left = len(indices) - len(indices[:most])
+        return (shown or 'pictures unknown') + (f' and {left} more' if left else '')
+
+
+def _name(dataset: Dataset, index: int) -> str:
+    try:
+        info = dataset.get_data_info(index)
+    except AttributeError:
+        return f'sample {index}'
+    return str(info.get('img_path', f'sample {index}'))

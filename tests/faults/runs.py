@@ -1,0 +1,201 @@
+"""Small runs of every kind for the fault injections, and how to start, end and compare them.
+
+A run is the real command, ``tools/train.py``. Because importing the three libraries takes longer
+than a small run, the scripts import them once and fork a process for every attempt.
+"""
+
+import os
+import runpy
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+ROOT = Path(__file__).resolve().parents[2]
+TASKS = ('pretrain', 'finetune', 'detection', 'segmentation')
+CONFIGS = dict(
+    pretrain='symmim_pretrain', finetune='finetune', detection='mask_rcnn', segmentation='upernet'
+)
+LAYOUTS = dict(
+    pretrain='imagenet', finetune='imagenet', detection='coco', segmentation='ade20k'
+)  # fmt: skip
+
+ARCH = 'dict(_delete_=True, embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)'
+# Small, but with everything random that the full recipes have: views and masks, mixing of
+# pictures, stochastic depth, dropout, sampling of proposals, and two loader workers.
+CHANGES = dict(
+    pretrain=f"""
+model = dict(backbone=dict(arch={ARCH}), contrast=dict(hidden_dims=32, out_dims=16))
+recipe = dict(epochs=5, batch=4, lr_batch=4)
+train_dataloader = dict(num_workers=2)
+default_hooks = dict(pictures=dict(count=1), logger=dict(interval=4))
+""",
+    finetune=f"""
+model = dict(
+    backbone=dict(arch={ARCH}, drop_path_rate=0.2),
+    head=dict(in_channels=32),
+    train_cfg=dict(_delete_=True, augments=[dict(type='mmpretrain.Mixup', alpha=0.8)]),
+)
+recipe = dict(epochs=5, batch=4, lr_batch=4, warmup_epochs=1)
+train_cfg = dict(val_interval=2)
+val_dataloader = dict(batch_size=8)
+default_hooks = dict(logger=dict(interval=4))
+""",
+    detection="""
+recipe = dict(iterations=40, batch=2, lr_batch=2, warmup_iterations=5)
+train_cfg = dict(val_interval=20)
+model = dict(backbone=dict(drop_path_rate=0.2))
+custom_hooks = []
+default_hooks = dict(logger=dict(interval=4), checkpoint=dict(interval=5))
+""",
+    segmentation="""
+recipe = dict(iterations=40, batch=2, lr_batch=2, warmup_iterations=5)
+train_cfg = dict(val_interval=20)
+model = dict(backbone=dict(drop_path_rate=0.2))
+custom_hooks = []
+default_hooks = dict(logger=dict(interval=4), checkpoint=dict(interval=5))
+""",
+)
+
+
+def write_config(folder: Path, task: str, data: Path, changes: str = '') -> Path:
+    """A config of one of the quickstart's tasks on a handful of pictures.
+
+    Args:
+        folder: where it is written.
+        task: one of ``TASKS``.
+        data: the sample data, all layouts.
+        changes: further lines, after those of ``CHANGES``, as ``key.key=value`` statements of
+            Python dictionaries merged on top.
+    """
+    layout = data / LAYOUTS[task]
+    splits = ['train'] if task == 'pretrain' else ['train', 'val', 'test']
+    small = folder / f'{task}_small.py'
+    lines = [f"_base_ = ['{ROOT}/configs/quickstart/{CONFIGS[task]}.py']", CHANGES[task]]
+    small.write_text('\n'.join(lines))
+    lines = [f"_base_ = ['{small}']"]
+    lines += [f"{split}_dataloader = dict(dataset=dict(data_root='{layout}'))" for split in splits]
+    if task == 'pretrain':
+        pictures = f"dict(dataset=dict(data_root='{layout}'))"
+        lines.append(f'default_hooks = dict(pictures={pictures})')
+    if task == 'detection':
+        annotations = layout / 'annotations' / 'instances_val2017.json'
+        lines += [f"{s}_evaluator = dict(ann_file='{annotations}')" for s in splits[1:]]
+    placed = folder / f'{task}_placed.py'
+    placed.write_text('\n'.join([*lines, '']))
+    path = folder / f'{task}.py'
+    path.write_text('\n'.join([f"_base_ = ['{placed}']", changes, '']))
+    return path
+
+
+def preload() -> None:
+    """Import what a run imports."""
+    sys.path.insert(0, str(ROOT))
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+    import mmdet.models  # noqa: F401
+    import mmpretrain.models  # noqa: F401
+    import mmseg.models  # noqa: F401
+    import torch
+
+    import symmim_mm.data
+    import symmim_mm.engine.train
+    import symmim_mm.models  # noqa: F401
+
+    torch.set_num_threads(1)
+
+
+def start(arguments: Sequence[str | Path], log: Path, environment: dict | None = None) -> int:
+    """Fork a process that runs ``tools/train.py`` with its output in ``log``; its id."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    code = 70
+    try:
+        os.setsid()
+        os.chdir(ROOT)
+        os.environ.update(environment or {})
+        with open(log, 'ab', buffering=0) as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        sys.argv = ['tools/train.py', *map(str, arguments)]
+        try:
+            runpy.run_path(str(ROOT / 'tools' / 'train.py'), run_name='__main__')
+            code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            code = 1
+        import multiprocessing.util
+
+        multiprocessing.util._exit_function()  # ends loader workers, as at a normal end
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def ended(process: int) -> int | None:
+    """Exit code of a process (minus the signal that killed it), ``None`` while it runs."""
+    found, status = os.waitpid(process, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if found else None
+
+
+def wait(process: int, seconds: float = 300) -> int:
+    """Wait for a process to end and return its exit code; kill it after ``seconds``."""
+    until = time.monotonic() + seconds
+    while (code := ended(process)) is None:
+        if time.monotonic() > until:
+            kill(process)
+            raise TimeoutError(f'process {process} did not end within {seconds} seconds')
+        time.sleep(0.01)
+    return code
+
+
+def kill(process: int) -> None:
+    """``kill -9``, and wait for the end."""
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+
+
+def last_checkpoint(work_dir: Path) -> dict:
+    """The last checkpoint of a finished run, read safely."""
+    from symmim_mm.checkpoints import checkpoint_files, read_checkpoint
+
+    return read_checkpoint(checkpoint_files(work_dir)[-1])
+
+
+def differences(one: object, other: object, where: str = '') -> list[str]:
+    """Where two nested states differ in a single bit."""
+    import torch
+
+    if isinstance(one, dict) and isinstance(other, dict):
+        if one.keys() != other.keys():
+            return [f'{where}: other keys']
+        return [d for key in one for d in differences(one[key], other[key], f'{where}.{key}')]
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        if len(one) != len(other):
+            return [f'{where}: other length']
+        pairs = enumerate(zip(one, other, strict=True))
+        return [d for i, (a, b) in pairs for d in differences(a, b, f'{where}.{i}')]
+    if isinstance(one, torch.Tensor):
+        same = isinstance(other, torch.Tensor) and one.dtype == other.dtype
+        same = same and one.numpy().tobytes() == other.numpy().tobytes()
+    else:
+        same = one == other
+    return [] if same else [where]
+
+
+def compare(whole: Path, broken: Path) -> list[str]:
+    """Differences between two finished runs: weights, optimizer and schedule."""
+    states = [last_checkpoint(folder) for folder in (whole, broken)]
+    parts = ('state_dict', 'optimizer', 'param_schedulers')
+    found = [d for part in parts for d in differences(states[0][part], states[1][part], part)]
+    for key in ('epoch', 'iter'):
+        found += differences(states[0]['meta'][key], states[1]['meta'][key], f'meta.{key}')
+    return found
