@@ -112,3 +112,24 @@ def write_ade20k(root: Path, pictures: int = 2, height: int = 512, width: int = 
             labels = values.astype(np.uint8)[scene.label_map[:height]]
             assert cv2.imwrite(str(root / 'annotations' / split / f'{name}.png'), labels)
     return root
+
+
+def write_for(config: str, root: Path) -> Path:
+    """The data that a full-size config is for, by the folder the config is in."""
+    folder = config.split('/')[0]
+    write = dict(detection=write_coco, segmentation=write_ade20k).get(folder, write_imagenet)
+    return root if root.exists() else write(root)
+
+
+def data_options(config: str, root: Path) -> dict[str, object]:
+    """The ``--cfg-options`` that let a config read data at ``root``, without worker processes."""
+    folder = config.split('/')[0]
+    supervised = folder in ('classification', 'detection', 'segmentation')
+    options: dict[str, object] = {}
+    for loader in ('train_dataloader', 'val_dataloader') if supervised else ('train_dataloader',):
+        options[f'{loader}.dataset.data_root'] = root
+        options[f'{loader}.num_workers'] = 0
+        options[f'{loader}.persistent_workers'] = False
+    if folder == 'detection':
+        options['val_evaluator.ann_file'] = root / 'annotations' / 'instances_val2017.json'
+    return options

@@ -63,11 +63,13 @@ def info_nce(query: Tensor, key: Tensor, temperature: float) -> Tensor:
     Returns:
         Scalar: mean over this rank's queries.
     """
-    query = F.normalize(query.float(), dim=1)
-    keys = torch.cat(all_gather(F.normalize(key.detach().float(), dim=1)))
-    logits = query @ keys.T / temperature
-    labels = torch.arange(len(query), device=query.device) + len(query) * get_rank()
-    return F.cross_entropy(logits, labels) * (2.0 * temperature)
+    # In mixed precision too: bf16 keeps 8 bits of a logit, float() alone does not stop the product.
+    with torch.autocast(query.device.type, enabled=False):
+        query = F.normalize(query.float(), dim=1)
+        keys = torch.cat(all_gather(F.normalize(key.detach().float(), dim=1)))
+        logits = query @ keys.T / temperature
+        labels = torch.arange(len(query), device=query.device) + len(query) * get_rank()
+        return F.cross_entropy(logits, labels) * (2.0 * temperature)
 
 
 class ContrastHead(BaseModule):
