@@ -17,22 +17,28 @@ from symmim_mm.key_map import DIALECTS, from_dialect, recognise, to_dialect
 
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)
 
-# What transformers 5.23.0 writes with ViTModel(config).save_pretrained(), one layer (names read
-# from its model.safetensors, without those of the pooler).
-HF_LINEAR = [
-    'embeddings.patch_embeddings.projection',
-    'encoder.layer.0.attention.attention.key',
-    'encoder.layer.0.attention.attention.query',
-    'encoder.layer.0.attention.attention.value',
-    'encoder.layer.0.attention.output.dense',
-    'encoder.layer.0.intermediate.dense',
-    'encoder.layer.0.layernorm_after',
-    'encoder.layer.0.layernorm_before',
-    'encoder.layer.0.output.dense',
-    'layernorm',
-]
-HF_NAMES = {f'{stem}.{leaf}' for stem in HF_LINEAR for leaf in ('weight', 'bias')}
-HF_NAMES |= {'embeddings.cls_token', 'embeddings.position_embeddings'}
+# What transformers 5.23.0 writes with ViTModel(config).save_pretrained(), one layer, without the
+# pooler, and our name of each. That the pairs belong together was seen by giving exported weights
+# to that library: its tokens were MMPretrain's, to the last bit.
+HF_LINEAR = {
+    'embeddings.patch_embeddings.projection': 'patch_embed.projection',
+    'encoder.layer.0.attention.output.dense': 'layers.0.attn.proj',
+    'encoder.layer.0.intermediate.dense': 'layers.0.ffn.layers.0.0',
+    'encoder.layer.0.layernorm_after': 'layers.0.ln2',
+    'encoder.layer.0.layernorm_before': 'layers.0.ln1',
+    'encoder.layer.0.output.dense': 'layers.0.ffn.layers.1',
+    'layernorm': 'ln1',
+}
+HF_JOINED = {
+    f'encoder.layer.0.attention.attention.{part}.{leaf}'
+    for part in ('query', 'key', 'value')
+    for leaf in ('weight', 'bias')
+}
+HF_NAMES = {
+    'embeddings.cls_token': 'cls_token',
+    'embeddings.position_embeddings': 'pos_embed',
+    **{f'{t}.{leaf}': f'{o}.{leaf}' for t, o in HF_LINEAR.items() for leaf in ('weight', 'bias')},
+}
 
 
 def vit(**kwargs) -> VisionTransformer:
@@ -84,10 +90,13 @@ def test_timm_has_exactly_these_names_and_shapes(pool: str) -> None:
 
 
 def test_transformers_has_exactly_these_names() -> None:
-    ours = vit(arch=ARCH | dict(num_layers=1))
-    named = to_dialect(ours.state_dict(), 'hf')
-    assert set(named) == HF_NAMES
-    assert equal(from_dialect(named, 'hf'), ours.state_dict())
+    state = vit(arch=ARCH | dict(num_layers=1)).state_dict()
+    named = to_dialect(state, 'hf')
+    assert set(named) == HF_JOINED | set(HF_NAMES)
+    assert equal(
+        {name: named[name] for name in HF_NAMES},
+        {name: state[ours] for name, ours in HF_NAMES.items()},
+    )
 
 
 def test_query_key_and_value_stand_in_this_order() -> None:
