@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -23,8 +24,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace, check_data: bool = True) -> Config:
     """Read the config, apply the command line to it and check what can be checked at once.
+
+    Args:
+        args: as from :func:`add_run_arguments`.
+        check_data: whether the data must be there.
 
     Raises:
         UserError: no such file, a config that does not parse, or a setting that cannot work.
@@ -54,7 +59,8 @@ def load_config(args: argparse.Namespace) -> Config:
     if backbone and not Path(backbone).is_file():
         raise UserError(f'--backbone {backbone} does not exist')
     _check_image_sizes(cfg.model.to_dict())
-    _check_data_paths(cfg)
+    if check_data and (problem := next(data_problems(cfg), None)):
+        raise UserError(problem)
     return cfg
 
 
@@ -66,9 +72,11 @@ def _check_image_sizes(model: dict) -> None:
         check_image_size(backbone.get('img_size', 224), backbone.get('patch_size', 16))
 
 
-def _check_data_paths(cfg: Config) -> None:
-    """Every folder and file that a loader of the config will read must be there."""
-    for name in ('train_dataloader', 'val_dataloader'):
+def data_problems(
+    cfg: Config, loaders: tuple[str, ...] = ('train_dataloader', 'val_dataloader')
+) -> Iterator[str]:
+    """One line for every folder and file that a loader will read and that is not there."""
+    for name in loaders:
         dataset = (cfg.get(name) or {}).get('dataset')
         while dataset and 'dataset' in dataset:  # a wrapper such as RepeatDataset
             dataset = dataset['dataset']
@@ -87,6 +95,4 @@ def _check_data_paths(cfg: Config) -> None:
                 problem = 'is an empty folder, there are no pictures'
             else:
                 continue
-            raise UserError(
-                f'{name}: {place} {problem}: put the data there or set {name}.dataset.data_root'
-            )
+            yield f'{name}: {place} {problem}: put the data there or set {name}.dataset.data_root'

@@ -9,6 +9,7 @@ from symmim_mm import cli
 def build_parser() -> argparse.ArgumentParser:
     from symmim_mm.config import add_run_arguments
     from symmim_mm.engine.launch import add_launch_arguments
+    from symmim_mm.planning.command import add_dry_run_arguments
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_run_arguments(parser)
@@ -17,10 +18,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--amp', action='store_true', help='mixed precision, bf16 where possible')
     parser.add_argument('--compile', action='store_true', help='compile the model (torch.compile)')
     add_launch_arguments(parser)
+    add_dry_run_arguments(parser)
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
+    if args.dry_run:
+        from symmim_mm.planning.command import dry_run
+
+        dry_run(args)
+        return
     from symmim_mm.engine.train import train
 
     train(args)

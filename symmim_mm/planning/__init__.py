@@ -1,0 +1,1 @@
+"""What a config will do, told without data, GPU or weights: ``tools/train.py CONFIG --dry-run``."""

@@ -1,0 +1,64 @@
+"""The parameter groups of a run: what rate and weight decay each parameter gets."""
+
+import copy
+from dataclasses import dataclass
+
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+from torch import nn
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters of equal settings.
+
+    Args:
+        lr_scale: share of the full learning rate.
+        lr: peak rate.
+        weight_decay: of the optimizer for these.
+        parameters: number of values.
+        names: of the tensors.
+    """
+
+    lr_scale: float
+    lr: float
+    weight_decay: float
+    parameters: int
+    names: tuple[str, ...]
+
+
+def parameter_groups(model: nn.Module, cfg: Config) -> list[ParameterGroup]:
+    """Groups of the optimizer that a config builds for a model, equal ones joined.
+
+    Args:
+        model: on any device, ``meta`` included.
+        cfg: a config to which its recipe was applied.
+
+    Returns:
+        The groups in the order of rising rates.
+    """
+    settings = copy.deepcopy(cfg.optim_wrapper)
+    settings.type = 'OptimWrapper'  # mixed precision is for a GPU and changes no group
+    for key in ('dtype', 'loss_scale', 'use_fsdp'):
+        settings.pop(key, None)
+    for key in ('fused', 'foreach'):
+        settings.optimizer.pop(key, None)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
+        optimizer = build_optim_wrapper(model, settings).optimizer
+    full = settings.optimizer.lr
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    joined: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for group in optimizer.param_groups:
+        key = (group['lr'], group.get('weight_decay', 0.0))
+        joined.setdefault(key, []).extend(group['params'])
+    return [
+        ParameterGroup(
+            lr_scale=lr / full,
+            lr=lr,
+            weight_decay=decay,
+            parameters=sum(parameter.numel() for parameter in members),
+            names=tuple(names[id(parameter)] for parameter in members),
+        )
+        for (lr, decay), members in sorted(joined.items(), key=lambda item: item[0])
+    ]

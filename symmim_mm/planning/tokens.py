@@ -1,0 +1,88 @@
+"""How many tokens the encoders of a run work on."""
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from mmpretrain.models import MAEViT
+from torch import nn
+
+from symmim_mm.masking import checkerboard
+from symmim_mm.models import SimMIM, SymMIM, WindowedViT
+from symmim_mm.planning.image_size import Size
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokens of one encoder for one picture.
+
+    Args:
+        encoder: its name.
+        grid: patches of the picture, down and across.
+        masked: how many patches are masked; several numbers where masks differ; empty: no mask.
+        encoded: tokens that the encoder works on, class token included.
+        windows: number of windows in a windowed block; 0 without windows.
+        per_window: tokens of one window, class token included.
+        windowed_blocks: how many blocks of the encoder have windows.
+    """
+
+    encoder: str
+    grid: Size
+    masked: tuple[int, ...]
+    encoded: int
+    windows: int = 0
+    per_window: int = 0
+    windowed_blocks: int = 0
+
+    @property
+    def patches(self) -> int:
+        """Patches of the whole picture."""
+        return self.grid[0] * self.grid[1]
+
+
+def count_tokens(model: nn.Module, size: Size) -> list[Tokens]:
+    """Tokens of every encoder of a model, for training pictures of ``size`` (height, width).
+
+    Args:
+        model: as built from a config; its masks need their values.
+    """
+    backbone = model.backbone
+    patch = backbone.patch_embed.projection.kernel_size[0]
+    grid = (size[0] // patch, size[1] // patch)
+    patches, extra = grid[0] * grid[1], backbone.num_extra_tokens
+    if isinstance(model, SymMIM):
+        dense = backbone.encoding == 'dense'
+        online = _counts([model.online_mask], model.parity != 'fixed')
+        encoded = patches if dense else model.online_visible
+        found = [Tokens('online', grid, online, encoded + extra)]
+        if model.contrast_weight > 0:
+            masks = [model.momentum_mask]
+            if model.momentum_offsets:
+                shifts = itertools.product(range(2 * model.momentum_block), repeat=2)
+                masks = [checkerboard(grid, model.momentum_block, shift) for shift in shifts]
+            masked = _counts(masks, model.parity != 'fixed')
+            encoded = patches if dense else model.momentum_visible
+            found.append(Tokens('momentum', grid, masked, encoded + extra))
+        return found
+    if isinstance(model, SimMIM):
+        mask, visible = model.draw_reconstruction_mask(1, torch.device('cpu'))
+        encoded = visible if backbone.encoding == 'sparse' else patches
+        return [Tokens('encoder', grid, (int(mask.sum()),), encoded + extra)]
+    if isinstance(backbone, MAEViT):
+        visible = int(patches * (1 - backbone.mask_ratio))
+        return [Tokens('encoder', grid, (patches - visible,), visible + extra)]
+    if isinstance(backbone, WindowedViT) and len(backbone.global_blocks) < backbone.num_layers:
+        sides = [min(backbone.window_size, side) for side in grid]
+        windows = -(-grid[0] // sides[0]) * -(-grid[1] // sides[1])
+        windowed = backbone.num_layers - len(backbone.global_blocks)
+        per_window = sides[0] * sides[1] + extra
+        return [Tokens('encoder', grid, (), patches + extra, windows, per_window, windowed)]
+    return [Tokens('encoder', grid, (), patches + extra)]
+
+
+def _counts(masks: list[torch.Tensor], inverted: bool) -> tuple[int, ...]:
+    """The different numbers of masked patches of some masks, and of their inverses."""
+    found = {int(mask.sum()) for mask in masks}
+    if inverted:
+        found |= {mask.numel() - int(mask.sum()) for mask in masks}
+    return tuple(sorted(found))

@@ -1,0 +1,153 @@
+"""``tools/train.py CONFIG --dry-run`` for every config, with no data anywhere."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from symmim_mm.config import add_run_arguments
+from symmim_mm.engine.launch import add_launch_arguments
+from symmim_mm.errors import UserError
+from symmim_mm.planning.command import add_dry_run_arguments, dry_run
+
+NAMES = sorted(
+    str(path.relative_to(ROOT)) for path in (ROOT / 'configs').rglob('*.py')
+    if '_base_' not in path.parts
+)  # fmt: skip
+# One of each kind that takes a second or two; the others are as fast on an idle machine.
+FAST = {
+    'configs/quickstart/symmim_pretrain.py',
+    'configs/quickstart/mask_rcnn.py',
+    'configs/quickstart/upernet.py',
+    'configs/quickstart/linear.py',
+    'configs/real/cifar10_finetune.py',
+    'configs/mae/vit_s_pretrain.py',
+    'configs/classification/vit_s_linear_imagenet.py',
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Dry-run a config with options, in a folder that must stay empty."""
+    for name in ('COCO', 'ADE20K', 'CIFAR10', 'TINY_COCO', 'IMAGENET_SAMPLE'):
+        monkeypatch.delenv(f'{name}_ROOT', raising=False)
+    empty = tmp_path / 'empty'
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+
+    def call(name: str, *options: str) -> None:
+        parser = argparse.ArgumentParser()
+        add_run_arguments(parser)
+        parser.add_argument('--backbone')
+        add_launch_arguments(parser)
+        add_dry_run_arguments(parser)
+        dry_run(parser.parse_args([str(ROOT / name), '--dry-run', *options]))
+        assert list(empty.iterdir()) == []
+
+    return call
+
+
+@pytest.mark.parametrize(
+    'name',
+    [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in NAMES],
+)
+def test_every_config(run, name: str, capsys: pytest.CaptureFixture) -> None:
+    run(name, '--gpus', '1' if '/quickstart/' in name or '/real/' in name else '8')
+    words = capsys.readouterr().out
+    for row in ('task', 'model', 'parameters', 'pictures', 'tokens', 'FLOPs', 'data', 'optimizer',
+                'batch', 'memory'):  # fmt: skip
+        assert f'\n{row} ' in '\n' + words, row
+    assert 'absent: ' in words
+    assert 'unknown' not in words
+    if 'encoder is frozen' not in words:
+        assert words.count('\nrate ') >= 5
+        assert 'optimizer steps' in words
+
+
+def test_symmim_in_numbers(run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    plan_file = tmp_path / 'plan.json'
+    run('configs/symmim/vit_s_pretrain.py', '--gpus', '16', '--json', str(plan_file))
+    words = capsys.readouterr().out
+    assert '2,048 pictures a step = 16 processes x 128 pictures x 1 micro-batches' in words
+    plan = json.loads(plan_file.read_text())
+    assert plan['model_size']['backbone'] == 21_665_664 + 384  # ViT-S, and the mask token
+    assert plan['batch']['negatives'] == 2047
+    assert plan['length']['steps'] == 300 * 625
+    rates = {sample['name']: sample for sample in plan['rates']}
+    assert rates['warm-up end']['step'] == 6250
+    assert rates['warm-up end']['rate'] == pytest.approx(7.5e-4)
+    assert rates['1/2']['momentum'] == pytest.approx(0.995, abs=1e-6)
+    assert rates['last']['rate'] == pytest.approx(1e-5)
+    assert rates['last']['momentum'] == 1
+    assert [tokens['encoder'] for tokens in plan['tokens']] == ['online', 'momentum']
+    assert {group['weight_decay'] for group in plan['groups']} == {0, 0.05}
+
+
+def test_parameters_are_named_on_demand(run, capsys: pytest.CaptureFixture) -> None:
+    run('configs/quickstart/finetune.py', '--list-parameters')
+    lines = capsys.readouterr().out.splitlines()
+    assert '    backbone.layers.0.attn.qkv.weight' in lines
+    place = lines.index('    backbone.cls_token')
+    assert lines[place - 1].split()[:3] == ['0.320577', '3.2058e-04', '0']  # .85^7, no decay
+    assert lines.count('    head.fc.weight') == 1
+
+
+def test_options_of_the_config_count(run, capsys: pytest.CaptureFixture) -> None:
+    run('configs/quickstart/mae_pretrain.py', '--cfg-options', 'recipe.epochs=3',
+        'run.dataset=cifar10')  # fmt: skip
+    words = capsys.readouterr().out
+    assert '50,000 training pictures (CIFAR-10 training set)' in words
+    assert '9,375 optimizer steps' in words  # 3 x 3125 of 16
+
+
+def test_unknown_data(run, capsys: pytest.CaptureFixture) -> None:
+    run('configs/quickstart/mae_pretrain.py', '--cfg-options', 'run.dataset=mine')
+    words = capsys.readouterr().out
+    assert 'unknown number of training pictures' in words
+    assert 'length       unknown while the data are absent' in words
+
+
+def test_present_data_are_counted(run, sample_data: Path, capsys) -> None:
+    root = sample_data / 'imagenet'
+    run('configs/quickstart/mae_pretrain.py', '--cfg-options',
+        f'train_dataloader.dataset.data_root={root}')  # fmt: skip
+    words = capsys.readouterr().out
+    assert 'sample: 40 training pictures (counted)' in words
+    assert 'absent' not in words
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (['--gpus', '0'], '--gpus must be at least 1'),
+        (['--gpus', '3'], 'cannot be split over 3 processes'),
+        (['--json', 'none/plan.json'], 'No such file'),
+        (['--cfg-options', 'model.backbone.img_size=60'], 'image size 60'),
+    ],
+)
+def test_mistakes(run, options: list[str], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        run('configs/quickstart/mae_pretrain.py', *options)
+
+
+def test_one_of_many_processes_speaks(run, monkeypatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setenv('WORLD_SIZE', '4')
+    monkeypatch.setenv('RANK', '1')
+    run('configs/quickstart/mae_pretrain.py', '--launcher', 'pytorch')
+    assert capsys.readouterr().out == ''
+    monkeypatch.setenv('RANK', '0')
+    run('configs/quickstart/mae_pretrain.py', '--launcher', 'pytorch')
+    assert '4 processes x 4 pictures' in capsys.readouterr().out
+
+
+def test_as_a_command(tool, tmp_path: Path) -> None:
+    """Exit code 0, no picture, no GPU and nothing left behind."""
+    folder = tmp_path / 'work'
+    result = tool('train.py', 'configs/quickstart/simmim_pretrain.py', '--dry-run', '--work-dir',
+                  folder, '--cfg-options', 'train_dataloader.dataset.data_root=nowhere',
+                  CUDA_VISIBLE_DEVICES='')  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert 'nowhere does not exist' in result.stdout
+    assert not folder.exists()

@@ -1,0 +1,77 @@
+"""Memory that does not depend on the batch, and parameter groups."""
+
+import pytest
+from read_config import read_config
+
+from symmim_mm.planning.groups import parameter_groups
+from symmim_mm.planning.memory import fixed_memory, state_values
+from symmim_mm.planning.stand_in import build_without_storage
+
+
+@pytest.mark.parametrize(
+    ('optimizer', 'values'),
+    [
+        (dict(type='AdamW', lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05), 2),
+        (dict(type='SGD', lr=0.1), 0),
+        (dict(type='SGD', lr=0.1, momentum=0.9), 1),
+        (dict(type='mmpretrain.LARS', lr=0.1, momentum=0.9), 1),
+    ],
+)
+def test_states_of_optimizers(optimizer, values):
+    assert state_values(optimizer) == values
+
+
+def test_symmims_memory():
+    """Four bytes a parameter: all have one, the trained ones three more, and DDP's bucket."""
+    cfg = read_config('symmim/vit_s_pretrain.py')
+    model = build_without_storage(cfg)
+    every = sum(p.numel() for p in model.parameters())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    copy = sum(p.numel() for p in model.momentum.parameters())
+    positions = model.backbone.pos_embed.numel()
+    assert every == trained + copy + positions
+    one = fixed_memory(model, cfg, 1)
+    assert (one.parameters, one.momentum_copy) == (4 * every, 4 * copy)
+    assert (one.gradients, one.optimizer_states) == (4 * trained, 8 * trained)
+    assert one.gradient_buckets == 0
+    many = fixed_memory(model, cfg, 8)
+    assert many.gradient_buckets == 4 * trained
+    assert many.total == one.total + 4 * trained
+    assert one.total == 4 * (every + 3 * trained) + one.buffers
+
+
+def test_a_frozen_encoder_needs_its_weights_only():
+    cfg = read_config('quickstart/knn.py')
+    memory = fixed_memory(build_without_storage(cfg), cfg, 1)
+    assert memory.total == memory.parameters + memory.buffers
+
+
+def test_groups_hold_every_trained_parameter_once():
+    for name in (
+        'symmim/vit_s_pretrain.py',
+        'classification/vit_s_finetune_imagenet.py',
+        'classification/vit_s_linear_imagenet.py',
+        'detection/mask-rcnn_vit_s_100ep_coco.py',
+        'segmentation/upernet_vit_s_160k_ade20k.py',
+    ):
+        cfg = read_config(name)
+        model = build_without_storage(cfg)
+        groups = parameter_groups(model, cfg)
+        names = [parameter for group in groups for parameter in group.names]
+        trained = {n: p.numel() for n, p in model.named_parameters() if p.requires_grad}
+        assert sorted(names) == sorted(trained), name
+        for group in groups:
+            assert group.parameters == sum(trained[parameter] for parameter in group.names)
+            assert group.lr == pytest.approx(group.lr_scale * cfg.optim_wrapper.optimizer.lr)
+        assert max(group.lr_scale for group in groups) == 1
+        settings = [(group.lr, group.weight_decay) for group in groups]
+        assert settings == sorted(set(settings))
+
+
+def test_mixed_precision_and_fused_steps_change_no_group():
+    cfg = read_config('quickstart/finetune.py')
+    model = build_without_storage(cfg)
+    expected = parameter_groups(model, cfg)
+    cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16')
+    cfg.optim_wrapper.optimizer.fused = True
+    assert parameter_groups(model, cfg) == expected
