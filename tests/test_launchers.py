@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 TOOLS = Path(__file__).resolve().parent.parent / 'tools'
 SETTINGS = ['NNODES', 'NODE_RANK', 'MASTER_ADDR', 'PORT', 'OMP_NUM_THREADS']
-SETTINGS += ['GPUS', 'GPUS_PER_NODE', 'CPUS_PER_TASK', 'SRUN_ARGS']
+SETTINGS += ['GPUS', 'GPUS_PER_NODE', 'CPUS_PER_TASK', 'GRES', 'SRUN_ARGS']
 
 
 @pytest.fixture
@@ -80,19 +81,39 @@ def test_more_gpus_than_present(config):
         ({'NNODES': '2', 'NODE_RANK': '0'}, 'MASTER_ADDR'),
         ({'NNODES': '2', 'MASTER_ADDR': '127.0.0.1'}, 'NODE_RANK'),
         ({'NNODES': '2', 'MASTER_ADDR': '127.0.0.1', 'NODE_RANK': '2'}, 'from 0 to 1'),
+        ({'NNODES': '2', 'MASTER_ADDR': 'no-such.invalid', 'NODE_RANK': '1'}, 'is not known here'),
         ({'PORT': 'high'}, 'PORT'),
+        ({'PORT': '65536'}, 'from 1 to 65535'),
     ],
 )
 def test_settings_of_several_nodes_are_checked(config, settings, named):
     assert named in mistake(call('dist_train.sh', config, '1', **settings))
 
 
+def test_a_port_that_is_in_use_is_refused_on_the_first_node(config):
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        port = str(server.getsockname()[1])
+        message = mistake(call('dist_train.sh', config, '1', PORT=port))
+    assert f'PORT={port} is in use' in message
+
+
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_a_launcher_that_did_not_start_the_process(tool, launcher, sample_data):
+    root = f'train_dataloader.dataset.data_root={sample_data / "imagenet"}'
+    words = ['configs/quickstart/mae_pretrain.py', '--launcher', launcher, '--cfg-options', root]
+    result = tool('train.py', *words)
+    assert result.returncode == 2, result.stderr
+    assert f'error: --launcher {launcher}: ' in result.stderr
+    assert 'start the processes with tools/' in result.stderr
+
+
 def fake_srun(tmp_path: Path) -> str:
-    """A search path whose srun prints its arguments, one a line, and the port."""
+    """A search path whose srun prints its arguments, one a line, the port and the threads."""
     folder = tmp_path / 'bin'
     folder.mkdir()
     srun = folder / 'srun'
-    srun.write_text('#!/bin/sh\nprintf "%s\\n" "port=$MASTER_PORT" "$@"\n')
+    values = '"port=$MASTER_PORT" "threads=$OMP_NUM_THREADS" "$@"'
+    srun.write_text(f'#!/bin/sh\nprintf "%s\\n" {values}\n')
     srun.chmod(0o755)
     return f'{folder}:{os.environ["PATH"]}'
 
@@ -121,8 +142,12 @@ def test_slurm_settings_are_checked(tmp_path, config):
     assert 'GPUS must be' in mistake(call(*arguments, PATH=path, GPUS='none'))
     uneven = call(*arguments, PATH=path, GPUS='12', GPUS_PER_NODE='8')
     assert 'not a multiple' in mistake(uneven)
+    assert 'PORT must be' in mistake(call(*arguments, PATH=path, PORT='0'))
     small = call(*arguments, PATH=path, GPUS='2')
     assert '--ntasks-per-node=2' in small.stdout.splitlines()
+    cpu = call(*arguments, PATH=path, GPUS='2', GRES='none', CPUS_PER_TASK='3')
+    assert {'--gres=none', '--cpus-per-task=3', 'threads=3'} <= set(cpu.stdout.splitlines())
+    assert 'threads=1' in small.stdout.splitlines()
 
 
 def test_slurm_absent(config):

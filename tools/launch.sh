@@ -10,7 +10,9 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 2; }
 # Prints the comment at the top of the calling script (its line 1 is the interpreter) and ends.
 help() { sed -n '2,/^[^#]/ { s/^# \{0,1\}//p }' "$0"; exit 0; }
 
-is_positive() { [[ $1 =~ ^[1-9][0-9]*$ ]]; }
+is_positive() { [[ $1 =~ ^[1-9][0-9]{0,8}$ ]]; }
+
+require_port() { is_positive "$1" && [ "$1" -le 65535 ] || fail "PORT must be a number from 1 to 65535, not '$1'"; }
 
 require_file() { [ -f "$2" ] || fail "$1 $2 does not exist"; }
 
@@ -33,13 +35,19 @@ launch() {
     local -a rendezvous=(--standalone)
     if [ "$nnodes" -gt 1 ]; then
         [ -n "${MASTER_ADDR:-}" ] || fail "NNODES=$nnodes needs MASTER_ADDR, the address of the node with NODE_RANK=0"
-        [[ ${NODE_RANK:-} =~ ^[0-9]+$ ]] && [ "$NODE_RANK" -lt "$nnodes" ] \
+        getent hosts "$MASTER_ADDR" >/dev/null \
+            || fail "MASTER_ADDR=$MASTER_ADDR is not known here: name the node with NODE_RANK=0, or give its IP address"
+        [[ ${NODE_RANK:-} =~ ^[0-9]{1,9}$ ]] && [ "$NODE_RANK" -lt "$nnodes" ] \
             || fail "NNODES=$nnodes needs NODE_RANK, from 0 to $((nnodes - 1)), different on each node"
     fi
     if [ "$nnodes" -gt 1 ] || [ -n "${PORT:-}" ]; then
-        is_positive "${PORT:-29500}" || fail "PORT must be a positive number, not '$PORT'"
-        rendezvous=(--nnodes="$nnodes" --node_rank="${NODE_RANK:-0}" --master_addr="${MASTER_ADDR:-127.0.0.1}"
-            --master_port="${PORT:-29500}")
+        local node=0 address=127.0.0.1 port=${PORT:-29500}
+        [ "$nnodes" -eq 1 ] || { node=$NODE_RANK address=$MASTER_ADDR; }
+        require_port "$port"
+        if [ "$node" -eq 0 ] && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            fail "PORT=$port is in use on this node: choose another, the same on every node"
+        fi
+        rendezvous=(--nnodes="$nnodes" --node_rank="$node" --master_addr="$address" --master_port="$port")
     fi
 
     gpus=$(visible_gpus)

@@ -3,8 +3,9 @@
 #
 #   tools/slurm_train.sh PARTITION JOB CONFIG WORK_DIR [options of tools/train.py]
 #
-# In the environment: GPUS (8, all together), GPUS_PER_NODE (at most 8), CPUS_PER_TASK (5), PORT (any), and
-# SRUN_ARGS, further options of srun in one string.
+# In the environment: GPUS (8, all together), GPUS_PER_NODE (at most 8), CPUS_PER_TASK (5), PORT (any), GRES
+# (gpu:GPUS_PER_NODE; another name where the cluster has one, or none for that many tasks on the CPU), and SRUN_ARGS,
+# further options of srun in one string.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/launch.sh"
 
@@ -18,12 +19,16 @@ is_positive "$gpus_per_node" || fail "GPUS_PER_NODE must be a positive number, n
 [ $((gpus % gpus_per_node)) -eq 0 ] || fail "GPUS=$gpus is not a multiple of GPUS_PER_NODE=$gpus_per_node"
 cpus=${CPUS_PER_TASK:-5}
 is_positive "$cpus" || fail "CPUS_PER_TASK must be a positive number, not '$cpus'"
+[ -z "${PORT:-}" ] || require_port "$PORT"
+gres=${GRES:-gpu:$gpus_per_node}
 require_file config "$config"
 command -v srun >/dev/null || fail 'srun not found: call this where Slurm is installed'
 
 # Jobs that share a node must not share the port.
 export MASTER_PORT=${PORT:-$((20000 + RANDOM % 20000))}
+[ "$gres" = none ] && threads=$cpus || threads=1
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$threads}
 read -ra more <<<"${SRUN_ARGS:-}"
 exec srun --partition="$partition" --job-name="$job" --ntasks="$gpus" --ntasks-per-node="$gpus_per_node" \
-    --gres=gpu:"$gpus_per_node" --cpus-per-task="$cpus" --kill-on-bad-exit=1 "${more[@]}" \
+    --gres="$gres" --cpus-per-task="$cpus" --kill-on-bad-exit=1 "${more[@]}" \
     "$python" -u "$tools/train.py" "$config" --work-dir "$work_dir" --launcher slurm "${@:5}"

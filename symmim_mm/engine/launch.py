@@ -1,34 +1,83 @@
 """What training and testing share: options of a launch, processes, and errors in one line."""
 
 import argparse
+import gc
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from symmim_mm.errors import UserError
+
+# Where each launcher says a process's rank, the number of processes, and its rank on its node.
+PLACES = {
+    'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
+}
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that the launch scripts set."""
     parser.add_argument(
         '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        choices=['none', *PLACES],
         default='none',
         help='set by the dist_*.sh and slurm_train.sh scripts',
     )
     parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
 
 
+def place_of(launcher: str) -> tuple[int, int, int]:
+    """Rank, number of processes and rank on the node of this process.
+
+    Raises:
+        UserError: this process was not started by that launcher.
+    """
+    names = PLACES[launcher]
+    if missing := [name for name in names if name not in os.environ]:
+        script = 'slurm_train.sh' if launcher == 'slurm' else 'dist_train.sh or dist_test.sh'
+        raise UserError(
+            f'--launcher {launcher}: {missing[0]} is not in the environment: start the processes '
+            f'with tools/{script}'
+        )
+    rank, count, local_rank = (int(os.environ[name]) for name in names)
+    return rank, count, local_rank
+
+
 def process_count(launcher: str) -> int:
-    """Number of processes of this job, as the launcher's environment tells it."""
-    if launcher == 'none':
-        return 1
-    names = ('WORLD_SIZE', 'SLURM_NTASKS', 'OMPI_COMM_WORLD_SIZE')
-    return int(next((os.environ[name] for name in names if name in os.environ), 1))
+    """Number of processes of this job, as the launcher's environment tells it.
+
+    Raises:
+        UserError: this process was not started by that launcher.
+    """
+    return 1 if launcher == 'none' else place_of(launcher)[1]
+
+
+def join_on_cpu(launcher: str) -> None:
+    """Join the processes of a launcher where there is no GPU: MMEngine's start-up asks for one.
+
+    Raises:
+        UserError: this process was not started by that launcher.
+    """
+    rank, count, local_rank = place_of(launcher)
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(count), LOCAL_RANK=str(local_rank))
+    os.environ.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in os.environ:
+        os.environ['MASTER_ADDR'] = _first_node() if launcher == 'slurm' else '127.0.0.1'
+    torch.distributed.init_process_group('gloo')
+
+
+def _first_node() -> str:
+    """The node of rank 0 of a Slurm step."""
+    nodes = os.environ.get('SLURM_STEP_NODELIST') or os.environ['SLURM_NODELIST']
+    command = ['scontrol', 'show', 'hostnames', nodes]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]
 
 
 @contextmanager
@@ -41,19 +90,25 @@ def runner_of(cfg: Config, launcher: str) -> Iterator[Runner]:
     cfg.launcher = launcher
     torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', torch.get_num_threads())))
     if launcher != 'none' and not torch.cuda.is_available():
-        # Without a device, DDP must not be told one, and MMEngine's start-up would ask for one.
+        # Without a device, DDP must not be told one.
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
         )
         cfg.pop('sync_bn', None)
-        if launcher == 'pytorch':
-            torch.distributed.init_process_group('gloo')
+        join_on_cpu(launcher)
+    runner = None
     try:
-        yield Runner.from_cfg(cfg)
+        runner = Runner.from_cfg(cfg)
+        yield runner
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         if error.filename is None:
             raise
         raise UserError(f'{error.strerror}: {error.filename}') from error
     finally:
         if torch.distributed.is_initialized():
+            # A wrapper that is freed after its process group joins the group's threads while it
+            # holds the interpreter's lock, which they may be waiting for.
+            if runner is not None and is_model_wrapper(runner.model):
+                runner.model = runner.model.module
+            gc.collect()
             torch.distributed.destroy_process_group()
