@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -39,6 +40,20 @@ def checkpoint_blocks(model: nn.Module) -> int:
     for block in blocks:
         block.forward = partial(checkpoint, type(block).forward, block, use_reentrant=False)
     return len(blocks)
+
+
+def pop_switch(cfg: Config) -> bool:
+    """Take ``activation_checkpointing`` out of a config, because MMEngine reads that name as well.
+
+    Raises:
+        UserError: it is neither True nor False.
+    """
+    value = cfg.pop('activation_checkpointing', False)
+    if not isinstance(value, bool):
+        raise UserError(
+            f'activation_checkpointing must be True (all transformer blocks) or False, got {value}'
+        )
+    return value
 
 
 @HOOKS.register_module()

@@ -1,19 +1,20 @@
 """Activation checkpointing in models of all three libraries: the same gradients, less memory."""
 
 import copy
-from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, TINY
+from command_lines import train_arguments
+from conftest import TINY
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from torch import Tensor, nn
 
 from symmim_mm.checkpoints import read_checkpoint
-from symmim_mm.engine.activation_checkpointing import checkpoint_blocks
+from symmim_mm.engine.activation_checkpointing import checkpoint_blocks, pop_switch
 from symmim_mm.engine.train import train
 from symmim_mm.errors import UserError
 
@@ -170,6 +171,16 @@ def test_a_model_without_blocks_is_refused() -> None:
         checkpoint_blocks(nn.Linear(2, 2))
 
 
+def test_the_switch_is_true_or_false() -> None:
+    for value in (True, False):
+        cfg = Config(dict(activation_checkpointing=value))
+        assert pop_switch(cfg) is value
+        assert 'activation_checkpointing' not in cfg
+    assert pop_switch(Config({})) is False
+    with pytest.raises(UserError, match=r"got \['backbone.layers.0'\]"):
+        pop_switch(Config(dict(activation_checkpointing=['backbone.layers.0'])))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['symmim_pretrain', 'finetune'])
 def test_the_option_trains_to_the_same_weights(
@@ -192,17 +203,7 @@ def test_the_option_trains_to_the_same_weights(
             root = str(sample_data / 'imagenet')
             options['default_hooks.pictures.dataset.data_root'] = root
         work_dir = tmp_path / str(switch)
-        args = Namespace(
-            config=str(ROOT / 'configs' / 'quickstart' / f'{name}.py'),
-            work_dir=str(work_dir),
-            seed=0,
-            cfg_options=options,
-            launcher='none',
-            backbone=None,
-            resume=False,
-            amp=False,
-            compile=False,
-        )
+        args = train_arguments(f'quickstart/{name}', work_dir, options=options)
         train(args)
         states.append(read_checkpoint(work_dir / 'epoch_1.pth')['state_dict'])
         log = next(work_dir.rglob('*.log')).read_text()
