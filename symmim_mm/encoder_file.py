@@ -1,0 +1,131 @@
+"""A plain ViT as a checkpoint holds it: its weights, and the sizes that they have."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from mmpretrain.models import VisionTransformer
+from torch import Tensor
+
+from symmim_mm.checkpoints import backbone_state, read_checkpoint
+from symmim_mm.errors import UserError
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A plain ViT as a checkpoint holds it: weights by MMPretrain's names, and its size.
+
+    Attributes:
+        pooled: the norm stands behind the mean of the patch tokens, as after fine-tuning,
+            instead of behind the last layer.
+        heads: attention heads, the one number that no tensor's shape tells.
+    """
+
+    state: dict[str, Tensor]
+    source: str
+    heads: int
+    width: int
+    layers: int
+    hidden: int
+    channels: int
+    patch: int
+    image: int
+    pooled: bool
+
+    def build(self, device: str = 'cpu') -> VisionTransformer:
+        """MMPretrain's model of this size, with the weights unless ``device`` is ``'meta'``.
+
+        It maps normalised images ``(B, channels, image, image)`` to ``(tokens,)``, with tokens
+        ``(B, 1 + n, width)``, or if pooled to ``(features,)``, ``(B, width)``.
+        """
+        arch = dict(
+            embed_dims=self.width,
+            num_layers=self.layers,
+            num_heads=self.heads,
+            feedforward_channels=self.hidden,
+        )
+        with torch.device(device):
+            model = VisionTransformer(
+                arch=arch,
+                img_size=self.image,
+                patch_size=self.patch,
+                in_channels=self.channels,
+                out_type='avg_featmap' if self.pooled else 'raw',
+                final_norm=not self.pooled,
+            )
+        if device != 'meta':
+            model.load_state_dict(self.state)
+        model.eval()
+        return model
+
+    def __str__(self) -> str:
+        return (
+            f'ViT {self.width} wide, {self.layers} layers, {self.heads} heads, patch {self.patch}, '
+            f'{self.image} x {self.image} pixels'
+        )
+
+
+def read_encoder(checkpoint: str | Path, heads: int | None = None) -> Encoder:
+    """The backbone of a pre-training's or fine-tuning's checkpoint.
+
+    Args:
+        checkpoint: any file that :func:`symmim_mm.checkpoints.load_backbone` takes.
+        heads: attention heads; ``None``: those of MMPretrain's architecture of the same width,
+            depth and hidden size.
+
+    Raises:
+        UserError: an unreadable file, no plain ViT or an incomplete one, one without a norm at
+            its end or for pictures that are not square, or a size for which ``heads`` must be
+            given.
+    """
+    source = f'checkpoint {checkpoint}'
+    state = backbone_state(read_checkpoint(checkpoint), source)
+    state.pop('mask_token', None)  # its work is done
+    first = state.get('patch_embed.projection.weight')
+    hidden = state.get('layers.0.ffn.layers.0.0.weight')
+    positions = state.get('pos_embed')
+    if first is None or first.ndim != 4 or hidden is None or positions is None:
+        raise UserError(f'{source} holds no plain ViT with an absolute position embedding')
+    pooled = 'ln2.weight' in state
+    if pooled == ('ln1.weight' in state) or 'cls_token' not in state:
+        raise UserError(
+            f'{source} has no class token or not one norm behind its layers, as backbones of '
+            'detection and segmentation: export the pre-training or a fine-tuning'
+        )
+    side = round((positions.shape[1] - 1) ** 0.5)
+    if side * side + 1 != positions.shape[1]:
+        raise UserError(f'{source} is for pictures that are not square')
+    width = first.shape[0]
+    layers = len({key.split('.')[1] for key in state if key.startswith('layers.')})
+    heads = _heads(width, layers, hidden.shape[0]) if heads is None else heads
+    if heads < 1 or width % heads:
+        raise UserError(f'--heads {heads} does not divide the width of {source}, {width}')
+    encoder = Encoder(
+        state=state,
+        source=source,
+        heads=heads,
+        width=width,
+        layers=layers,
+        hidden=hidden.shape[0],
+        channels=first.shape[1],
+        patch=first.shape[-1],
+        image=side * first.shape[-1],
+        pooled=pooled,
+    )
+    want = {key: tuple(value.shape) for key, value in encoder.build('meta').state_dict().items()}
+    have = {key: tuple(value.shape) for key, value in state.items()}
+    if wrong := sorted({key for key, _ in want.items() ^ have.items()}):
+        shown = ', '.join(wrong[:4]) + (' and more' if len(wrong) > 4 else '')
+        raise UserError(f'{source} is not a whole plain ViT and nothing else: see {shown}')
+    return encoder
+
+
+def _heads(width: int, layers: int, hidden: int) -> int:
+    for arch in VisionTransformer.arch_zoo.values():
+        size = (arch['embed_dims'], arch['num_layers'], arch['feedforward_channels'])
+        if size == (width, layers, hidden):
+            return arch['num_heads']
+    raise UserError(
+        f'a ViT {width} wide with {layers} layers has no standard number of attention heads, and '
+        'checkpoints do not tell it: give --heads, num_heads of its config'
+    )
