@@ -45,7 +45,9 @@ class ViewPreprocessor(ImgDataPreprocessor):
             pictures = [picture[:, [2, 1, 0]] for picture in pictures]
         pictures = [picture.float() for picture in pictures]
         if training and self.views == 'distorted':
-            second = distort_colours(pictures[-1] / 255.0, **self.distortion) * 255.0
+            # Training in mixed precision comes through here too, and bf16 cannot hold 256 levels.
+            with torch.autocast(pictures[-1].device.type, enabled=False):
+                second = distort_colours(pictures[-1] / 255.0, **self.distortion) * 255.0
             pictures = [pictures[0], second]
         if self._enable_normalize:
             pictures = [(picture - self.mean) / self.std for picture in pictures]

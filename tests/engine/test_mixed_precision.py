@@ -136,6 +136,22 @@ def test_the_pixel_loss_is_the_same_in_mixed_precision() -> None:
         assert torch.equal(head.loss(prediction, images, mask), expected)
 
 
+def test_the_views_are_the_same_in_mixed_precision() -> None:
+    """MMEngine makes the views inside the autocast of the step."""
+    preprocessor = MODELS.build(
+        dict(type='symmim_mm.ViewPreprocessor', views='distorted', mean=[124.0] * 3, std=[58.0] * 3)
+    )
+    data = dict(inputs=torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8))
+    torch.manual_seed(2)
+    expected = preprocessor(data, training=True)['inputs']
+    torch.manual_seed(2)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = preprocessor(data, training=True)['inputs']
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.equal(ours, theirs)
+    assert not torch.equal(*expected)
+
+
 @pytest.mark.parametrize('name', CONFIGS)
 def test_no_config_speaks_of_a_precision_that_it_does_not_set(name: str) -> None:
     """The trap: ``fp16 = dict(...)`` beside ``type='OptimWrapper'`` does nothing.
