@@ -102,7 +102,7 @@ def checkpoint_files(folder: str | Path) -> list[Path]:
     """
     found = [(CHECKPOINT_NAME.fullmatch(path.name), path) for path in Path(folder).glob('*.pth')]
     steps = [(int(name[1] or 0), int(name[2] or 0), path) for name, path in found if name]
-    return [path for *_, path in sorted(steps)]
+    return [path for *_, path in sorted(steps) if path.is_file()]
 
 
 def newest_whole_checkpoint(work_dir: str | Path) -> Path | None:

@@ -12,6 +12,8 @@ help() { sed -n '2,/^[^#]/ { s/^# \{0,1\}//p }' "$0"; exit 0; }
 
 is_positive() { [[ $1 =~ ^[1-9][0-9]{0,8}$ ]]; }
 
+is_count() { [[ $1 =~ ^[0-9]{1,9}$ ]]; }
+
 require_port() { is_positive "$1" && [ "$1" -le 65535 ] || fail "PORT must be a number from 1 to 65535, not '$1'"; }
 
 require_file() { [ -f "$2" ] || fail "$1 $2 does not exist"; }
@@ -59,5 +61,7 @@ launch() {
         [ "$count" -le "$gpus" ] || fail "$count GPUs asked for, $gpus present"
         export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
     fi
-    exec "$python" -m torch.distributed.run "${rendezvous[@]}" --nproc_per_node="$count" "$@"
+    is_count "${MAX_RESTARTS:-0}" || fail "MAX_RESTARTS must be a number, not '$MAX_RESTARTS'"
+    exec "$python" -m symmim_mm.elastic "${rendezvous[@]}" --nproc_per_node="$count" \
+        --max-restarts="${MAX_RESTARTS:-0}" "$@"
 }

@@ -92,7 +92,7 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _write(self, runner: Runner, name: str, meta: dict) -> str:
         """Write one checkpoint; all ranks learn what went wrong, ``''`` for nothing."""
-        refuse_not_finite(runner)
+        refuse_not_finite(runner, meta['iter'])
         path = self.file_backend.join_path(self.out_dir, name)
         before, self.last_ckpt = self.last_ckpt, path
         runner.message_hub.update_info('last_ckpt', path)
@@ -109,7 +109,6 @@ class SafeCheckpointHook(CheckpointHook):
             )
             if is_main_process():
                 write_atomic(Path(runner.work_dir, 'last_checkpoint'), path)
-                self._remove_older(Path(path))
         except OSError as error:
             problem = f'{error.strerror}: {error.filename or path}'
         told = [problem]
@@ -121,9 +120,11 @@ class SafeCheckpointHook(CheckpointHook):
                 f'checkpoint {name} could not be written: {told[0]}; training goes on, older '
                 f'checkpoints are as they were ({self.failures} such failures so far)'
             )
+        elif is_main_process():
+            self._remove_older(runner, Path(path))
         return told[0]
 
-    def _remove_older(self, newest: Path) -> None:
+    def _remove_older(self, runner: Runner, newest: Path) -> None:
         files = checkpoint_files(newest.parent)
         older = files[: files.index(newest)]
         # Those within an epoch have done their work as soon as there is a later one.
@@ -132,10 +133,13 @@ class SafeCheckpointHook(CheckpointHook):
         keep = self.max_keep_ckpts - (WITHIN not in newest.name)
         excess = regular[: max(len(regular) - keep, 0)] if self.max_keep_ckpts > 0 else []
         for path in (*between, *excess):
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                runner.logger.warning(f'{path} could not be removed: {error.strerror}')
 
 
-def refuse_not_finite(runner: Runner) -> None:
+def refuse_not_finite(runner: Runner, done: int) -> None:
     """Stop rather than save weights that are not finite over good ones; all ranks agree.
 
     Raises:
@@ -151,6 +155,6 @@ def refuse_not_finite(runner: Runner) -> None:
         files = checkpoint_files(runner.work_dir)
         good = f'the newest good checkpoint is {files[-1]}' if files else 'there is no checkpoint'
         raise UserError(
-            f'the weights are not finite at iteration {runner.iter + 1} and were not saved; '
+            f'the weights are not finite after iteration {done} and were not saved; '
             f'{good}: go on from it with a lower learning rate'
         )

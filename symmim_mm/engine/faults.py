@@ -1,23 +1,28 @@
 """What a training run needs to survive a cluster: exact resuming, and faults told in one line."""
 
 import errno
+import logging
 import multiprocessing
 import os
 import signal
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from mmengine.config import Config
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import broadcast_object_list, get_rank, get_world_size, is_main_process
 from mmengine.runner import Runner
 from torch.distributed import DistError
 
 from symmim_mm.checkpoints import checkpoint_files, newest_whole_checkpoint
 from symmim_mm.engine.guarded_optim import GUARDED
 from symmim_mm.engine.resumable_loops import RESUMABLE
-from symmim_mm.errors import Fault, UserError
+from symmim_mm.errors import EXIT_FAULT, Fault, UserError
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
+WRONG_PATH = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM}
 RESTARTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
 
 
@@ -69,32 +74,63 @@ def _checkpoint(work_dir: str, resume: bool) -> str:
 def told_in_one_line() -> Iterator[None]:
     """Turn what the machine does to a run into a :class:`Fault` of one line.
 
+    Of several processes, one that fails ends at once, without ending its process groups in
+    order: that would wait for the others, which wait for it.
+
     Raises:
         Fault: a loader worker died, another process of the run was lost, or the disk is full.
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in DISK:
-            raise
-        raise Fault(f'{error.strerror}: {error.filename}: make room, then --resume') from error
-    except RuntimeError as error:
-        text = ' '.join(str(error).split())
-        if 'DataLoader worker' in text or 'DataLoader timed out' in text:
+    except BaseException as error:
+        found = in_one_line(error)
+        if isinstance(found, Fault):
             _end_workers()
-            raise Fault(
-                f'{text}: a loader worker died or hangs; if the memory is short, fewer '
-                'train_dataloader.num_workers help; go on with --resume'
-            ) from error
-        if isinstance(error, DistError) or 'by peer' in text or '/gloo/' in text:
-            raise Fault(
-                f'process {os.environ.get("RANK", "0")} lost the others, one of which has died: '
-                f'{text[:200]}: go on with --resume'
-            ) from error
-        raise
-    except Fault:
-        _end_workers()
-        raise
+        if get_world_size() > 1:
+            end_at_once(found)
+        if found is error:
+            raise
+        raise found from error
+
+
+def in_one_line(error: BaseException) -> BaseException:
+    """The fault behind an error, or the error itself."""
+    text = ' '.join(str(error).split())
+    if isinstance(error, OSError) and error.errno in DISK:
+        return Fault(f'{error.strerror}: {error.filename}: make room, then go on with --resume')
+    if isinstance(error, OSError) and error.errno in WRONG_PATH and error.filename:
+        return UserError(f'{error.strerror}: {error.filename}')
+    if not isinstance(error, RuntimeError):
+        return error
+    if 'DataLoader worker' in text or 'DataLoader timed out' in text:
+        return Fault(
+            f'{text}: a loader worker died or hangs; if the memory is short, fewer '
+            'train_dataloader.num_workers help; go on with --resume'
+        )
+    if isinstance(error, DistError) or 'by peer' in text or '/gloo/' in text:
+        return Fault(
+            f'process {get_rank()} lost the others, one of which has died: {text[:200]}: go on '
+            'with --resume'
+        )
+    return error
+
+
+def end_at_once(error: BaseException) -> NoReturn:
+    """End this process as ``symmim_mm.cli.run`` would, but without any clean-up."""
+    code = EXIT_FAULT
+    if isinstance(error, UserError):
+        print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
+        code = error.exit_code
+    elif isinstance(error, SystemExit) and isinstance(error.code, int):
+        code = error.code
+    elif isinstance(error, KeyboardInterrupt):
+        code = 128 + signal.SIGINT
+    else:
+        traceback.print_exception(error)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _end_workers() -> None:

@@ -54,8 +54,8 @@ class GuardedStep:
     """Mixin for MMEngine's optimizer wrappers: a step that is not finite changes nothing.
 
     A loss that is not finite makes the whole gradient so, and with DDP that of every rank; what
-    is looked at is the norm of the gradient, which clipping computes anyway. Where the optimizer
-    is fused on a GPU its kernel skips the step, as with torch's ``GradScaler``; otherwise the
+    is looked at is the norm of the gradient, which clipping computes anyway. The kernel of a fused
+    optimizer skips the step itself, as with torch's ``GradScaler``; for another optimizer the
     program looks at one number, which costs a wait for the device. The running statistics of
     batch normalisation, which change in the forward pass, are put back to those of the last step.
     """
@@ -107,8 +107,7 @@ class GuardedStep:
             kept.copy_(buffer)
 
     def _step_unless(self, skip: Tensor, **kwargs) -> None:
-        groups = self.optimizer.param_groups
-        if skip.is_cuda and all(group.get('fused') for group in groups):
+        if all(group.get('fused') for group in self.optimizer.param_groups):
             self.optimizer.found_inf = skip.float()
             try:
                 self.optimizer.step(**kwargs)

@@ -99,6 +99,7 @@ class PreemptionHook(Hook):
             f'stopped after iteration {done} ({why}), saved {name}: the same command with --resume '
             f'goes on from there; exit code {EXIT_PREEMPTED}'
         )
+        runner.visualizer.close()
         raise SystemExit(EXIT_PREEMPTED)
 
 

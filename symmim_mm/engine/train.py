@@ -66,7 +66,7 @@ def train(args: argparse.Namespace) -> None:
         SystemExit: 75, told to stop by a signal, after saving.
     """
     cfg = configure(args)
-    with told_in_one_line(), runner_of(cfg, args.launcher) as runner:
+    with runner_of(cfg, args.launcher) as runner, told_in_one_line():
         go_on(runner, args.resume)
         if 'recipe' in cfg:
             runner.logger.info(recipe_of(cfg).describe(process_count(args.launcher)))

@@ -1,127 +1,115 @@
 #!/usr/bin/env python3
-"""Kill small training runs with kill -9 again and again; do they end as if nothing had happened?
+"""Kill or stop small training runs again and again; do they end as if nothing had happened?
 
-    python tests/faults/kill_many.py --kills 30
+    python tests/faults/kill_many.py --times 30
+    python tests/faults/kill_many.py --times 10 --signal TERM
 
-For each task a run is trained once without interruption. Then the same run is started, killed
-and resumed until there have been enough kills: half of them at random moments, half while a
-checkpoint is being written. A run that finishes meanwhile is compared with the uninterrupted one,
-and another one is begun; the last one is let go to its end and compared as well.
+For each task a run is trained once without interruption. Then the same run is started, ended
+with a signal and resumed until that has happened often enough, at random moments; of those with
+KILL, half come while a checkpoint is being written. A run that finishes meanwhile is compared with
+the uninterrupted one and another one is begun; the last is let go to its end and compared too.
 """
 
 import argparse
 import random
+import signal
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import runs
+
+PREEMPTED = 75
+
+
+def log_of(work_dir: Path) -> Path:
+    return work_dir.with_suffix('.log')
 
 
 def writing(work_dir: Path) -> bool:
     return any(work_dir.glob('.*.part'))
 
 
-def attempt(arguments: list, work_dir: Path, log: Path, chance: random.Random, span: float) -> str:
-    """One attempt, killed at a moment of the dice; how it ended: 'done' or where it was killed."""
-    process = runs.start([*arguments, '--work-dir', work_dir, '--resume'], log)
+def attempt(config: Path, work_dir: Path, dice: random.Random, span: float, name: str) -> str:
+    """One attempt, ended at a moment of the dice: how it ended, 'done' if it was faster."""
+    number = signal.Signals[f'SIG{name}']
+    log = log_of(work_dir)
+    process = runs.start([config, '--work-dir', work_dir, '--resume'], log)
     begun = time.monotonic()
-    in_writing = chance.random() < 0.5
-    moment = chance.uniform(0, span)
-    while True:
-        code = runs.ended(process)
-        if code is not None:
-            if code:
-                raise SystemExit(f'an attempt ended with exit code {code}, see {log}')
-            return 'done'
+    in_writing = name == 'KILL' and dice.random() < 0.5
+    half = False
+    moment = dice.uniform(0, span / 2 if in_writing else span)
+    while (code := runs.ended(process)) is None:
         since = time.monotonic() - begun
-        if (in_writing and since > moment / 2 and writing(work_dir)) or (
-            not in_writing and since > moment
-        ):
-            if in_writing:
-                time.sleep(chance.uniform(0, 0.004))
+        if since > moment and (not in_writing or writing(work_dir)):
+            time.sleep(dice.uniform(0, 0.004) if in_writing else 0)
             half = writing(work_dir)
-            runs.kill(process)
-            return 'in a checkpoint' if half else 'elsewhere'
+            runs.signal_all(process, number)
+            code = runs.wait(process)
+            break
         time.sleep(0.0005 if in_writing else 0.005)
+    if code == 0:
+        return 'done'
+    if code == PREEMPTED:
+        return 'saved'
+    if code != -number:
+        raise SystemExit(f'an attempt ended with exit code {code}, see {log}')
+    return 'in a checkpoint' if half else 'elsewhere'
 
 
-def torture(task: str, folder: Path, data: Path, kills: int, seed: int) -> dict:
-    """Kill runs of one task ``kills`` times; what happened, as numbers for the table."""
+def torture(task: str, folder: Path, data: Path, times: int, name: str, seed: int) -> dict:
+    """End runs of one task ``times`` times; what happened, as numbers for the table."""
     config = runs.write_config(folder, task, data)
     whole = folder / task / 'whole'
     begun = time.monotonic()
-    code = runs.wait(runs.start([config, '--work-dir', whole], folder / f'{task}_whole.log'))
-    if code:
-        raise SystemExit(f'the uninterrupted run failed, see {folder}/{task}_whole.log')
+    whole.mkdir(parents=True)
+    runs.must([config, '--work-dir', whole], log_of(whole))
     span = time.monotonic() - begun
-    chance = random.Random(seed)
-    ends: dict[str, int] = {'in a checkpoint': 0, 'elsewhere': 0}
-    finished, different, resumed = 0, [], 0
-    while True:
+    dice = random.Random(seed)
+    ends = {'in a checkpoint': 0, 'elsewhere': 0, 'saved': 0}
+    finished, resumed, different, broken_off = 0, 0, [], False
+    while sum(ends.values()) < times or not finished or broken_off:
         broken = folder / task / f'broken_{finished}'
-        log = folder / f'{task}_{finished}.log'
-        if sum(ends.values()) < kills:
-            end = attempt([config], broken, log, chance, span)
+        if sum(ends.values()) < times:
+            end = attempt(config, broken, dice, span, name)
         else:
-            code = runs.wait(runs.start([config, '--work-dir', broken, '--resume'], log))
-            if code:
-                raise SystemExit(f'the last attempt ended with exit code {code}, see {log}')
+            runs.must([config, '--work-dir', broken, '--resume'], log_of(broken))
             end = 'done'
-        if end != 'done':
+        broken_off = end != 'done'
+        if broken_off:
             ends[end] += 1
             continue
         finished += 1
-        text = log.read_text(errors='replace')
-        resumed += text.count('resumed epoch:')
+        resumed += log_of(broken).read_text(errors='replace').count('resumed epoch:')
         different += runs.compare(whole, broken)
-        if leftovers := [*broken.glob('.*')]:
-            different.append(f'left behind: {leftovers}')
-        if sum(ends.values()) >= kills:
-            break
-    return dict(
-        task=task,
-        kills=sum(ends.values()),
-        in_checkpoint=ends['in a checkpoint'],
-        runs=finished,
-        resumed=resumed,
-        different=different,
-        seconds=time.monotonic() - begun,
-    )
+        if not runs.is_clean(broken):
+            different.append(f'{broken} is not clean')
+    seconds = time.monotonic() - begun
+    return dict(ends, runs=finished, resumed=resumed, different=different, seconds=seconds)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--kills', type=int, default=30, help='for each task (default: 30)')
+    parser.add_argument('--times', type=int, default=30, help='for each task (default: 30)')
+    parser.add_argument('--signal', choices=['KILL', 'TERM', 'USR1'], default='KILL')
     parser.add_argument('--tasks', nargs='+', choices=runs.TASKS, default=runs.TASKS)
     parser.add_argument('--seed', type=int, default=0, help='of the dice')
     parser.add_argument('--keep', type=Path, help='work in this folder and leave it')
     args = parser.parse_args()
     runs.preload()
-    from symmim_mm.data.sample_data import write_sample_data
-
-    with tempfile.TemporaryDirectory(prefix='kill_many_') as scratch:
-        folder = args.keep or Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        data = folder / 'data'
-        write_sample_data(
-            data, train=30, val=10, coco_train=12, coco_val=4, ade_train=12, ade_val=4
-        )
-        print('| task | kills | in a checkpoint | runs | resumed | different | seconds |')
-        print('|---|---|---|---|---|---|---|', flush=True)
-        wrong = 0
+    report = runs.Report()
+    with runs.workplace(args.keep, 'kill_many') as folder:
+        data = runs.sample_data(folder)
         for task in args.tasks:
-            found = torture(task, folder, data, args.kills, args.seed)
-            wrong += len(found['different'])
-            print(
-                '| {task} | {kills} | {in_checkpoint} | {runs} | {resumed} | {wrong} | '
-                '{seconds:.0f} |'.format(wrong=len(found['different']), **found),
-                flush=True,
-            )
-            for line in found['different'][:5]:
-                print(f'    {task}: {line}', flush=True)
-        sys.exit(1 if wrong else 0)
+            found = torture(task, folder, data, args.times, args.signal, args.seed)
+            what = (
+                '{in a checkpoint} while a checkpoint was written, {saved} saved first, '
+                '{elsewhere} elsewhere; {resumed} resumed, {runs} runs compared, {seconds:.0f} s'
+            ).format(**found)
+            survived = args.times if not found['different'] else 0
+            report.line(f'SIG{args.signal}, {task}', args.times, survived, what)
+            print(*found['different'][:5], sep='\n', end='', file=sys.stderr, flush=True)
+    report.end()
 
 
 if __name__ == '__main__':

@@ -8,12 +8,16 @@ import os
 import runpy
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 TASKS = ('pretrain', 'finetune', 'detection', 'segmentation')
 CONFIGS = dict(
     pretrain='symmim_pretrain', finetune='finetune', detection='mask_rcnn', segmentation='upernet'
@@ -43,19 +47,27 @@ train_cfg = dict(val_interval=2)
 val_dataloader = dict(batch_size=8)
 default_hooks = dict(logger=dict(interval=4))
 """,
-    detection="""
-recipe = dict(iterations=40, batch=2, lr_batch=2, warmup_iterations=5)
-train_cfg = dict(val_interval=20)
-model = dict(backbone=dict(drop_path_rate=0.2))
+    detection=f"""
+recipe = dict(iterations=24, batch=2, lr_batch=2, warmup_iterations=5)
+train_cfg = dict(val_interval=12)
+model = dict(
+    backbone=dict(arch={ARCH}, drop_path_rate=0.2, out_indices=(1,), global_blocks=(1,)),
+    neck=dict(in_channels=32),
+)
 custom_hooks = []
-default_hooks = dict(logger=dict(interval=4), checkpoint=dict(interval=5))
+default_hooks = dict(logger=dict(interval=4), checkpoint=dict(interval=4))
 """,
-    segmentation="""
-recipe = dict(iterations=40, batch=2, lr_batch=2, warmup_iterations=5)
-train_cfg = dict(val_interval=20)
-model = dict(backbone=dict(drop_path_rate=0.2))
+    segmentation=f"""
+recipe = dict(iterations=24, batch=2, lr_batch=2, warmup_iterations=5)
+train_cfg = dict(val_interval=12)
+model = dict(
+    backbone=dict(arch={ARCH}, drop_path_rate=0.2, out_indices=(0, 0, 1, 1)),
+    neck=dict(embed_dim=32),
+    decode_head=dict(in_channels=[32] * 4),
+    auxiliary_head=dict(in_channels=32),
+)
 custom_hooks = []
-default_hooks = dict(logger=dict(interval=4), checkpoint=dict(interval=5))
+default_hooks = dict(logger=dict(interval=4), checkpoint=dict(interval=4))
 """,
 )
 
@@ -67,8 +79,7 @@ def write_config(folder: Path, task: str, data: Path, changes: str = '') -> Path
         folder: where it is written.
         task: one of ``TASKS``.
         data: the sample data, all layouts.
-        changes: further lines, after those of ``CHANGES``, as ``key.key=value`` statements of
-            Python dictionaries merged on top.
+        changes: further lines of a config, merged on top.
     """
     layout = data / LAYOUTS[task]
     splits = ['train'] if task == 'pretrain' else ['train', 'val', 'test']
@@ -88,6 +99,15 @@ def write_config(folder: Path, task: str, data: Path, changes: str = '') -> Path
     path = folder / f'{task}.py'
     path.write_text('\n'.join([f"_base_ = ['{placed}']", changes, '']))
     return path
+
+
+def sample_data(folder: Path) -> Path:
+    """A handful of drawn pictures in all layouts."""
+    from symmim_mm.data.sample_data import write_sample_data
+
+    data = folder / 'data'
+    write_sample_data(data, train=30, val=10, coco_train=12, coco_val=4, ade_train=12, ade_val=4)
+    return data
 
 
 def preload() -> None:
@@ -157,10 +177,81 @@ def wait(process: int, seconds: float = 300) -> int:
     return code
 
 
+def signal_all(process: int, number: int) -> None:
+    """Signal a run and its loader workers, as a scheduler does with every process of a job."""
+    try:
+        os.killpg(process, number)
+    except ProcessLookupError:  # just forked, not a group of its own yet
+        os.kill(process, number)
+
+
 def kill(process: int) -> None:
     """``kill -9``, and wait for the end."""
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
+
+
+def wait_for(condition: Callable[[], object], process: int, seconds: float = 300) -> None:
+    """Wait until something is so while a process runs.
+
+    Raises:
+        RuntimeError: the process ended first, or the time did.
+    """
+    until = time.monotonic() + seconds
+    while not condition():
+        code = ended(process)
+        if code is not None or time.monotonic() > until:
+            raise RuntimeError(f'waited in vain; exit code {code}')
+        time.sleep(0.003)
+
+
+def must(arguments: Sequence[str | Path], log: Path, code: int = 0, **environment: str) -> None:
+    """Run to the end and insist on an exit code."""
+    found = wait(start(arguments, log, environment))
+    if found != code:
+        raise SystemExit(f'exit code {found} instead of {code}, see {log}')
+
+
+def errors(log: Path) -> list[str]:
+    """The ``error:`` lines of a log."""
+    lines = log.read_text(errors='replace').splitlines()
+    return [line for line in lines if line.startswith('error: ')]
+
+
+def is_clean(work_dir: Path) -> bool:
+    """Whether every checkpoint is as it was written, and no part of one was left."""
+    from symmim_mm.checkpoints import checkpoint_files
+    from symmim_mm.sealed_file import check_seal
+
+    whole = [check_seal(path) for path in checkpoint_files(work_dir)]
+    return all(whole) and not list(work_dir.glob('.*'))
+
+
+class Report:
+    """Collects what each injection came to; ends the script."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+        print('| fault | tries | survived | what happened |')
+        print('|---|---|---|---|', flush=True)
+
+    def line(self, fault: str, tries: int, survived: int, what: str) -> None:
+        self.failed += tries - survived
+        print(f'| {fault} | {tries} | {survived} | {what} |', flush=True)
+
+    def end(self) -> NoReturn:
+        sys.exit(1 if self.failed else 0)
+
+
+@contextmanager
+def workplace(keep: Path | None, name: str) -> Iterator[Path]:
+    """A folder for a script's runs, removed at the end unless it is given."""
+    if keep:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep
+        return
+    with tempfile.TemporaryDirectory(prefix=f'{name}_') as scratch:
+        yield Path(scratch)
 
 
 def last_checkpoint(work_dir: Path) -> dict:

@@ -1,0 +1,105 @@
+"""What the machine does to a run, in one line; loader workers that die, hang and are signalled."""
+
+import errno
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from toy_run import At, Numbers, toy_runner
+
+from symmim_mm.engine.faults import in_one_line, make_resumable, told_in_one_line
+from symmim_mm.errors import Fault, UserError
+
+
+@pytest.mark.parametrize(
+    ('error', 'kind', 'text'),
+    [
+        (OSError(errno.ENOSPC, 'No space left', 'x.pth'), Fault, 'No space left: x.pth: make room'),
+        (FileNotFoundError(errno.ENOENT, 'No such file', 'x.jpg'), UserError, 'file: x.jpg'),
+        (RuntimeError('DataLoader worker (pid 7) is killed'), Fault, 'pid 7.*num_workers'),
+        (RuntimeError('[/gloo/x.cc:5] Connection closed by peer'), Fault, 'lost the others'),
+        (torch.distributed.DistBackendError('NCCL error'), Fault, 'lost the others'),
+        (RuntimeError('shapes do not fit'), RuntimeError, 'shapes'),
+        (ValueError('another'), ValueError, 'another'),
+    ],
+)
+def test_errors_of_the_machine(error: Exception, kind: type, text: str) -> None:
+    found = in_one_line(error)
+    assert type(found) is kind
+    with pytest.raises(kind, match=text), told_in_one_line():
+        raise error
+    assert (found is error) == (kind is type(error))
+
+
+def test_ours_stand_in_for_mmengines_parts_alone() -> None:
+    cfg = Config(dict(train_cfg=dict(type='IterBasedTrainLoop'), optim_wrapper=dict()))
+    make_resumable(cfg)
+    assert cfg.train_cfg.type == 'symmim_mm.ResumableIterLoop'
+    assert cfg.optim_wrapper.type == 'symmim_mm.GuardedOptimWrapper'
+    cfg = Config(dict(train_cfg=dict(type='MyLoop'), optim_wrapper=dict(type='MyWrapper')))
+    make_resumable(cfg)
+    assert (cfg.train_cfg.type, cfg.optim_wrapper.type) == ('MyLoop', 'MyWrapper')
+
+
+class Hanging(Numbers):
+    """One row takes for ever."""
+
+    def __getitem__(self, index: int) -> dict:
+        while index == 7:
+            time.sleep(1)
+        return super().__getitem__(index)
+
+
+@pytest.fixture
+def sigchld():
+    """What a fault does to the process is undone for the next test."""
+    before = signal.getsignal(signal.SIGCHLD)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+def test_a_worker_that_hangs_is_named(tmp_path: Path, sigchld) -> None:
+    runner = toy_runner(
+        tmp_path, epochs=3, workers=2, dataset=Hanging(), loader=dict(timeout=3)
+    )
+    hangs = r'within 3 seconds: one of them hangs, at .*row7.png'
+    with pytest.raises(Fault, match=hangs), told_in_one_line():
+        runner.train()
+    assert not multiprocessing.active_children()
+
+
+def worker_pids() -> list[int]:
+    return [child.pid for child in multiprocessing.active_children()]
+
+
+def test_a_worker_that_dies_is_noticed(tmp_path: Path, sigchld) -> None:
+    def murder() -> None:
+        os.kill(worker_pids()[0], signal.SIGKILL)
+
+    runner = toy_runner(tmp_path, iterations=200, workers=2, hooks=(At(3, murder),))
+    died = r'DataLoader worker .*(killed|exited).*go on with --resume'
+    with pytest.raises(Fault, match=died), told_in_one_line():
+        runner.train()
+
+
+def test_workers_outlive_the_signals_of_a_scheduler(tmp_path: Path) -> None:
+    """It sends them to every process of a job. One that is no parent of the workers sends here."""
+
+    def signal_workers() -> None:
+        for name in ('TERM', 'USR1'):
+            for pid in worker_pids():
+                os.system(f'kill -{name} {pid}')
+
+    runner = toy_runner(tmp_path, iterations=30, workers=2, hooks=(At(3, signal_workers),))
+    runner.train()
+    assert runner.iter == 30
+    # Their own process ends them all the same.
+    for child in multiprocessing.active_children():
+        child.terminate()
+        child.join(20)
+        assert child.exitcode == 0

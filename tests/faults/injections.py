@@ -1,0 +1,45 @@
+"""Transforms that bring trouble into a run; a config imports them by ``custom_imports``."""
+
+import os
+import time
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module(force=True)
+class Poison(BaseTransform):
+    """Turns pictures whose path contains a text into ones that are not finite; float32 for all.
+
+    Args:
+        name: part of the path; ``''`` is in every path.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def transform(self, results: dict) -> dict:
+        results['img'] = results['img'].astype(np.float32)
+        if self.name in results['img_path']:
+            results['img'] += np.nan
+        return results
+
+
+@TRANSFORMS.register_module(force=True)
+class Hang(BaseTransform):
+    """Never gets done with pictures whose path contains the text in ``HANG_AT``, if it is set."""
+
+    def transform(self, results: dict) -> dict:
+        while (name := os.environ.get('HANG_AT')) and name in results['img_path']:
+            time.sleep(1)
+        return results
+
+
+def config_lines(transform: str) -> str:
+    """Lines of a config that put a transform before the packing of the training pictures."""
+    return f"""
+custom_imports = dict(imports=['injections'])
+pipeline = _base_.train_dataloader.dataset.pipeline
+train_dataloader = dict(dataset=dict(pipeline=[*pipeline[:-1], {transform}, pipeline[-1]]))
+"""
