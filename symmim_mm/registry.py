@@ -10,6 +10,9 @@ from mmengine.registry import Registry
 
 SCOPE = 'symmim_mm'
 
+STRATEGIES = Registry(
+    'strategy', parent=root.STRATEGIES, scope=SCOPE, locations=['symmim_mm.engine.sharded']
+)
 MODELS = Registry('model', parent=root.MODELS, scope=SCOPE, locations=['symmim_mm.models'])
 DATASETS = Registry(
     'dataset', parent=root.DATASETS, scope=SCOPE, locations=['symmim_mm.data.types']

@@ -98,7 +98,12 @@ def runner_of(cfg: Config, launcher: str) -> Iterator[Runner]:
         join_on_cpu(launcher)
     runner = None
     try:
-        runner = Runner.from_cfg(cfg)
+        if 'strategy' in cfg:
+            from symmim_mm.engine.sharded import ShardedRunner
+
+            runner = ShardedRunner.from_cfg(cfg)
+        else:
+            runner = Runner.from_cfg(cfg)
         yield runner
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         if error.filename is None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.dist import master_only
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.registry import DATASETS
@@ -38,9 +38,15 @@ class PicturesHook(Hook):
         self.count = count
         self.dataset = dataset
 
-    @master_only
     def after_train(self, runner: Runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if hasattr(runner, 'whole_model'):  # a model that is shared out
+            model = runner.whole_model()
+        else:
+            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if is_main_process():
+            self._draw(runner, model)
+
+    def _draw(self, runner: Runner, model: BaseModel) -> None:
         if self.dataset is not None:
             dataset = DATASETS.build(self.dataset)
         else:

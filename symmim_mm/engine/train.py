@@ -25,7 +25,8 @@ def configure(args: argparse.Namespace) -> Config:
     if args.backbone:
         if cfg.run.task == 'pretrain':
             raise UserError('--backbone starts a transfer; a pre-training starts from scratch')
-        hooks.append(dict(type='symmim_mm.LoadBackboneHook', checkpoint=args.backbone))
+        if not args.fsdp:  # which loads it before the model is cut
+            hooks.append(dict(type='symmim_mm.LoadBackboneHook', checkpoint=args.backbone))
     # MMEngine reads a list of module paths under this name, and checkpoints less well.
     if cfg.pop('activation_checkpointing', False):
         hooks.append(dict(type='symmim_mm.ActivationCheckpointingHook'))
@@ -44,6 +45,10 @@ def configure(args: argparse.Namespace) -> Config:
     )
     cfg.custom_hooks = [*hooks, record]
     make_resumable(cfg)
+    if args.fsdp:
+        from symmim_mm.engine.sharded import use_fsdp
+
+        use_fsdp(cfg, process_count(args.launcher), args.backbone, compiled=args.compile)
     return cfg
 
 

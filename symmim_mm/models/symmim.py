@@ -91,16 +91,17 @@ class SymMIM(MaskedImageModel):
 
         if contrast_weight > 0:
             self.contrast_head = ContrastHead(self.backbone.embed_dims, **contrast)
-            self.momentum = MomentumBranch(**self._followed())
+            self.momentum = MomentumBranch(**self.followed())
 
-    def _followed(self) -> dict[str, torch.nn.Module]:
+    def followed(self) -> dict[str, torch.nn.Module]:
+        """What the parts of the momentum branch follow, by their names there."""
         return dict(backbone=self.backbone, projector=self.contrast_head.projector)
 
     def init_weights(self) -> None:
         """Initialise the online branch, then start the momentum branch as its copy."""
         super().init_weights()
         if self.contrast_weight > 0:
-            self.momentum.copy_from(**self._followed())
+            self.momentum.copy_from(**self.followed())
 
     def update_momentum(self, progress: float) -> float:
         """Move the momentum branch once, after an optimizer step.
@@ -113,7 +114,7 @@ class SymMIM(MaskedImageModel):
         """
         momentum = momentum_at(progress, **self.momentum_schedule)
         if self.contrast_weight > 0:
-            self.momentum.update(momentum, **self._followed())
+            self.momentum.update(momentum, **self.followed())
         return momentum
 
     def draw_masks(self, batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
