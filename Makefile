@@ -7,7 +7,7 @@ SHELL := /bin/bash
 PYTHON_VENV := .venv/bin/python
 ARGS ?=
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -23,6 +23,9 @@ test: setup  ## whole test suite
 
 lint: setup  ## ruff
 	@$(PYTHON_VENV) -m ruff check .
+
+docs: setup  ## docs/recipes.md from the configs
+	@$(PYTHON_VENV) tools/make_docs.py $(ARGS)
 
 clean:  ## remove .venv and caches (keeps work_dirs and the wheel cache)
 	rm -rf .venv .venv.lock .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -24,9 +24,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    if args.dry_run:
-        from symmim_mm.planning.command import dry_run
+    from symmim_mm.planning.command import dry_run, wants_dry_run
 
+    if wants_dry_run(args):
         dry_run(args)
         return
     from symmim_mm.engine.train import train

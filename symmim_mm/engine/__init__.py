@@ -4,6 +4,7 @@ from symmim_mm import mmengine_loaders  # noqa: F401  checkpoints are read safel
 from symmim_mm.engine.activation_checkpointing import ActivationCheckpointingHook
 from symmim_mm.engine.backbone_hook import LoadBackboneHook
 from symmim_mm.engine.checkpoint_hook import SafeCheckpointHook
+from symmim_mm.engine.compile_hook import CompileHook
 from symmim_mm.engine.guarded_optim import GuardedAmpOptimWrapper, GuardedOptimWrapper
 from symmim_mm.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from symmim_mm.engine.loader_hook import LoaderHook
@@ -15,9 +16,11 @@ from symmim_mm.engine.record_hook import RecordHook
 from symmim_mm.engine.resumable_loops import ResumableEpochLoop, ResumableIterLoop
 from symmim_mm.engine.resume_hook import ExactResumeHook
 from symmim_mm.engine.safe_logger_hook import SafeLoggerHook
+from symmim_mm.engine.throughput_hook import ThroughputHook
 
 __all__ = [
     'ActivationCheckpointingHook',
+    'CompileHook',
     'ExactResumeHook',
     'GuardedAmpOptimWrapper',
     'GuardedOptimWrapper',
@@ -33,4 +36,5 @@ __all__ = [
     'ResumableIterLoop',
     'SafeCheckpointHook',
     'SafeLoggerHook',
+    'ThroughputHook',
 ]

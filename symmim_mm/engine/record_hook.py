@@ -117,11 +117,14 @@ class RecordHook(Hook):
         if task == 'pretrain':
             scalars = runner.message_hub.log_scalars
             window = len(runner.train_dataloader)
-            return {
-                key.removeprefix('train/'): float(buffer.mean(window))
+            losses = {
+                key.removeprefix('train/'): buffer.data[0][-window:]
                 for key, buffer in scalars.items()
                 if key.startswith('train/loss')
             }
+            # Without those of steps that were skipped because they were not finite.
+            finite = {key: values[np.isfinite(values)] for key, values in losses.items()}
+            return {key: float(values.mean()) for key, values in finite.items() if len(values)}
         found = {
             ours: float(self.metrics[theirs]) * factor
             for ours, (theirs, factor) in METRICS.items()

@@ -6,6 +6,7 @@ import torch
 from mmengine.config import Config
 
 from symmim_mm.config import load_config
+from symmim_mm.engine.activation_checkpointing import pop_switch
 from symmim_mm.engine.data_check import check_data
 from symmim_mm.engine.faults import go_on, make_resumable, told_in_one_line
 from symmim_mm.engine.launch import process_count, runner_of
@@ -27,15 +28,14 @@ def configure(args: argparse.Namespace) -> Config:
             raise UserError('--backbone starts a transfer; a pre-training starts from scratch')
         if not args.fsdp:  # which loads it before the model is cut
             hooks.append(dict(type='symmim_mm.LoadBackboneHook', checkpoint=args.backbone))
-    # MMEngine reads a list of module paths under this name, and checkpoints less well.
-    if cfg.pop('activation_checkpointing', False):
+    if pop_switch(cfg):
         hooks.append(dict(type='symmim_mm.ActivationCheckpointingHook'))
     changes = dict(args.cfg_options or {})
     if args.amp:
         _use_mixed_precision(cfg)
         changes['--amp'] = True
     if args.compile:
-        cfg.compile = True
+        hooks.append(dict(type='symmim_mm.CompileHook'))
         changes['--compile'] = True
     record = dict(
         type='symmim_mm.RecordHook',

@@ -1,7 +1,9 @@
 """How many pictures a run trains on: counted where they are, known where they are absent."""
 
+import copy
 import inspect
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
@@ -47,9 +49,7 @@ def training_pictures(cfg: Config) -> Pictures:
     problem = next(iter(data_problems(cfg)), None)
     absent = next(iter(data_problems(cfg, ('train_dataloader',))), None)
     if absent is None:
-        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
-            count = len(DATASETS.build(cfg.train_dataloader.dataset))
-        return Pictures(name, count, 'counted', problem)
+        return Pictures(name, _count(cfg), 'counted', problem)
     if name in KNOWN:
         return Pictures(name, *KNOWN[name], problem)
     if name == 'sample':
@@ -57,3 +57,12 @@ def training_pictures(cfg: Config) -> Pictures:
         count = counts[SAMPLE.get(cfg.run.task, 'train')].default
         return Pictures(name, count, 'what tools/make_sample_data.py draws', problem)
     return Pictures(name, None, 'unknown while the data are absent', problem)
+
+
+def _count(cfg: Config) -> int:
+    settings = copy.deepcopy(cfg.train_dataloader.dataset)
+    scope = DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    with scope, TemporaryDirectory() as folder:
+        if settings.type.endswith('IndexedFolder'):
+            settings.index_cache = folder  # a dry run leaves nothing behind
+        return len(DATASETS.build(settings))

@@ -137,7 +137,7 @@ def test_costs_of_a_picture_do_not_depend_on_the_batch():
     assert few == many
     few, many = (memory_of('quickstart/mae_pretrain.py', n) for n in (2, 16))
     assert many.float32 == pytest.approx(8 * few.float32, rel=0.1)
-    assert 0.5 < many.bfloat16 / many.float32 < 0.7
+    assert 0.5 < many.bfloat16 / many.float32 < 0.8
 
 
 def test_activation_checkpointing_costs_a_forward_pass_and_saves_memory():

@@ -2,6 +2,7 @@
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='symmim_mm.SafeLoggerHook', interval=50),
+    throughput=dict(type='symmim_mm.ThroughputHook'),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='symmim_mm.SafeCheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=None,  # the loops of symmim_mm.engine.resumable_loops do it

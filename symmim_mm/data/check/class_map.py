@@ -8,6 +8,7 @@ from PIL import Image
 
 from symmim_mm.data.check.header import FORMATS, any_size, read_header
 from symmim_mm.data.check.picture import REASON, Options, too_long
+from symmim_mm.data.check.report import plural
 
 IGNORED = 255  # the value that MMSegmentation ignores
 LOSSY = ('JPEG', 'MPO')
@@ -64,8 +65,8 @@ def inspect_class_map(
     if len(stray):
         named = ', '.join(str(value) for value in stray[:SHOWN])
         more = ', ...' if len(stray) > SHOWN else ''
-        pixels = int(np.isin(values, stray).sum())
-        findings.append(('stray-label', f'{named}{more} in {pixels:,} pixels, {header.mode}'))
+        pixels = plural(int(np.isin(values, stray).sum()), 'pixel')
+        findings.append(('stray-label', f'{named}{more} in {pixels}, {header.mode}'))
     if not len(labels):
         findings.append(('unlabelled', ''))
     return findings, int(labels.max(initial=0))

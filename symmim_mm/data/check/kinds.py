@@ -23,10 +23,10 @@ class Kind(NamedTuple):
 
 KINDS: dict[str, Kind] = {
     # One picture
-    'empty': Kind(PROBLEM, 'files of 0 bytes: training stops'),
-    'unreadable': Kind(PROBLEM, 'files or folders that cannot be read: training stops'),
-    'not-a-picture': Kind(PROBLEM, 'no picture that OpenCV knows: training stops'),
-    'cut-off': Kind(PROBLEM, 'cut off or damaged so that decoding fails: training stops'),
+    'empty': Kind(PROBLEM, 'files of 0 bytes: cannot be loaded'),
+    'unreadable': Kind(PROBLEM, 'files or folders that the system does not let one read'),
+    'not-a-picture': Kind(PROBLEM, 'no picture that OpenCV knows: cannot be loaded'),
+    'cut-off': Kind(PROBLEM, 'cut off or damaged so that decoding fails: cannot be loaded'),
     'enormous': Kind(
         PROBLEM, 'more pixels than --max-pixels, not decoded: may use up the memory in training'
     ),
@@ -42,9 +42,9 @@ KINDS: dict[str, Kind] = {
     'tiny': Kind(NOTICE, 'a side shorter than one patch of 16 pixels: enlarged, nothing to learn'),
     # Files and folders
     'missing-folder': Kind(PROBLEM, 'a folder or file of the layout is not there'),
-    'no-pictures': Kind(PROBLEM, 'no pictures where there must be some: training stops'),
+    'no-pictures': Kind(PROBLEM, 'no pictures where there must be some'),
     'broken-link': Kind(PROBLEM, 'links that lead nowhere: training goes on without these files'),
-    'link-loop': Kind(PROBLEM, 'links to a folder above: training reads its pictures many times'),
+    'link-loop': Kind(PROBLEM, 'links to a folder above: training stops or reads it many times'),
     'hidden-folder': Kind(NOTICE, 'hidden folders: training reads the pictures in them as well'),
     'not-read': Kind(NOTICE, 'files that training passes over'),
     'picture-count': Kind(NOTICE, 'not the number of pictures of the full data set'),
@@ -62,7 +62,7 @@ KINDS: dict[str, Kind] = {
     'json-layout': Kind(PROBLEM, 'an entry without what COCO prescribes: training or test stops'),
     'duplicate-id': Kind(PROBLEM, 'the same id twice: training stops or the metric is wrong'),
     'unknown-category': Kind(PROBLEM, 'instances of no listed category: silently left out'),
-    'picture-missing': Kind(PROBLEM, 'a listed picture is not there: training stops'),
+    'picture-missing': Kind(PROBLEM, 'a listed picture is not there: cannot be loaded'),
     'path-outside': Kind(PROBLEM, 'a listed picture lies outside of its folder'),
     'size-differs': Kind(PROBLEM, 'picture and annotation differ in size: boxes or masks are off'),
     'box-outside': Kind(
