@@ -65,8 +65,8 @@ def launch(suite: Suite, runs: list[Run], jobs: int, owner: str,
     """
     if slurm and find_spec('snakemake_executor_plugin_slurm') is None:
         raise UserError('--slurm needs the package snakemake-executor-plugin-slurm; '
-                        f'install it with: {sys.executable} -m pip install '
-                        'snakemake-executor-plugin-slurm')
+                        f'install it with: {sys.executable} -m pip install -c '
+                        'requirements/constraints.txt snakemake-executor-plugin-slurm')
     base = suite.work_dir / STATE
     for old in base.glob('launch-*'):
         shutil.rmtree(old, ignore_errors=True)
@@ -133,12 +133,21 @@ def _snakemake(folder: Path, suite: Suite, jobs: int, slurm: bool) -> list[str]:
              '--scheduler', 'greedy', '--runtime-source-cache-path', str(folder / 'cache'),
              '--jobs', str(jobs)]
     if slurm:
-        words += ['--executor', 'slurm', '--latency-wait', '60']
+        words += ['--executor', 'slurm', '--latency-wait', '60', *_status_command()]
         if suite.slurm:
             words += ['--default-resources',
                       *(f'{key}={value}' for key, value in suite.slurm.items())]
         return words
     return [*words, '--cores', str(jobs)]
+
+
+def _status_command() -> list[str]:
+    """``squeue`` where Slurm keeps no accounts: the plugin would wait for ``sacct`` for ever."""
+    try:
+        answer = subprocess.run(['sacct', '--noheader'], capture_output=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return ['--slurm-status-command', 'squeue'] if answer.returncode else []
 
 
 def _environment() -> dict[str, str]:
