@@ -27,6 +27,8 @@ LAYOUTS = dict(
 )  # fmt: skip
 
 ARCH = 'dict(_delete_=True, embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)'
+FOUR_BLOCKS = ARCH.replace('num_layers=2', 'num_layers=4')
+DEEPER = ARCH.replace('num_layers=2', 'num_layers=4')  # a tap of UperNet is a block of its own
 # Small, but with everything random that the full recipes have: views and masks, mixing of
 # pictures, stochastic depth, dropout, sampling of proposals, and two loader workers.
 CHANGES = dict(
@@ -61,7 +63,7 @@ default_hooks = dict(logger=dict(interval=4), checkpoint=dict(interval=4))
 recipe = dict(iterations=24, batch=2, lr_batch=2, warmup_iterations=5)
 train_cfg = dict(val_interval=12)
 model = dict(
-    backbone=dict(arch={ARCH}, drop_path_rate=0.2, out_indices=(0, 0, 1, 1)),
+    backbone=dict(arch={DEEPER}, drop_path_rate=0.2, out_indices=(0, 1, 2, 3)),
     neck=dict(embed_dim=32),
     decode_head=dict(in_channels=[32] * 4),
     auxiliary_head=dict(in_channels=32),
