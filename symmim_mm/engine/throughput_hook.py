@@ -76,6 +76,5 @@ class ThroughputHook(Hook):
             self.warned = True
             runner.logger.warning(
                 f'the loader holds the training back: {share:.0%} of the time goes into waiting '
-                'for data; raise train_dataloader.num_workers or prepare the pictures '
-                '(tools/prepare_dataset.py)'
+                'for data; raise train_dataloader.num_workers or store smaller pictures'
             )
