@@ -17,7 +17,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--resume', action='store_true', help='go on from the last checkpoint')
     parser.add_argument('--amp', action='store_true', help='mixed precision, bf16 where possible')
     parser.add_argument('--compile', action='store_true', help='compile the model (torch.compile)')
-    parser.add_argument('--fsdp', action='store_true', help='share the model out over the processes')
+    parser.add_argument('--fsdp', action='store_true', help='share the model over the processes')
     add_launch_arguments(parser)
     add_dry_run_arguments(parser)
     return parser

@@ -17,6 +17,8 @@ KNOWN = {
     'coco-2017': (117_266, 'COCO train2017: those of its 118,287 pictures that have annotations'),
     'ade20k': (20_210, 'ADE20K training set of the Scene Parsing Challenge 2016'),
     'cifar10': (50_000, 'CIFAR-10 training set'),
+    'tiny-coco': (49, 'those of 50 pictures of COCO train2017 that have annotations'),
+    'imagenet-sample': (400, 'a sample of the ILSVRC 2012 training set'),
 }
 # The drawn pictures' numbers are the defaults of the function that draws them.
 SAMPLE = {'detection': 'coco_train', 'segmentation': 'ade_train'}

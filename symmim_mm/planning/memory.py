@@ -1,11 +1,15 @@
 """What a process keeps in memory beside activations, from the shapes alone."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS
+from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from torch import nn
+
+from symmim_mm.engine.sharded import units
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,35 @@ class FixedMemory:
         """All together; the momentum copy is among the parameters."""
         parts = (self.parameters, self.buffers, self.gradients)
         return sum(parts) + self.optimizer_states + self.gradient_buckets
+
+
+@dataclass(frozen=True)
+class ShardedMemory:
+    """The same with ``--fsdp``, in bytes of one process.
+
+    Args:
+        shares: of parameters, gradients and optimizer states, and all buffers.
+        gathered: at most, for a time: parameters and gradients of the largest transformer block
+            and of all that is in no block.
+    """
+
+    shares: int
+    gathered: int
+
+
+def sharded_memory(model: nn.Module, memory: FixedMemory, processes: int) -> ShardedMemory:
+    """What :func:`fixed_memory` becomes where ``--fsdp`` shares the model out."""
+    blocks = [unit for unit in units(model) if isinstance(unit, TransformerEncoderLayer)]
+    inside = {id(parameter) for block in blocks for parameter in block.parameters()}
+    outside = [p for p in model.parameters() if id(p) not in inside]
+    largest = max(blocks, key=lambda block: _size(block.parameters()), default=nn.Module())
+    gathered = [*outside, *largest.parameters()]
+    trained = _size([p for p in gathered if p.requires_grad])
+    shared = memory.parameters + memory.gradients + memory.optimizer_states
+    return ShardedMemory(
+        shares=math.ceil(shared / processes) + memory.buffers,
+        gathered=_size(gathered) + trained,
+    )
 
 
 def fixed_memory(model: nn.Module, cfg: Config, processes: int) -> FixedMemory:

@@ -18,7 +18,12 @@ from symmim_mm.planning.data import Pictures, training_pictures
 from symmim_mm.planning.groups import ParameterGroup, parameter_groups
 from symmim_mm.planning.image_size import Size, training_image_size
 from symmim_mm.planning.length import Length, run_length
-from symmim_mm.planning.memory import FixedMemory, fixed_memory
+from symmim_mm.planning.memory import (
+    FixedMemory,
+    ShardedMemory,
+    fixed_memory,
+    sharded_memory,
+)
 from symmim_mm.planning.schedule import RateSchedule
 from symmim_mm.planning.stand_in import build_without_storage, make_runnable
 from symmim_mm.planning.step import TrainingStep
@@ -81,6 +86,7 @@ class RunPlan:
         rates: samples along the run.
         groups: of parameters; none where nothing is trained.
         memory: of one process, beside activations.
+        sharded: the same with ``--fsdp``; None for a single process.
         operations: of a training step, for one picture.
         activations: of one micro-batch.
     """
@@ -98,6 +104,7 @@ class RunPlan:
     rates: list[RateSample]
     groups: list[ParameterGroup]
     memory: FixedMemory
+    sharded: ShardedMemory | None
     operations: Operations
     activations: Activations
 
@@ -121,6 +128,7 @@ def make_plan(cfg: Config, processes: int) -> RunPlan:
     size = training_image_size(cfg)
     tokens = count_tokens(model, size)
     memory = fixed_memory(model, cfg, processes)
+    sharded = sharded_memory(model, memory, processes) if trains and processes > 1 else None
     trained = sum(group.parameters for group in groups)
     parts = ModelSize(_count(model), trained, _count(model.backbone))
 
@@ -140,6 +148,7 @@ def make_plan(cfg: Config, processes: int) -> RunPlan:
         rates=_rates(cfg, model, length) if length else [],
         groups=groups,
         memory=memory,
+        sharded=sharded,
         operations=count_operations(step, mode),
         # BatchNorm cannot train on single numbers.
         activations=measure_activations(step, mode, max(batch.per_process, 2)),

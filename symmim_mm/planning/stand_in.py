@@ -8,21 +8,25 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from symmim_mm.engine.activation_checkpointing import checkpoint_blocks
+from symmim_mm.engine.activation_checkpointing import checkpoint_blocks, pop_switch
 
 
 def build_without_storage(cfg: Config) -> nn.Module:
     """The model of a config on the ``meta`` device: every name and shape, no memory.
 
     Buffers that a constructor makes on the CPU, such as SymMIM's masks, have their values.
+
+    Raises:
+        UserError: a setting that the model, or ``activation_checkpointing``, cannot have.
     """
-    settings = copy.deepcopy(cfg.model)
+    cfg = copy.deepcopy(cfg)
+    settings = cfg.model
     if 'data_preprocessor' in cfg:  # as MMEngine's Runner does
         settings.setdefault('data_preprocessor', cfg.data_preprocessor)
     scope = DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain'))
     with scope, torch.device('meta'):
         model = MODELS.build(settings)
-    if cfg.get('activation_checkpointing'):
+    if pop_switch(cfg):
         checkpoint_blocks(model)
     return model
 

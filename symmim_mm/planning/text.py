@@ -121,6 +121,9 @@ def _memory_rows(plan: RunPlan) -> Iterator[tuple[str, str]]:
         f'buffers {_bytes(memory.buffers)}, gradients {_bytes(memory.gradients)}, optimizer states '
         f'{_bytes(memory.optimizer_states)}, buckets of DDP {_bytes(memory.gradient_buckets)}',
     )
+    if plan.sharded:
+        shares, gathered = _bytes(plan.sharded.shares), _bytes(plan.sharded.gathered)
+        yield '', f'or with --fsdp {shares}, and up to {gathered} gathered at a time'
     activations = plan.activations
     for name in ('float32', 'bfloat16'):
         size = getattr(activations, name)

@@ -4,7 +4,7 @@ import pytest
 from read_config import read_config
 
 from symmim_mm.planning.groups import parameter_groups
-from symmim_mm.planning.memory import fixed_memory, state_values
+from symmim_mm.planning.memory import fixed_memory, sharded_memory, state_values
 from symmim_mm.planning.stand_in import build_without_storage
 
 
@@ -38,6 +38,30 @@ def test_symmims_memory():
     assert many.gradient_buckets == 4 * trained
     assert many.total == one.total + 4 * trained
     assert one.total == 4 * (every + 3 * trained) + one.buffers
+
+
+def test_memory_shared_over_processes():
+    """16 bytes a parameter in shares; the parameters and gradients of one of 12 blocks, and of what
+    is in none, come together."""
+    cfg = read_config('classification/vit_s_finetune_imagenet.py', 8)
+    model = build_without_storage(cfg)
+    every = sum(p.numel() for p in model.parameters())
+    block = sum(p.numel() for p in model.backbone.layers[0].parameters())
+    assert block == 12 * 384**2 + 13 * 384
+    whole = fixed_memory(model, cfg, 8)
+    memory = sharded_memory(model, whole, 8)
+    assert memory.shares == 16 * every / 8 + whole.buffers
+    assert memory.gathered == 8 * (every - 11 * block)
+
+
+def test_the_momentum_copy_is_shared_too():
+    cfg = read_config('symmim/vit_s_pretrain.py', 8)
+    model = build_without_storage(cfg)
+    whole = fixed_memory(model, cfg, 8)
+    shared = sharded_memory(model, whole, 8)
+    parts = whole.parameters + whole.gradients + whole.optimizer_states
+    assert shared.shares - whole.buffers == pytest.approx(parts / 8, abs=1)
+    assert shared.gathered < whole.parameters + whole.gradients
 
 
 def test_a_frozen_encoder_needs_its_weights_only():

@@ -143,7 +143,7 @@ def look_at_pictures(
     report.fact(
         'checked',
         f'{plural(ticker.done, "picture")}, {"decoded" if options.decode else "headers only"}, '
-        f'in {ticker.seconds:.1f} s ({rate:,.0f} a second, {plural(workers, "process")})'
+        f'in {ticker.seconds:.1f} s ({rate:,.1f} a second, {plural(workers, "process")})'
         + (f', {known:,} of them known from {state}' if known else ''),
         pictures=ticker.done,
         seconds=round(ticker.seconds, 3),
