@@ -68,7 +68,7 @@ class Picture:
         self.header: JpegHeader | None = read_jpeg_header(data)
         self.pixels: np.ndarray | None = None
         if self.header is None or self.header.width * self.header.height > MOST_PIXELS:
-            self._decode_whole()
+            self.decode_whole()
         elif data.rfind(END, self.header.scan) < 0:
             raise PictureError(f'{name} ends too early: copy or fetch it again, or remove it')
 
@@ -94,13 +94,18 @@ class Picture:
                 # The cut always warns of bytes that no row needs, hence not strict.
                 rows = simplejpeg.decode_jpeg(cut, 'BGR', strict=False)
             except ValueError:  # damaged, or of a kind that only OpenCV knows
-                self._decode_whole()
+                self.decode_whole()
             else:
                 part = rows[stored.top - first : stored.bottom - first, stored.left : stored.right]
                 return turn_upright(part, header.orientation)
         return self.pixels[box.top : box.bottom, box.left : box.right]
 
-    def _decode_whole(self) -> None:
+    def decode_whole(self) -> None:
+        """Have OpenCV decode all pixels, now.
+
+        Raises:
+            PictureError: they cannot be decoded.
+        """
         try:
             self.pixels = cv2.imdecode(np.frombuffer(self.data, np.uint8), cv2.IMREAD_COLOR)
         except cv2.error:  # an empty file, or more pixels than OpenCV allows

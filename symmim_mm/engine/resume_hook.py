@@ -18,7 +18,8 @@ class ExactResumeHook(Hook):
     With it and the loops of ``resumable_loops``, a run that was stopped at any iteration and
     resumed computes what it would have computed, bit for bit where the operators are
     deterministic. Any number of processes may go on, as long as they take as many pictures in one
-    iteration. A validation that was due when the run stopped is caught up.
+    iteration; a prepared set, whose shards are dealt to the processes, asks for as many of them. A
+    validation that was due when the run stopped is caught up.
     """
 
     priority = 'VERY_HIGH'
@@ -60,6 +61,7 @@ NAMES = {
     'accumulation': 'iterations in an optimizer step',
     'epoch': 'iterations in an epoch',
     'seed': 'as seed',
+    'pieces': 'pieces of the prepared set, one a process',
 }
 
 
@@ -72,6 +74,7 @@ def stream_of(runner: Runner) -> dict[str, int]:
         accumulation=runner.cfg.optim_wrapper.get('accumulative_counts', 1),
         epoch=0 if getattr(batches, 'endless', True) else len(loader),
         seed=runner.seed,
+        pieces=getattr(batches.sampler, 'pieces', 1),
     )
 
 

@@ -1,0 +1,221 @@
+"""Make a prepared set of a folder of pictures, in several processes, with stops and restarts."""
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symmim_mm.data.array_file import write_arrays
+from symmim_mm.data.folder_index import open_index
+from symmim_mm.data.names import pack_names
+from symmim_mm.data.prepared_set import FORMAT, LIST, MANIFEST, read_manifest
+from symmim_mm.data.shard_pool import AGAIN, Recipe, write_shards
+from symmim_mm.data.shard_writer import PART, Written, shard_name
+from symmim_mm.errors import UserError
+
+# Those of MMPretrain's CustomDataset, and .webp.
+EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.webp')
+
+
+def prepare(
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    short_side: int = 320,
+    quality: int = 95,
+    shard_pictures: int = 2048,
+    seed: int = 0,
+    jobs: int = 1,
+    skip_unreadable: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict:
+    """Write the pictures below a folder to a prepared set, or go on with one.
+
+    The pictures are dealt to the shards at random, so that each shard is a sample of all of them.
+    Finished shards stay when the work is stopped, and are read back, not made again, later.
+
+    Args:
+        source: folder of pictures; the folders directly in it are classes, unless a picture is
+            beside them.
+        out: folder of the set: does not exist, is empty, or holds a part of the same set.
+        short_side, quality: as :func:`~symmim_mm.data.prepared_picture.prepare_picture`.
+        shard_pictures: pictures of a shard, about.
+        seed: of the dealing.
+        jobs: processes.
+        skip_unreadable: leave out, and list, pictures that cannot be decoded.
+        progress: is called with the numbers of pictures that are done, and of all.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        UserError: bad options, another content of ``out``, unreadable pictures, a full disk.
+    """
+    _check(short_side, quality, shard_pictures, seed, jobs)
+    source, out = os.path.realpath(source), Path(out)
+    index = open_index(source, EXTENSIONS, labelled=False)
+    names = [index.path(place) for place in range(len(index))]
+    if not names:
+        raise UserError(f'no pictures below {source}')
+    plan = dict(
+        options=dict(
+            short_side=short_side, quality=quality, shard_pictures=shard_pictures, seed=seed
+        ),
+        source=dict(
+            pictures=len(names), names_sha256=hashlib.sha256('\n'.join(names).encode(
+                errors='surrogateescape')).hexdigest(),
+        ),
+        classes=_classes(source, names),
+    )  # fmt: skip
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with _alone(out):
+            done = _begin(out, plan)
+            if done is not None:
+                return done
+            deal = np.random.default_rng(seed).permutation(len(names))
+            shards = [
+                [names[place] for place in part]
+                for part in np.array_split(deal, math.ceil(len(names) / shard_pictures))
+            ]
+            recipe = Recipe(source, short_side, quality, skip_unreadable)
+            written = write_shards(out, shards, recipe, jobs, progress)
+            return _finish(out, plan, written)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f'cannot write {out}: {reason}; after mending it, {AGAIN}') from error
+
+
+def _check(short_side: int, quality: int, shard_pictures: int, seed: int, jobs: int) -> None:
+    for name, value, least, most in (
+        ('the short side', short_side, 32, 4096),
+        ('the quality', quality, 1, 100),
+        ('pictures of a shard', shard_pictures, 1, 10**6),
+        ('the seed', seed, 0, 2**63),
+        ('jobs', jobs, 1, 1024),
+    ):
+        if not least <= value <= most:
+            raise UserError(f'{name} must be {least} to {most}, got {value}')
+
+
+def _classes(source: str, names: list[str]) -> list[str] | None:
+    """Folders directly in the source, None where pictures lie beside them."""
+    if any('/' not in name for name in names):
+        return None
+    with os.scandir(source) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir())
+
+
+def _begin(out: Path, plan: dict) -> dict | None:
+    """Write the manifest of an unfinished set; return the one of a finished, whole set."""
+    found = read_manifest(out)
+    if found is None:
+        if any(entry.name != '.lock' for entry in out.iterdir()):
+            raise UserError(f'{out} is not empty and holds no prepared set: name another folder')
+        _write_manifest(out, dict(plan, complete=False))
+        return None
+    for part in out.glob(f'.*{PART}'):
+        part.unlink()
+    # As JSON gives it back: tuples are lists there.
+    for key, value in json.loads(json.dumps(plan)).items():
+        if found.get(key) != value:
+            raise UserError(
+                f'{out} holds a set with another {key} ({_difference(found.get(key), value)}): '
+                'remove it or name another folder'
+            )
+    return found if found['complete'] and _whole(out, found) else None
+
+
+def _whole(out: Path, manifest: dict) -> bool:
+    files = [(out / shard['name'], shard['bytes']) for shard in manifest['shards']]
+    return all(path.is_file() and path.stat().st_size == size for path, size in files)
+
+
+def _difference(old: object, new: object) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [key for key in new if old.get(key) != new[key]]
+        return ', '.join(f'{key} {old.get(key)}, now {new[key]}' for key in keys)
+    return 'see its manifest.json'
+
+
+def _write_manifest(out: Path, manifest: dict) -> None:
+    part = out / f'.{MANIFEST}{PART}'
+    try:
+        with open(part, 'w') as file:
+            json.dump(dict(prepared_pictures=FORMAT, **manifest), file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, out / MANIFEST)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    lock = os.open(out / '.lock', os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f'another process is writing {out}: wait for it') from None
+        yield
+    finally:
+        os.close(lock)
+
+
+def _finish(out: Path, plan: dict, written: list[Written]) -> dict:
+    """Write the list of the pictures, and the manifest of a finished set."""
+    contents = [part.content for part in written]
+    counts = [len(content.names) for content in contents]
+    names = [name for content in contents for name in content.names]
+    text, ends = pack_names(names)
+    arrays = dict(
+        text=text,
+        ends=ends,
+        shard=np.repeat(np.arange(len(contents), dtype=np.int32), counts),
+        start=np.array([start for content in contents for start in content.starts], np.int64),
+        size=np.array([size for content in contents for size in content.sizes], np.int32),
+    )
+    if plan['classes'] is not None:
+        label = {os.fsencode(name): number for number, name in enumerate(plan['classes'])}
+        arrays['labels'] = np.array([label[name.split(b'/', 1)[0]] for name in names], np.int32)
+    write_arrays(out / LIST, {}, arrays)
+    shards = [
+        dict(
+            name=shard_name(number), pictures=count, bytes=content.bytes, sha256=content.sha256
+        )
+        for number, (count, content) in enumerate(zip(counts, contents, strict=True))
+    ]
+    manifest = dict(
+        plan,
+        complete=True,
+        pictures=len(names),
+        skipped=sorted(name for part in written for name in part.skipped),
+        shards=shards,
+    )
+    _write_manifest(out, manifest)
+    return manifest
+
+
+def prepare_with_progress(source: str, show: bool, **options: Any) -> dict:
+    """As :func:`prepare`, with a progress bar on stderr if ``show``."""
+    if not show:
+        return prepare(source, **options)
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task('preparing pictures', total=None)
+        return prepare(
+            source,
+            **options,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )

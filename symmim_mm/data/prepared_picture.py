@@ -1,0 +1,42 @@
+"""One picture of a prepared set: resized once, encoded so that parts of it decode fast."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from symmim_mm.data.box import Box
+from symmim_mm.data.picture_region import Picture
+
+
+def prepare_picture(data: bytes, name: str, short_side: int, quality: int) -> bytes:
+    """A JPEG of a picture whose shorter side is at most ``short_side``.
+
+    Resized with Pillow's Lanczos filter, without chroma subsampling, turned upright, with optimised
+    Huffman tables and a restart marker before every row of blocks, which is where
+    :func:`~symmim_mm.data.jpeg_cut.cut_rows` can begin. A JPEG that is small enough and upright is
+    kept as it is, byte for byte.
+
+    Args:
+        data: of the file ``name``.
+        quality: of libjpeg, 1 to 100.
+
+    Raises:
+        PictureError: the picture cannot be decoded.
+    """
+    picture = Picture(data, name)
+    width, height = picture.size
+    header = picture.header
+    if min(width, height) <= short_side and header is not None and header.orientation == 1:
+        return data
+    pixels = picture.region(Box(0, 0, height, width))
+    image = Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]))
+    if min(width, height) > short_side:
+        scale = short_side / min(width, height)
+        size = (max(short_side, round(width * scale)), max(short_side, round(height * scale)))
+        image = image.resize(size, Image.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(
+        buffer, 'JPEG', quality=quality, subsampling=0, optimize=True, restart_marker_rows=1
+    )
+    return buffer.getvalue()

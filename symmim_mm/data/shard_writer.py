@@ -1,0 +1,103 @@
+"""Write one shard of a prepared set, and read back what a shard holds."""
+
+import hashlib
+import io
+import os
+import tarfile
+from pathlib import Path
+from typing import NamedTuple
+
+from symmim_mm.data.picture_region import PictureError, read_file
+from symmim_mm.data.prepared_picture import prepare_picture
+
+PART = '.part'
+JPEG_SUFFIXES = ('.jpg', '.jpeg')
+
+
+class ShardContent(NamedTuple):
+    """What a finished shard holds: names of its pictures, and where each of them is, in bytes."""
+
+    names: list[bytes]
+    starts: list[int]
+    sizes: list[int]
+    bytes: int
+    sha256: str
+
+
+class Written(NamedTuple):
+    """A shard that was written: its content, and the pictures that were left out."""
+
+    content: ShardContent
+    skipped: list[str]
+
+
+def shard_name(number: int) -> str:
+    """File name of a shard."""
+    return f'shard-{number:05d}.tar'
+
+
+def member_name(name: str) -> str:
+    """Name within a shard of what is a JPEG now, whatever it was before."""
+    stem, suffix = os.path.splitext(name)
+    return name if suffix.lower() in JPEG_SUFFIXES else f'{stem}.jpg'
+
+
+def write_shard(
+    path: Path, root: str, names: list[str], short_side: int, quality: int, skip: bool
+) -> Written:
+    """Prepare pictures and write them to a tar file, whole or not at all.
+
+    The bytes of the file depend on the pictures and options alone.
+
+    Args:
+        path: of the shard.
+        root, names: the pictures are ``root/name``.
+        short_side, quality: as :func:`~symmim_mm.data.prepared_picture.prepare_picture`.
+        skip: leave out what cannot be decoded, where else it is an error.
+
+    Raises:
+        PictureError: a picture cannot be read.
+        OSError: the shard cannot be written.
+    """
+    part = path.with_name(f'.{path.name}{PART}')
+    skipped = []
+    try:
+        with open(part, 'wb') as file:
+            with tarfile.open(fileobj=file, mode='w', format=tarfile.GNU_FORMAT) as tar:
+                for name in names:
+                    source = os.path.join(root, name)
+                    try:
+                        data = prepare_picture(read_file(source), source, short_side, quality)
+                    except PictureError:
+                        if not skip:
+                            raise
+                        skipped.append(name)
+                        continue
+                    entry = tarfile.TarInfo(member_name(name))
+                    entry.size = len(data)
+                    tar.addfile(entry, io.BytesIO(data))
+            file.flush()
+            os.fsync(file.fileno())
+        content = read_shard(part)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return Written(content, skipped)
+
+
+def read_shard(path: Path) -> ShardContent:
+    """What a finished shard holds.
+
+    Raises:
+        OSError, tarfile.TarError: it cannot be read, or is no whole tar file.
+    """
+    names, starts, sizes = [], [], []
+    with tarfile.open(path, mode='r:') as tar:
+        for entry in tar:
+            names.append(os.fsencode(entry.name))
+            starts.append(entry.offset_data)
+            sizes.append(entry.size)
+    with open(path, 'rb') as file:
+        digest = hashlib.file_digest(file, 'sha256').hexdigest()
+        return ShardContent(names, starts, sizes, os.fstat(file.fileno()).st_size, digest)

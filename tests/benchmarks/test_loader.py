@@ -1,0 +1,75 @@
+"""The loader's benchmark, small: every case runs, and does the work that it says."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from symmim_mm.benchmarks import loader, loader_steps
+from symmim_mm.data.sample_layouts import picture_generator
+from symmim_mm.data.scenes import draw_scene
+
+
+@pytest.fixture(scope='module')
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import cv2
+
+    folder = tmp_path_factory.mktemp('pictures')
+    for index in range(6):
+        scene = draw_scene(picture_generator(0, 'coco', 0, index), 120)
+        cv2.imwrite(str(folder / f'{index}.jpg'), scene.picture)
+    return folder
+
+
+def arguments(folder: Path, **changes) -> Namespace:
+    options = dict(data=str(folder), repeats=1, size=32, crop=(0.2, 1.0), prepared=(64,))
+    return Namespace(**options | dict(workers=()) | changes)
+
+
+def test_all_cases_give_the_same_crops(pictures: Path, tmp_path: Path) -> None:
+    datasets = loader.make_datasets(arguments(pictures), tmp_path)
+    assert list(datasets) == ['MMPretrain', 'ours, decoding all rows', 'ours', 'prepared, 64']
+    for index in range(6):
+        found = {}
+        for name, dataset in datasets.items():
+            np.random.seed(index)
+            found[name] = dataset[index]['inputs'].numpy().astype(int)
+        assert found['ours'].shape == found['prepared, 64'].shape == (3, 32, 32)
+        assert np.array_equal(found['ours'], found['ours, decoding all rows'])
+        assert np.abs(found['ours'] - found['MMPretrain']).max() <= 3
+    names = {Path(datasets['prepared, 64'].get_data_info(i)['img_path']).name for i in range(6)}
+    assert names == {f'{index}.jpg' for index in range(6)}
+
+
+def test_decoders_decode_the_same_rows(pictures: Path, tmp_path: Path) -> None:
+    datasets = loader.make_datasets(arguments(pictures, prepared=()), tmp_path)
+    jobs = loader_steps.decoding_jobs(datasets['ours'])
+    assert len(jobs) == 6
+    for job in jobs:
+        _, _, top, bottom = job
+        whole = loader_steps.by_opencv(job)
+        assert np.array_equal(loader_steps.by_simplejpeg(job), whole)
+        rows = loader_steps.by_rows(job)
+        assert np.array_equal(rows[top:bottom], whole[top:bottom])
+    assert loader_steps.decode_all(jobs, loader_steps.by_rows) == 6
+
+
+@pytest.mark.slow
+def test_command(tool, pictures: Path, tmp_path: Path) -> None:
+    result = tmp_path / 'loader.json'
+    done = tool(
+        'benchmark.py', 'loader', '--data', pictures, '--repeats', '2', '--size', '32',
+        '--prepared', '64', '--workers', '1', '--json', result, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(result.read_text())
+    assert found['benchmark'] == 'loader' and found['settings']['pictures'] == 6
+    assert found['quality']['worst_db'] > 40
+    assert len(found['alone']['ours']['samples']) == 2
+    assert found['alone']['MMPretrain']['ratio']['median'] == 1
+    assert set(found['workers']['1']) == set(found['alone'])
+    assert '| ours | ' in done.stdout and 'workers 1' in done.stdout
+    wrong = tool('benchmark.py', 'loader', '--data', tmp_path / 'none', '--json', result)
+    assert wrong.returncode == 2 and 'there is no folder' in wrong.stderr
