@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 TOOLS = Path(__file__).resolve().parent.parent / 'tools'
-SETTINGS = ['NNODES', 'NODE_RANK', 'MASTER_ADDR', 'PORT', 'OMP_NUM_THREADS']
+SETTINGS = ['NNODES', 'NODE_RANK', 'MASTER_ADDR', 'PORT', 'OMP_NUM_THREADS', 'MAX_RESTARTS']
 SETTINGS += ['GPUS', 'GPUS_PER_NODE', 'CPUS_PER_TASK', 'GRES', 'SRUN_ARGS']
 
 
@@ -84,6 +84,12 @@ def test_more_gpus_than_present(config):
         ({'NNODES': '2', 'MASTER_ADDR': 'no-such.invalid', 'NODE_RANK': '1'}, 'is not known here'),
         ({'PORT': 'high'}, 'PORT'),
         ({'PORT': '65536'}, 'from 1 to 65535'),
+        ({'MAX_RESTARTS': '-1'}, 'MAX_RESTARTS must be a number'),
+        ({'MAX_RESTARTS': '1', 'PORT': '29511'}, 'MAX_RESTARTS works on one node'),
+        (
+            {'MAX_RESTARTS': '1', 'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': '127.0.0.1'},
+            'MAX_RESTARTS works on one node',
+        ),
     ],
 )
 def test_settings_of_several_nodes_are_checked(config, settings, named):
@@ -192,6 +198,40 @@ def test_two_launches_of_two_processes_side_by_side(tmp_path):
             re.findall(r'sum=(\d+) threads=(\d+) arguments=(.*)', output)
             == [('3', str(threads), "['a', 'b c']")] * 2
         )
+
+
+SUM_AFTER_A_DEATH = """
+import os, sys, torch
+from torch import distributed
+distributed.init_process_group('gloo')
+total = torch.tensor([distributed.get_rank() + 1])
+distributed.all_reduce(total)
+start = int(os.environ['TORCHELASTIC_RESTART_COUNT'])
+if start == 0 and os.environ['RANK'] == sys.argv[1]:
+    os.kill(os.getpid(), 9)
+distributed.new_group()  # connects anew, with the addresses in the store
+distributed.all_reduce(total)
+print(f'start={start} sum={total.item()}')
+distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('victim', ['0', '1'])
+def test_processes_that_are_started_again_find_each_other(tmp_path, victim):
+    """Rank 0 keeps the addresses; those of the first start lead to processes that are no more."""
+    script = tmp_path / 'ranks.py'
+    script.write_text(SUM_AFTER_A_DEATH)
+    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    result = subprocess.run(
+        ['bash', '-c', f'source "{TOOLS}/launch.sh"; launch 2 "{script}" {victim}'],
+        env={**kept, 'CUDA_VISIBLE_DEVICES': '', 'MAX_RESTARTS': '1'},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    assert re.findall(r'start=(\d+) sum=(\d+)', result.stdout) == [('1', '6')] * 2
 
 
 @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh'])

@@ -61,7 +61,13 @@ launch() {
         [ "$count" -le "$gpus" ] || fail "$count GPUs asked for, $gpus present"
         export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
     fi
-    is_count "${MAX_RESTARTS:-0}" || fail "MAX_RESTARTS must be a number, not '$MAX_RESTARTS'"
+    local restarts=${MAX_RESTARTS:-0}
+    is_count "$restarts" || fail "MAX_RESTARTS must be a number, not '$restarts'"
+    if [ "$restarts" -gt 0 ]; then
+        [ "${rendezvous[0]}" = --standalone ] || fail 'MAX_RESTARTS works on one node, and without PORT'
+        # torchrun would hand the store of the first start, with the addresses of dead processes, to the next.
+        export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
+    fi
     exec "$python" -m symmim_mm.elastic "${rendezvous[@]}" --nproc_per_node="$count" \
-        --max-restarts="${MAX_RESTARTS:-0}" "$@"
+        --max-restarts="$restarts" "$@"
 }

@@ -27,7 +27,6 @@ LAYOUTS = dict(
 )  # fmt: skip
 
 ARCH = 'dict(_delete_=True, embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)'
-FOUR_BLOCKS = ARCH.replace('num_layers=2', 'num_layers=4')
 DEEPER = ARCH.replace('num_layers=2', 'num_layers=4')  # a tap of UperNet is a block of its own
 # Small, but with everything random that the full recipes have: views and masks, mixing of
 # pictures, stochastic depth, dropout, sampling of proposals, and two loader workers.

@@ -1,8 +1,7 @@
 """The fault injections in small numbers; ``docs/reliability.md`` has the large ones.
 
 Each script injects its faults into real runs and compares the outcome with that of a run that met
-none; it ends with 0 only if every one was survived. ``ranks.py`` is run by hand: its last fault is
-not yet survived in time everywhere.
+none; it ends with 0 only if every one was survived.
 """
 
 import subprocess
@@ -24,6 +23,7 @@ pytestmark = pytest.mark.slow
         ('not_finite.py', 2),
         ('workers.py --times 1', 2),
         ('disk.py', 2),  # two more as root, who may mount a file system
+        ('ranks.py --times 1', 3),
     ],
 )
 def test_survived(command: str, lines: int, tmp_path: Path) -> None:
