@@ -4,10 +4,13 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from small_suite import write_small_suite
 
 pytestmark = pytest.mark.slow
 
@@ -62,3 +65,26 @@ def test_a_mistake_ends_the_job_with_one_line(tmp_path: Path) -> None:
     lines = {line for line in result.stderr.splitlines() if line.startswith('error: ')}
     assert len(lines) == 1
     assert str(missing) in lines.pop()
+
+
+def test_suite_runs_as_jobs(tmp_path: Path) -> None:
+    """Every run of a suite is a job of Slurm, after those that it depends on; then the page."""
+    partition = partition_with_two_cpus()
+    if find_spec('snakemake_executor_plugin_slurm') is None:
+        pytest.skip('snakemake-executor-plugin-slurm is not installed')
+    suite = write_small_suite(tmp_path)
+    contents = json.loads(suite.read_text())
+    contents['slurm'] = dict(slurm_partition=partition, cpus_per_task=1, mem_mb=4000, runtime=30)
+    suite.write_text(json.dumps(contents))
+    work_dir = tmp_path / 'work'
+    result = subprocess.run(
+        [sys.executable, 'tools/run_suite.py', suite, '--work-dir', work_dir, '--slurm',
+         '--jobs', '2'],
+        cwd=ROOT, capture_output=True, text=True, timeout=1800,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    records = {path.parent.name: json.loads(path.read_text())
+               for path in work_dir.glob('*/result.json')}  # fmt: skip
+    assert len(records) == 11
+    assert records['symmim-detection-seed0']['parent'] == 'symmim-pretrain-seed0'
+    assert (work_dir / 'report' / 'index.html').is_file()
