@@ -10,15 +10,12 @@ common = dict(
         clip_grad=None,
     ),
     crop=[
-        dict(type='LoadImageFromFile'),
         dict(
-            type='mmpretrain.RandomResizedCrop',
+            type='symmim_mm.LoadRandomResizedCrop',
             scale=224,
             crop_ratio_range=(0.2, 1.0),
-            backend='pillow',
-            interpolation='bicubic',
+            flip_prob=0.5,
         ),
-        dict(type='mmpretrain.RandomFlip', prob=0.5),
         dict(type='mmpretrain.PackInputs'),
     ],
 )

@@ -3,18 +3,16 @@
 quick = dict(
     root='work_dirs/quickstart/data/imagenet',
     crop=[
-        dict(type='LoadImageFromFile'),
         dict(
-            type='mmpretrain.RandomResizedCrop',
+            type='symmim_mm.LoadRandomResizedCrop',
             scale=64,
             crop_ratio_range=(0.4, 1.0),
-            interpolation='bicubic',
+            flip_prob=0.5,
         ),
-        dict(type='mmpretrain.RandomFlip', prob=0.5),
         dict(type='mmpretrain.PackInputs'),
     ],
     center=[
-        dict(type='LoadImageFromFile'),
+        dict(type='symmim_mm.LoadPicture'),
         dict(type='mmpretrain.CenterCrop', crop_size=64),
         dict(type='mmpretrain.PackInputs'),
     ],
@@ -47,7 +45,7 @@ quick.update(
                 type='symmim_mm.PicturesHook',
                 kind='reconstruction',
                 dataset=dict(
-                    type='mmpretrain.CustomDataset',
+                    type='symmim_mm.IndexedFolder',
                     data_root=quick['root'],
                     data_prefix='val',
                     with_label=False,

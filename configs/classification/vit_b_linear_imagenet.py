@@ -15,14 +15,7 @@ model = dict(
 train_dataloader = dict(
     dataset=dict(
         pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(
-                type='mmpretrain.RandomResizedCrop',
-                scale=224,
-                backend='pillow',
-                interpolation='bicubic',
-            ),
-            dict(type='mmpretrain.RandomFlip', prob=0.5),
+            dict(type='symmim_mm.LoadRandomResizedCrop', scale=224, flip_prob=0.5),
             dict(type='mmpretrain.PackInputs'),
         ]
     )

@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/datasets/imagenet_pretrain.py',
     '../_base_/schedules/pretrain.py',
-    '../_base_/runtime/default.py',
+    '../_base_/runtime/pretrain.py',
 ]
 run = dict(method='mae', task='pretrain', dataset='imagenet-1k')
 

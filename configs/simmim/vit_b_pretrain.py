@@ -4,7 +4,7 @@
 _base_ = [
     '../_base_/datasets/imagenet_pretrain.py',
     '../_base_/schedules/pretrain.py',
-    '../_base_/runtime/default.py',
+    '../_base_/runtime/pretrain.py',
 ]
 run = dict(method='simmim', task='pretrain', dataset='imagenet-1k')
 
@@ -37,15 +37,13 @@ optim_wrapper = dict(optimizer=dict(betas=(0.9, 0.999)), clip_grad=dict(max_norm
 train_dataloader = dict(
     dataset=dict(
         pipeline=[
-            dict(type='LoadImageFromFile'),
             dict(
-                type='mmpretrain.RandomResizedCrop',
+                type='symmim_mm.LoadRandomResizedCrop',
                 scale=224,
                 crop_ratio_range=(0.67, 1.0),
-                backend='pillow',
                 interpolation='bilinear',
+                flip_prob=0.5,
             ),
-            dict(type='mmpretrain.RandomFlip', prob=0.5),
             dict(type='mmpretrain.PackInputs'),
         ]
     )

@@ -17,6 +17,7 @@ from symmim_mm.engine.resumable_loops import ResumableEpochLoop, ResumableIterLo
 from symmim_mm.engine.resume_hook import ExactResumeHook
 from symmim_mm.engine.safe_logger_hook import SafeLoggerHook
 from symmim_mm.engine.throughput_hook import ThroughputHook
+from symmim_mm.engine.unreadable_hook import UnreadableHook
 
 __all__ = [
     'ActivationCheckpointingHook',
@@ -37,4 +38,5 @@ __all__ = [
     'SafeCheckpointHook',
     'SafeLoggerHook',
     'ThroughputHook',
+    'UnreadableHook',
 ]

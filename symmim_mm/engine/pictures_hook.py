@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from symmim_mm import visualization as vis
+from symmim_mm.data.picture_region import PictureError
 from symmim_mm.engine.seeding import seed_everything
 from symmim_mm.registry import HOOKS
 
@@ -57,7 +58,11 @@ class PicturesHook(Hook):
         chosen = np.linspace(0, len(dataset) - 1, min(self.count, len(dataset))).astype(int)
         with torch.no_grad():
             for place, index in enumerate(chosen):
-                picture = self.draw(model, dataset, int(index))
+                try:
+                    picture = self.draw(model, dataset, int(index))
+                except PictureError as error:  # days of training do not end over a picture
+                    runner.logger.warning(f'picture {place} is not drawn: {error}')
+                    continue
                 vis.save(Path(runner.work_dir, FOLDER, f'{place}.png'), picture)
 
 

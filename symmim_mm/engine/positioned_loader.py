@@ -9,6 +9,13 @@ from mmengine.dist import get_rank, get_world_size
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from symmim_mm.engine.seeding import seed_sample
+from symmim_mm.engine.unreadable import (
+    Noted,
+    NotedCollate,
+    Unreadable,
+    readable_sample,
+    sample_name,
+)
 from symmim_mm.errors import Fault
 
 Draw = tuple[int, int]
@@ -30,11 +37,14 @@ class SeededDataset(Dataset):
     def __init__(self, dataset: Dataset, seed: int) -> None:
         self.dataset = dataset
         self.seed = seed
+        self.pass_over = False  # see PositionedLoader.pass_over_unreadable
 
     def __getitem__(self, draw: Draw | int) -> Any:
         if not isinstance(draw, tuple):
             return self.dataset[draw]
         index, place = draw
+        if self.pass_over:
+            return readable_sample(self.dataset, index, self.seed, place)
         seed_sample(self.seed, place)
         return self.dataset[index]
 
@@ -146,6 +156,16 @@ class PositionedLoader(DataLoader):
         )
         # torch forgets it where there is a batch sampler, and refuses to be told.
         self.__dict__['batch_size'] = batch_size
+        self.unreadable: list[Unreadable] = []
+
+    def pass_over_unreadable(self) -> None:
+        """From the next ``iter`` on, take other pictures in the places of unreadable ones.
+
+        Those passed over for the batch that was given last are in ``unreadable``.
+        """
+        if not self.dataset.pass_over:
+            self.dataset.pass_over = True
+            self.collate_fn = NotedCollate(self.collate_fn)
 
     def go_to(self, epoch: int, start: int) -> None:
         """As :meth:`PositionedBatches.go_to`; takes effect with the next ``iter``."""
@@ -169,20 +189,14 @@ class PositionedLoader(DataLoader):
                     f'no batch for iteration {iteration + 1} from the loader workers within '
                     f'{self.timeout:g} seconds: one of them hangs, at {self.names(iteration)}'
                 ) from error
+            if isinstance(batch, Noted):
+                batch, self.unreadable = batch
             yield batch
             iteration += 1
 
     def names(self, iteration: int, most: int | None = 4) -> str:
         """The pictures of one of the latest iterations (from 0), in words; ``None`` for all."""
         indices = self.batch_sampler.indices_of(iteration)
-        shown = ', '.join(_name(self.dataset, index) for index in indices[:most])
+        shown = ', '.join(sample_name(self.dataset, index) for index in indices[:most])
         left = len(indices) - len(indices[:most])
         return (shown or 'pictures unknown') + (f' and {left} more' if left else '')
-
-
-def _name(dataset: Dataset, index: int) -> str:
-    try:
-        info = dataset.get_data_info(index)
-    except AttributeError:
-        return f'sample {index}'
-    return str(info.get('img_path', f'sample {index}'))

@@ -11,7 +11,8 @@ import random
 import numpy as np
 import torch
 
-STEP, SAMPLE = 1, 2  # so that a step and a sample of equal number draw different numbers
+# So that a step and a sample of equal number draw different numbers.
+STEP, SAMPLE, REPLACEMENT = 1, 2, 3
 
 
 def words_from(*entropy: int) -> tuple[int, int, int]:

@@ -82,11 +82,13 @@ def toy_runner(
     hooks: tuple[Hook, ...] = (),
     dataset: Dataset | None = None,
     optimizer: dict | None = None,
+    extra: dict | None = None,
     **changes: dict,
 ) -> Runner:
     """A runner as ``tools/train.py`` makes it, over ``epochs`` or over ``iterations``.
 
     Args:
+        extra: further ``default_hooks``.
         **changes: of ``default_hooks``.
     """
     loop = dict(type='IterBasedTrainLoop', max_iters=iterations)
@@ -106,6 +108,7 @@ def toy_runner(
         not_finite=dict(type='symmim_mm.NotFiniteHook'),
         loader=dict(type='symmim_mm.LoaderHook', timeout=60),
     )
+    default_hooks |= extra or {}
     for name, change in changes.items():
         default_hooks[name].update(change)
     from mmengine.config import Config

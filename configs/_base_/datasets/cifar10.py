@@ -2,15 +2,13 @@
 cifar = dict(
     root='{{$CIFAR10_ROOT:data/cifar10}}',
     crop=[
-        dict(type='LoadImageFromFile'),
         dict(
-            type='mmpretrain.RandomResizedCrop',
+            type='symmim_mm.LoadRandomResizedCrop',
             scale=32,
             crop_ratio_range=(0.4, 1.0),
-            interpolation='bicubic',
+            flip_prob=0.5,
         ),
-        dict(type='mmpretrain.RandomFlip', prob=0.5),
         dict(type='mmpretrain.PackInputs'),
     ],
-    whole=[dict(type='LoadImageFromFile'), dict(type='mmpretrain.PackInputs')],
+    whole=[dict(type='symmim_mm.LoadPicture'), dict(type='mmpretrain.PackInputs')],
 )

@@ -7,22 +7,17 @@ train_dataloader = dict(
     batch_size=128,
     num_workers=8,
     persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler=dict(type='symmim_mm.ShardSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
     drop_last=True,
     dataset=dict(
-        type='mmpretrain.CustomDataset',
+        type='symmim_mm.IndexedFolder',
         data_root='{{$IMAGENET_ROOT:data/imagenet}}',
         data_prefix='train',
         pipeline=[
-            dict(type='LoadImageFromFile'),
             dict(
-                type='mmpretrain.RandomResizedCrop',
-                scale=224,
-                backend='pillow',
-                interpolation='bicubic',
+                type='symmim_mm.LoadRandomResizedCrop', scale=224, flip_prob=0.5, layout='hwc'
             ),
-            dict(type='mmpretrain.RandomFlip', prob=0.5),
             dict(
                 type='mmpretrain.RandAugment',
                 policies='timm_increasing',
@@ -51,11 +46,11 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='default_collate'),
     dataset=dict(
-        type='mmpretrain.CustomDataset',
+        type='symmim_mm.IndexedFolder',
         data_root='{{$IMAGENET_ROOT:data/imagenet}}',
         data_prefix='val',
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            dict(type='symmim_mm.LoadPicture'),
             dict(
                 type='mmpretrain.ResizeEdge',
                 scale=256,

@@ -1,26 +1,24 @@
-# Pictures without labels: any folder of pictures will do, sub-folders included.
+# Pictures without labels: any folder of pictures will do, sub-folders included, and any prepared
+# set (tools/prepare_dataset.py).
 train_dataloader = dict(
     batch_size=128,
     num_workers=8,
     persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler=dict(type='symmim_mm.ShardSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
     drop_last=True,
     dataset=dict(
-        type='mmpretrain.CustomDataset',
+        type='symmim_mm.IndexedFolder',
         data_root='{{$IMAGENET_ROOT:data/imagenet}}',
         data_prefix='train',
         with_label=False,
         pipeline=[
-            dict(type='LoadImageFromFile'),
             dict(
-                type='mmpretrain.RandomResizedCrop',
+                type='symmim_mm.LoadRandomResizedCrop',
                 scale=224,
                 crop_ratio_range=(0.2, 1.0),  # MAE; ours for SymMIM, whose paper does not say
-                backend='pillow',
-                interpolation='bicubic',
+                flip_prob=0.5,
             ),
-            dict(type='mmpretrain.RandomFlip', prob=0.5),
             dict(type='mmpretrain.PackInputs'),
         ],
     ),
