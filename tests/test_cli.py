@@ -45,6 +45,7 @@ PRETRAIN = 'configs/quickstart/symmim_pretrain.py'
 FINETUNE = 'configs/quickstart/finetune.py'
 
 
+@pytest.mark.slow
 def test_wrong_paths(tool, tmp_path: Path, data) -> None:
     one_line(tool('train.py', 'configs/none.py'), 'configs/none.py does not exist')
     one_line(
@@ -60,12 +61,14 @@ def test_wrong_paths(tool, tmp_path: Path, data) -> None:
     assert not (tmp_path / 'w' / 'result.json').exists()
 
 
+@pytest.mark.slow
 def test_image_size_that_the_patch_size_does_not_divide(tool, data) -> None:
     for config in (PRETRAIN, FINETUNE):
         result = tool('train.py', config, '--cfg-options', *data, 'model.backbone.img_size=60')
         one_line(result, 'image size 60', 'use 56 or 64')
 
 
+@pytest.mark.slow
 def test_an_empty_folder(tool, tmp_path: Path, data) -> None:
     (tmp_path / 'empty' / 'train').mkdir(parents=True)
     one_line(
@@ -75,6 +78,7 @@ def test_an_empty_folder(tool, tmp_path: Path, data) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_another_class_count(tool, tmp_path: Path, data) -> None:
     one_line(
         tool('train.py', FINETUNE, '--work-dir', tmp_path / 'w', '--cfg-options', *data,
@@ -97,6 +101,7 @@ def checkpoint(tmp_path_factory) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_size(tool, tmp_path: Path, data, checkpoint: Path) -> None:
     one_line(
         tool('train.py', FINETUNE, '--work-dir', tmp_path / 'w', '--backbone', checkpoint,
@@ -105,6 +110,7 @@ def test_a_checkpoint_of_another_size(tool, tmp_path: Path, data, checkpoint: Pa
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_not_for_a_pretraining(tool, data, checkpoint: Path) -> None:
     result = tool('train.py', PRETRAIN, '--backbone', checkpoint, '--cfg-options', data[0])
     one_line(result, 'from scratch')

@@ -103,6 +103,7 @@ def test_a_port_that_is_in_use_is_refused_on_the_first_node(config):
     assert f'PORT={port} is in use' in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
 def test_a_launcher_that_did_not_start_the_process(tool, launcher, sample_data):
     root = f'train_dataloader.dataset.data_root={sample_data / "imagenet"}'

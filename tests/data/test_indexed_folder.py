@@ -90,6 +90,7 @@ def test_as_custom_dataset(tree: Path, labels: bool, options: dict) -> None:
     assert len(ours) == len(stock)
 
 
+@pytest.mark.slow
 @given(
     names=st.lists(
         st.lists(st.text('aAb-._é', min_size=1, max_size=3), min_size=1, max_size=3), max_size=12

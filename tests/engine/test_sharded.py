@@ -159,6 +159,7 @@ def test_each_resumes_what_the_other_has_saved(
         assert found['meta']['iter'] == expected['meta']['iter']
 
 
+@pytest.mark.slow
 def test_mistakes_are_told(tool, sample_data: Path) -> None:
     root = sample_data / 'imagenet'
     result = tool(

@@ -140,6 +140,7 @@ def test_mistakes(run, options: list[str], words: str) -> None:
         run('configs/quickstart/mae_pretrain.py', *options)
 
 
+@pytest.mark.slow
 def test_options_of_dry_runs_alone_are_refused(tool) -> None:
     result = tool('train.py', 'configs/quickstart/mae_pretrain.py', '--gpus', '8')
     assert result.returncode == 2
@@ -157,6 +158,7 @@ def test_one_of_many_processes_speaks(run, monkeypatch, capsys: pytest.CaptureFi
     assert '4 processes x 4 pictures' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_as_a_command(tool, tmp_path: Path) -> None:
     """Exit code 0, no picture, no GPU and nothing left behind."""
     folder = tmp_path / 'work'

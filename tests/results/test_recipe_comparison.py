@@ -95,6 +95,7 @@ def test_every_full_size_recipe_of_three_sizes_is_compared():
     assert there - compared == {'symmim/vit_b_sparse_pretrain.py'}
 
 
+@pytest.mark.slow
 def test_the_document_says_what_the_configs_say():
     """The comparison in docs/recipes.md is made anew; `make docs` writes it."""
     from symmim_mm.results.recipe_document import write_comparison
