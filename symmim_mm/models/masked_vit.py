@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from symmim_mm.errors import UserError
 from symmim_mm.masking import visible_indices
+from symmim_mm.models.split_attention import split_attention
 from symmim_mm.registry import MODELS
 
 ENCODINGS = ('dense', 'sparse')
@@ -36,6 +37,7 @@ class MaskedViT(VisionTransformer):
             raise UserError(f"encoding must be one of {ENCODINGS}, got '{encoding}'")
         check_image_size(kwargs.get('img_size', 224), kwargs.get('patch_size', 16))
         super().__init__(out_type='raw', with_cls_token=True, **kwargs)
+        split_attention(self.layers)
         self.encoding = encoding
         self.grid: tuple[int, int] = tuple(self.patch_resolution)
         self.pos_embed.requires_grad = learnable_pos_embed

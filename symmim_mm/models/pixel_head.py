@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from symmim_mm.errors import UserError
 from symmim_mm.models.masked_vit import sincos_position_embedding
+from symmim_mm.models.split_attention import split_attention
 
 
 def patchify(images: Tensor, patch_size: int) -> Tensor:
@@ -148,6 +149,7 @@ class PixelDecoder(BaseModule):
             TransformerEncoderLayer(embed_dims, num_heads, 4 * embed_dims, norm_cfg=norm_cfg)
             for _ in range(depth)
         )
+        split_attention(self.blocks)
         self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
 
     def init_weights(self) -> None:
