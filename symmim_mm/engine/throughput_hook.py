@@ -57,9 +57,9 @@ class ThroughputHook(Hook):
             return
         self.peak = peak_rate(torch.cuda.get_device_name())
         if self.peak:
-            from symmim_mm.planning.plan import make_plan
+            from symmim_mm.planning.costs import operations_of
 
-            self.flops = make_plan(runner.cfg, get_world_size()).cost.forward_backward
+            self.flops = operations_of(runner.cfg).forward_backward
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None):
         if runner.iter - self.started < 2 * self.window:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from mmengine.config import Config
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import (
@@ -12,6 +13,7 @@ from torch.utils.flop_counter import (
 )
 
 from symmim_mm.planning.peak_memory import PeakMemory
+from symmim_mm.planning.stand_in import build_without_storage, make_runnable
 from symmim_mm.planning.step import TrainingStep
 
 aten = torch.ops.aten
@@ -70,6 +72,17 @@ def count_operations(step: TrainingStep, mode: FakeTensorMode, pictures: int = 2
         forward_backward=counter.get_total_flops() // pictures if step.trains else 0,
         parts={name: count // pictures for name, count in parts.items()},
     )
+
+
+def operations_of(cfg: Config) -> Operations:
+    """Operations of a training step of a config, for one picture; no data are needed.
+
+    Raises:
+        UserError: a setting that the model cannot have.
+    """
+    model = build_without_storage(cfg)
+    mode = make_runnable(model)
+    return count_operations(TrainingStep(model, cfg), mode)
 
 
 def measure_activations(step: TrainingStep, mode: FakeTensorMode, pictures: int) -> Activations:

@@ -13,7 +13,9 @@ from symmim_mm.planning.costs import (
     Operations,
     count_operations,
     measure_activations,
+    operations_of,
 )
+from symmim_mm.planning.plan import make_plan
 from symmim_mm.planning.stand_in import build_without_storage, make_runnable
 from symmim_mm.planning.step import TrainingStep
 
@@ -200,3 +202,8 @@ def allocator_peak(recorded: profile) -> int:
         live += event.nbytes()
         peak = max(peak, live)
     return peak
+
+
+def test_operations_of_a_config_are_those_of_its_plan():
+    cfg = read_config('quickstart/symmim_pretrain.py')
+    assert operations_of(cfg) == make_plan(cfg, 1).operations
