@@ -1,0 +1,172 @@
+"""The step's benchmark, small: the cases do the same work, and times are put together rightly."""
+
+import json
+import math
+
+import pytest
+import torch
+from conftest import ROOT
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from torch import nn
+
+from symmim_mm.benchmarks import step_cases
+from symmim_mm.benchmarks.step_cases import STOCK_CONFIGS, config_of, identity, make_trainer
+from symmim_mm.benchmarks.step_methods import CHECKPOINTED, METHODS, STOCK
+from symmim_mm.benchmarks.step_stock import StockSymMIM
+from symmim_mm.benchmarks.step_tables import tables, update_share
+from symmim_mm.benchmarks.step_trainer import bytes_per_picture, checkpointing, shares_of
+
+CPU = torch.device('cpu')
+BUILT = [name for name in METHODS if name not in CHECKPOINTED]
+
+
+@pytest.mark.parametrize('size', ['s', 'b', 'l'])
+def test_cases_are_the_configs_that_train(size: str) -> None:
+    for method in ('mae', 'simmim', 'symmim'):
+        cfg = Config.fromfile(ROOT / f'configs/{method}/vit_{size}_pretrain.py')
+        assert config_of(size, method).model.to_dict() == cfg.model.to_dict()
+    sparse = config_of(size, 'symmim-sparse')
+    assert sparse.model.backbone.arch == config_of(size, 'symmim').model.backbone.arch
+    assert identity(sparse)['encoding'] == 'sparse' and identity(sparse)['decoder']['depth'] == 2
+    if size == 'b':
+        cfg = Config.fromfile(ROOT / 'configs/symmim/vit_b_sparse_pretrain.py')
+        assert sparse.model.to_dict() == cfg.model.to_dict()
+        assert identity(sparse) == identity(cfg)
+
+
+@pytest.mark.parametrize(('size', 'name'), [('b', 'base'), ('l', 'large')])
+def test_our_mae_has_the_weights_of_mmpretrains(size: str, name: str, mmpretrain_scope) -> None:
+    length = dict(base=300, large=400)[name]
+    path = f'mae/mae_vit-{name}-p16_8xb512-amp-coslr-{length}e_in1k.py'
+    theirs = Config.fromfile(STOCK_CONFIGS / path).model
+    shapes = []
+    for settings in (config_of(size, 'mae').model, theirs):
+        with torch.device('meta'):
+            model = MODELS.build(settings)
+        shapes.append({key: value.shape for key, value in model.named_parameters()})
+    assert shapes[0] == shapes[1] and len(shapes[0]) > 200
+
+
+def test_stock_symmim_computes_our_losses() -> None:
+    """With the weights of ours, the model of stock parts gives the same two numbers."""
+    cfg = config_of('quickstart', 'symmim')
+    cfg.model.parity = 'fixed'
+    ours = step_cases.trainer_of(cfg, CPU).model
+    stock = make_trainer('quickstart', 'symmim-stock', CPU).model
+    copy_weights(ours, stock)
+    views = [torch.randn(4, 3, 64, 64) for _ in range(2)]
+    samples = step_cases.batch_of(4, 64, CPU)['data_samples']
+    for sample in samples:
+        sample.set_field(ours.online_mask, 'mask')
+        sample.set_field(ours.momentum_mask, 'momentum_mask')
+    expected, found = ours.loss(views), stock.loss(views, samples)
+    assert expected.keys() == found.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-5)
+
+
+def copy_weights(ours: nn.Module, stock: StockSymMIM) -> None:
+    missing, unexpected = stock.backbone.load_state_dict(ours.backbone.state_dict(), strict=False)
+    assert not missing and not unexpected
+    side, width = ours.head.patch_size, ours.backbone.embed_dims
+    # Ours orders a patch as (row, column, colour), the pixel shuffle as (colour, row, column).
+    weight, bias = (
+        value.unflatten(0, (side, side, 3)).movedim(2, 0).flatten(0, 2)
+        for value in (ours.head.predict.weight.data, ours.head.predict.bias.data)
+    )
+    stock.decoder.decoder[0].weight.data = weight.reshape(-1, width, 1, 1)
+    stock.decoder.decoder[0].bias.data = bias
+    head = ours.contrast_head
+    for mine, theirs in (
+        (head.projector, stock.projector),
+        (head.predictor, stock.contrast.predictor),
+    ):
+        for kinds in (nn.Linear, nn.BatchNorm1d):
+            pairs = zip(
+                [layer for layer in mine if isinstance(layer, kinds)],
+                [layer for layer in theirs.modules() if isinstance(layer, kinds)],
+                strict=True,
+            )
+            for source, target in pairs:
+                target.load_state_dict(source.state_dict())
+
+
+@pytest.mark.parametrize('method', BUILT)
+def test_every_method_trains(method: str) -> None:
+    trainer = make_trainer('quickstart', method, CPU)
+    before = {name: value.clone() for name, value in trainer.model.named_parameters()}
+    assert trainer.train(2, steps=3) == 6
+    phases = trainer.take_phases()
+    assert trainer.take_phases() == {}
+    parts = {'step', 'backward', 'optimizer'} | ({'ema'} if 'symmim' in method else set())
+    assert {name: len(seconds) for name, seconds in phases.items()} == dict.fromkeys(parts, 3)
+    changed = {
+        name for name, value in trainer.model.named_parameters() if not value.equal(before[name])
+    }
+    assert {name.split('.')[0] for name in changed} >= (
+        {'backbone', 'momentum_encoder' if method in STOCK else 'momentum'}
+        if 'symmim' in method
+        else {'backbone'}
+    )
+    shares = shares_of(phases)
+    assert math.isclose(sum(shares.values()), 1) and min(shares.values()) >= 0
+
+
+def test_checkpointing_saves_memory_and_ends() -> None:
+    trainer = make_trainer('quickstart', 'symmim', CPU)
+    plain = bytes_per_picture(trainer, 4)
+    with checkpointing(trainer.model, True):
+        saving = bytes_per_picture(trainer, 4)
+    assert plain[1] > 1.5 * saving[1] > 0
+    assert bytes_per_picture(trainer, 4) == plain
+    parameters = sum(value.numel() for value in trainer.model.parameters())
+    assert trainer.kept_bytes() > 4 * parameters
+
+
+def test_bytes_per_picture() -> None:
+    class Line:
+        def peak_bytes(self, pictures: int) -> int:
+            return 100 + 7 * pictures
+
+    for pictures in (2, 4, 9, 128):
+        assert bytes_per_picture(Line(), pictures) == (100, 7)
+
+
+def test_share_of_optimizer_and_ema_at_the_recipes_batch() -> None:
+    """A fifth of a step of 4 pictures is a hundredth and a bit of one of 64."""
+    case = dict(shares=dict(optimizer=0.15, ema=0.05), batch=4, recipe_batch=64)
+    assert math.isclose(update_share(case), 0.2 / (0.2 + 0.8 * 16))
+
+
+@pytest.mark.slow
+def test_command(tool, tmp_path) -> None:
+    result = tmp_path / 'step.json'
+    done = tool(
+        'benchmark.py', 'step', '--sizes', 'quickstart', '--batch', '2', '--repeats', '2',
+        '--device', 'cpu', '--methods', 'mae', 'mae-stock', 'simmim', 'symmim',
+        'symmim-checkpointed', '--peak', '--json', result, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(result.read_text())
+    cases = found['sizes']['quickstart']
+    assert list(cases) == ['mae', 'mae-stock', 'simmim', 'symmim', 'symmim-checkpointed']
+    assert cases['simmim']['step_to_yardstick']['median'] == 1
+    assert cases['mae-stock']['speed_to_stock']['median'] == 1
+    assert 'speed_to_stock' not in cases['simmim'] and cases['symmim']['speed_to_stock'] is None
+    assert cases['symmim-checkpointed']['memory']['each'] < cases['symmim']['memory']['each']
+    assert cases['mae']['operations'] == cases['mae-stock']['operations']
+    assert found['matrix_rate']['rate']['median'] > 0 and found['clock'] == 'cpu_seconds'
+    rate = cases['symmim']['rate']['median'] * cases['symmim']['operations']
+    assert math.isclose(
+        cases['symmim']['utilisation'], rate / found['matrix_rate']['rate']['median']
+    )
+    assert list(tables(found)) == ['quickstart', 'parts quickstart', 'memory quickstart']
+    assert '| SymMIM dense, checkpointed |' in done.stdout
+    for wrong, message in (
+        (['--amp', '--device', 'cpu'], '--amp needs a GPU'),
+        (['--batch', '1'], '--batch is too small'),
+        (['--compile', '--methods', 'symmim-checkpointed'], 'without --compile only'),
+    ):
+        done = tool('benchmark.py', 'step', *wrong, '--json', result)
+        assert done.returncode == 2 and message in done.stderr
