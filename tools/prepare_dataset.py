@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('out', metavar='OUT', help='folder to write')
     options = [
         ('--short-side', 320, 'pixels of the shorter side; smaller pictures stay as they are'),
-        ('--quality', 95, 'JPEG quality'),
+        ('--quality', 90, 'JPEG quality'),
         ('--shard-pictures', 2048, 'pictures of a shard'),
         ('--seed', 0, 'of the dealing of pictures to shards'),
         ('--jobs', 1, 'processes'),

@@ -28,7 +28,7 @@ def prepare(
     source: str | os.PathLike,
     out: str | os.PathLike,
     short_side: int = 320,
-    quality: int = 95,
+    quality: int = 90,
     shard_pictures: int = 2048,
     seed: int = 0,
     jobs: int = 1,
