@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from symmim_mm.errors import UserError
+from symmim_mm.shown_text import visible
 
 
 def prepare_environment() -> None:
@@ -35,7 +36,7 @@ def run(
     try:
         main(args)
     except UserError as error:
-        print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
+        print('error: ' + visible(' '.join(str(error).split())), file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)

@@ -7,7 +7,29 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from symmim_mm.config_file import read_config_file
 from symmim_mm.errors import UserError
+from symmim_mm.foreign_paths import no_checkpoint
+
+# What a config may state as a dict or leave out; some of them may be None.
+DICTS = (
+    'run', 'model', 'data_preprocessor', 'recipe', 'optim_wrapper', 'randomness', 'evaluation',
+    'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg', 'val_cfg', 'test_cfg',
+    'default_hooks', 'env_cfg',
+)  # fmt: skip
+
+
+class OptionsAction(DictAction):
+    """MMEngine's ``KEY=VALUE`` options, with an error of the parser for what is none."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        for text in values or ():
+            if not text.partition('=')[0] or '=' not in text:
+                parser.error(f"{option_string}: '{text:.80}' is not KEY=VALUE")
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (AssertionError, ValueError, RecursionError) as error:
+            parser.error(f'{option_string}: {error!s:.200}')
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +40,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         metavar='KEY=VALUE',
         help='overrides of the config, e.g. train_cfg.max_epochs=2',
     )
@@ -35,41 +57,79 @@ def load_config(args: argparse.Namespace, check_data: bool = True) -> Config:
         UserError: no such file, a config that does not parse, or a setting that cannot work.
     """
     path = Path(args.config)
-    if not path.is_file():
-        raise UserError(f'config {path} does not exist: name a .py file of configs/')
-    try:
-        cfg = Config.fromfile(path)
-    except (SyntaxError, ImportError, FileNotFoundError, KeyError, TypeError) as error:
-        raise UserError(f'config {path} cannot be read: {error}') from error
-    if 'run' not in cfg or 'task' not in cfg.run:
-        raise UserError(f"config {path} has no run=dict(task=..., dataset=...): is it a base file?")
+    cfg = read_config_file(path)
     if args.cfg_options:
         try:
             cfg.merge_from_dict(args.cfg_options)
-        except (KeyError, TypeError, IndexError) as error:
-            raise UserError(f'--cfg-options do not fit {path}: {error}') from error
+        except Exception as error:  # options of any shape meet values of any shape
+            raise UserError(
+                f'--cfg-options do not fit {path}: {type(error).__name__}: {error!s:.200}'
+            ) from error
+    _check_kinds(cfg, path)
     cfg.work_dir = args.work_dir or str(Path('work_dirs') / path.stem)
-    if Path(cfg.work_dir).is_file():
+    if os.path.isfile(cfg.work_dir):
         raise UserError(f'--work-dir {cfg.work_dir} is a file: name a folder')
-    seed = args.seed if args.seed is not None else cfg.get('randomness', {}).get('seed') or 0
-    if seed < 0:
-        raise UserError(f'--seed must be 0 or more, got {seed}')
-    cfg.randomness = dict(cfg.get('randomness', {}), seed=seed)
+    randomness = cfg.get('randomness') or {}
+    seed = args.seed if args.seed is not None else randomness.get('seed') or 0
+    if type(seed) is not int or not 0 <= seed < 1 << 32:
+        raise UserError(f'--seed must be a whole number from 0 to 2**32 - 1, got {seed!s:.80}')
+    cfg.randomness = dict(randomness, seed=seed)
     backbone = getattr(args, 'backbone', None)
-    if backbone and not Path(backbone).is_file():
-        raise UserError(f'--backbone {backbone} does not exist')
+    if backbone and (problem := no_checkpoint(backbone)):
+        raise UserError(f'--backbone {problem}')
+    if cfg.get('load_from') and (problem := no_checkpoint(cfg.load_from)):
+        raise UserError(f'load_from {problem}')
     _check_image_sizes(cfg.model.to_dict())
     if check_data and (problem := next(data_problems(cfg), None)):
         raise UserError(problem)
     return cfg
 
 
+def _check_kinds(cfg: Config, path: Path) -> None:
+    """The parts of a config that are read here must be what they are read as."""
+    for name in DICTS:
+        if name in cfg and not isinstance(cfg[name], dict | None):
+            raise UserError(f'config {path}: {name} must be a dict, got {cfg[name]!s:.80}')
+    run = cfg.get('run') or {}
+    if not all(isinstance(run.get(name), str) and run[name] for name in ('task', 'dataset')):
+        raise UserError(f"config {path} has no run=dict(task=..., dataset=...): is it a base file?")
+    if not cfg.get('model'):
+        raise UserError(f'config {path} has no model')
+    for name in ('load_from', 'work_dir'):
+        if not isinstance(cfg.get(name), str | None):
+            raise UserError(f'config {path}: {name} must be a path, got {cfg[name]!s:.80}')
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        dataset = (cfg.get(name) or {}).get('dataset')
+        while dataset is not None:
+            _check_dataset_kinds(dataset, name)
+            dataset = dataset.get('dataset')  # inside of a wrapper such as RepeatDataset
+
+
+def _check_dataset_kinds(dataset: object, name: str) -> None:
+    if not isinstance(dataset, dict):
+        raise UserError(f'{name}.dataset must be a dict, got {dataset!s:.80}')
+    prefix = dataset.get('data_prefix')
+    prefixes = prefix.values() if isinstance(prefix, dict) else [prefix]
+    for part in (dataset.get('data_root'), dataset.get('ann_file'), *prefixes):
+        if not isinstance(part, str | None):
+            raise UserError(f'{name}.dataset: {part!s:.80} is not the path of a file or folder')
+
+
 def _check_image_sizes(model: dict) -> None:
     from symmim_mm.models.masked_vit import check_image_size
 
     backbone = model.get('backbone') or {}
+    if not isinstance(backbone, dict):
+        raise UserError(f'model.backbone must be a dict, got {backbone!s:.80}')
     if 'patch_size' in backbone or 'img_size' in backbone:
-        check_image_size(backbone.get('img_size', 224), backbone.get('patch_size', 16))
+        size, patch = backbone.get('img_size', 224), backbone.get('patch_size', 16)
+        sides = size if isinstance(size, list | tuple) else (size,)
+        if not sides or any(type(side) is not int or side < 1 for side in (*sides, patch)):
+            raise UserError(
+                'model.backbone: img_size and patch_size must be whole numbers of pixels, got '
+                f'{size!s:.80} and {patch!s:.80}'
+            )
+        check_image_size(size, patch)
 
 
 def data_problems(
@@ -89,7 +149,7 @@ def data_problems(
             place = Path(root, part)
             if not (root or part):
                 continue
-            if not place.exists():
+            if not os.path.exists(place):
                 problem = 'does not exist'
             elif place.is_dir() and not any(files for _, _, files in os.walk(place)):
                 problem = 'is an empty folder, there are no pictures'

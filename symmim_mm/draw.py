@@ -13,8 +13,9 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from symmim_mm import visualization as vis
 from symmim_mm.checkpoints import read_checkpoint
-from symmim_mm.engine.seeding import seed_everything
+from symmim_mm.config_file import read_config_file
 from symmim_mm.engine.pictures_hook import draw_detection, draw_segmentation
+from symmim_mm.engine.seeding import seed_everything
 from symmim_mm.errors import UserError
 from symmim_mm.evaluation.attention import class_attention
 from symmim_mm.models.simmim import MaskedImageModel
@@ -26,9 +27,7 @@ def draw(args: argparse.Namespace) -> Iterator[Path]:
     Raises:
         UserError: a file that is not there or does not fit.
     """
-    if not Path(args.config).is_file():
-        raise UserError(f'config {args.config} does not exist')
-    cfg = Config.fromfile(args.config)
+    cfg = read_config_file(args.config)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     if 'data_preprocessor' in cfg:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)

@@ -3,7 +3,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from symmim_mm import cli
 
@@ -24,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     from symmim_mm.results.collect import collect, show
 
-    result = collect(args.folders, args.out or Path(args.folders[0]) / 'report')
+    result = collect(args.folders, args.out)
     show(result)
     if result.unreadable:
         sys.exit(1)

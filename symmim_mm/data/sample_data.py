@@ -21,6 +21,7 @@ from symmim_mm.data.sample_layouts import ADE_SPLITS, COCO_ID_STEP, COCO_SPLITS,
 from symmim_mm.data.scenes import CLASSES, SEGMENTATION_CLASSES, SEGMENTATION_PALETTE
 from symmim_mm.data.shapes import SHAPES
 from symmim_mm.errors import UserError
+from symmim_mm.foreign_paths import file_inside
 
 __all__ = [
     'CLASSES', 'SEGMENTATION_CLASSES', 'SEGMENTATION_PALETTE', 'SHAPES', 'write_sample_data',
@@ -58,9 +59,9 @@ def _existing(out: Path, wanted: dict) -> dict | None:
     if not any(out.iterdir()):
         return None
     try:
-        manifest = json.loads((out / MANIFEST).read_text())
+        manifest = json.loads(file_inside(out, MANIFEST, 1 << 20).read_text())
         found = {key: manifest[key] for key in wanted}
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (UserError, OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError(
             f'{out} is not empty and holds no sample data: name another folder'
         ) from None

@@ -67,6 +67,9 @@ class RecordHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         self.started = time.time()
+        if self.backbone:
+            # A broken record beside it is told now, not when the run is finished.
+            parent_of(self.backbone)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         checkpoint['meta']['elapsed_s'] = self._elapsed()

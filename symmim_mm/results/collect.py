@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from symmim_mm.results.record import Record, find_records, write_atomic
 from symmim_mm.results.render import to_csv, to_markdown, to_terminal
 from symmim_mm.results.report import Run, render_page
 from symmim_mm.results.table import Table, build_tables
+from symmim_mm.shown_text import visible
 
 
 @dataclass(frozen=True)
@@ -30,25 +31,37 @@ class Collected:
     notes: list[str]
 
 
-def collect(folders: Sequence[str | Path], out: str | Path) -> Collected:
+def collect(folders: Sequence[str | Path], out: str | Path | None = None) -> Collected:
     """Read all records below ``folders`` and write the table and the page into ``out``.
+
+    The folders may come from others: nothing outside of a run's own folder is read, and texts of
+    the records are shown without characters that cannot be seen.
+
+    Args:
+        folders: of suites and runs.
+        out: by default ``report`` in the first folder.
 
     Raises:
         UserError: a folder does not exist or no valid record lies below any of them.
     """
+    if out is None:
+        out = Path(folders[0], 'report')
+        if out.is_symlink():
+            raise UserError(f'{out} is a link: name the folder to write into with --out')
     runs: list[Run] = []
     unreadable: list[str] = []
     for path in find_records(folders):
         try:
-            runs.append(Run(Record.read(path), path.parent))
+            runs.append(Run(_shown(Record.read(path)), path.parent))
         except UserError as error:
             unreadable.append(str(error))
     if not runs:
         reason = unreadable[0] if unreadable else 'no result.json there; a finished run leaves one'
         raise UserError(f'{", ".join(map(str, folders))}: no result to collect: {reason}')
+    unreadable = list(map(visible, unreadable))
     tables, notes = build_tables([run.record for run in runs])
     problems: list[str] = []
-    title = ', '.join(dict.fromkeys(Path(folder).resolve().name for folder in folders))
+    title = visible(', '.join(dict.fromkeys(Path(folder).resolve().name for folder in folders)))
     page = render_page(title, runs, tables, notes + [f'record left out: {text}'
                                                      for text in unreadable], problems)
     out = Path(out)
@@ -56,6 +69,19 @@ def collect(folders: Sequence[str | Path], out: str | Path) -> Collected:
     write_atomic(out / 'results.md', to_markdown(tables, notes))
     write_atomic(out / 'index.html', page)
     return Collected(tables, out / 'index.html', unreadable, problems, notes)
+
+
+def _shown(record: Record) -> Record:
+    """A record whose names can be shown; the paths of its files stay as they are."""
+    names = ('run', 'method', 'arch', 'dataset', 'config', 'backbone', 'parent')
+    texts = {name: getattr(record, name) for name in names}
+    return replace(
+        record,
+        **{name: text if text is None else visible(text) for name, text in texts.items()},
+        hardware={key: visible(value) if isinstance(value, str) else value
+                  for key, value in record.hardware.items()},
+        versions={visible(key): visible(value) for key, value in record.versions.items()},
+    )  # fmt: skip
 
 
 def show(result: Collected) -> None:

@@ -8,8 +8,11 @@ from html import escape
 from pathlib import Path
 
 from symmim_mm.errors import UserError
+from symmim_mm.results.record import is_number
 
 Points = list[tuple[float, float]]
+# Less than this is drawn as nothing: quotients of smaller numbers leave the range of numbers.
+SMALLEST = 1e-100
 
 # Validation metrics by task: key in the scalar file, factor to percent, label.
 VALIDATION = {
@@ -53,12 +56,11 @@ def read_curve(path: Path, task: str) -> Curve:
             step = values.get('step')
             for name, scale, points in (('loss', 1.0, curve.loss), (key, factor, curve.validation)):
                 value = values.get(name)
-                if (isinstance(step, int | float) and isinstance(value, int | float)
-                        and math.isfinite(value)):
-                    points.append((float(step), value * scale))
+                if is_number(step) and is_number(value):
+                    points.append((float(step), value * scale if abs(value) > SMALLEST else 0.0))
     except OSError as error:
         raise UserError(f'{path}: cannot be read: {error.strerror}') from error
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise UserError(f'{path}: not a file of JSON lines: {error}') from error
     return curve
 
@@ -92,7 +94,7 @@ def chart(series: Sequence[Series], x_label: str, y_label: str, chance: float | 
     logarithmic = min(ys) > 0 and max(ys) > 8 * min(ys) and chance is None
     y_ticks = _log_ticks(min(ys), max(ys)) if logarithmic else _ticks(min(ys), max(ys))
     x_ticks = _ticks(min(0, *xs), max(xs), inside=True)
-    x_low, x_high = min(0, *xs), max(xs) or 1.0
+    x_low, x_high = min(0, *xs), max(0, *xs) or 1.0
     scale = math.log if logarithmic else float
     y_low, y_high = scale(y_ticks[0]), scale(y_ticks[-1])
 

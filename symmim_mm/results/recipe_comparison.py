@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmengine.config import Config
-
+from symmim_mm.config_file import read_config_file
 from symmim_mm.results.published_pretrainings import MAE, SIMMIM, SYMMIM
 from symmim_mm.results.published_recipe import PublishedRecipe
 from symmim_mm.results.published_transfers import (
@@ -59,7 +58,7 @@ def compare(recipe: PublishedRecipe, configs: Path) -> list[Comparison]:
     explained = set()
     for setting in recipe.fields:
         for size in SIZES:
-            cfg = Config.fromfile(configs / recipe.configs.format(size=size.lower()))
+            cfg = read_config_file(configs / recipe.configs.format(size=size.lower()))
             row = _compare_one(recipe, setting, size, FIELDS[setting][1](cfg))
             if row.reason:
                 explained.add(setting)

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmengine.config import Config
-
+from symmim_mm.config_file import read_config_file
 from symmim_mm.planning.plan import RunPlan, make_plan
 from symmim_mm.planning.text import COUNTED, DETECTION, LEFT_OUT
 from symmim_mm.results.recipe_comparison import RECIPES, comparison_lines
@@ -48,10 +47,10 @@ def full_configs(configs: Path) -> list[Path]:
 
 def write_document(configs: Path) -> str:
     """The whole document; it takes some seconds for every config."""
-    plans = {
-        path.relative_to(configs).with_suffix('').as_posix(): make_plan(Config.fromfile(path), GPUS)
-        for path in full_configs(configs)
-    }
+    plans = {}
+    for path in full_configs(configs):
+        name = path.relative_to(configs).with_suffix('').as_posix()
+        plans[name] = make_plan(read_config_file(path), GPUS)
     parts = [INTRODUCTION, SIZES, *size_lines(plans), '', SCHEDULES, *schedule_lines(plans), '']
     return '\n'.join(parts) + '\n' + write_comparison(configs)
 

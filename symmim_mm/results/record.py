@@ -6,22 +6,25 @@ milliseconds. Functions that describe the machine look at torch only when it is 
 
 import hashlib
 import json
-import math
 import os
 import platform
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from symmim_mm.config_file import read_config_file
 from symmim_mm.errors import UserError
+from symmim_mm.foreign_paths import file_inside
 
 SCHEMA = 1
 FILE_NAME = 'result.json'
+MOST_BYTES = 1 << 24
+LARGEST = 1e100
 TASKS = ('pretrain', 'finetune', 'linear', 'knn', 'detection', 'segmentation')
 TRAIN_TOOL = 'tools/train.py'
 EVALUATION_TOOLS = {'linear': 'tools/linear.py', 'knn': 'tools/knn.py'}
@@ -95,16 +98,20 @@ class Record:
         """Read one record.
 
         Raises:
-            UserError: the file cannot be read, is not JSON, or has a missing, unknown or invalid
-                field. The message names the file and the fault.
+            UserError: the file cannot be read or is not in its folder, is not JSON, or has a
+                missing, unknown or invalid field. The message names the file and the fault.
         """
+        path = Path(path)
         try:
-            data = json.loads(Path(path).read_text(encoding='utf-8'))
+            text = file_inside(path.parent, path.name, MOST_BYTES).read_text(encoding='utf-8')
+            data = json.loads(text)
+            # An escape such as \ud800 is half a character, which no file can be written with.
+            json.dumps(data, ensure_ascii=False).encode('utf-8')
+            fault = _fault(data)
         except OSError as error:
             raise UserError(f'{path}: cannot be read: {error.strerror}') from error
         except (ValueError, RecursionError) as error:
             raise UserError(f'{path}: not a JSON file: {error}') from error
-        fault = _fault(data)
         if fault:
             raise UserError(f'{path}: not a valid result record: {fault}')
         return cls(**data)
@@ -136,12 +143,14 @@ def _text(value: Any) -> bool:
     return isinstance(value, str) and value != ''
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_number(value: Any) -> bool:
+    """Whether a value read from JSON is a finite number that can be computed with."""
+    # A comparison, unlike math.isfinite, also takes whole numbers of any length.
+    return type(value) in (int, float) and -LARGEST < value < LARGEST
 
 
 def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return type(value) is int and abs(value) < 1 << 63
 
 
 def _inside(value: Any) -> bool:
@@ -154,14 +163,28 @@ def _hash(value: Any) -> bool:
 
 
 def _numbers(value: Any) -> bool:
-    return isinstance(value, dict) and all(_number(item) for item in value.values())
+    return isinstance(value, dict) and all(map(is_number, value.values()))
 
 
 def _moment(value: Any) -> bool:
     try:
-        return datetime.fromisoformat(value.replace('Z', '+00:00')).tzinfo is not None
-    except (AttributeError, ValueError):
+        moment = datetime.fromisoformat(value)
+        moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         return False
+    return moment.tzinfo is not None
+
+
+def _machine(value: Any) -> bool:
+    """Texts and counts; ``null`` is not known."""
+    return isinstance(value, dict) and all(
+        item is None or (isinstance(item, str) if name in ('cpu', 'gpu') else _count(item))
+        for name, item in value.items()
+    )
+
+
+def _count(value: Any) -> bool:
+    return _whole(value) and value >= 0
 
 
 def _optional(check: Any) -> Any:
@@ -183,11 +206,12 @@ _CHECKS = (
     ('curve', _optional(_inside), 'a path below the run directory or null'),
     ('pictures', lambda value: isinstance(value, list) and all(map(_inside, value)),
      'a list of paths below the run directory'),
-    ('hardware', lambda value: isinstance(value, dict), 'an object'),
-    ('versions', lambda value: isinstance(value, dict), 'an object'),
-    ('images', _optional(lambda value: _whole(value) and value >= 0), 'a count or null'),
-    ('duration_s', lambda value: _number(value) and value >= 0, 'seconds >= 0'),
-    ('peak_memory_mib', _optional(lambda value: _number(value) and value >= 0), 'MiB or null'),
+    ('hardware', _machine, 'an object of cpu and gpu, texts, and of counts'),
+    ('versions', lambda value: isinstance(value, dict) and all(map(_text, value.values())),
+     'an object of texts'),
+    ('images', _optional(_count), 'a count or null'),
+    ('duration_s', lambda value: is_number(value) and value >= 0, 'seconds >= 0'),
+    ('peak_memory_mib', _optional(lambda value: is_number(value) and value >= 0), 'MiB or null'),
     ('started', _moment, 'an ISO 8601 time with its zone'),
     ('finished', _moment, 'an ISO 8601 time with its zone'),
 )
@@ -228,7 +252,7 @@ def find_records(folders: Iterable[str | Path]) -> list[Path]:
     Hidden directories are left out (a suite keeps replaced runs in one). ``UserError`` names a
     folder that does not exist.
     """
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise UserError(f'{folder}: no such directory; give the directory of a suite or a run')
@@ -236,7 +260,7 @@ def find_records(folders: Iterable[str | Path]) -> list[Path]:
             names[:] = sorted(name for name in names if not name.startswith('.'))
             if FILE_NAME in files:
                 path = Path(base) / FILE_NAME
-                found.setdefault(path.resolve(), path)
+                found.setdefault(os.path.realpath(path), path)
     return [found[key] for key in sorted(found)]
 
 
@@ -262,13 +286,9 @@ def read_config(config: str | Path) -> dict[str, Any]:
     """What a config file says, with its bases resolved.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it cannot be read.
     """
-    from mmengine.config import Config
-
-    if not Path(config).is_file():
-        raise UserError(f'{config}: no such config file')
-    return Config.fromfile(str(config), import_custom_modules=False).to_dict()
+    return read_config_file(config, import_custom_modules=False).to_dict()
 
 
 def sha256_of_config(content: dict[str, Any], overrides: Sequence[str] = ()) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -48,17 +49,23 @@ def _csv_line(table: Table, row: Row, metric: str, cell: Cell, chance: float | N
     first = cell.records[0]
     durations = [record.duration_s for record in cell.records]
     return {
-        'method': row.method, 'arch': first.arch,
-        'pretrain_dataset': table.dataset if row.config else '',
-        'pretrain_config': row.config, 'pretrain_config_sha256': row.config_sha256,
-        'task': first.task, 'dataset': first.dataset, 'config': first.config,
+        'method': _cell_text(row.method), 'arch': _cell_text(first.arch),
+        'pretrain_dataset': _cell_text(table.dataset) if row.config else '',
+        'pretrain_config': _cell_text(row.config), 'pretrain_config_sha256': row.config_sha256,
+        'task': first.task, 'dataset': _cell_text(first.dataset),
+        'config': _cell_text(first.config),
         'config_sha256': first.config_sha256, 'metric': metric, 'mean': repr(cell.mean),
         'std': '' if cell.std is None else repr(cell.std), 'n': cell.n,
         'seeds': ' '.join(str(record.seed) for record in cell.records),
         'chance': '' if chance is None else repr(chance),
         'mean_duration_s': repr(sum(durations) / len(durations)),
-        'runs': ' '.join(record.run for record in cell.records),
+        'runs': _cell_text(' '.join(record.run for record in cell.records)),
     }
+
+
+def _cell_text(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(('=', '+', '-', '@', '\t', '\r')) else text
 
 
 def published_for(table: Table) -> list[list[published.Published]]:
@@ -92,7 +99,7 @@ def to_markdown(tables: Sequence[Table], notes: Sequence[str] = ()) -> str:
     """The tables as GitHub-flavoured Markdown, the published numbers apart."""
     parts = ['# Results\n']
     for table in tables:
-        head = ['Method', *(column.label for column in table.columns), *HOURS]
+        head = ['Method', *(_escape(column.label) for column in table.columns), *HOURS]
         lines = []
         for row in table.rows:
             cells = []
@@ -101,7 +108,7 @@ def to_markdown(tables: Sequence[Table], notes: Sequence[str] = ()) -> str:
                 best = cell is not None and cell.mean == table.best(column)
                 text = '' if cell is None else table.text(cell)
                 cells.append(f'**{text}**' if best else text)
-            lines.append([row.label, *cells, hours_text(row.hours_pretrain),
+            lines.append([_escape(row.label), *cells, hours_text(row.hours_pretrain),
                           hours_text(row.hours_total)])
         lines.append(['*chance*', *(_level(table.chance.get(column)) for column in table.columns),
                       '', ''])
@@ -127,22 +134,22 @@ def _published_markdown(rows: Sequence[Sequence[published.Published]]) -> str:
     lines = []
     for row in rows:
         cells = published_cells(row)
-        lines.append([published_label(row), *(cells.get(key, '') for key in keys),
-                      published_sources(row)])
+        texts = [published_label(row), *(cells.get(key, '') for key in keys),
+                 published_sources(row)]
+        lines.append(list(map(_escape, texts)))
     return _markdown(head, lines)
 
 
 def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     rule = ['---'] + ['---:'] * (len(head) - 1)
-    rows = [[_escape(text) for text in head], rule, *[[_escape(text) for text in line]
-                                                       for line in lines]]
+    rows = [head, rule, *lines]
     return ''.join('| ' + ' | '.join(row) + ' |\n' for row in rows)
 
 
 def _escape(text: str) -> str:
-    for sign, safe in (('&', '&amp;'), ('<', '&lt;'), ('|', '\\|'), ('\n', ' ')):
-        text = text.replace(sign, safe)
-    return text
+    """A text of a record as Markdown that shows it: no tag, link, picture, code or new cell."""
+    text = re.sub(r'([\\`*\[\]|])', r'\\\1', ' '.join(text.split()))
+    return text.replace('&', '&amp;').replace('<', '&lt;')
 
 
 def _level(value: float | None) -> str:

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from symmim_mm.errors import UserError
+from symmim_mm.foreign_paths import file_inside
 from symmim_mm.results import published
 from symmim_mm.results.curves import VALIDATION, Series, chart, read_curve
 from symmim_mm.results.record import EVALUATION_TOOLS, TASKS, TRAIN_TOOL, Record
@@ -27,9 +28,12 @@ from symmim_mm.results.render import (
     published_sources,
 )
 from symmim_mm.results.table import METHODS, METRICS, Table
+from symmim_mm.shown_text import visible
 
 MAX_PICTURES = 6
 MAX_PICTURE_WIDTH = 720
+MOST_PIXELS = 1 << 25
+MOST_BYTES = {'curve': 1 << 28, 'picture': 1 << 25}
 TASK_TITLES = {
     'pretrain': 'Pre-training', 'finetune': 'Fine-tuning', 'linear': 'Linear probe',
     'knn': 'k-NN', 'detection': 'Detection and instance segmentation',
@@ -58,6 +62,7 @@ def render_page(title: str, runs: Sequence[Run], tables: Sequence[Table], notes:
     slots = _slots(runs)
     curves = _curve_sections(runs, slots, problems)
     pictures = _picture_sections(runs, problems)
+    problems[:] = map(visible, problems)
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
                               undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     comparable = any(map(published_for, tables))
@@ -144,7 +149,8 @@ def _curve_sections(runs: Sequence[Run], slots: dict[str, int],
             if run.record.curve is None:
                 continue
             try:
-                curve = read_curve(run.folder / run.record.curve, task)
+                path = file_inside(run.folder, run.record.curve, MOST_BYTES['curve'])
+                curve = read_curve(path, task)
             except UserError as error:
                 problems.append(f'loss curve left out: {error}')
                 continue
@@ -191,7 +197,7 @@ def _picture_sections(runs: Sequence[Run], problems: list[str]) -> list[dict[str
             cells = []
             for run, head in zip(columns, heads, strict=True):
                 files = [item for item in run.record.pictures if Path(item).name == name]
-                data = _embed(run.folder / files[0], problems) if files else None
+                data = _embed(run.folder, files[0], problems) if files else None
                 cells.append({'data': data, 'alt': f'{head}: {name}', 'head': head})
             rows.append(cells)
         title, caption = PANELS[task]
@@ -208,12 +214,15 @@ def _first_seeds(group: Sequence[Run]) -> list[Run]:
     return [run for run in group if run.record.seed == lowest[run.record.method]]
 
 
-def _embed(path: Path, problems: list[str]) -> str | None:
+def _embed(folder: Path, name: str, problems: list[str]) -> str | None:
     """A picture as a PNG data address, made narrower where it is very wide."""
     from PIL import Image
 
     try:
+        path = file_inside(folder, name, MOST_BYTES['picture'])
         with Image.open(path, formats=('PNG',)) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise UserError(f'{path}: has {picture.width} x {picture.height} pixels')
             picture.load()
             content = path.read_bytes()
             if picture.width > MAX_PICTURE_WIDTH:
@@ -223,11 +232,11 @@ def _embed(path: Path, problems: list[str]) -> str | None:
                 buffer = io.BytesIO()
                 smaller.save(buffer, 'PNG', optimize=True)
                 content = buffer.getvalue()
-    except FileNotFoundError:
-        problems.append(f'picture left out: {path}: no such file')
+    except UserError as error:
+        problems.append(f'picture left out: {error}')
         return None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        problems.append(f'picture left out: {path}: not a readable PNG: {error}')
+    except Exception as error:  # Pillow ends in many ways on bytes that are no PNG
+        problems.append(f'picture left out: {folder / name}: not a readable PNG: {error}')
         return None
     return 'data:image/png;base64,' + base64.b64encode(content).decode('ascii')
 
@@ -291,7 +300,7 @@ def _commands(runs: Sequence[Run]) -> str:
         backbone = files.get(record.backbone_sha256, record.backbone)
         if record.backbone_sha256 and backbone:
             words += ['--backbone', str(backbone)]
-        lines.append(shlex.join(words))
+        lines.append(visible(shlex.join(words)))
     return '\n'.join(lines)
 
 

@@ -24,6 +24,7 @@ hash of the config as it is now, the seed, and the hash of its backbone as it is
 """
 
 import json
+import os
 import re
 import sys
 from dataclasses import asdict, dataclass
@@ -112,7 +113,7 @@ def load_suite(path: str | Path, root: str | Path, work_dir: str | Path | None =
     read: dict[str, tuple[str, str]] = {}
 
     def tool_and_hash(task: str, config: str) -> tuple[str, str]:
-        if not (root / config).is_file():
+        if not os.path.isfile(root / config):
             raise UserError(f'{path}: no such config file: {config}')
         content = read_config(root / config)
         if task in EVALUATION_TOOLS and 'evaluation' in content:
@@ -151,8 +152,10 @@ def _read(path: Path, size: str | None) -> dict[str, Any]:
             data = yaml.safe_load(text.replace('{size}', str(size)))
     except OSError as error:
         raise UserError(f'{path}: cannot read the suite file: {error.strerror}') from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f'{path}: not a YAML file: {error}') from error
+    except UserError:
+        raise
+    except Exception as error:  # of YAML, or of a date, number or depth that Python does not take
+        raise UserError(f'{path}: not a YAML file: {error!s:.300}') from error
 
     def need(condition: bool, message: str) -> None:
         if not condition:
@@ -166,9 +169,9 @@ def _read(path: Path, size: str | None) -> dict[str, Any]:
     need(isinstance(name, str) and re.fullmatch(r'[A-Za-z0-9][\w.-]*', name) is not None,
          'name must be a word that can name a directory')
     seeds = data.get('seeds', [0])
-    need(isinstance(seeds, list) and seeds != [] and len(set(map(str, seeds))) == len(seeds)
-         and all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0
-                 for seed in seeds), 'seeds must be a list of different whole numbers >= 0')
+    need(isinstance(seeds, list) and seeds != []
+         and all(type(seed) is int and 0 <= seed < 1 << 32 for seed in seeds)
+         and len(set(seeds)) == len(seeds), 'seeds must be a list of different whole numbers >= 0')
     methods, transfers = data.get('methods'), data.get('transfers', {})
     need(isinstance(methods, dict) and methods != {}, 'methods must map names to configs')
     for method, config in methods.items():
@@ -183,7 +186,8 @@ def _read(path: Path, size: str | None) -> dict[str, Any]:
     need(isinstance(source, dict) and not source.keys() - {'generator'},
          'data takes one key, generator')
     generator = source.get('generator', [])
-    need(isinstance(generator, list) and (not generator or len(generator) > 1),
+    need(isinstance(generator, list) and (not generator or len(generator) > 1)
+         and all(isinstance(word, str | int | float) for word in generator),
          'data.generator must be a list: a command and its output directory, then options')
     gpus, amp = data.get('gpus', 0), data.get('amp', False)
     need(isinstance(gpus, int) and not isinstance(gpus, bool) and gpus >= 0,
@@ -214,7 +218,7 @@ def read_json(path: Path) -> Any:
     """Content of a JSON file of our own, or ``None`` where there is none or it is broken."""
     try:
         return json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

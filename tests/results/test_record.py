@@ -118,7 +118,7 @@ def test_config_hash_follows_content_and_bases(tmp_path):
     assert config_sha256(config, ['a=1', 'b=2']) != config_sha256(config, ['b=2', 'a=1'])
     base.write_text('model = dict(width=128, depth=7)\n')
     assert config_sha256(config) != first
-    with pytest.raises(UserError, match='no such config file'):
+    with pytest.raises(UserError, match='does not exist'):
         config_sha256(tmp_path / 'none.py')
 
 

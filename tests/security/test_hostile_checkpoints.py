@@ -100,10 +100,12 @@ def test_every_scheme_of_mmengine_leads_to_our_reader() -> None:
     'address',
     ['https://example.org/x.pth', 'http://example.org/x.pth', 'torchvision://resnet50',
      'open-mmlab://resnet50', 'mmcls://vit', 's3://bucket/x.pth', 'pavi://x', 'modelscope://x',
-     'hf://x', 'file:///tmp/x.pth'],
+     'hf://x', 'file://{folder}/x.pth'],
 )  # fmt: skip
 @pytest.mark.parametrize('reader', ['read_checkpoint', 'load_checkpoint', 'Pretrained'])
-def test_an_address_is_not_fetched(address: str, reader: str) -> None:
+def test_an_address_is_not_fetched(address: str, reader: str, tmp_path: Path) -> None:
+    torch.save({}, tmp_path / 'x.pth')  # what the last address leads to
+    address = address.format(folder=tmp_path)
     with pytest.raises(UserError, match='is an address, and nothing is fetched'):
         READERS[reader](address)
 

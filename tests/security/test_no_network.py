@@ -1,0 +1,147 @@
+"""Nothing is fetched: every command of a whole way, where each connection is an error."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from warm_commands import WarmCommands, warm_commands
+
+pytestmark = pytest.mark.slow
+
+GUARD = str(Path(__file__).with_name('no_network'))
+CONFIGS = ROOT / 'configs' / 'quickstart'
+
+
+@pytest.fixture(scope='module')
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp('network') / 'log'
+
+
+@pytest.fixture(scope='module')
+def guarded(tmp_path_factory: pytest.TempPathFactory, log: Path) -> Iterator[WarmCommands]:
+    """Commands in processes that have no way out, and home folders without any cache."""
+    folder = tmp_path_factory.mktemp('commands')
+    path = os.pathsep.join(filter(None, (GUARD, str(ROOT), os.environ.get('PYTHONPATH'))))
+    empty = dict(HOME=str(folder), XDG_CACHE_HOME=str(folder / 'cache'))
+    with warm_commands(ROOT, folder, PYTHONPATH=path, NETWORK_LOG=str(log), **empty) as commands:
+        yield commands
+
+
+def test_the_guard_guards(tmp_path: Path) -> None:
+    for line in (
+        "import urllib.request; urllib.request.urlopen('https://example.org')",
+        "import socket; socket.socket().connect(('192.0.2.1', 80))",
+        "import torch; torch.hub.load_state_dict_from_url('https://example.org/x.pth')",
+    ):
+        log = tmp_path / 'log'
+        done = subprocess.run(
+            [sys.executable, '-c', line], capture_output=True, text=True,
+            env={**os.environ, 'PYTHONPATH': GUARD, 'NETWORK_LOG': str(log), 'HOME': str(tmp_path)},
+        )  # fmt: skip
+        assert done.returncode and 'out of bounds' in done.stderr, done.stderr
+        assert log.read_text()
+        log.unlink()
+
+
+def test_the_whole_way_without_a_network(
+    guarded: WarmCommands, log: Path, tmp_path: Path, sample_data: Path
+) -> None:
+    """Sample data, pre-training, every transfer, evaluation, pictures, export, report, suite."""
+
+    def run(name: str, *words: str | Path) -> None:
+        done = guarded(name, *words)
+        assert not log.exists(), log.read_text()
+        assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
+
+    def options(layout: str, *more: str, splits: tuple = ('train', 'val', 'test')) -> list[str]:
+        roots = [f'{split}_dataloader.dataset.data_root={sample_data / layout}/'
+                 for split in splits]  # fmt: skip
+        return ['--cfg-options', *roots, *more]
+
+    run('make_sample_data.py', tmp_path / 'data', '--train', '10', '--val', '10',
+        '--coco-train', '1', '--coco-val', '1', '--ade-train', '1', '--ade-val', '1')  # fmt: skip
+    run('check_dataset.py', 'coco', sample_data / 'coco', '--quick')
+    held_out = f'default_hooks.pictures.dataset.data_root={sample_data / "imagenet"}'
+    first = tmp_path / 'symmim'
+    run('train.py', CONFIGS / 'symmim_pretrain.py', '--work-dir', first,
+        *options('imagenet', held_out, 'recipe.epochs=1', 'recipe.warmup_epochs=0',
+                 'recipe.batch=8', splits=('train',)))  # fmt: skip
+    backbone = first / json.loads((first / 'result.json').read_text())['checkpoint']
+    run('train.py', CONFIGS / 'finetune.py', '--work-dir', tmp_path / 'finetune', '--backbone',
+        backbone, *options('imagenet', 'recipe.epochs=1', 'recipe.warmup_epochs=0',
+                           'recipe.batch=8', 'train_cfg.val_interval=1'))  # fmt: skip
+    annotations = sample_data / 'coco' / 'annotations' / 'instances_val2017.json'
+    short = ['recipe.iterations=2', 'recipe.warmup_iterations=1', 'recipe.batch=2',
+             'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=2']  # fmt: skip
+    run('train.py', CONFIGS / 'mask_rcnn.py', '--work-dir', tmp_path / 'detection', '--backbone',
+        backbone, *options('coco', *short, *(f'{split}_evaluator.ann_file={annotations}'
+                                             for split in ('val', 'test'))))  # fmt: skip
+    run('train.py', CONFIGS / 'upernet.py', '--work-dir', tmp_path / 'segmentation', '--backbone',
+        backbone, *options('ade20k', *short))  # fmt: skip
+    run('test.py', CONFIGS / 'upernet.py', tmp_path / 'segmentation' / 'iter_2.pth', '--work-dir',
+        tmp_path / 'test', *options('ade20k'))  # fmt: skip
+    for name in ('knn', 'linear'):
+        run(f'{name}.py', CONFIGS / f'{name}.py', '--work-dir', tmp_path / name, '--backbone',
+            backbone, *options('imagenet', splits=('train', 'val')))  # fmt: skip
+    picture = next((sample_data / 'imagenet' / 'val').rglob('*.png'))
+    for kind in ('reconstruct', 'attention'):
+        run('visualize.py', kind, CONFIGS / 'symmim_pretrain.py', backbone, picture, '--out',
+            tmp_path / 'pictures')  # fmt: skip
+    for form, out in (('timm', 'x.safetensors'), ('hf', 'hf'), ('onnx', 'x.onnx')):
+        run('export_backbone.py', backbone, '--format', form, tmp_path / out, '--heads', '4')
+    run('collect_results.py', tmp_path, '--out', tmp_path / 'report')
+    run('run_suite.py', ROOT / 'configs' / 'suites' / 'quickstart.yaml', '--work-dir',
+        tmp_path / 'suite', '--dry-run')  # fmt: skip
+
+
+ADDRESSES = ('https://example.org/x.pth', 'torchvision://resnet50', 'modelscope://a/b',
+             'open-mmlab://vit')  # fmt: skip
+
+
+@pytest.mark.parametrize('address', ADDRESSES)
+def test_an_address_is_refused_at_every_door(
+    guarded: WarmCommands, log: Path, tmp_path: Path, sample_data: Path, address: str
+) -> None:
+    roots = [f'{split}_dataloader.dataset.data_root={sample_data / "imagenet"}'
+             for split in ('train', 'val', 'test')]  # fmt: skip
+    more = ['--work-dir', tmp_path, '--cfg-options', *roots]
+    small = [*more, 'recipe.batch=4']
+    config, init = CONFIGS / 'finetune.py', 'model.backbone.init_cfg'
+    for words in (
+        ('train.py', config, '--backbone', address, *small),
+        ('train.py', config, *small, f'load_from={address}'),
+        ('train.py', config, *small, f'{init}.type=Pretrained', f'{init}.checkpoint={address}'),
+        ('test.py', config, address, *more),
+        ('knn.py', CONFIGS / 'knn.py', '--backbone', address, *more),
+        ('visualize.py', 'attention', CONFIGS / 'symmim_pretrain.py', address, 'x.png'),
+        ('export_backbone.py', address, '--format', 'timm', tmp_path / 'x.safetensors'),
+    ):
+        done = guarded(*words)
+        assert not log.exists(), log.read_text()
+        assert done.returncode == 2, done.stderr[-3000:]
+        line = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
+        assert len(line) == 1 and f'{address} is an address, and nothing is fetched' in line[0]
+        assert 'Traceback' not in done.stderr
+
+
+def test_in_a_machine_without_network_devices(tmp_path: Path, sample_data: Path) -> None:
+    """The same where the kernel has no way out, also for libraries that are not Python."""
+    alone = ['unshare', '--user', '--map-root-user', '--net']
+    if not shutil.which('unshare') or subprocess.run([*alone, 'true']).returncode:
+        pytest.skip('unshare --net is not permitted here')
+    roots = [f'train_dataloader.dataset.data_root={sample_data / "imagenet"}',
+             f'default_hooks.pictures.dataset.data_root={sample_data / "imagenet"}']  # fmt: skip
+    done = subprocess.run(
+        [*alone, sys.executable, 'tools/train.py', str(CONFIGS / 'mae_pretrain.py'), '--work-dir',
+         str(tmp_path), '--cfg-options', 'recipe.epochs=1', 'recipe.warmup_epochs=0',
+         'recipe.batch=8', *roots],
+        cwd=ROOT, capture_output=True, text=True, env={**os.environ, 'OMP_NUM_THREADS': '1'},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / 'result.json').is_file()
