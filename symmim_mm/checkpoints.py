@@ -243,8 +243,9 @@ def _check_same_size(state: dict[str, Tensor], target: dict[str, Tensor], source
 
 def _fit_pos_embed(value: Tensor, backbone: nn.Module, source: str) -> Tensor:
     """Position embedding ``(1, 1 + n, C)`` of a square grid -> that of the backbone's grid."""
-    side = round((value.shape[1] - 1) ** 0.5)
-    if value.ndim != 3 or side * side + 1 != value.shape[1]:
+    whole = value.ndim == 3 and value.shape[0] == 1 and value.is_floating_point()
+    side = round(max(value.shape[1] - 1, 0) ** 0.5) if whole else 0
+    if not side or side * side + 1 != value.shape[1]:
         raise UserError(
             f'checkpoint {source}: pos_embed of shape {tuple(value.shape)} is not that of a class '
             'token and a square grid'

@@ -152,6 +152,9 @@ def from_dialect(state: Mapping[str, Tensor], dialect: str, wrapper: str = '') -
     Returns:
         By MMPretrain's names, without ``backbone.``. Heads and decoders are left out; a name
         that the table does not know stays as it is, for the load report to find.
+
+    Raises:
+        UserError: the parts of a tensor are of different shapes.
     """
     table = DIALECTS[dialect]
     stems = {there: here for here, there in table.stems.items()}
@@ -174,6 +177,9 @@ def from_dialect(state: Mapping[str, Tensor], dialect: str, wrapper: str = '') -
         else:
             renamed[name] = value
     for name, found in pieces.items():
+        shapes = {tuple(value.shape) for value in found.values()}
+        if len(shapes) > 1 or not shapes.pop():
+            raise UserError(f'the checkpoint has parts of {name} that do not fit together')
         renamed[name] = torch.cat([found[index] for index in sorted(found)])
     return renamed
 

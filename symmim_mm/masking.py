@@ -14,10 +14,18 @@ from torch import Tensor
 Grid = tuple[int, int]
 
 
+def _whole(*values: int, least: int) -> bool:
+    """Whether all are whole numbers, not too small; 2.0 and True are none, they count nothing."""
+    return all(
+        isinstance(value, int) and not isinstance(value, bool) and value >= least
+        for value in values
+    )
+
+
 def _check_grid(grid: Grid, block: int = 1) -> None:
-    if len(grid) != 2 or any(int(side) != side or side < 1 for side in grid):
+    if len(grid) != 2 or not _whole(*grid, least=1):
         raise ValueError(f'grid must be two positive whole numbers (rows, columns), got {grid}')
-    if int(block) != block or block < 1:
+    if not _whole(block, least=1):
         raise ValueError(f'block must be a positive whole number of patches, got {block}')
 
 
@@ -53,7 +61,7 @@ def checkerboard(
         ValueError: a side or the block is not a positive whole number, or an offset is negative.
     """
     _check_grid(grid, block)
-    if len(offset) != 2 or any(int(shift) != shift or shift < 0 for shift in offset):
+    if len(offset) != 2 or not _whole(*offset, least=0):
         raise ValueError(f'offset must be two whole numbers >= 0 (rows, columns), got {offset}')
     rows = (torch.arange(grid[0], device=device) + offset[0]) // block
     columns = (torch.arange(grid[1], device=device) + offset[1]) // block
@@ -148,10 +156,10 @@ def blockwise_mask(
     height, width = grid
     total = height * width
     count = _masked_count(total, ratio)
-    if min_patches < 1 or not 0.0 < min_aspect <= 1.0 or rectangles < 1:
+    if not _whole(min_patches, rectangles, least=1) or not 0.0 < min_aspect <= 1.0:
         raise ValueError(
-            'blockwise_mask needs min_patches >= 1, 0 < min_aspect <= 1 and rectangles >= 1, '
-            f'got {min_patches}, {min_aspect} and {rectangles}'
+            'blockwise_mask needs whole numbers min_patches and rectangles >= 1 and '
+            f'0 < min_aspect <= 1, got {min_patches}, {rectangles} and {min_aspect}'
         )
     uniform = torch.rand(4, batch, rectangles, device=device, generator=generator)
     area = min_patches + uniform[0] * max(count - min_patches, 0)
@@ -184,8 +192,11 @@ def grid_mask(grid: Grid, keep_every: int = 2, offset: Grid = (0, 0)) -> Tensor:
         ValueError: bad grid, ``keep_every`` below 2 or a negative offset.
     """
     _check_grid(grid, keep_every)
-    if keep_every < 2 or any(shift < 0 for shift in offset):
-        raise ValueError(f'grid_mask needs keep_every >= 2 and offsets >= 0, got {keep_every}')
+    if keep_every < 2 or len(offset) != 2 or not _whole(*offset, least=0):
+        raise ValueError(
+            'grid_mask needs keep_every >= 2 and two whole numbers >= 0 as offset, got '
+            f'{keep_every} and {offset}'
+        )
     rows = (torch.arange(grid[0]) + offset[0]) % keep_every == 0
     columns = (torch.arange(grid[1]) + offset[1]) % keep_every == 0
     return ~(rows[:, None] & columns[None, :])

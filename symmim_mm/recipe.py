@@ -13,6 +13,9 @@ from mmengine.config import Config
 from symmim_mm.errors import UserError
 
 SCHEDULES = ('cosine', 'linear', 'step')
+COUNTS = ('epochs', 'iterations', 'batch', 'lr_batch', 'warmup_iterations', 'max_batch_per_gpu')
+NUMBERS = ('lr', 'warmup_epochs', 'warmup_start', 'min_lr', 'gamma')
+LARGEST = 1 << 31
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +75,11 @@ class Recipe:
                 f'a global batch of {self.batch} cannot be split over {processes} processes: '
                 'choose a divisor of it, or another recipe.batch'
             )
-        steps = math.ceil(per_process / self.max_batch_per_gpu)
-        while per_process % steps:
-            steps += 1
+        # The smallest divisor that is large enough; divisors come in pairs about the root.
+        least = math.ceil(per_process / self.max_batch_per_gpu)
+        small = (step for step in range(1, math.isqrt(per_process) + 1) if not per_process % step)
+        pairs = ((step, per_process // step) for step in small)
+        steps = min(step for pair in pairs for step in pair if step >= least)
         return per_process // steps, steps
 
     def schedulers(self, accumulation: int) -> list[dict]:
@@ -159,6 +164,7 @@ def recipe_of(cfg: Config) -> Recipe:
         recipe = Recipe(**settings)
     except TypeError as error:
         raise UserError(f'recipe is incomplete: {error}') from error
+    _check_kinds(recipe)
     if (recipe.epochs is None) == (recipe.iterations is None):
         raise UserError('recipe needs either epochs or iterations, exactly one of them')
     length = recipe.epochs if recipe.by_epoch else recipe.iterations
@@ -178,7 +184,31 @@ def recipe_of(cfg: Config) -> Recipe:
         raise UserError("recipe.warmup_iterations with epochs works with schedule='step' only")
     if (recipe.warmup_epochs if recipe.by_epoch else recipe.warmup_iterations) >= length:
         raise UserError(f'recipe: a warm-up as long as the whole training ({length}) cannot work')
+    if not 0 < recipe.scaled_lr < math.inf or not 0 < recipe.warmup_start <= 1:
+        raise UserError(
+            f'recipe: a peak learning rate of {recipe.scaled_lr} from {recipe.warmup_start} of it '
+            'cannot work'
+        )
+    if recipe.schedule == 'linear' and recipe.min_lr > recipe.scaled_lr:
+        raise UserError(
+            f'recipe.min_lr {recipe.min_lr} is more than the peak learning rate '
+            f'{recipe.scaled_lr:g} at this batch'
+        )
     return recipe
+
+
+def _check_kinds(recipe: Recipe) -> None:
+    """Refuse a field that is no number where one is needed."""
+    for name in (*COUNTS, *NUMBERS):
+        value = getattr(recipe, name)
+        kinds = (int,) if name in COUNTS else (int, float)
+        unset = value is None and name in ('epochs', 'iterations')
+        if not unset and (type(value) not in kinds or not -LARGEST < value < LARGEST):
+            what = 'a whole number' if name in COUNTS else 'a number'
+            raise UserError(f'recipe.{name} must be {what}, got {value!s:.80}')
+    steps = recipe.milestones
+    if not isinstance(steps, list | tuple) or any(type(s) is not int or s < 1 for s in steps):
+        raise UserError(f'recipe.milestones must be whole numbers from 1, got {steps!s:.80}')
 
 
 def apply_recipe(cfg: Config, processes: int) -> None:
@@ -190,10 +220,17 @@ def apply_recipe(cfg: Config, processes: int) -> None:
     Raises:
         UserError: as :func:`recipe_of`, and a batch that does not split over the processes.
     """
-    if 'recipe' not in cfg:
+    if cfg.get('recipe') is None:
         return
     recipe = recipe_of(cfg)
     micro_batch, accumulation = recipe.split(processes)
+    for path in ('train_cfg', 'train_dataloader', 'optim_wrapper', 'optim_wrapper.optimizer',
+                 *(() if recipe.by_epoch else ('default_hooks.checkpoint',))):  # fmt: skip
+        place = cfg
+        for name in path.split('.'):
+            place = place.get(name)
+            if not isinstance(place, dict):
+                raise UserError(f'recipe needs {path}=dict(...) in the config, got {place!s:.80}')
     if recipe.by_epoch:
         cfg.train_cfg.max_epochs = recipe.epochs
     else:

@@ -11,7 +11,8 @@ def check_data(runner: Runner) -> None:
     """Check the training and validation data of a runner against its model.
 
     Raises:
-        UserError: a data set is empty, smaller than one batch, or has other classes.
+        UserError: a data set is empty, smaller than one batch, or has other classes, or an epoch
+            of it is too short for the warm-up.
     """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     heads = {
@@ -29,6 +30,20 @@ def check_data(runner: Runner) -> None:
             raise UserError(
                 f'the {split} data has {len(loop.dataloader.dataset)} pictures, fewer than one '
                 f'batch of {loop.dataloader.batch_size}: make recipe.batch smaller'
+            )
+    _check_warmup(runner)
+
+
+def _check_warmup(runner: Runner) -> None:
+    iterations = len(runner.train_loop.dataloader)
+    for scheduler in runner.cfg.get('param_scheduler') or []:
+        end = scheduler.get('end')
+        if not scheduler.get('convert_to_iter_based') or not isinstance(end, int | float):
+            continue
+        if int(scheduler.get('begin', 0) * iterations) >= int(end * iterations):
+            raise UserError(
+                f'{end} epochs are less than an iteration where an epoch has {iterations}: set '
+                'recipe.warmup_epochs=0, or make recipe.batch smaller'
             )
 
 

@@ -206,7 +206,7 @@ def test_class_map_of_the_stock_step(class_map: dict) -> None:
     [
         (b'', 'not a class map'), (b'no picture' * 20, 'not a class map'), (None, 'cannot read'),
         (50, 'not a class map'), ('size', r'has \(4, 3\) rows and columns, its picture \(3, 4\)'),
-        ('colour', r'has \(3, 4, 3\) rows and columns'),
+        ('colour', r'has \(3, 4, 3\) rows and columns'), ('bomb', 'not a class map .* bomb'),
     ],
 )  # fmt: skip
 def test_class_maps_that_do_not_fit(class_map: dict, content, words: str) -> None:
@@ -217,6 +217,8 @@ def test_class_maps_that_do_not_fit(class_map: dict, content, words: str) -> Non
         path.write_bytes(path.read_bytes()[:content])
     elif content == 'size':
         Image.new('L', (3, 4)).save(path)
+    elif content == 'bomb':
+        path.write_bytes(SAMPLES['bomb'][1])
     elif content == 'colour':
         Image.new('RGB', (4, 3)).save(path)
     else:
