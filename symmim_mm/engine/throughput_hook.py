@@ -76,5 +76,6 @@ class ThroughputHook(Hook):
             self.warned = True
             runner.logger.warning(
                 f'the loader holds the training back: {share:.0%} of the time goes into waiting '
-                'for data; raise train_dataloader.num_workers or store smaller pictures'
+                'for data; raise train_dataloader.num_workers or store smaller pictures '
+                '(folders of pictures: tools/prepare_dataset.py)'
             )
