@@ -1,12 +1,16 @@
 """Every kind of picture loads as in the stock pipelines; what is broken is refused by name."""
 
+import os
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from check_samples import crashing_png, encode, picture, samples
+from conftest import ROOT
 from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import Compose, default_collate
 from mmengine.registry import init_default_scope
@@ -282,6 +286,32 @@ def test_a_pretraining_on_broken_pictures(tool, broken_data: Path, tmp_path: Pat
     done = tool('train.py', config, '--work-dir', tmp_path / 'limit', '--cfg-options', *roots,
                 *PRETRAIN, *limits)  # fmt: skip
     assert 'pictures cannot be read, more than 3.00%: mend or remove those' in error_line(done)
+
+
+@pytest.mark.slow
+def test_two_processes_count_together(broken_data: Path, tmp_path: Path) -> None:
+    """Both stop at the same step, at the share of all pictures, and list each of them once."""
+    root = broken_data / 'imagenet'
+    broken = pictures(root / 'train')[::8]
+    for path in broken:
+        path.write_bytes(b'')
+    options = [f'train_dataloader.dataset.data_root={root}', *PRETRAIN,
+               'train_dataloader.num_workers=1', 'recipe.epochs=9',
+               'default_hooks.unreadable.least_seen=70']  # fmt: skip
+    done = subprocess.run(
+        ['bash', 'tools/dist_train.sh', 'configs/quickstart/mae_pretrain.py', '2', '--work-dir',
+         str(tmp_path / 'run'), '--cfg-options', *options],
+        cwd=ROOT, env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True,
+        timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr[-3000:]
+    found = re.findall(r'^error: (\d+) of (\d+) pictures cannot be read', done.stderr, re.MULTILINE)
+    assert len(found) == 2 and len(set(found)) == 1, done.stderr[-3000:]
+    count, seen = map(int, found[0])
+    assert seen == 80 + count  # two epochs of 40 pictures, and what replaced some
+    lines = (tmp_path / 'run' / 'unreadable.txt').read_text().splitlines()
+    names = [line.split('\t')[0] for line in lines]
+    assert sorted(names) == sorted(map(str, broken))
 
 
 SUPERVISED = {
