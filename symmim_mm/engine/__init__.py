@@ -15,6 +15,7 @@ from symmim_mm.engine.preemption_hook import PreemptionHook
 from symmim_mm.engine.record_hook import RecordHook
 from symmim_mm.engine.resumable_loops import ResumableEpochLoop, ResumableIterLoop
 from symmim_mm.engine.resume_hook import ExactResumeHook
+from symmim_mm.engine.runtime_info_hook import LateRuntimeInfoHook
 from symmim_mm.engine.safe_logger_hook import SafeLoggerHook
 from symmim_mm.engine.throughput_hook import ThroughputHook
 from symmim_mm.engine.unreadable_hook import UnreadableHook
@@ -25,6 +26,7 @@ __all__ = [
     'ExactResumeHook',
     'GuardedAmpOptimWrapper',
     'GuardedOptimWrapper',
+    'LateRuntimeInfoHook',
     'LayerDecayOptimWrapperConstructor',
     'LoadBackboneHook',
     'LoaderHook',

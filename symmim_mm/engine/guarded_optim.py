@@ -9,6 +9,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from symmim_mm.engine.late_numbers import LateNumbers, LateQueue
 from symmim_mm.registry import OPTIM_WRAPPERS
 
 GUARDED = {
@@ -31,23 +32,12 @@ class Verdict(NamedTuple):
     own_loss: bool
 
 
-class LateVerdict:
+class LateVerdict(LateNumbers):
     """A verdict on its way from the device, which nobody waits for until it is asked."""
-
-    def __init__(self, flags: Tensor) -> None:
-        self.event = None
-        self.flags = flags
-        if flags.is_cuda:
-            self.flags = torch.empty_like(flags, device='cpu', pin_memory=True)
-            self.flags.copy_(flags, non_blocking=True)
-            self.event = torch.cuda.Event()
-            self.event.record()
 
     def read(self) -> Verdict:
         """The verdict, after waiting for it where it is not there yet."""
-        if self.event is not None:
-            self.event.synchronize()
-        return Verdict(*(bool(flag) for flag in self.flags.tolist()))
+        return Verdict(*(bool(flag) for flag in self.numbers()))
 
 
 class GuardedStep:
@@ -67,6 +57,7 @@ class GuardedStep:
         self.kept = [buffer.clone() for buffer in self.buffers]
         self.bad_loss: Tensor | None = None
         self.verdicts: deque[LateVerdict] = deque()
+        self.norms = LateQueue()
 
     def update_params(self, loss: Tensor, *args, **kwargs) -> None:
         """As ``OptimWrapper.update_params``; a loss that is not finite spoils the gradient."""
@@ -94,7 +85,9 @@ class GuardedStep:
         params = [p for group in groups for p in group['params'] if p.grad is not None]
         if self.clip_grad_kwargs and self.grad_name == 'grad_norm':
             norm = self.clip_func(params, **self.clip_grad_kwargs)
-            self.message_hub.update_scalar(f'train/{self.grad_name}', float(norm))
+            self.norms.put({self.grad_name: norm})
+            for name, value in self.norms.take():
+                self.message_hub.update_scalar(f'train/{name}', value)
             return norm
         norm = torch.nn.utils.get_total_norm([p.grad for p in params])
         if self.clip_grad_kwargs:

@@ -9,11 +9,11 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from symmim_mm.engine.guarded_optim import GuardedStep, Verdict
+from symmim_mm.engine.late_numbers import LAG
 from symmim_mm.errors import UserError
 from symmim_mm.registry import HOOKS
 
 COUNT = 'skipped_steps'
-LAG = 2  # steps that a GPU may be ahead of what is known about them
 
 
 @HOOKS.register_module()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import count, islice
 from typing import Any
 
+import torch
 from mmengine.dist import get_rank, get_world_size
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -144,7 +145,8 @@ class PositionedLoader(DataLoader):
             batch_sampler=batches,
             num_workers=loader.num_workers,
             collate_fn=loader.collate_fn,
-            pin_memory=loader.pin_memory,
+            # From pinned memory a batch travels to the GPU while the step before it runs.
+            pin_memory=loader.pin_memory or torch.cuda.is_available(),
             timeout=loader.timeout,
             worker_init_fn=loader.worker_init_fn,
             multiprocessing_context=loader.multiprocessing_context,

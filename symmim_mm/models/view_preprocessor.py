@@ -33,7 +33,8 @@ class ViewPreprocessor(ImgDataPreprocessor):
     def __init__(self, views: str = 'same', distortion: dict | None = None, **kwargs) -> None:
         if views not in VIEWS:
             raise UserError(f"views must be one of {VIEWS}, got '{views}'")
-        super().__init__(**kwargs)
+        # A batch in pinned memory is copied while the program goes on; others are waited for.
+        super().__init__(**dict(non_blocking=True) | kwargs)
         self.views = views
         self.distortion = distortion or {}
 

@@ -1,5 +1,6 @@
 # What every run shares.
 default_hooks = dict(
+    runtime_info=dict(type='symmim_mm.LateRuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='symmim_mm.SafeLoggerHook', interval=50),
     throughput=dict(type='symmim_mm.ThroughputHook'),
