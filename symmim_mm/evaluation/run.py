@@ -14,8 +14,8 @@ from torch import Tensor
 
 from symmim_mm.checkpoints import load_backbone
 from symmim_mm.config import load_config
-from symmim_mm.engine.seeding import seed_everything
 from symmim_mm.engine.record_hook import describe_run
+from symmim_mm.engine.seeding import seed_everything
 from symmim_mm.errors import UserError
 from symmim_mm.evaluation.features import POOLINGS, build_loaders, extract
 from symmim_mm.evaluation.knn import classify_knn

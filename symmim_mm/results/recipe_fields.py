@@ -67,13 +67,13 @@ def _transform(cfg: Config, kind: str) -> dict:
 
 def _crop(cfg: Config) -> tuple[float, float]:
     # MMPretrain's default is that of torchvision and timm.
-    step = _transform(cfg, 'RandomResizedCrop') or _transform(cfg, 'LoadRandomResizedCrop')
+    step = _transform(cfg, 'LoadRandomResizedCrop')
     return tuple(step.get('crop_ratio_range', (0.08, 1.0)))
 
 
 def _interpolation(cfg: Config) -> str:
-    step = _transform(cfg, 'RandomResizedCrop') or _transform(cfg, 'LoadRandomResizedCrop')
-    return step['interpolation']
+    step = _transform(cfg, 'LoadRandomResizedCrop')
+    return step.get('interpolation', 'bicubic')
 
 
 def _mask(cfg: Config) -> str:
