@@ -4,6 +4,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -17,7 +19,8 @@ class OutliveSignals:
 
     A scheduler signals every process of a job, but the process that saves still wants batches.
     torch lets a worker end quietly on SIGTERM from its own process and with an error on one from
-    elsewhere; here the latter is ignored, and SIGUSR1 from anywhere.
+    elsewhere; here the latter is ignored, and SIGUSR1 from anywhere. What comes before this is
+    called is kept back by :func:`start_shielded`.
 
     Args:
         init: what else a worker does at its start.
@@ -43,6 +46,19 @@ def end_with(process: int) -> None:
     os._exit(0)
 
 
+def start_shielded(start: Callable[[], Any]) -> Any:
+    """Call a function that starts loader workers, which begin with the signals blocked.
+
+    Otherwise one that comes after torch's own handlers are set and before :class:`OutliveSignals`
+    would end the worker, and with it the run. This process gets its own when the workers started.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
+    try:
+        return start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @HOOKS.register_module()
 class LoaderHook(Hook):
     """Bounds the time to wait for a batch from loader workers.
@@ -66,3 +82,4 @@ class LoaderHook(Hook):
         if loader.num_workers:
             loader.timeout = self.timeout
             loader.worker_init_fn = OutliveSignals(loader.worker_init_fn)
+            loader._get_iterator = partial(start_shielded, loader._get_iterator)

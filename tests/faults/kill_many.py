@@ -2,19 +2,23 @@
 """Kill or stop small training runs again and again; do they end as if nothing had happened?
 
     python tests/faults/kill_many.py --times 30
+    python tests/faults/kill_many.py --times 30 --longer 16 --tasks pretrain
     python tests/faults/kill_many.py --times 10 --signal TERM
 
 For each task a run is trained once without interruption. Then the same run is started, ended
 with a signal and resumed until that has happened often enough, at random moments; of those with
-KILL, half come while a checkpoint is being written. A run that finishes meanwhile is compared with
-the uninterrupted one and another one is begun; the last is let go to its end and compared too.
+KILL, about half come while a checkpoint is being written, as the part of it that is left proves.
+A run that finishes meanwhile is compared with the uninterrupted one and another one is begun; the
+last is let go to its end and compared too.
 """
 
 import argparse
 import random
+import re
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import runs
@@ -26,25 +30,44 @@ def log_of(work_dir: Path) -> Path:
     return work_dir.with_suffix('.log')
 
 
-def writing(work_dir: Path) -> bool:
-    return any(work_dir.glob('.*.part'))
+def parts(work_dir: Path) -> set[tuple[str, int]]:
+    """The files that checkpoints are, or were when the writer was killed, being written to."""
+    found = set()
+    for part in work_dir.glob('.*.part'):
+        with suppress(FileNotFoundError):
+            found.add((part.name, part.stat().st_mtime_ns))
+    return found
 
 
-def attempt(config: Path, work_dir: Path, dice: random.Random, span: float, name: str) -> str:
-    """One attempt, ended at a moment of the dice: how it ended, 'done' if it was faster."""
-    number = signal.Signals[f'SIG{name}']
+def attempt(config: Path, work_dir: Path, dice: random.Random, span: float, **how) -> str:
+    """One attempt, ended at a moment of the dice: how it ended, 'done' if it was faster.
+
+    Args:
+        config: of the run.
+        work_dir: of the run; its newest checkpoint is gone on from.
+        dice: for the moment.
+        span: seconds within which the moment lies.
+        **how: ``number`` of the signal; whether to wait for the first, second or third
+            checkpoint ``in_writing``; name of the ``last`` checkpoint of a whole run.
+
+    Raises:
+        SystemExit: a run that trained was not saved, or ended with another code.
+    """
     log = log_of(work_dir)
+    in_writing = how['in_writing']
+    stale = parts(work_dir)  # of the attempt before; the new one removes them
+    told_before = log.stat().st_size if log.exists() else 0
     process = runs.start([config, '--work-dir', work_dir, '--resume'], log)
     begun = time.monotonic()
-    in_writing = name == 'KILL' and dice.random() < 0.5
-    half = False
-    moment = dice.uniform(0, span / 2 if in_writing else span)
+    moment, nth = dice.uniform(0, span), dice.randint(1, 3)
+    seen: set[str] = set()
     while (code := runs.ended(process)) is None:
-        since = time.monotonic() - begun
-        if since > moment and (not in_writing or writing(work_dir)):
-            time.sleep(dice.uniform(0, 0.004) if in_writing else 0)
-            half = writing(work_dir)
-            runs.signal_all(process, number)
+        fresh = parts(work_dir) - stale
+        seen |= {name for name, _ in fresh}
+        due = time.monotonic() - begun > moment
+        if fresh and len(seen) >= nth if in_writing else due:
+            time.sleep(dice.uniform(0, 0.003) if in_writing else 0)
+            runs.signal_all(process, how['number'])
             code = runs.wait(process)
             break
         time.sleep(0.0005 if in_writing else 0.005)
@@ -52,26 +75,61 @@ def attempt(config: Path, work_dir: Path, dice: random.Random, span: float, name
         return 'done'
     if code == PREEMPTED:
         return 'saved'
-    if code != -number:
+    if code != -how['number']:
         raise SystemExit(f'an attempt ended with exit code {code}, see {log}')
-    return 'in a checkpoint' if half else 'elsewhere'
+    if how['number'] != signal.SIGKILL:
+        trained = re.search(rb'\(train\)|Saving checkpoint', log.read_bytes()[told_before:])
+        if trained and not (work_dir / how['last']).exists():
+            raise SystemExit(f'an attempt ended without saving, see {log}')
+    # What is left of a file is the proof that its writer was killed while it wrote.
+    return 'in a checkpoint' if parts(work_dir) - stale else 'elsewhere'
 
 
-def torture(task: str, folder: Path, data: Path, times: int, name: str, seed: int) -> dict:
-    """End runs of one task ``times`` times; what happened, as numbers for the table."""
-    config = runs.write_config(folder, task, data)
+def lengthened(task: str, factor: int) -> str:
+    """Line of a config that makes a run of one task so many times as long."""
+    unit, length = re.search(r'recipe = dict\((\w+)=(\d+)', runs.CHANGES[task]).groups()
+    return f'recipe = dict({unit}={int(length) * factor})'
+
+
+def uninterrupted(config: Path, work_dir: Path) -> tuple[float, float]:
+    """A run to compare with; seconds to its first checkpoint, and from there to its end."""
+    work_dir.mkdir(parents=True)
+    begun = time.monotonic()
+    process = runs.start([config, '--work-dir', work_dir], log_of(work_dir))
+    runs.wait_for(lambda: (work_dir / 'last_checkpoint').exists(), process)
+    first = time.monotonic() - begun
+    if code := runs.wait(process):
+        raise SystemExit(f'exit code {code}, see {log_of(work_dir)}')
+    return first, time.monotonic() - begun - first
+
+
+def torture(task: str, folder: Path, data: Path, args: argparse.Namespace) -> dict:
+    """End runs of one task ``--times`` times, or somewhat more often; what happened, as numbers.
+
+    As long as fewer than half of the kills fell into the writing of a checkpoint, the next is
+    aimed at one; at least a quarter must have hit before it is enough.
+    """
+    config = runs.write_config(folder, task, data, lengthened(task, args.longer))
     whole = folder / task / 'whole'
     begun = time.monotonic()
-    whole.mkdir(parents=True)
-    runs.must([config, '--work-dir', whole], log_of(whole))
-    span = time.monotonic() - begun
-    dice = random.Random(seed)
+    first, rest = uninterrupted(config, whole)
+    span = first + rest / args.longer
+    dice = random.Random(args.seed)
+    killing = args.signal == 'KILL'
+    number = signal.Signals[f'SIG{args.signal}']
+    least = args.times // 4 if killing else 0
+    last = (whole / 'last_checkpoint').read_text().rpartition('/')[2].strip()
     ends = {'in a checkpoint': 0, 'elsewhere': 0, 'saved': 0}
     finished, resumed, different, broken_off = 0, 0, [], False
-    while sum(ends.values()) < times or not finished or broken_off:
+
+    def enough() -> bool:
+        return sum(ends.values()) >= args.times and ends['in a checkpoint'] >= least
+
+    while not enough() or not finished or broken_off:
         broken = folder / task / f'broken_{finished}'
-        if sum(ends.values()) < times:
-            end = attempt(config, broken, dice, span, name)
+        if not enough():
+            aimed = killing and 2 * ends['in a checkpoint'] <= sum(ends.values())
+            end = attempt(config, broken, dice, span, number=number, in_writing=aimed, last=last)
         else:
             runs.must([config, '--work-dir', broken, '--resume'], log_of(broken))
             end = 'done'
@@ -85,7 +143,10 @@ def torture(task: str, folder: Path, data: Path, times: int, name: str, seed: in
         if not runs.is_clean(broken):
             different.append(f'{broken} is not clean')
     seconds = time.monotonic() - begun
-    return dict(ends, runs=finished, resumed=resumed, different=different, seconds=seconds)
+    tries = sum(ends.values())
+    return dict(
+        ends, tries=tries, runs=finished, resumed=resumed, different=different, seconds=seconds
+    )
 
 
 def main() -> None:
@@ -93,6 +154,7 @@ def main() -> None:
     parser.add_argument('--times', type=int, default=30, help='for each task (default: 30)')
     parser.add_argument('--signal', choices=['KILL', 'TERM', 'USR1'], default='KILL')
     parser.add_argument('--tasks', nargs='+', choices=runs.TASKS, default=runs.TASKS)
+    parser.add_argument('--longer', type=int, default=1, help='times as long a run (default: 1)')
     parser.add_argument('--seed', type=int, default=0, help='of the dice')
     parser.add_argument('--keep', type=Path, help='work in this folder and leave it')
     args = parser.parse_args()
@@ -101,13 +163,14 @@ def main() -> None:
     with runs.workplace(args.keep, 'kill_many') as folder:
         data = runs.sample_data(folder)
         for task in args.tasks:
-            found = torture(task, folder, data, args.times, args.signal, args.seed)
-            what = (
-                '{in a checkpoint} while a checkpoint was written, {saved} saved first, '
-                '{elsewhere} elsewhere; {resumed} resumed, {runs} runs compared, {seconds:.0f} s'
-            ).format(**found)
-            survived = args.times if not found['different'] else 0
-            report.line(f'SIG{args.signal}, {task}', args.times, survived, what)
+            found = torture(task, folder, data, args)
+            what = '{in a checkpoint} while a checkpoint was written, {elsewhere} elsewhere'
+            if args.signal != 'KILL':
+                what = '{saved} saved first, exit code 75; {elsewhere} before the first step'
+            what += '; {resumed} resumed, {runs} runs compared, {seconds:.0f} s'
+            what = what.format(**found)
+            survived = found['tries'] if not found['different'] else 0
+            report.line(f'SIG{args.signal}, {task}', found['tries'], survived, what)
             print(*found['different'][:5], sep='\n', end='', file=sys.stderr, flush=True)
     report.end()
 

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
         ('not_finite.py', 2),
         ('workers.py --times 1', 2),
         ('disk.py', 2),  # two more as root, who may mount a file system
+        ('damaged.py', 4),
         ('ranks.py --times 1', 3),
     ],
 )

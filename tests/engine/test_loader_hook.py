@@ -1,0 +1,56 @@
+"""Loader workers outlive the signals that a scheduler sends to every process of a job."""
+
+import os
+import signal
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from symmim_mm.engine.loader_hook import LoaderHook
+
+
+def signal_in_the_worker(name: str):
+    """What a worker does at its start, before anything of ours: it is sent a signal."""
+    return lambda worker_id: os.kill(os.getpid(), signal.Signals[name])
+
+
+@pytest.mark.parametrize('name', ['SIGTERM', 'SIGUSR1'])
+@pytest.mark.parametrize('looked_after', ['train_dataloader', 'val_dataloader'])
+def test_a_signal_while_workers_start(name: str, looked_after: str) -> None:
+    plain = DataLoader(TensorDataset(torch.arange(6)), batch_size=2)
+    loader = DataLoader(
+        TensorDataset(torch.arange(6)),
+        batch_size=2,
+        num_workers=2,
+        worker_init_fn=signal_in_the_worker(name),
+        multiprocessing_context='fork',
+    )
+    loaders = dict(train_dataloader=plain, val_dataloader=plain, val_loop=True)
+    LoaderHook(timeout=60).before_train(SimpleNamespace(**{**loaders, looked_after: loader}))
+    for _ in range(2):  # every epoch starts workers of its own
+        assert [batch.tolist() for (batch,) in loader] == [[0, 1], [2, 3], [4, 5]]
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert not blocked & {signal.SIGTERM, signal.SIGUSR1}
+
+
+def test_this_process_gets_its_signal_when_the_workers_started() -> None:
+    received = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: received.append(number))
+    loader = DataLoader(TensorDataset(torch.arange(4)), num_workers=1)
+    start = loader._get_iterator
+
+    def start_with_a_signal():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert not received
+        return start()
+
+    try:
+        loader._get_iterator = start_with_a_signal
+        hooked = SimpleNamespace(train_dataloader=loader, val_loop=None)
+        LoaderHook(timeout=60).before_train(hooked)
+        assert len(list(loader)) == 4
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert received == [signal.SIGUSR1]
