@@ -5,6 +5,8 @@ used, and where a refused file is unpickled all the same. Its weights are those 
 so that a door which is open would let it in to the end.
 """
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -116,6 +118,27 @@ def test_load_from(door: Try, states: dict, config: str) -> None:
     file = door.file(states[config], 'legacy')
     options = door.options(config, f'load_from={file}')
     door.refused('train.py', CONFIGS / f'{config}.py', *options)
+
+
+@pytest.mark.parametrize('way', ['--backbone', 'load_from'])
+def test_shared_out_over_processes(
+    states: dict, tmp_path: Path, sample_data: Path, way: str
+) -> None:
+    """``--fsdp`` has another runner and another reader of checkpoints."""
+    door = Try(None, tmp_path, sample_data)
+    file = door.file(states['symmim_pretrain' if way == '--backbone' else 'finetune'])
+    words = ['--backbone', file] if way == '--backbone' else []
+    options = door.options('finetune', *([] if words else [f'load_from={file}']))
+    done = subprocess.run(
+        ['bash', 'tools/dist_train.sh', 'configs/quickstart/finetune.py', '2', '--fsdp',
+         *map(str, (*words, *options))],
+        cwd=ROOT, env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True,
+        timeout=300,
+    )  # fmt: skip
+    assert not door.marker.exists(), 'the file has run'
+    assert done.returncode == 2, done.stdout[-1000:] + done.stderr[-3000:]
+    lines = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
+    assert lines and all('hostile.pth was refused' in line for line in lines), done.stderr[-3000:]
 
 
 @pytest.mark.parametrize('config', TASKS)
