@@ -14,6 +14,8 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from symmim_mm import visualization as vis
 from symmim_mm.checkpoints import read_checkpoint
 from symmim_mm.config_file import read_config_file
+from symmim_mm.data.box import Box
+from symmim_mm.data.picture_region import open_picture
 from symmim_mm.engine.pictures_hook import draw_detection, draw_segmentation
 from symmim_mm.engine.seeding import seed_everything
 from symmim_mm.errors import UserError
@@ -74,9 +76,8 @@ def _masks(args: argparse.Namespace, cfg: Config, model: BaseModel) -> Iterator[
 
 def _read(path: str, size: tuple[int, int]) -> torch.Tensor:
     """A picture file, BGR uint8 ``(1, 3, H, W)``: shorter side to the size, centre crop."""
-    image = cv2.imread(path, cv2.IMREAD_COLOR)
-    if image is None:
-        raise UserError(f'{path} is not a picture that can be read')
+    opened = open_picture(path)
+    image = opened.region(Box(0, 0, *opened.size[::-1]))
     scale = max(size[0] / image.shape[0], size[1] / image.shape[1])
     height, width = (max(round(a * scale), b) for a, b in zip(image.shape[:2], size, strict=True))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

@@ -18,6 +18,7 @@ from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from symmim_mm import draw
 from symmim_mm.data.indexed_folder import IndexedFolder
 from symmim_mm.data.load_class_map import LoadClassMap
 from symmim_mm.data.load_picture import LoadPicture
@@ -58,6 +59,17 @@ def test_what_is_broken_is_named(tmp_path: Path, name: str, step: str) -> None:
         load(dict(img_path=str(tmp_path / file)))
     message = str(error.value)
     assert str(tmp_path / file) in message and '\n' not in message
+
+
+@pytest.mark.parametrize('name', [*BAD, 'rotated', 'one pixel', 'CMYK'])
+def test_what_visualize_takes(tmp_path: Path, name: str) -> None:
+    file, data, _ = SAMPLES[name]
+    (tmp_path / file).write_bytes(data)
+    if name in BAD:
+        with pytest.raises(PictureError, match=re.escape(str(tmp_path / file))):
+            draw._read(str(tmp_path / file), (32, 32))
+    else:
+        assert draw._read(str(tmp_path / file), (32, 32)).shape == (1, 3, 32, 32)
 
 
 PIPELINES = {
