@@ -29,7 +29,7 @@ LAYOUTS = dict(
 ARCH = 'dict(_delete_=True, embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)'
 DEEPER = ARCH.replace('num_layers=2', 'num_layers=4')  # a tap of UperNet is a block of its own
 # Small, but with everything random that the full recipes have: views and masks, mixing of
-# pictures, stochastic depth, dropout, sampling of proposals, and two loader workers.
+# pictures, stochastic depth, dropout, sampling of proposals; pre-training has loader workers.
 CHANGES = dict(
     pretrain=f"""
 model = dict(backbone=dict(arch={ARCH}), contrast=dict(hidden_dims=32, out_dims=16))
