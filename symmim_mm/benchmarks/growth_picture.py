@@ -50,7 +50,7 @@ def draw(result: dict, path: Path) -> None:
             panel.grid(alpha=0.3)
             panel.legend(fontsize='small')
     # The same result gives the same file.
-    with matplotlib.rc_context({'svg.hashsalt': 'growth'}):
+    with matplotlib.rc_context({'svg.hashsalt': 'growth', 'svg.fonttype': 'none'}):
         FigureCanvasSVG(figure)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ def polynomial(x: Sequence[float], y: Sequence[float], degree: int) -> dict:
     scale = x.max()  # powers of numbers near 1: their columns are of one size
     columns = np.stack([(x / scale) ** order for order in range(degree + 1)], axis=1)
     found, *_ = np.linalg.lstsq(columns / y[:, None], np.ones(len(y)), rcond=None)
+    found[np.abs(found) < 1e-9 * y.max()] = 0.0  # what rounding leaves of a term that is not there
     coefficients = [float(value / scale**order) for order, value in enumerate(found)]
     return dict(kind='polynomial', coefficients=coefficients) | _errors(columns @ found, y)
 
@@ -50,11 +51,13 @@ def in_words(law: dict, variable: str) -> str:
     """Such as ``0.31 + 0.0021 n + 1.4e-06 n^2``."""
     if law['kind'] == 'power':
         return f'{law["factor"]:.3g} {variable}^{law["exponent"]:.2f}'
-    text = f'{law["coefficients"][0]:.3g}'
-    for order, value in enumerate(law['coefficients'][1:], start=1):
-        unit = variable if order == 1 else f'{variable}^{order}'
-        text += f' {"-" if value < 0 else "+"} {abs(value):.3g} {unit}'
-    return text
+    text = ''
+    for order, value in enumerate(law['coefficients']):
+        if value:
+            unit = ('', f' {variable}', f' {variable}^{order}')[min(order, 2)]
+            sign = ' - ' if value < 0 else ' + '
+            text += f'{sign}{abs(value):.3g}{unit}'
+    return text.removeprefix(' + ').strip() or '0'
 
 
 def _errors(fitted: np.ndarray, y: np.ndarray) -> dict:

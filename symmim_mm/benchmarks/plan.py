@@ -5,11 +5,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmengine.config import DictAction
-
 from symmim_mm.benchmarks.common import markdown, say
 from symmim_mm.benchmarks.step_methods import METHODS, SIZES
-from symmim_mm.config import load_config
+from symmim_mm.config import OptionsAction, load_config
 from symmim_mm.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--loader', metavar='FILE', help='JSON of tools/benchmark.py loader: how many cores feed it'
     )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        '--cfg-options', nargs='+', action=OptionsAction, metavar='KEY=VALUE',
         help='changes of the config, e.g. activation_checkpointing=True recipe.epochs=300',
     )  # fmt: skip
     parser.set_defaults(work_dir=None, seed=None)
@@ -181,6 +179,10 @@ def loader_need(path: str, rate: float) -> dict:
         raise UserError(f'--loader {path} is no result of benchmark.py loader: {error}') from error
 
 
+def _count(hours: float) -> str:
+    return f'{hours:,.0f}' if hours >= 100 else f'{hours:.3g}'
+
+
 def tables(result: dict) -> dict[str, str]:
     """Markdown of a result: ``cost``, and ``loader`` where that was asked for."""
     run, measured = result['run'], result['measured']
@@ -194,8 +196,9 @@ def tables(result: dict) -> dict[str, str]:
                 f'{run["steps"]:,} optimizer steps'],
         ['devices', f'{result["gpus"]}, each {run["per_process"]} pictures x '
                     f'{run["accumulation"]} micro-batches a step'],
-        ['time', f'{hours["median"]:.3g} hours ({hours["high"]:.3g} to {hours["low"]:.3g}), '
-                 f'{run["gpu_hours"]:.4g} device hours, of steps alone'],
+        ['time', f'{_count(hours["median"])} hours ({_count(hours["high"])} to '
+                 f'{_count(hours["low"])}), of steps alone'],
+        ['', f'{_count(run["gpu_hours"])} device hours'],
         ['memory', 'not measured' if run['memory'] is None
          else f'{run["memory"] / GIB:.1f} GiB a device'],
         ['loader', f'must give {measured["rate"]["median"]:.4g} pictures a second to each device'],

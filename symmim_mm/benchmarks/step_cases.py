@@ -94,8 +94,8 @@ def make_trainer(
     else:
         vit = {key: cfg.model.backbone[key] for key in ('arch', 'img_size', 'patch_size')}
         model = StockSymMIM(vit, cfg.model.contrast, normalise)
-    model.init_weights()
-    model.to(device).train()
+    model.to(device).init_weights()  # in this order, as MMEngine's Runner does it
+    model.train()
     settings = stock.optim_wrapper
     # Rates, decay and clipping of the peer; wrapper, groups and loss scaling of MMPretrain.
     theirs = cfg.optim_wrapper
@@ -121,8 +121,8 @@ def trainer_of(
     """The training of one of our configs, as ``tools/train.py`` sets it up for one process."""
     _quiet()
     model = MODELS.build(copy.deepcopy(cfg.model))
-    model.init_weights()
-    model.to(device).train()
+    model.to(device).init_weights()  # in this order, as MMEngine's Runner does it
+    model.train()
     settings = copy.deepcopy(cfg)
     settings.optim_wrapper.optimizer.lr = RATE
     settings.optim_wrapper.pop('accumulative_counts', None)

@@ -47,6 +47,8 @@ def test_laws_in_words() -> None:
     assert in_words(dict(kind='polynomial', coefficients=[0.5, -2e-3, 1e-6]), 'n') == (
         '0.5 - 0.002 n + 1e-06 n^2'
     )
+    line = polynomial(TOKENS, [3.0 * x for x in TOKENS], 1)
+    assert in_words(line, 'b') == '3 b' and line['coefficients'] == [0.0, pytest.approx(3)]
     assert in_words(dict(kind='power', factor=0.25, exponent=1.5), 'b') == '0.25 b^1.50'
 
 
