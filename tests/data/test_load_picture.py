@@ -1,26 +1,18 @@
 """Every kind of picture loads as in the stock pipelines; what is broken is refused by name."""
 
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from check_samples import crashing_png, encode, picture, samples
-from conftest import ROOT
 from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import Compose, default_collate
-from mmengine.registry import init_default_scope
 from mmpretrain.registry import TRANSFORMS
-from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from symmim_mm import draw
 from symmim_mm.data.indexed_folder import IndexedFolder
-from symmim_mm.data.load_class_map import LoadClassMap
 from symmim_mm.data.load_picture import LoadPicture
 from symmim_mm.data.picture_region import PictureError
 from symmim_mm.data.prepare import prepare
@@ -197,163 +189,3 @@ def test_a_picture_that_kills_opencv_is_noticed(tmp_path: Path) -> None:
         assert 'DataLoader worker' in str(error)
     else:  # one that is mended
         assert found
-
-
-@pytest.fixture
-def class_map(tmp_path: Path) -> dict:
-    init_default_scope('mmseg')
-    values = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    cv2.imwrite(str(tmp_path / 'map.png'), values)
-    return dict(
-        seg_map_path=str(tmp_path / 'map.png'), ori_shape=(3, 4), seg_fields=[],
-        reduce_zero_label=True,
-    )  # fmt: skip
-
-
-def test_class_map_of_the_stock_step(class_map: dict) -> None:
-    found = LoadClassMap(reduce_zero_label=True)(class_map)
-    expected = np.arange(12, dtype=np.uint8).reshape(3, 4) - 1  # 0 becomes 255, not counted
-    assert np.array_equal(found['gt_seg_map'], expected)
-    assert found['seg_fields'] == ['gt_seg_map']
-
-
-@pytest.mark.parametrize(
-    ('content', 'words'),
-    [
-        (b'', 'not a class map'), (b'no picture' * 20, 'not a class map'), (None, 'cannot read'),
-        (50, 'not a class map'), ('size', r'has \(4, 3\) rows and columns, its picture \(3, 4\)'),
-        ('colour', r'has \(3, 4, 3\) rows and columns'), ('bomb', 'not a class map .* bomb'),
-    ],
-)  # fmt: skip
-def test_class_maps_that_do_not_fit(class_map: dict, content, words: str) -> None:
-    path = Path(class_map['seg_map_path'])
-    if content is None:
-        path.unlink()
-    elif isinstance(content, int):
-        path.write_bytes(path.read_bytes()[:content])
-    elif content == 'size':
-        Image.new('L', (3, 4)).save(path)
-    elif content == 'bomb':
-        path.write_bytes(SAMPLES['bomb'][1])
-    elif content == 'colour':
-        Image.new('RGB', (4, 3)).save(path)
-    else:
-        path.write_bytes(content)
-    with pytest.raises(PictureError, match=words) as error:
-        LoadClassMap(reduce_zero_label=True)(class_map)
-    assert str(path) in str(error.value) and '\n' not in str(error.value)
-
-
-@pytest.fixture
-def broken_data(sample_data: Path, tmp_path: Path) -> Path:
-    """A copy of the sample data of which some pictures are broken."""
-    root = tmp_path / 'data'
-    shutil.copytree(sample_data, root)
-    return root
-
-
-def damage(path: Path) -> Path:
-    path.write_bytes(path.read_bytes()[:-300])
-    return path
-
-
-def pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob('*') if path.suffix in ('.png', '.jpg', '.JPEG'))
-
-
-def error_line(done) -> str:
-    lines = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
-    assert done.returncode == 2 and len(lines) == 1, done.stderr[-3000:]
-    assert 'Traceback' not in done.stderr
-    return lines[0]
-
-
-PRETRAIN = ('recipe.epochs=2', 'recipe.warmup_epochs=0', 'recipe.batch=8',
-            'train_dataloader.num_workers=2')  # fmt: skip
-
-
-@pytest.mark.slow
-def test_a_pretraining_on_broken_pictures(tool, broken_data: Path, tmp_path: Path) -> None:
-    """It ends well, with a list; with a limit that these pass it ends in one line."""
-    root = broken_data / 'imagenet'
-    paths = pictures(root / 'train')
-    damage(paths[3])
-    paths[10].write_bytes(b'')
-    paths[17].write_text('<html>404</html>')
-    paths[24].write_bytes(SAMPLES['bomb'][1])
-    damage(pictures(root / 'val')[0])  # the first of those that are drawn at the end
-    roots = [f'train_dataloader.dataset.data_root={root}',
-             f'default_hooks.pictures.dataset.data_root={root}']  # fmt: skip
-    config = 'configs/quickstart/symmim_pretrain.py'
-    run = tmp_path / 'run'
-    done = tool('train.py', config, '--work-dir', run, '--cfg-options', *roots, *PRETRAIN)
-    assert done.returncode == 0, done.stderr[-3000:]
-    lines = (run / 'unreadable.txt').read_text().splitlines()
-    assert {line.split('\t')[0] for line in lines} == {str(paths[i]) for i in (3, 10, 17, 24)}
-    assert len(lines) == 4
-    assert (run / 'result.json').is_file()
-    assert 'passed over a picture: ' in done.stdout + done.stderr
-
-    limits = ['default_hooks.unreadable.least_seen=20', 'default_hooks.unreadable.most_share=0.03']
-    done = tool('train.py', config, '--work-dir', tmp_path / 'limit', '--cfg-options', *roots,
-                *PRETRAIN, *limits)  # fmt: skip
-    assert 'pictures cannot be read, more than 3.00%: mend or remove those' in error_line(done)
-
-
-@pytest.mark.slow
-def test_two_processes_count_together(broken_data: Path, tmp_path: Path) -> None:
-    """Both stop at the same step, at the share of all pictures, and list each of them once."""
-    root = broken_data / 'imagenet'
-    broken = pictures(root / 'train')[::8]
-    for path in broken:
-        path.write_bytes(b'')
-    options = [f'train_dataloader.dataset.data_root={root}', *PRETRAIN,
-               'train_dataloader.num_workers=1', 'recipe.epochs=9',
-               'default_hooks.unreadable.least_seen=70']  # fmt: skip
-    done = subprocess.run(
-        ['bash', 'tools/dist_train.sh', 'configs/quickstart/mae_pretrain.py', '2', '--work-dir',
-         str(tmp_path / 'run'), '--cfg-options', *options],
-        cwd=ROOT, env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True,
-        timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr[-3000:]
-    found = re.findall(r'^error: (\d+) of (\d+) pictures cannot be read', done.stderr, re.MULTILINE)
-    assert len(found) == 2 and len(set(found)) == 1, done.stderr[-3000:]
-    count, seen = map(int, found[0])
-    assert seen == 80 + count  # two epochs of 40 pictures, and what replaced some
-    lines = (tmp_path / 'run' / 'unreadable.txt').read_text().splitlines()
-    names = [line.split('\t')[0] for line in lines]
-    assert sorted(names) == sorted(map(str, broken))
-
-
-SUPERVISED = {
-    'finetune': ('imagenet', 'train'),
-    'knn': ('imagenet', 'train'),
-    'linear': ('imagenet', 'val'),
-    'mask_rcnn': ('coco', 'train2017'),
-    'upernet': ('ade20k', 'images/training'),
-    'upernet class map': ('ade20k', 'annotations/training'),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('task', SUPERVISED)
-def test_supervised_tasks_refuse(tool, broken_data: Path, tmp_path: Path, task: str) -> None:
-    layout, folder = SUPERVISED[task]
-    name = task.split()[0]
-    broken = [str(path) for path in pictures(broken_data / layout / folder)]
-    for path in broken:
-        Path(path).write_bytes(bytes(500))  # of which no library has anything to say on stderr
-    options = [f'{split}_dataloader.dataset.data_root={broken_data / layout}/'
-               for split in ('train', 'val', 'test')]  # fmt: skip
-    if name not in ('knn', 'linear'):
-        options += ['recipe.batch=4', 'train_dataloader.num_workers=1']
-    if name == 'mask_rcnn':
-        annotations = broken_data / layout / 'annotations' / 'instances_val2017.json'
-        options += [f'{split}_evaluator.ann_file={annotations}' for split in ('val', 'test')]
-    command = name if name in ('knn', 'linear') else 'train'
-    done = tool(f'{command}.py', f'configs/quickstart/{name}.py', '--work-dir', tmp_path / 'run',
-                '--cfg-options', *options)  # fmt: skip
-    line = error_line(done)
-    assert any(path in line for path in broken), line
-    assert 'decoded' in line or 'too early' in line

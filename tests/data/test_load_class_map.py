@@ -1,0 +1,58 @@
+"""Class maps load as in the stock pipeline; what does not fit its picture is refused by name."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from check_samples import png_of_size
+from mmengine.registry import init_default_scope
+from PIL import Image
+
+from symmim_mm.data.load_class_map import LoadClassMap
+from symmim_mm.data.picture_region import PictureError
+
+
+@pytest.fixture
+def class_map(tmp_path: Path) -> dict:
+    init_default_scope('mmseg')
+    values = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    cv2.imwrite(str(tmp_path / 'map.png'), values)
+    return dict(
+        seg_map_path=str(tmp_path / 'map.png'), ori_shape=(3, 4), seg_fields=[],
+        reduce_zero_label=True,
+    )  # fmt: skip
+
+
+def test_class_map_of_the_stock_step(class_map: dict) -> None:
+    found = LoadClassMap(reduce_zero_label=True)(class_map)
+    expected = np.arange(12, dtype=np.uint8).reshape(3, 4) - 1  # 0 becomes 255, not counted
+    assert np.array_equal(found['gt_seg_map'], expected)
+    assert found['seg_fields'] == ['gt_seg_map']
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (b'', 'not a class map'), (b'no picture' * 20, 'not a class map'), (None, 'cannot read'),
+        (50, 'not a class map'), ('size', r'has \(4, 3\) rows and columns, its picture \(3, 4\)'),
+        ('colour', r'has \(3, 4, 3\) rows and columns'), ('bomb', 'not a class map .* bomb'),
+    ],
+)  # fmt: skip
+def test_class_maps_that_do_not_fit(class_map: dict, content, words: str) -> None:
+    path = Path(class_map['seg_map_path'])
+    if content is None:
+        path.unlink()
+    elif isinstance(content, int):
+        path.write_bytes(path.read_bytes()[:content])
+    elif content == 'size':
+        Image.new('L', (3, 4)).save(path)
+    elif content == 'bomb':
+        path.write_bytes(png_of_size(60_000, 60_000))
+    elif content == 'colour':
+        Image.new('RGB', (4, 3)).save(path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(PictureError, match=words) as error:
+        LoadClassMap(reduce_zero_label=True)(class_map)
+    assert str(path) in str(error.value) and '\n' not in str(error.value)
