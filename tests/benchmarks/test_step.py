@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from torch import nn
 
-from symmim_mm.benchmarks import step_cases
+from symmim_mm.benchmarks import matrix_rate, step_cases
 from symmim_mm.benchmarks.step_cases import STOCK_CONFIGS, config_of, identity, make_trainer
 from symmim_mm.benchmarks.step_methods import CHECKPOINTED, METHODS, STOCK
 from symmim_mm.benchmarks.step_stock import StockSymMIM
@@ -137,6 +137,15 @@ def test_share_of_optimizer_and_ema_at_the_recipes_batch() -> None:
     """A fifth of a step of 4 pictures is a hundredth and a bit of one of 64."""
     case = dict(shares=dict(optimizer=0.15, ema=0.05), batch=4, recipe_batch=64)
     assert math.isclose(update_share(case), 0.2 / (0.2 + 0.8 * 16))
+
+
+def test_rate_of_matrix_products(monkeypatch) -> None:
+    monkeypatch.setattr(matrix_rate, 'SIDES', dict(cpu=(64, 256)))
+    monkeypatch.setattr(matrix_rate, 'SECONDS', 0.02)
+    found = matrix_rate.matrix_rate(CPU, torch.float32, repeats=3)
+    assert found['side'] in (64, 256) and found['dtype'] == 'float32'
+    # Between a tenth of a GFLOP/s and what no core does.
+    assert 1e8 < found['rate']['low'] <= found['rate']['high'] < 1e14
 
 
 @pytest.mark.slow
