@@ -1,5 +1,5 @@
 # Everything starts here; each target sets up what is missing first.
-#   make test ARGS='-m "not slow"'     options for pytest
+#   make test ARGS='-m "not slow"'     options for pytest; -n 0 for one test at a time
 #   make setup CUDA=1                  mmcv with CUDA operators
 #   make setup PYTHON=python3.12       another interpreter
 SHELL := /bin/bash
@@ -18,8 +18,8 @@ setup:  ## .venv with the pinned packages, onedl-mmcv compiled or taken from the
 demo: setup  ## sample data, pre-train, transfer, compare: table and work_dirs/quickstart/report/index.html
 	@$(PYTHON_VENV) tools/run_suite.py configs/suites/quickstart.yaml $(ARGS)
 
-test: setup  ## whole test suite
-	@$(PYTHON_VENV) -m pytest $(ARGS)
+test: setup  ## whole test suite, two tests at a time
+	@$(PYTHON_VENV) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: setup  ## ruff
 	@$(PYTHON_VENV) -m ruff check .

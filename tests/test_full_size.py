@@ -24,7 +24,8 @@ from symmim_mm.engine.launch import runner_of
 from symmim_mm.engine.train import configure
 from symmim_mm.recipe import recipe_of
 
-pytestmark = pytest.mark.slow
+# One after the other: each takes up to 9 GB.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group('memory')]
 
 # Parameters that are not to learn, by the beginnings of their names.
 FROZEN = {

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -42,7 +43,8 @@ def test_this_process_gets_its_signal_when_the_workers_started() -> None:
     start = loader._get_iterator
 
     def start_with_a_signal():
-        os.kill(os.getpid(), signal.SIGUSR1)
+        # To this thread: others, which earlier tests may have left, do not block signals.
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
         assert not received
         return start()
 
