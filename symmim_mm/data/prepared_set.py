@@ -22,6 +22,7 @@ from symmim_mm.errors import UserError
 FORMAT = 1
 MANIFEST = 'manifest.json'
 LIST = 'pictures'
+SHARD = dict(name=str, pictures=int, bytes=int, sha256=str)  # what a manifest says of each
 OPEN_FILES = 64  # of a process, far below the usual limit of 1024
 
 
@@ -35,7 +36,7 @@ def read_manifest(folder: str | os.PathLike) -> dict | None:
     """The manifest of a prepared set, None where there is none."""
     try:
         manifest = json.loads(Path(folder, MANIFEST).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return manifest if isinstance(manifest, dict) and 'prepared_pictures' in manifest else None
 
@@ -60,13 +61,20 @@ class PreparedSet:
                 f'{folder} was prepared in format {manifest["prepared_pictures"]}, this is '
                 f'{FORMAT}: prepare it again'
             )
-        if not manifest['complete']:
+        if not manifest.get('complete'):
             raise UserError(
                 f'{folder} is not prepared to the end: call tools/prepare_dataset.py with the '
                 'same options again'
             )
-        self.shards = manifest['shards']
-        self.classes: list[str] | None = manifest['classes']
+        try:
+            self.shards = [
+                {key: kind(one[key]) for key, kind in SHARD.items()} for one in manifest['shards']
+            ]
+            self.classes: list[str] | None = manifest['classes']
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f'{self.folder / MANIFEST} is damaged: copy it again, or prepare again'
+            ) from error
         self._check_sizes()
         try:
             _, arrays = read_arrays(self.folder / LIST)

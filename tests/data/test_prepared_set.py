@@ -311,6 +311,16 @@ class _Bytes:
         return self.found.read(index)
 
 
+@pytest.mark.parametrize(
+    'text', ['{"prepared_pictures": 1, "complete": true}', '{"prepared_pictures": 1, "complete": '
+             'true, "classes": null, "shards": [{"name": "x"}]}', '[' * 100_000]
+)  # fmt: skip
+def test_damaged_manifests(tmp_path: Path, text: str) -> None:
+    (tmp_path / 'manifest.json').write_text(text)
+    with pytest.raises(UserError, match='manifest.json is damaged|holds no prepared pictures'):
+        PreparedSet(tmp_path)
+
+
 def test_noise_is_encoded_too() -> None:
     """Pictures that JPEG makes larger, which overrun the buffer of Pillow's optimising encoder."""
     noise = np.random.default_rng(0).integers(0, 256, (300, 260, 3), np.uint8)
