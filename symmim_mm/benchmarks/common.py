@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+from symmim_mm.atomic_file import write_atomic
 from symmim_mm.errors import UserError
 
 PACKAGES = (
@@ -136,12 +137,8 @@ def write_result(path: str | os.PathLike, result: dict) -> None:
     Raises:
         UserError: the place cannot be written.
     """
-    path = Path(path)
-    part = path.with_name(f'.{path.name}.part')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(result, indent=1) + '\n')
-        part.replace(path)
+        write_atomic(path, json.dumps(result, indent=1) + '\n')
     except OSError as error:
         raise UserError(f'cannot write {path}: {error.strerror}') from error
 

@@ -10,10 +10,10 @@ from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from symmim_mm.atomic_file import write_atomic
 from symmim_mm.checkpoints import checkpoint_files
 from symmim_mm.errors import Fault, UserError
 from symmim_mm.registry import HOOKS
-from symmim_mm.results.record import write_atomic
 from symmim_mm.sealed_file import remove_parts, write_sealed
 
 BACKEND = 'symmim_mm.sealed'

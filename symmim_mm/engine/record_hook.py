@@ -15,17 +15,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
+from symmim_mm.atomic_file import file_sha256, write_atomic
 from symmim_mm.registry import HOOKS
-from symmim_mm.results.record import (
-    RANDOM,
-    Record,
-    config_sha256,
-    file_sha256,
-    hardware,
-    parent_of,
-    versions,
-    write_atomic,
-)
+from symmim_mm.results.config_hash import config_sha256
+from symmim_mm.results.machine import hardware, versions
+from symmim_mm.results.record import RANDOM, Record, parent_of
 
 # Names in our records <- names in the libraries' metrics, and the factor to percent.
 METRICS = {

@@ -1,23 +1,19 @@
 """The record a finished run leaves in its work directory (``result.json``).
 
 Nothing here imports torch when the module is imported: reading a few dozen records must take
-milliseconds. Functions that describe the machine look at torch only when it is already loaded.
+milliseconds.
 """
 
-import hashlib
 import json
 import os
-import platform
 import re
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from symmim_mm.config_file import read_config_file
+from symmim_mm.atomic_file import file_sha256, write_atomic
 from symmim_mm.errors import UserError
 from symmim_mm.foreign_paths import file_inside
 
@@ -36,17 +32,6 @@ RANDOM = 'random'
 PERCENT = ('top1', 'top5', 'box_ap', 'box_ap50', 'mask_ap', 'mask_ap50', 'miou', 'macc')
 
 _HASH = re.compile(r'[0-9a-f]{64}')
-_DISTRIBUTIONS = {
-    'torch': ('torch',),
-    'torchvision': ('torchvision',),
-    'numpy': ('numpy',),
-    'mmengine': ('onedl-mmengine', 'mmengine'),
-    'mmcv': ('onedl-mmcv', 'mmcv'),
-    'mmpretrain': ('onedl-mmpretrain', 'mmpretrain'),
-    'mmdet': ('onedl-mmdetection', 'mmdet'),
-    'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
-}
-
 
 @dataclass(kw_only=True)
 class Record:
@@ -217,35 +202,6 @@ _CHECKS = (
 )
 
 
-def write_atomic(path: str | Path, content: str | bytes) -> None:
-    """Write a file so that a reader, or a crash, sees either the old content or all of the new."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = content.encode('utf-8') if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
-
-
 def find_records(folders: Iterable[str | Path]) -> list[Path]:
     """Paths of all ``result.json`` in and below ``folders``, sorted, each once.
 
@@ -264,50 +220,6 @@ def find_records(folders: Iterable[str | Path]) -> list[Path]:
     return [found[key] for key in sorted(found)]
 
 
-def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def config_sha256(config: str | Path, overrides: Sequence[str] = ()) -> str:
-    """SHA-256 of what a config says, with its bases resolved.
-
-    Comments, formatting and the order of keys do not matter. ``overrides`` are the ``key=value``
-    texts of ``--cfg-options``, in the order given; the config itself is read without them.
-    """
-    return sha256_of_config(read_config(config), overrides)
-
-
-def read_config(config: str | Path) -> dict[str, Any]:
-    """What a config file says, with its bases resolved.
-
-    Raises:
-        UserError: there is no such file, or it cannot be read.
-    """
-    return read_config_file(config, import_custom_modules=False).to_dict()
-
-
-def sha256_of_config(content: dict[str, Any], overrides: Sequence[str] = ()) -> str:
-    """:func:`config_sha256` of a config that :func:`read_config` has read."""
-    text = json.dumps(content, sort_keys=True, default=_plain)
-    if overrides:
-        text += '\n' + '\n'.join(overrides)
-    return hashlib.sha256(text.encode('utf-8')).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, set | frozenset):
-        return sorted(map(str, value))
-    # The default text of a function or class holds a memory address, which changes every time.
-    if callable(value):
-        return f'{value.__module__}.{value.__qualname__}'
-    return str(value)
-
-
 def parent_of(backbone: str | Path) -> Record | None:
     """The record beside a checkpoint file, where it is about exactly this file.
 
@@ -318,44 +230,3 @@ def parent_of(backbone: str | Path) -> Record | None:
         return None
     record = Record.read(path)
     return record if record.checkpoint_sha256 == file_sha256(backbone) else None
-
-
-def hardware() -> dict[str, Any]:
-    """Processor, cores that this process may use, GPUs and processes of the present job."""
-    import sys
-
-    torch = sys.modules.get('torch')
-    gpus = torch.cuda.device_count() if torch is not None and torch.cuda.is_available() else 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    return {
-        'cpu': _cpu_name(),
-        'cores': cores,
-        'gpu': torch.cuda.get_device_name(0) if gpus else None,
-        'gpus': gpus,
-        'world_size': int(os.environ.get('WORLD_SIZE', 1)),
-    }
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines():
-            if line.startswith('model name'):
-                return line.partition(':')[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages a result depends on, as far as installed."""
-    from symmim_mm import __version__
-
-    found = {'python': platform.python_version(), 'symmim_mm': __version__}
-    for name, candidates in _DISTRIBUTIONS.items():
-        for candidate in candidates:
-            try:
-                found[name] = metadata.version(candidate)
-                break
-            except metadata.PackageNotFoundError:
-                continue
-    return found

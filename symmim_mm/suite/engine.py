@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import symmim_mm
+from symmim_mm.atomic_file import write_atomic
 from symmim_mm.errors import UserError
-from symmim_mm.results.record import write_atomic
 from symmim_mm.suite.display import Display
 from symmim_mm.suite.job import end_with_parent
 from symmim_mm.suite.plan import DATA, STATE, Run, Suite, data_finished, data_sha256, read_json

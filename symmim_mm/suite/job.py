@@ -20,8 +20,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from symmim_mm.atomic_file import file_sha256, write_atomic
 from symmim_mm.errors import UserError
-from symmim_mm.results.record import FILE_NAME, Record, file_sha256, write_atomic
+from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.suite.plan import (
     DATA,
     MARKER,

@@ -33,17 +33,10 @@ from typing import Any
 
 import yaml
 
+from symmim_mm.atomic_file import file_sha256
 from symmim_mm.errors import UserError
-from symmim_mm.results.record import (
-    EVALUATION_TOOLS,
-    FILE_NAME,
-    TASKS,
-    TRAIN_TOOL,
-    Record,
-    file_sha256,
-    read_config,
-    sha256_of_config,
-)
+from symmim_mm.results.config_hash import read_config, sha256_of_config
+from symmim_mm.results.record import EVALUATION_TOOLS, FILE_NAME, TASKS, TRAIN_TOOL, Record
 
 DATA = 'data'
 MARKER = 'suite.json'

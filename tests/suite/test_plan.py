@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from symmim_mm.atomic_file import file_sha256
 from symmim_mm.errors import UserError
-from symmim_mm.results.record import Record, config_sha256, file_sha256
+from symmim_mm.results.config_hash import config_sha256
+from symmim_mm.results.record import Record
 from symmim_mm.suite.plan import MARKER, command, load_suite, pending, wanted
 
 

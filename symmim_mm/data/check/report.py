@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from symmim_mm.atomic_file import write_atomic
 from symmim_mm.data.check.kinds import KINDS, NOTICE, PROBLEM
 from symmim_mm.errors import UserError
-from symmim_mm.results.record import write_atomic
 
 KEPT = 10_000  # findings of one kind kept with path and text; beyond that only their number
 NAMED = 5  # names that one text lists
