@@ -191,6 +191,15 @@ class PositionedLoader(DataLoader):
                     f'no batch for iteration {iteration + 1} from the loader workers within '
                     f'{self.timeout:g} seconds: one of them hangs, at {self.names(iteration)}'
                 ) from error
+            except (ConnectionError, EOFError) as error:
+                # torch notices dead workers while it waits, but not while it fetches a batch.
+                if not self.num_workers:
+                    raise
+                raise Fault(
+                    f'a DataLoader worker exited while it gave the batch of iteration '
+                    f'{iteration + 1}: if the memory is short, fewer '
+                    'train_dataloader.num_workers help; go on with --resume'
+                ) from error
             if isinstance(batch, Noted):
                 batch, self.unreadable = batch
             yield batch

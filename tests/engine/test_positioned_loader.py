@@ -13,6 +13,7 @@ from toy_run import SIZE, Numbers
 
 from symmim_mm.engine.positioned_loader import PositionedLoader, SeededDataset
 from symmim_mm.engine.seeding import seed_everything, seed_sample, seed_step
+from symmim_mm.errors import Fault
 
 SEED = 5
 
@@ -55,6 +56,23 @@ def test_endless(start: int, finite: bool) -> None:
     pairs = zip(batches(found, 4), whole[start : start + 4], strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     assert found.batch_sampler.indices_of(start)
+
+
+class LostConnection:
+    """Ends in the process that unpickles it as a batch of a worker does that died meanwhile."""
+
+    def __reduce__(self):
+        return lose, ()
+
+
+def lose() -> None:
+    raise ConnectionResetError(104, 'Connection reset by peer')
+
+
+def test_a_worker_that_dies_while_its_batch_is_fetched() -> None:
+    found = loader(False, num_workers=1, collate_fn=lambda samples: LostConnection())
+    with pytest.raises(Fault, match='DataLoader worker exited .* iteration 1: .* --resume'):
+        next(iter(found))
 
 
 def test_every_epoch_is_different() -> None:

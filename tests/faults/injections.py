@@ -4,6 +4,7 @@ import os
 import time
 
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
@@ -20,7 +21,9 @@ class Poison(BaseTransform):
         self.name = name
 
     def transform(self, results: dict) -> dict:
-        results['img'] = results['img'].astype(np.float32)
+        image = results['img']
+        tensor = isinstance(image, torch.Tensor)
+        results['img'] = image.float() if tensor else image.astype(np.float32)
         if self.name in results['img_path']:
             results['img'] += np.nan
         return results
