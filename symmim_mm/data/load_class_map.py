@@ -8,6 +8,8 @@ from PIL import Image
 from symmim_mm.data.picture_region import PictureError
 from symmim_mm.registry import TRANSFORMS
 
+IGNORED = 255  # MMSegmentation's number of pixels that do not count
+
 
 @TRANSFORMS.register_module()
 class LoadClassMap(BaseTransform):
@@ -20,13 +22,16 @@ class LoadClassMap(BaseTransform):
     W)`` of the picture's file.
 
     Args:
+        classes: how many there are; None does not look for others.
         **options: of ``mmseg.LoadAnnotations``.
 
     Raises:
-        PictureError: at a file that is missing, damaged or of another size than its picture.
+        PictureError: at a file that is missing, damaged, of another size than its picture, or
+            with other classes.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, classes: int | None = None, **options: Any) -> None:
+        self.classes = classes
         self.load = TRANSFORMS.build(dict(type='mmseg.LoadAnnotations', **options))
 
     def transform(self, results: dict) -> dict:
@@ -45,7 +50,16 @@ class LoadClassMap(BaseTransform):
                 f'{path} has {found} rows and columns, its picture {expected}: replace it, or '
                 'remove both'
             )
+        if self.classes is not None:
+            values = results['gt_seg_map']
+            stray = (values >= self.classes) & (values != IGNORED)
+            if stray.any():
+                raise PictureError(
+                    f'{path} has {stray.sum()} pixels of no class, the largest number is '
+                    f'{values[stray].max()} of 0 to {self.classes - 1}: mend it, or set num_classes'
+                    ' of both heads and classes of LoadClassMap'
+                )
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}({self.load})'
+        return f'{type(self).__name__}({self.load}, classes={self.classes})'

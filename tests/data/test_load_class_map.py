@@ -31,6 +31,14 @@ def test_class_map_of_the_stock_step(class_map: dict) -> None:
     assert found['seg_fields'] == ['gt_seg_map']
 
 
+def test_classes_that_are_none(class_map: dict) -> None:
+    found = LoadClassMap(classes=11, reduce_zero_label=True)(dict(class_map, seg_fields=[]))
+    assert found['gt_seg_map'].max() == 255 and found['gt_seg_map'].min() == 0
+    words = r'map.png has 2 pixels of no class, the largest number is 10 of 0 to 8: mend it'
+    with pytest.raises(PictureError, match=words):
+        LoadClassMap(classes=9, reduce_zero_label=True)(class_map)
+
+
 @pytest.mark.parametrize(
     ('content', 'words'),
     [
