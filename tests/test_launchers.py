@@ -169,7 +169,8 @@ from torch import distributed
 distributed.init_process_group('gloo')
 total = torch.tensor([distributed.get_rank() + 1])
 distributed.all_reduce(total)
-print(f'sum={total.item()} threads={os.environ["OMP_NUM_THREADS"]} arguments={sys.argv[1:]}')
+line = f'sum={total.item()} threads={os.environ["OMP_NUM_THREADS"]} arguments={sys.argv[1:]}'
+sys.stdout.write(line + '\\n')  # in one piece; print would let the other rank write between
 distributed.destroy_process_group()
 """
 
