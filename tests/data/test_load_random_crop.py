@@ -92,7 +92,7 @@ def test_every_kind_of_file(mmpretrain_scope, tmp_path: Path) -> None:
             assert psnr(a, b) >= 40, (name, seed)
 
 
-@example(size=(37, 46), sampling='4:4:4', scale=17, seed=1743)  # one of those
+@example(size=(37, 46), sampling='4:4:4', scale=17, seed=1743)  # overshoots
 @given(
     size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
     sampling=st.sampled_from(list(SAMPLING)),
@@ -109,15 +109,14 @@ def test_pictures_down_to_one_pixel(size: tuple, sampling: str, scale: int, seed
     whole = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     top, left, rows, columns = step.rand_crop_params(whole)
     part = Image.fromarray(whole[top : top + rows, left : left + columns])
-    expected = np.asarray(part.resize((scale, scale), Image.BICUBIC)).transpose(2, 0, 1)
+    # Pillow's two passes one by one: in one call it does not round sums that overshoot in between
+    # as it does here, and its own results differ, at a few pixels of hard edges by 10 and more.
+    wide = part.resize((scale, rows), Image.BICUBIC)
+    expected = np.asarray(wide.resize((scale, scale), Image.BICUBIC)).transpose(2, 0, 1)
     if np.random.random_sample() < 0.5:
         expected = expected[..., ::-1]
-    # Two roundings of fixed-point sums; the decibels of one pixel would say little. A few pixels at
-    # hard edges, where sums overshoot between the two passes, differ more: of 112,828 drawn cases
-    # 0.5 % had such pixels, 0.3 % of a crop at most, and none differed by more than 11.
-    difference = np.abs(got.astype(int) - expected)
-    assert difference.mean() < 0.5 and difference.max() <= 16
-    assert np.count_nonzero(difference > 3) <= 0.01 * difference.size
+    # Two roundings of fixed-point sums; the decibels of one pixel would say little.
+    assert np.abs(got.astype(int) - expected).max() <= 2
 
 
 def test_resize_takes_views() -> None:
