@@ -5,8 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from symmim_mm.errors import UserError
-from symmim_mm.shown_text import visible
+from symmim_mm.errors import UserError, print_error
 
 
 def prepare_environment() -> None:
@@ -36,7 +35,7 @@ def run(
     try:
         main(args)
     except UserError as error:
-        print('error: ' + visible(' '.join(str(error).split())), file=sys.stderr)
+        print_error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)

@@ -12,7 +12,7 @@ from torch.distributed import run
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-from symmim_mm.errors import EXIT_FAULT, EXIT_PREEMPTED
+from symmim_mm.errors import EXIT_FAULT, EXIT_PREEMPTED, print_error
 
 STOPPING = (signal.SIGTERM, signal.SIGUSR1)
 # It passes these on to its processes and gives them 30 seconds.
@@ -27,10 +27,9 @@ def main(arguments: Sequence[str]) -> int:
         rank, failure = error.get_first_failure()
         if failure.exitcode < 0:
             name = signal.Signals(-failure.exitcode).name
-            print(
-                f'error: the process of rank {rank} (pid {failure.pid}) was killed by {name}, and '
-                'the others were stopped: go on with --resume',
-                file=sys.stderr,
+            print_error(
+                f'the process of rank {rank} (pid {failure.pid}) was killed by {name}, and the '
+                'others were stopped: go on with --resume'
             )
             return EXIT_FAULT
         return failure.exitcode

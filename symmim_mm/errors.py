@@ -1,5 +1,8 @@
 """Exceptions that end a command with one line: mistakes a user can mend, and faults."""
 
+import sys
+
+from symmim_mm.shown_text import visible
 
 EXIT_FAULT = 1
 EXIT_USER_ERROR = 2
@@ -23,3 +26,12 @@ class Fault(UserError):
     """
 
     exit_code = EXIT_FAULT
+
+
+def print_error(message: object) -> None:
+    """Write ``error: `` and a message to stderr, in one line and one piece.
+
+    In one piece, because several processes share a stderr: with text and line end apart, as
+    ``print`` writes them where the stream has no buffer, the lines of two ranks run together.
+    """
+    sys.stderr.write('error: ' + visible(' '.join(str(message).split())) + '\n')

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,6 +33,22 @@ def one_line(result, *words: str) -> None:
     assert 'Traceback' not in result.stderr
     for word in words:
         assert word in lines[0], lines[0]
+
+
+@pytest.mark.parametrize('unbuffered', ['', '1'])
+def test_an_error_is_written_in_one_piece(unbuffered: str) -> None:
+    """So that the lines of several ranks on one stderr cannot run together.
+
+    Each write to a socket of packets is a packet.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        code = "from symmim_mm.errors import print_error; print_error('a\\n b')"
+        environ = {**os.environ, 'PYTHONUNBUFFERED': unbuffered}
+        subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=environ, stderr=theirs,
+                       check=True)  # fmt: skip
+        theirs.shutdown(socket.SHUT_WR)
+        assert [ours.recv(100), ours.recv(100)] == [b'error: a b\n', b'']
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import time
 import tomllib
 from pathlib import Path
 
@@ -218,14 +217,12 @@ def test_setup_does_nothing_the_second_time():
         pytest.skip('the environment was not set up by `make setup`, or its inputs changed since')
     before = STAMP.stat().st_mtime_ns
     environ = {name: os.environ[name] for name in ('PATH', 'HOME') if name in os.environ}
-    begin = time.perf_counter()
     result = subprocess.run(
         ['make', '-C', str(ROOT), 'setup'], capture_output=True, text=True, env=environ
     )
     assert result.returncode == 0, result.stderr
     assert 'up to date' in result.stdout
     assert STAMP.stat().st_mtime_ns == before
-    assert time.perf_counter() - begin < 5
 
 
 def requirements(name: str) -> dict[str, Requirement]:

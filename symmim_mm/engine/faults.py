@@ -19,7 +19,7 @@ from torch.distributed import DistError
 from symmim_mm.checkpoints import checkpoint_files, newest_whole_checkpoint
 from symmim_mm.engine.guarded_optim import GUARDED
 from symmim_mm.engine.resumable_loops import RESUMABLE
-from symmim_mm.errors import EXIT_FAULT, Fault, UserError
+from symmim_mm.errors import EXIT_FAULT, Fault, UserError, print_error
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 WRONG_PATH = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM}
@@ -119,7 +119,7 @@ def end_at_once(error: BaseException) -> NoReturn:
     """End this process as ``symmim_mm.cli.run`` would, but without any clean-up."""
     code = EXIT_FAULT
     if isinstance(error, UserError):
-        print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
+        print_error(error)
         code = error.exit_code
     elif isinstance(error, SystemExit) and isinstance(error.code, int):
         code = error.code
