@@ -2,37 +2,61 @@
 
 import hashlib
 import os
-import tempfile
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+PART = '.part'
+
+
+@contextmanager
+def replacing(path: str | Path, lasting: bool = True) -> Iterator[BinaryIO]:
+    """An empty file beside ``path`` that takes its name when the block ends without an error.
+
+    Readers see the old file or all of the new one. After an error nothing is left of it; a process
+    that is killed leaves a hidden file, which :func:`remove_parts` removes.
+
+    Args:
+        path: of the file to be; its folder is made.
+        lasting: wait for the disk, so that this holds also when the machine stops.
+
+    Raises:
+        OSError: the file could not be written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Two processes that write the same file do not write the same part.
+    part = path.with_name(f'.{path.name}.{secrets.token_hex(4)}{PART}')
+    try:
+        with open(part, 'xb') as file:
+            yield file
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    if lasting:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name, too, must survive a crash
+        finally:
+            os.close(folder)
 
 
 def write_atomic(path: str | Path, content: str | bytes) -> None:
-    """Write a file so that a reader, or a crash, sees either the old content or all of the new."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = content.encode('utf-8') if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    """Write all of a file as :func:`replacing` does, text as UTF-8."""
+    with replacing(path) as file:
+        file.write(content.encode('utf-8') if isinstance(content, str) else content)
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def remove_parts(folder: str | Path) -> None:
+    """Remove what processes that were killed while writing left in a folder."""
+    for part in Path(folder).glob(f'.*{PART}'):
+        part.unlink(missing_ok=True)
 
 
 def file_sha256(path: str | Path) -> str:

@@ -11,6 +11,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from symmim_mm.atomic_file import replacing
 from symmim_mm.errors import UserError
 
 # End of a zip archive (APPNOTE.TXT 4.3.16): signature, 16 bytes, length of the comment (2 bytes,
@@ -20,7 +21,6 @@ ZIP_END_SIZE = 22
 SEAL = 'symmim_mm seal: {size:016d} bytes, sha256 {digest}'
 SEAL_PATTERN = re.compile(rb'symmim_mm seal: (\d{16}) bytes, sha256 ([0-9a-f]{64})')
 SEAL_SIZE = len(SEAL.format(size=0, digest='0' * 64))
-PART = '.part'
 CHUNK = 1 << 22
 
 
@@ -31,44 +31,22 @@ def is_plain_zip(data: bytes) -> bool:
 
 
 def write_sealed(data: bytes, path: str | Path) -> None:
-    """Write a file beside its place, with a seal where it is a zip archive, and rename it there.
+    """Write a file whole or not at all, with a seal where it is a zip archive.
 
-    Readers see the old file or all of the new one, also after a crash of the machine. The hash is
-    taken while the disk writes, in another thread.
+    The hash is taken while the disk writes, in another thread.
 
     Raises:
         OSError: the file could not be written; nothing is left of it.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}{PART}')
     sealed = is_plain_zip(data)
     body = memoryview(data)[:-2] if sealed else memoryview(data)
-    try:
-        with open(part, 'wb') as file, ThreadPoolExecutor(1) as pool:
-            digest = pool.submit(lambda: hashlib.sha256(body).hexdigest())
-            file.write(body)
-            if sealed:
-                size = len(body) + 2 + SEAL_SIZE
-                seal = SEAL.format(size=size, digest=digest.result()).encode()
-                file.write(len(seal).to_bytes(2, 'little') + seal)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name, too, must survive a crash
-    finally:
-        os.close(folder)
-
-
-def remove_parts(folder: str | Path) -> None:
-    """Remove what runs that were killed while writing left in a folder."""
-    for part in Path(folder).glob(f'.*{PART}'):
-        part.unlink(missing_ok=True)
+    with replacing(path) as file, ThreadPoolExecutor(1) as pool:
+        digest = pool.submit(lambda: hashlib.sha256(body).hexdigest())
+        file.write(body)
+        if sealed:
+            size = len(body) + 2 + SEAL_SIZE
+            seal = SEAL.format(size=size, digest=digest.result()).encode()
+            file.write(len(seal).to_bytes(2, 'little') + seal)
 
 
 def check_seal(path: str | Path) -> bool:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from symmim_mm.checkpoints import newest_whole_checkpoint, read_checkpoint
 from symmim_mm.errors import UserError
-from symmim_mm.sealed_file import SEAL_SIZE, check_seal, remove_parts, write_sealed
+from symmim_mm.sealed_file import SEAL_SIZE, check_seal, write_sealed
 
 STATE = dict(state_dict=dict(weight=torch.arange(600.0)), meta=dict(epoch=1))
 
@@ -101,14 +101,6 @@ def test_a_failed_writing_leaves_the_old_file_alone(tmp_path: Path) -> None:
     assert 'File too large' in result.stderr
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_parts_of_killed_writers_are_removed(tmp_path: Path) -> None:
-    write_sealed(saved(), tmp_path / 'epoch_1.pth')
-    (tmp_path / '.epoch_2.pth.part').write_bytes(b'half')
-    (tmp_path / 'mine.part').write_bytes(b'not ours')
-    remove_parts(tmp_path)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ['epoch_1.pth', 'mine.part']
 
 
 def test_the_newest_whole_checkpoint(tmp_path: Path, capsys) -> None:

@@ -7,10 +7,10 @@ Processes that read the same file share its memory.
 
 import json
 import os
-import tempfile
-from pathlib import Path
 
 import numpy as np
+
+from symmim_mm.atomic_file import replacing
 
 MARK = b'symmim1\n'
 ALIGNMENT = 64
@@ -29,27 +29,16 @@ def write_arrays(
     Raises:
         OSError: the file could not be written; nothing is left of it.
     """
-    path = Path(path)
     places, place = {}, 0
     for name, array in arrays.items():
         places[name] = dict(dtype=array.dtype.str, shape=array.shape, place=place)
         place += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
     text = json.dumps(dict(meta=meta, arrays=places, size=place)).encode()
     head = MARK + len(text).to_bytes(8, 'little') + text
-    handle, part = tempfile.mkstemp(prefix=f'.{path.name}.', suffix='.part', dir=path.parent)
-    try:
-        with open(handle, 'wb') as file:
-            file.write(_padded(head))
-            for array in arrays.values():
-                file.write(_padded(np.ascontiguousarray(array).tobytes()))
-            if lasting:
-                file.flush()
-                os.fsync(file.fileno())
-        os.chmod(part, 0o644)  # mkstemp's are for the user alone
-        os.replace(part, path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    with replacing(path, lasting) as file:
+        file.write(_padded(head))
+        for array in arrays.values():
+            file.write(_padded(np.ascontiguousarray(array).tobytes()))
 
 
 def read_arrays(path: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from symmim_mm.atomic_file import remove_parts, write_atomic
 from symmim_mm.data.array_file import write_arrays
 from symmim_mm.data.folder_index import open_index
 from symmim_mm.data.names import pack_names
 from symmim_mm.data.prepared_set import FORMAT, LIST, MANIFEST, read_manifest
 from symmim_mm.data.shard_pool import AGAIN, Recipe, write_shards
-from symmim_mm.data.shard_writer import PART, Written, shard_name
+from symmim_mm.data.shard_writer import Written, shard_name
 from symmim_mm.errors import UserError
 
 # Those of MMPretrain's CustomDataset, and .webp.
@@ -116,12 +117,13 @@ def _begin(out: Path, plan: dict) -> dict | None:
     """Write the manifest of an unfinished set; return the one of a finished, whole set."""
     found = read_manifest(out)
     if found is None:
-        if any(entry.name != '.lock' for entry in out.iterdir()):
+        ours = ('.lock', f'.{MANIFEST}.')  # the latter if the very first writing was killed
+        if not all(entry.name.startswith(ours) for entry in out.iterdir()):
             raise UserError(f'{out} is not empty and holds no prepared set: name another folder')
         _write_manifest(out, dict(plan, complete=False))
+    remove_parts(out)
+    if found is None:
         return None
-    for part in out.glob(f'.*{PART}'):
-        part.unlink()
     # As JSON gives it back: tuples are lists there.
     for key, value in json.loads(json.dumps(plan)).items():
         if found.get(key) != value:
@@ -145,16 +147,8 @@ def _difference(old: object, new: object) -> str:
 
 
 def _write_manifest(out: Path, manifest: dict) -> None:
-    part = out / f'.{MANIFEST}{PART}'
-    try:
-        with open(part, 'w') as file:
-            json.dump(dict(prepared_pictures=FORMAT, **manifest), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, out / MANIFEST)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    text = json.dumps(dict(prepared_pictures=FORMAT, **manifest), indent=1)
+    write_atomic(out / MANIFEST, text)
 
 
 @contextmanager

@@ -13,14 +13,8 @@ from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import NamedTuple
 
-from symmim_mm.data.shard_writer import (
-    PART,
-    Written,
-    member_name,
-    read_shard,
-    shard_name,
-    write_shard,
-)
+from symmim_mm.atomic_file import remove_parts
+from symmim_mm.data.shard_writer import Written, member_name, read_shard, shard_name, write_shard
 from symmim_mm.errors import Fault
 
 AGAIN = 'call the same command again to go on'
@@ -118,8 +112,7 @@ def _in_processes(
             worker.terminate()
         for worker in workers:
             worker.join()
-        for part in out.glob(f'.*{PART}'):
-            part.unlink(missing_ok=True)
+        remove_parts(out)
 
 
 @contextmanager

@@ -7,10 +7,10 @@ import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
+from symmim_mm.atomic_file import replacing
 from symmim_mm.data.picture_region import PictureError, read_file
 from symmim_mm.data.prepared_picture import prepare_picture
 
-PART = '.part'
 JPEG_SUFFIXES = ('.jpg', '.jpeg')
 
 
@@ -59,31 +59,24 @@ def write_shard(
         PictureError: a picture cannot be read.
         OSError: the shard cannot be written.
     """
-    part = path.with_name(f'.{path.name}{PART}')
     skipped = []
-    try:
-        with open(part, 'wb') as file:
-            with tarfile.open(fileobj=file, mode='w', format=tarfile.GNU_FORMAT) as tar:
-                for name in names:
-                    source = os.path.join(root, name)
-                    try:
-                        data = prepare_picture(read_file(source), source, short_side, quality)
-                    except PictureError:
-                        if not skip:
-                            raise
-                        skipped.append(name)
-                        continue
-                    entry = tarfile.TarInfo(member_name(name))
-                    entry.size = len(data)
-                    tar.addfile(entry, io.BytesIO(data))
-            file.flush()
-            os.fsync(file.fileno())
-        content = read_shard(part)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    return Written(content, skipped)
+    with (
+        replacing(path) as file,
+        tarfile.open(fileobj=file, mode='w', format=tarfile.GNU_FORMAT) as tar,
+    ):
+        for name in names:
+            source = os.path.join(root, name)
+            try:
+                data = prepare_picture(read_file(source), source, short_side, quality)
+            except PictureError:
+                if not skip:
+                    raise
+                skipped.append(name)
+                continue
+            entry = tarfile.TarInfo(member_name(name))
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return Written(read_shard(path), skipped)
 
 
 def read_shard(path: Path) -> ShardContent:

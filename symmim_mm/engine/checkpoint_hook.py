@@ -10,11 +10,11 @@ from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from symmim_mm.atomic_file import write_atomic
+from symmim_mm.atomic_file import remove_parts, write_atomic
 from symmim_mm.checkpoints import checkpoint_files
 from symmim_mm.errors import Fault, UserError
 from symmim_mm.registry import HOOKS
-from symmim_mm.sealed_file import remove_parts, write_sealed
+from symmim_mm.sealed_file import write_sealed
 
 BACKEND = 'symmim_mm.sealed'
 WITHIN = '_iter_'  # in the name of a checkpoint within an epoch

@@ -204,6 +204,8 @@ def test_nothing_is_done_twice(source: Path, prepared: Path, tmp_path: Path, mon
 def test_goes_on(source: Path, prepared: Path, tmp_path: Path, monkeypatch) -> None:
     out, made = tmp_path / 'set', []
     whole = shard_writer.prepare_picture
+    out.mkdir()
+    (out / '.manifest.json.0a1b2c3d.part').write_bytes(b'the very first write was killed')
 
     def stop_at_13(*args) -> bytes:
         made.append(args)
@@ -221,7 +223,7 @@ def test_goes_on(source: Path, prepared: Path, tmp_path: Path, monkeypatch) -> N
     monkeypatch.setattr(shard_writer, 'prepare_picture', lambda *a: made.append(a) or whole(*a))
     # A shard that is no whole tar file is made again, and so is what a kill left behind.
     (out / 'shard-00001.tar').write_bytes((out / 'shard-00001.tar').read_bytes()[:700])
-    (out / '.shard-00002.tar.part').write_bytes(b'half')
+    (out / '.shard-00002.tar.0a1b2c3d.part').write_bytes(b'half')
     prepare(source, out, **OPTIONS)
     assert digest(out) == digest(prepared)
     assert len(made) == 13 + COUNT - 5

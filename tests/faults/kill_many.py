@@ -33,7 +33,7 @@ def log_of(work_dir: Path) -> Path:
 def parts(work_dir: Path) -> set[tuple[str, int]]:
     """The files that checkpoints are, or were when the writer was killed, being written to."""
     found = set()
-    for part in work_dir.glob('.*.part'):
+    for part in work_dir.glob('.*.pth.*.part'):
         with suppress(FileNotFoundError):
             found.add((part.name, part.stat().st_mtime_ns))
     return found
