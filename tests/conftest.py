@@ -1,13 +1,14 @@
 """Shared fixtures. Every test starts with an empty default scope and fixed seeds."""
 
 import os
+import signal
 
 # Tests load checkpoints as the tools do; see symmim_mm.cli.prepare_environment.
 os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import torch
 from hypothesis import settings
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, init_default_scope
+from torch.utils.data._utils import signal_handling
 
 # A busy machine is slow now and then; what a test may take is no property of the code.
 settings.register_profile('suite', deadline=None, max_examples=50)
@@ -53,6 +55,15 @@ def tool() -> Callable[..., subprocess.CompletedProcess]:
         )
 
     return call
+
+
+@pytest.fixture
+def sigchld() -> Iterator[None]:
+    """What a fault does to the process is undone for the next test."""
+    before = signal.getsignal(signal.SIGCHLD)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+    signal_handling._SIGCHLD_handler_set = False  # otherwise torch does not set its own again
 
 
 @pytest.fixture(scope='session')

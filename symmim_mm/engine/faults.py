@@ -136,6 +136,8 @@ def end_at_once(error: BaseException) -> NoReturn:
 def _end_workers() -> None:
     """End loader workers for certain: this process could not end before one that hangs."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's would raise another error
-    for child in multiprocessing.active_children():
-        if child.daemon:
-            child.kill()
+    workers = [child for child in multiprocessing.active_children() if child.daemon]
+    for worker in workers:
+        worker.kill()
+    for worker in workers:
+        worker.join(1)  # not for ever: one that waits for a disk ends when that answers

@@ -39,6 +39,13 @@ class PicturesHook(Hook):
         self.count = count
         self.dataset = dataset
 
+    def before_train(self, runner: Runner) -> None:
+        # Now, and in every process: a folder that is not there must not be found out at the end.
+        if self.dataset is not None:
+            self.held_out = DATASETS.build(self.dataset)
+        else:
+            self.held_out = runner.val_loop.dataloader.dataset
+
     def after_train(self, runner: Runner) -> None:
         if hasattr(runner, 'whole_model'):  # a model that is shared out
             model = runner.whole_model()
@@ -48,10 +55,7 @@ class PicturesHook(Hook):
             self._draw(runner, model)
 
     def _draw(self, runner: Runner, model: BaseModel) -> None:
-        if self.dataset is not None:
-            dataset = DATASETS.build(self.dataset)
-        else:
-            dataset = runner.val_loop.dataloader.dataset
+        dataset = self.held_out
         # The masks of the pictures are the same for every run with this seed.
         seed_everything(runner.seed)
         model.eval()

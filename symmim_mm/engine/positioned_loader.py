@@ -1,13 +1,17 @@
 """A data loader that can start at any batch, with random numbers that depend on the place alone."""
 
+import signal
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count, islice
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
 from mmengine.dist import get_rank, get_world_size
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from symmim_mm.engine.seeding import seed_sample
 from symmim_mm.engine.unreadable import (
@@ -23,6 +27,14 @@ Draw = tuple[int, int]
 """Index of a sample in its data set, and place of the draw in the run's stream of samples."""
 
 REMEMBERED = 512  # batches whose pictures can still be named
+DEATH_S = 1  # within which a worker whose connection broke has really ended
+
+
+def end_of(exit_code: int) -> str:
+    """How a process ended, in words; codes below 0 are signals."""
+    if exit_code < 0:
+        return f'was killed by {signal.Signals(-exit_code).name}'
+    return f'ended with exit code {exit_code}'
 
 
 class SeededDataset(Dataset):
@@ -33,21 +45,35 @@ class SeededDataset(Dataset):
     Args:
         dataset: of any of the libraries.
         seed: of the run.
+        workers: loader workers that will read it.
     """
 
-    def __init__(self, dataset: Dataset, seed: int) -> None:
+    def __init__(self, dataset: Dataset, seed: int, workers: int = 0) -> None:
         self.dataset = dataset
         self.seed = seed
         self.pass_over = False  # see PositionedLoader.pass_over_unreadable
+        # The index that each worker is reading, or -1, in memory that they share with this
+        # process: one that a picture has killed cannot say which it was.
+        self.reading = torch.full((workers,), -1).share_memory_()
 
     def __getitem__(self, draw: Draw | int) -> Any:
         if not isinstance(draw, tuple):
-            return self.dataset[draw]
+            return self._read(draw)
         index, place = draw
         if self.pass_over:
-            return readable_sample(self.dataset, index, self.seed, place)
+            return readable_sample(self, index, self.seed, place)
         seed_sample(self.seed, place)
-        return self.dataset[index]
+        return self._read(index)
+
+    def _read(self, index: int) -> Any:
+        worker = get_worker_info()
+        if worker is None:
+            return self.dataset[index]
+        self.reading[worker.id] = index
+        try:
+            return self.dataset[index]
+        finally:
+            self.reading[worker.id] = -1
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -141,7 +167,7 @@ class PositionedLoader(DataLoader):
         batch_size = loader.batch_size or loader.batch_sampler.batch_size
         batches = PositionedBatches(loader.batch_sampler, batch_size, accumulation, endless)
         super().__init__(
-            SeededDataset(loader.dataset, seed),
+            SeededDataset(loader.dataset, seed, loader.num_workers),
             batch_sampler=batches,
             num_workers=loader.num_workers,
             collate_fn=loader.collate_fn,
@@ -159,6 +185,7 @@ class PositionedLoader(DataLoader):
         # torch forgets it where there is a batch sampler, and refuses to be told.
         self.__dict__['batch_size'] = batch_size
         self.unreadable: list[Unreadable] = []
+        self.workers: list[BaseProcess] = []
 
     def pass_over_unreadable(self) -> None:
         """From the next ``iter`` on, take other pictures in the places of unreadable ones.
@@ -176,7 +203,13 @@ class PositionedLoader(DataLoader):
     def __iter__(self) -> Iterator[Any]:
         batches = self.batch_sampler
         first = batches.start if batches.endless else batches.epoch * len(self) + batches.start
-        return self._watched(super().__iter__(), first)
+        self.workers = []
+        iterator = super().__iter__()
+        self.workers = getattr(iterator, '_workers', [])
+        # torch looks after them only from the moment on at which all of them were started.
+        if any(worker.exitcode for worker in self.workers):
+            raise RuntimeError('DataLoader worker exited at its start')
+        return self._watched(iterator, first)
 
     def _watched(self, iterator: Iterator[Any], iteration: int) -> Iterator[Any]:
         while True:
@@ -187,23 +220,54 @@ class PositionedLoader(DataLoader):
             except RuntimeError as error:
                 if 'DataLoader timed out' not in str(error):
                     raise
+                at = self._read_by(range(self.num_workers)) or self.names(iteration)
                 raise Fault(
                     f'no batch for iteration {iteration + 1} from the loader workers within '
-                    f'{self.timeout:g} seconds: one of them hangs, at {self.names(iteration)}'
+                    f'{self.timeout:g} seconds: one of them hangs, at {at}'
                 ) from error
             except (ConnectionError, EOFError) as error:
                 # torch notices dead workers while it waits, but not while it fetches a batch.
                 if not self.num_workers:
                     raise
-                raise Fault(
-                    f'a DataLoader worker exited while it gave the batch of iteration '
-                    f'{iteration + 1}: if the memory is short, fewer '
-                    'train_dataloader.num_workers help; go on with --resume'
+                raise RuntimeError(
+                    f'DataLoader worker exited while it gave the batch of iteration {iteration + 1}'
                 ) from error
             if isinstance(batch, Noted):
                 batch, self.unreadable = batch
             yield batch
             iteration += 1
+
+    @contextmanager
+    def deaths_told(self) -> Iterator[None]:
+        """For all that is done with the batches: torch tells of a dead worker at any moment.
+
+        Raises:
+            Fault: a worker died; with the picture that it was reading.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if 'DataLoader worker' not in str(error):
+                raise
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's would raise another error
+            ended = wait([worker.sentinel for worker in self.workers], DEATH_S)
+            for worker in self.workers:
+                if worker.sentinel in ended:
+                    worker.join(DEATH_S)
+            dead = [number for number, worker in enumerate(self.workers) if worker.exitcode]
+            ends = {end_of(self.workers[number].exitcode) for number in dead}
+            told = f'a DataLoader worker {" and ".join(ends)}' if dead else str(error).rstrip('. ')
+            # Of those that die while others are started it is not known which they are.
+            if at := self._read_by(dead if self.workers else range(self.num_workers)):
+                told += f', reading {at}; if one dies there again, mend or remove it'
+            raise Fault(
+                f'{told}; if the memory is short, fewer train_dataloader.num_workers help; go on '
+                'with --resume'
+            ) from error
+
+    def _read_by(self, workers: Sequence[int]) -> str:
+        indices = self.dataset.reading[list(workers)].tolist()
+        return ', '.join(sample_name(self.dataset, index) for index in indices if index >= 0)
 
     def names(self, iteration: int, most: int | None = 4) -> str:
         """The pictures of one of the latest iterations (from 0), in words; ``None`` for all."""

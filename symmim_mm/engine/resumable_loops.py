@@ -3,6 +3,7 @@
 from typing import Any
 
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from torch import nn
 from torch.utils.data import DataLoader
 
 from symmim_mm.engine.positioned_loader import PositionedLoader
@@ -34,6 +35,11 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
 
     def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: Any) -> None:
         super().__init__(runner, positioned_loader(runner, dataloader, endless=False), **kwargs)
+
+    def run(self) -> nn.Module:
+        """As MMEngine's; a dead loader worker ends in one line, with its picture."""
+        with self.dataloader.deaths_told():
+            return super().run()
 
     def run_epoch(self) -> None:
         """Run what is left of the epoch."""
@@ -77,3 +83,8 @@ class ResumableIterLoop(IterBasedTrainLoop):
     def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: Any) -> None:
         super().__init__(runner, positioned_loader(runner, dataloader, endless=True), **kwargs)
         self.dataloader_iterator = EndlessBatches(self.dataloader)
+
+    def run(self) -> None:
+        """As MMEngine's; a dead loader worker ends in one line, with its picture."""
+        with self.dataloader.deaths_told():
+            super().run()

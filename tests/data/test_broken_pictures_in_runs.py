@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from check_samples import png_of_size
+from check_samples import crashing_png, png_of_size
 from conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -41,6 +41,11 @@ PRETRAIN = ('recipe.epochs=2', 'recipe.warmup_epochs=0', 'recipe.batch=8',
             'train_dataloader.num_workers=2')  # fmt: skip
 
 
+def roots_of(root: Path) -> list[str]:
+    names = ('train_dataloader', 'default_hooks.pictures')
+    return [f'{name}.dataset.data_root={root}' for name in names]
+
+
 def test_a_pretraining_on_broken_pictures(tool, broken_data: Path, tmp_path: Path) -> None:
     """It ends well, with a list; with a limit that these pass it ends in one line."""
     root = broken_data / 'imagenet'
@@ -50,8 +55,7 @@ def test_a_pretraining_on_broken_pictures(tool, broken_data: Path, tmp_path: Pat
     paths[17].write_text('<html>404</html>')
     paths[24].write_bytes(png_of_size(60_000, 60_000))
     damage(pictures(root / 'val')[0])  # the first of those that are drawn at the end
-    roots = [f'train_dataloader.dataset.data_root={root}',
-             f'default_hooks.pictures.dataset.data_root={root}']  # fmt: skip
+    roots = roots_of(root)
     config = 'configs/quickstart/symmim_pretrain.py'
     run = tmp_path / 'run'
     done = tool('train.py', config, '--work-dir', run, '--cfg-options', *roots, *PRETRAIN)
@@ -68,13 +72,32 @@ def test_a_pretraining_on_broken_pictures(tool, broken_data: Path, tmp_path: Pat
     assert 'pictures cannot be read, more than 3.00%: mend or remove those' in error_line(done)
 
 
+def test_a_picture_that_kills_its_worker(tool, broken_data: Path, tmp_path: Path) -> None:
+    """No file may end a run without a word: the line has its name, and how to go on."""
+    root = broken_data / 'imagenet'
+    path = pictures(root / 'train')[5]
+    path.write_bytes(crashing_png())
+    options = [*roots_of(root), *PRETRAIN]
+    command = ['train.py', 'configs/quickstart/mae_pretrain.py', '--work-dir', tmp_path / 'run']
+    done = tool(*command, '--cfg-options', *options)
+    if done.returncode == 0:
+        pytest.skip('this OpenCV survives the picture: nothing to kill a worker with')
+    told = done.stderr.replace('\0', '')  # with which torch ends a line of its own
+    lines = [line for line in told.splitlines() if line.startswith('error: ')]
+    assert done.returncode == 1 and len(lines) == 1, done.stderr[-3000:]
+    assert f'was killed by SIGSEGV, reading {path}; if one dies there again, mend' in lines[0]
+    path.write_bytes(b'')
+    done = tool(*command, '--resume', '--cfg-options', *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 def test_two_processes_count_together(broken_data: Path, tmp_path: Path) -> None:
     """Both stop at the same step, at the share of all pictures, and list each of them once."""
     root = broken_data / 'imagenet'
     broken = pictures(root / 'train')[::8]
     for path in broken:
         path.write_bytes(b'')
-    options = [f'train_dataloader.dataset.data_root={root}', *PRETRAIN,
+    options = [*roots_of(root), *PRETRAIN,
                'train_dataloader.num_workers=1', 'recipe.epochs=9',
                'default_hooks.unreadable.least_seen=70']  # fmt: skip
     done = subprocess.run(

@@ -3,14 +3,18 @@
 import errno
 import multiprocessing
 import os
+import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT
 from mmengine.config import Config
-from toy_run import At, Numbers, toy_runner
+from toy_run import At, Deadly, Numbers, toy_runner
 
 from symmim_mm.engine.faults import in_one_line, make_resumable, told_in_one_line
 from symmim_mm.errors import Fault, UserError
@@ -55,14 +59,6 @@ class Hanging(Numbers):
         return super().__getitem__(index)
 
 
-@pytest.fixture
-def sigchld():
-    """What a fault does to the process is undone for the next test."""
-    before = signal.getsignal(signal.SIGCHLD)
-    yield
-    signal.signal(signal.SIGCHLD, before)
-
-
 def test_a_worker_that_hangs_is_named(tmp_path: Path, sigchld) -> None:
     runner = toy_runner(
         tmp_path, epochs=3, workers=2, dataset=Hanging(), loader=dict(timeout=3)
@@ -71,6 +67,38 @@ def test_a_worker_that_hangs_is_named(tmp_path: Path, sigchld) -> None:
     with pytest.raises(Fault, match=hangs), told_in_one_line():
         runner.train()
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize('length', [dict(epochs=3), dict(iterations=40)])
+@pytest.mark.parametrize('name', ['SIGSEGV', 'SIGABRT', 'SIGKILL'])
+def test_a_picture_that_kills_workers_is_named(
+    tmp_path: Path, sigchld, length: dict, name: str
+) -> None:
+    runner = toy_runner(tmp_path, workers=2, dataset=Deadly(range(7, 8), name), **length)
+    died = rf'a DataLoader worker was killed by {name}, reading row7.png; if one dies there again'
+    with pytest.raises(Fault, match=died), told_in_one_line():
+        runner.train()
+    assert not multiprocessing.active_children()
+
+
+def test_workers_that_die_at_once_are_noticed(tmp_path: Path) -> None:
+    """Also before torch looks after them, not at the end of the loader's timeout.
+
+    In a process of its own, as torch does not forget workers that died while it started others.
+    """
+    program = (
+        'import pathlib, sys\n'
+        'from symmim_mm.engine.faults import told_in_one_line\n'
+        'from toy_run import Deadly, toy_runner\n'
+        "rows = Deadly(range(22), 'SIGKILL')\n"
+        'with told_in_one_line():\n'
+        '    toy_runner(pathlib.Path(sys.argv[1]), epochs=1, workers=8, dataset=rows).train()'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', program, tmp_path], cwd=Path(__file__).parent, capture_output=True,
+        text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)}, timeout=50,
+    )  # fmt: skip
+    assert re.search(r'Fault: .*DataLoader worker .* killed .*, reading row', done.stderr)
 
 
 def worker_pids() -> list[int]:

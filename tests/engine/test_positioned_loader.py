@@ -69,9 +69,12 @@ def lose() -> None:
     raise ConnectionResetError(104, 'Connection reset by peer')
 
 
-def test_a_worker_that_dies_while_its_batch_is_fetched() -> None:
+def test_a_worker_that_dies_while_its_batch_is_fetched(sigchld) -> None:
     found = loader(False, num_workers=1, collate_fn=lambda samples: LostConnection())
-    with pytest.raises(Fault, match='DataLoader worker exited .* iteration 1: .* --resume'):
+    with (
+        pytest.raises(Fault, match='DataLoader worker exited .* iteration 1; .* --resume'),
+        found.deaths_told(),
+    ):
         next(iter(found))
 
 
@@ -106,6 +109,13 @@ def test_workers_draw_what_the_process_itself_would(workers: int) -> None:
         helped.go_to(epoch, start)
         pairs = zip(batches(helped), batches(alone), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_workers_have_read_what_they_gave() -> None:
+    """Only a sample that is being read is named, not the last one of an idle worker."""
+    found = loader(False, num_workers=2)
+    assert batches(found)
+    assert found.dataset.reading.tolist() == [-1, -1]
 
 
 def test_the_pictures_of_an_iteration_have_names() -> None:

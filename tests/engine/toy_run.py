@@ -1,5 +1,7 @@
 """A training of milliseconds, with everything random that a real one has, for tests."""
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,20 @@ class Numbers(Dataset):
         noise = torch.rand(4) + torch.tensor(np.random.rand(4), dtype=torch.float32)
         row = torch.full((4,), float(index)) / SIZE + noise
         return dict(inputs=row * float('nan') if index in self.bad else row)
+
+
+class Deadly(Numbers):
+    """Some rows crash whoever reads them, as a picture may a decoder."""
+
+    def __init__(self, rows: range, name: str) -> None:
+        super().__init__()
+        self.rows = rows
+        self.signal = signal.Signals[name]
+
+    def __getitem__(self, index: int) -> dict:
+        if index in self.rows:
+            os.kill(os.getpid(), self.signal)
+        return super().__getitem__(index)
 
 
 @MODELS.register_module(force=True)
