@@ -75,6 +75,18 @@ def test_wrong_paths(tool, tmp_path: Path, data) -> None:
              f'train_dataloader.dataset.data_root={missing}'),
         str(missing), 'does not exist',
     )  # fmt: skip
+    one_line(
+        tool('train.py', PRETRAIN, '--work-dir', tmp_path / 'w', '--cfg-options', *data),
+        'val_dataloader cannot be set without val_cfg and val_evaluator',
+    )
+    # Told before the training, though these are drawn at its end.
+    run = tmp_path / 'held_out'
+    one_line(
+        tool('train.py', PRETRAIN, '--work-dir', run, '--cfg-options', data[0], 'recipe.batch=8',
+             f'default_hooks.pictures.dataset.data_root={missing}'),
+        str(missing),
+    )  # fmt: skip
+    assert not list(run.glob('*.pth'))
     assert not (tmp_path / 'w' / 'result.json').exists()
 
 

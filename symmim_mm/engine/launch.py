@@ -85,8 +85,17 @@ def runner_of(cfg: Config, launcher: str) -> Iterator[Runner]:
     """Start the processes, build the runner, and clean up behind it.
 
     Raises:
-        UserError: a file of the data that is not there or may not be read.
+        UserError: a file of the data that is not there or may not be read; half of a validation.
     """
+    for split in ('val', 'test'):
+        parts = [f'{split}_{name}' for name in ('dataloader', 'cfg', 'evaluator')]
+        present = [name for name in parts if cfg.get(name) is not None]
+        missing = [name for name in parts if name not in present]
+        if present and missing:
+            raise UserError(
+                f'{" and ".join(present)} cannot be set without {" and ".join(missing)}, of which '
+                'this config has none: leave it out, or state all three'
+            )
     cfg.launcher = launcher
     torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', torch.get_num_threads())))
     if launcher != 'none' and not torch.cuda.is_available():

@@ -85,7 +85,8 @@ def test_a_picture_that_kills_its_worker(tool, broken_data: Path, tmp_path: Path
     told = done.stderr.replace('\0', '')  # with which torch ends a line of its own
     lines = [line for line in told.splitlines() if line.startswith('error: ')]
     assert done.returncode == 1 and len(lines) == 1, done.stderr[-3000:]
-    assert f'was killed by SIGSEGV, reading {path}; if one dies there again, mend' in lines[0]
+    # Memory that is written over ends a process in more than one way.
+    assert re.search(rf'killed by SIG\w+, reading {path}; if one dies there again, mend', lines[0])
     path.write_bytes(b'')
     done = tool(*command, '--resume', '--cfg-options', *options)
     assert done.returncode == 0, done.stderr[-3000:]
