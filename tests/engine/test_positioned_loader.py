@@ -11,7 +11,8 @@ from mmengine.dataset import DefaultSampler, InfiniteSampler
 from torch.utils.data import DataLoader
 from toy_run import SIZE, Numbers
 
-from symmim_mm.engine.positioned_loader import PositionedLoader, SeededDataset
+from symmim_mm.engine.positioned_loader import PositionedLoader
+from symmim_mm.engine.seeded_dataset import SeededDataset
 from symmim_mm.engine.seeding import seed_everything, seed_sample, seed_step
 from symmim_mm.errors import Fault
 
