@@ -11,6 +11,7 @@ from rich.text import Text
 
 from symmim_mm.results import published
 from symmim_mm.results.table import METHOD_NAMES, METRICS, Cell, Row, Table
+from symmim_mm.results.time_text import hours_text
 
 CSV_FIELDS = (
     'method', 'arch', 'pretrain_dataset', 'pretrain_config', 'pretrain_config_sha256', 'task',
@@ -19,15 +20,6 @@ CSV_FIELDS = (
 )
 HOURS = ('Hours, pre-training', 'Hours, all')
 NOT_COMPARABLE = 'Published results on ImageNet-1K, COCO and ADE20K'
-
-
-def hours_text(hours: float | None) -> str:
-    """Hours with a precision that suits a three-minute run as well as a three-day one."""
-    if hours is None:
-        return ''
-    if hours < 0.001:
-        return '<0.001'
-    return f'{hours:.3f}' if hours < 1 else f'{hours:.1f}'
 
 
 def to_csv(tables: Sequence[Table]) -> str:

@@ -1,11 +1,8 @@
 """One self-contained HTML page from records: table, curves, pictures, how it was obtained."""
 
-import base64
-import io
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +13,11 @@ from symmim_mm.errors import UserError
 from symmim_mm.foreign_paths import file_inside
 from symmim_mm.results import published
 from symmim_mm.results.curves import VALIDATION, Series, chart, read_curve
+from symmim_mm.results.embedded_picture import embed
 from symmim_mm.results.record import EVALUATION_TOOLS, TASKS, TRAIN_TOOL, Record
 from symmim_mm.results.render import (
     HOURS,
     NOT_COMPARABLE,
-    hours_text,
     method_name,
     published_cells,
     published_for,
@@ -28,12 +25,11 @@ from symmim_mm.results.render import (
     published_sources,
 )
 from symmim_mm.results.table import METHODS, METRICS, Table
+from symmim_mm.results.time_text import duration_text, hours_text, moment_text
 from symmim_mm.shown_text import visible
 
 MAX_PICTURES = 6
-MAX_PICTURE_WIDTH = 720
-MOST_PIXELS = 1 << 25
-MOST_BYTES = {'curve': 1 << 28, 'picture': 1 << 25}
+MOST_CURVE_BYTES = 1 << 28
 TASK_TITLES = {
     'pretrain': 'Pre-training', 'finetune': 'Fine-tuning', 'linear': 'Linear probe',
     'knn': 'k-NN', 'detection': 'Detection and instance segmentation',
@@ -149,7 +145,7 @@ def _curve_sections(runs: Sequence[Run], slots: dict[str, int],
             if run.record.curve is None:
                 continue
             try:
-                path = file_inside(run.folder, run.record.curve, MOST_BYTES['curve'])
+                path = file_inside(run.folder, run.record.curve, MOST_CURVE_BYTES)
                 curve = read_curve(path, task)
             except UserError as error:
                 problems.append(f'loss curve left out: {error}')
@@ -197,7 +193,7 @@ def _picture_sections(runs: Sequence[Run], problems: list[str]) -> list[dict[str
             cells = []
             for run, head in zip(columns, heads, strict=True):
                 files = [item for item in run.record.pictures if Path(item).name == name]
-                data = _embed(run.folder, files[0], problems) if files else None
+                data = embed(run.folder, files[0], problems) if files else None
                 cells.append({'data': data, 'alt': f'{head}: {name}', 'head': head})
             rows.append(cells)
         title, caption = PANELS[task]
@@ -212,33 +208,6 @@ def _first_seeds(group: Sequence[Run]) -> list[Run]:
         method, seed = run.record.method, run.record.seed
         lowest[method] = min(seed, lowest.get(method, seed))
     return [run for run in group if run.record.seed == lowest[run.record.method]]
-
-
-def _embed(folder: Path, name: str, problems: list[str]) -> str | None:
-    """A picture as a PNG data address, made narrower where it is very wide."""
-    from PIL import Image
-
-    try:
-        path = file_inside(folder, name, MOST_BYTES['picture'])
-        with Image.open(path, formats=('PNG',)) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise UserError(f'{path}: has {picture.width} x {picture.height} pixels')
-            picture.load()
-            content = path.read_bytes()
-            if picture.width > MAX_PICTURE_WIDTH:
-                height = max(1, round(picture.height * MAX_PICTURE_WIDTH / picture.width))
-                smaller = picture.convert('RGB').resize((MAX_PICTURE_WIDTH, height),
-                                                        Image.Resampling.LANCZOS)
-                buffer = io.BytesIO()
-                smaller.save(buffer, 'PNG', optimize=True)
-                content = buffer.getvalue()
-    except UserError as error:
-        problems.append(f'picture left out: {error}')
-        return None
-    except Exception as error:  # Pillow ends in many ways on bytes that are no PNG
-        problems.append(f'picture left out: {folder / name}: not a readable PNG: {error}')
-        return None
-    return 'data:image/png;base64,' + base64.b64encode(content).decode('ascii')
 
 
 def _facts(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -269,22 +238,6 @@ def _run(run: Run) -> dict[str, Any]:
         'memory': '' if record.peak_memory_mib is None else f'{record.peak_memory_mib:,.0f}',
         'finished': record.finished,
     }
-
-
-def moment_text(moment: str) -> str:
-    """An ISO 8601 time as ``2026-11-21 11:03 UTC``."""
-    parsed = datetime.fromisoformat(moment).astimezone(UTC)
-    return parsed.strftime('%Y-%m-%d %H:%M UTC')
-
-
-def duration_text(seconds: float) -> str:
-    """``93 s``, ``12 min 5 s`` or ``31 h 4 min``."""
-    whole = round(seconds)
-    if whole < 120:
-        return f'{whole} s'
-    if whole < 7200:
-        return f'{whole // 60} min {whole % 60} s'
-    return f'{whole // 3600} h {whole % 3600 // 60} min'
 
 
 def _commands(runs: Sequence[Run]) -> str:

@@ -19,8 +19,9 @@ import symmim_mm
 from symmim_mm.atomic_file import write_atomic
 from symmim_mm.errors import UserError
 from symmim_mm.suite.display import Display
+from symmim_mm.suite.finished import data_finished, data_sha256, read_json
 from symmim_mm.suite.job import end_with_parent
-from symmim_mm.suite.plan import DATA, STATE, Run, Suite, data_finished, data_sha256, read_json
+from symmim_mm.suite.plan import DATA, STATE, Run, Suite
 
 SNAKEFILE = Path(__file__).with_name('Snakefile')
 POLL_S = 0.5

@@ -23,18 +23,15 @@ from typing import Any, BinaryIO
 from symmim_mm.atomic_file import file_sha256, write_atomic
 from symmim_mm.errors import UserError
 from symmim_mm.results.record import FILE_NAME, Record
-from symmim_mm.suite.plan import (
-    DATA,
+from symmim_mm.suite.finished import (
     MARKER,
-    STATE,
-    Run,
     Wanted,
     backbone_of,
-    command,
     is_finished,
     read_json,
     wanted,
 )
+from symmim_mm.suite.plan import DATA, STATE, Run, command
 
 _PR_SET_PDEATHSIG = 1
 _groups: set[int] = set()

@@ -8,17 +8,8 @@ from symmim_mm.errors import UserError
 from symmim_mm.results.collect import collect, show
 from symmim_mm.results.record import find_records
 from symmim_mm.suite.engine import default_jobs, launch, locked
-from symmim_mm.suite.plan import (
-    DATA,
-    Run,
-    Suite,
-    backbone_of,
-    command,
-    data_finished,
-    load_suite,
-    pending,
-    shown,
-)
+from symmim_mm.suite.finished import backbone_of, data_finished, pending
+from symmim_mm.suite.plan import DATA, Run, Suite, command, load_suite, shown
 
 SLURM_JOBS = 100
 

@@ -18,7 +18,8 @@ from symmim_mm.engine.compile_hook import check_compile_cache
 from symmim_mm.errors import UserError
 from symmim_mm.foreign_paths import file_inside, no_checkpoint
 from symmim_mm.results.config_hash import config_sha256
-from symmim_mm.suite.plan import load_suite, read_json
+from symmim_mm.suite.finished import read_json
+from symmim_mm.suite.plan import load_suite
 
 PROGRAM = '!!python/object/apply:builtins.open [{}, w]'
 

@@ -10,7 +10,8 @@ from symmim_mm.atomic_file import file_sha256
 from symmim_mm.errors import UserError
 from symmim_mm.results.config_hash import config_sha256
 from symmim_mm.results.record import Record
-from symmim_mm.suite.plan import MARKER, command, load_suite, pending, wanted
+from symmim_mm.suite.finished import MARKER, pending, wanted
+from symmim_mm.suite.plan import command, load_suite
 
 
 def project(folder: Path, **changes: object) -> Path:
