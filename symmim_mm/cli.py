@@ -38,5 +38,5 @@ def run(
         print_error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print('interrupted', file=sys.stderr)
+        sys.stderr.write('interrupted\n')  # in one piece, as print_error
         sys.exit(130)

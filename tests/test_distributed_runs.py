@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT
+from processes import free_ports
 
 from symmim_mm.checkpoints import read_checkpoint
 
@@ -181,8 +181,7 @@ def test_two_launches_with_the_settings_of_two_nodes_are_one_job(
         f'train_dataloader.dataset.data_root={root}', 'recipe.epochs=1', 'recipe.warmup_epochs=0',
         f'default_hooks.pictures.dataset.data_root={root}', 'recipe.batch=8',
     ]  # fmt: skip
-    with socket.create_server(('127.0.0.1', 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     settings = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=str(port))
     nodes = [start('dist_train.sh', *options, NODE_RANK=str(rank), **settings) for rank in (1, 0)]
     for node in nodes:

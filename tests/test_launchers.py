@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from processes import WAIT_S
 
 TOOLS = Path(__file__).resolve().parent.parent / 'tools'
 SETTINGS = ['NNODES', 'NODE_RANK', 'MASTER_ADDR', 'PORT', 'OMP_NUM_THREADS', 'MAX_RESTARTS']
@@ -27,7 +28,7 @@ def call(script: str, *arguments: str, **settings: str) -> subprocess.CompletedP
         env={**kept, **settings},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=WAIT_S,
     )
 
 
@@ -193,7 +194,7 @@ def test_two_launches_of_two_processes_side_by_side(tmp_path):
     ]
     threads = max(len(os.sched_getaffinity(0)) // 2, 1)
     for process in running:
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=WAIT_S)
         assert process.returncode == 0
         assert output.startswith('no GPU: 2 processes on the CPU')
         assert (
@@ -230,7 +231,7 @@ def test_processes_that_are_started_again_find_each_other(tmp_path, victim):
         env={**kept, 'CUDA_VISIBLE_DEVICES': '', 'MAX_RESTARTS': '1'},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=WAIT_S,
     )
     assert result.returncode == 0, result.stderr
     assert re.findall(r'start=(\d+) sum=(\d+)', result.stdout) == [('1', '6')] * 2

@@ -24,8 +24,8 @@ gres=${GRES:-gpu:$gpus_per_node}
 require_file config "$config"
 command -v srun >/dev/null || fail 'srun not found: call this where Slurm is installed'
 
-# Jobs that share a node must not share the port.
-export MASTER_PORT=${PORT:-$((20000 + RANDOM % 20000))}
+# Jobs that share a node must not share the port; from 32768 on Linux gives ports to whoever asks for any.
+export MASTER_PORT=${PORT:-$((20000 + RANDOM % 12768))}
 [ "$gres" = none ] && threads=$cpus || threads=1
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$threads}
 read -ra more <<<"${SRUN_ARGS:-}"

@@ -1,8 +1,9 @@
-"""Logging that does not end a training when the disk is full."""
+"""Logging that survives a full disk, and that several processes do not do over one another."""
 
 import logging
 from collections.abc import Callable
 
+from mmengine.dist import master_only
 from mmengine.hooks import LoggerHook
 from mmengine.runner import Runner
 
@@ -11,7 +12,11 @@ from symmim_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class SafeLoggerHook(LoggerHook):
-    """MMEngine's ``LoggerHook``; what cannot be written is told once on the console, and lost."""
+    """MMEngine's ``LoggerHook``; what cannot be written is told once on the console, and lost.
+
+    The metrics of a test are written by one process: MMEngine's hook writes the same file in all of
+    them at a time, which leaves the end of one text behind another.
+    """
 
     told = False
 
@@ -27,6 +32,10 @@ class SafeLoggerHook(LoggerHook):
 
     def after_val_epoch(self, runner: Runner, *args, **kwargs) -> None:
         self._tolerantly(super().after_val_epoch, runner, *args, **kwargs)
+
+    @master_only
+    def after_test_epoch(self, runner: Runner, *args, **kwargs) -> None:
+        super().after_test_epoch(runner, *args, **kwargs)
 
     def _tolerantly(self, write: Callable[..., None], runner: Runner, *args, **kwargs) -> None:
         try:

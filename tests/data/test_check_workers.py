@@ -7,12 +7,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 from check_samples import crashing_png, encode, picture, samples
+from processes import WAIT_S, wait_until
 
 from symmim_mm.data.check.job import Job, Outcome
 from symmim_mm.data.check.journal import TABLE, Journal
@@ -22,7 +22,6 @@ from symmim_mm.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 JPEG = encode(picture())
-WAIT_S = 900  # a limit for what hangs; no test waits so long even on a busy machine
 
 
 def put_many(folder: Path, number: int, data: bytes = JPEG) -> list[Job]:
@@ -44,13 +43,6 @@ def start(*arguments: str | Path) -> subprocess.Popen:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         start_new_session=True,
     )
-
-
-def until(condition) -> bool:
-    end = time.monotonic() + WAIT_S
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return bool(condition())
 
 
 def busy(process: psutil.Process) -> list[psutil.Process]:
@@ -117,7 +109,7 @@ def test_killed_worker_loses_nothing(tmp_path: Path) -> None:
     put_many(tmp_path / 'many', number, encode(picture(900, 700)))
     process = start('folder', tmp_path / 'many', '--workers', 2, '--json', tmp_path / 'x.json')
     killed = []
-    assert until(lambda: killed.extend(busy(psutil.Process(process.pid))[:1]) or killed)
+    assert wait_until(lambda: killed.extend(busy(psutil.Process(process.pid))[:1]) or killed)
     killed[0].kill()
     out, errors = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0 and errors == '' and 'no problems' in out
@@ -133,12 +125,12 @@ def test_interrupted_check_goes_on(tmp_path: Path) -> None:
     state, report = tmp_path / 'state', tmp_path / 'x.json'
     arguments = ('folder', tmp_path / 'many', '--workers', 2, '--state', state, '--json', report)
     process = start(*arguments)
-    assert until(lambda: kept(state) > 50)
+    assert wait_until(lambda: kept(state) > 50)
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all of them
     out, errors = process.communicate(timeout=WAIT_S)
     assert (process.returncode, out, errors) == (130, '', 'interrupted\n')
-    assert until(lambda: not any(child.is_running() for child in children))
+    assert wait_until(lambda: not any(child.is_running() for child in children))
     assert not report.exists()
     done = kept(state)
     assert 50 < done < number
@@ -162,11 +154,11 @@ def kept(state: Path) -> int:
 def test_workers_go_with_a_killed_check(tmp_path: Path) -> None:
     put_many(tmp_path / 'many', 2000, encode(picture(1200, 900)))
     process = start('folder', tmp_path / 'many', '--workers', 2)
-    assert until(lambda: busy(psutil.Process(process.pid)))
+    assert wait_until(lambda: busy(psutil.Process(process.pid)))
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate(timeout=WAIT_S)
-    assert until(lambda: not any(child.is_running() for child in children))
+    assert wait_until(lambda: not any(child.is_running() for child in children))
 
 
 def test_state_notices_changes(tool, tmp_path: Path) -> None:
@@ -227,3 +219,33 @@ def test_journal(tmp_path: Path) -> None:
     quick.close()
     with pytest.raises(UserError, match='cannot be used'):
         Journal(tmp_path / 'many', options)
+
+
+@pytest.mark.parametrize('moment', ['COMMIT', 'BEGIN'])
+def test_journal_that_is_interrupted(moment: str, tmp_path: Path, monkeypatch) -> None:
+    """Ctrl-C just after any statement that ends or begins a transaction: all is kept."""
+    jobs = put_many(tmp_path / 'many', 2)
+    options = Options(str(tmp_path / 'many'))
+    monkeypatch.setattr('symmim_mm.data.check.journal.COMMIT_S', 0)
+    journal = Journal(tmp_path / 'state', options)
+    base = journal.base
+
+    class Interrupted:
+        def __getattr__(self, name: str) -> object:
+            return getattr(base, name)
+
+        def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+            done = base.execute(statement, *values)
+            if statement == moment:
+                raise KeyboardInterrupt
+            return done
+
+    journal.base = Interrupted()
+    assert journal.find(jobs[0]) is None
+    with pytest.raises(KeyboardInterrupt):
+        journal.note(jobs[0], Outcome([]))
+    journal.base = base
+    journal.close()
+    journal = Journal(tmp_path / 'state', options)
+    assert journal.find(jobs[0]) == Outcome([])
+    journal.close()

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import simplejpeg
 from encoded_pictures import drawn, jpeg
 from PIL import Image
 from prepared_samples import COUNT, OPTIONS, digest, write_source
+from processes import WAIT_S, wait_until
 
 from symmim_mm.data import shard_writer
 from symmim_mm.data.indexed_folder import IndexedFolder
@@ -203,7 +203,7 @@ def test_full_disk(tool, source: Path, tmp_path: Path) -> None:
 def test_interruption(source: Path, tmp_path: Path, how: signal.Signals) -> None:
     root, out = tmp_path / 'many', tmp_path / 'set'
     root.mkdir()
-    data = jpeg(drawn(300, 400))
+    data = jpeg(drawn(600, 800))  # so large that the first shard is not soon the last
     for index in range(600):
         (root / f'{index:03d}.jpg').write_bytes(data)
     command = [sys.executable, ROOT / 'tools/prepare_dataset.py', root, out]
@@ -215,11 +215,9 @@ def test_interruption(source: Path, tmp_path: Path, how: signal.Signals) -> None
         # A shell starts background jobs deaf to interrupts, and their children inherit it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 300
-    while not list(out.glob('*.tar')) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert wait_until(lambda: list(out.glob('*.tar')))
     os.kill(process.pid, how)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=WAIT_S)
     if how == signal.SIGINT:
         assert process.returncode == 130 and errors.strip() == 'interrupted'
         assert not list(out.glob('.*.part'))
@@ -227,8 +225,7 @@ def test_interruption(source: Path, tmp_path: Path, how: signal.Signals) -> None
     kept = len(list(out.glob('*.tar')))
     assert 0 < kept < 30
     # Workers end with their parent, so that nobody holds the lock or writes on.
-    while any(str(out) in line for line in _commands()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    assert wait_until(lambda: not any(str(out) in line for line in _commands()))
     manifest = prepare(root, out, short_side=64, shard_pictures=20)
     assert manifest['pictures'] == 600 and verify(out) == (30, 600)
     assert not list(out.glob('.*.part'))

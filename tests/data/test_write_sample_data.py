@@ -5,10 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from processes import WAIT_S, wait_until
 from sample_folders import SMALL, files_of
 
 from symmim_mm.data.sample_data import (
@@ -117,12 +117,10 @@ def test_interruption_leaves_nothing(tmp_path: Path) -> None:
         # A shell starts background jobs deaf to interrupts, and their children inherit it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.rglob('*.png')) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    assert wait_until(lambda: list(tmp_path.rglob('*.png')))
     assert [path.name for path in tmp_path.iterdir()] != ['out']
     os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=WAIT_S)
     assert process.returncode == 130 and errors.strip() == 'interrupted'
     assert list(tmp_path.iterdir()) == []
 

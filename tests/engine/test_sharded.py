@@ -4,9 +4,7 @@ import json
 import multiprocessing
 import os
 import shutil
-import socket
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,10 +12,12 @@ import torch
 import torch.multiprocessing as mp
 from conftest import ROOT
 from mmengine.registry import MODELS
+from processes import free_ports
 from torch import Tensor
 
 from symmim_mm.checkpoints import load_backbone, read_checkpoint
 
+pytestmark = pytest.mark.xdist_group('sharded')  # whose fixture trains
 METHODS = ('symmim', 'mae')
 EPOCHS = 2
 # A large eps: where a gradient is nothing but rounding, as those of the keys' biases are, Adam
@@ -63,9 +63,7 @@ def run(*commands: list[str]) -> None:
     """Run commands one after the other, each in the same two processes."""
     multiprocessing.set_forkserver_preload(['mmpretrain.models', 'symmim_mm.engine.sharded'])
     # One port each: rank 1 may begin the next command while rank 0 still serves the last one.
-    with ExitStack() as stack:
-        free = [stack.enter_context(socket.create_server(('127.0.0.1', 0))) for _ in commands]
-        ports = [server.getsockname()[1] for server in free]
+    ports = free_ports(len(commands))
     mp.start_processes(worker, (ports, list(commands)), 2, start_method='forkserver')
 
 

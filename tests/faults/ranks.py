@@ -10,7 +10,6 @@ import argparse
 import os
 import random
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -19,15 +18,10 @@ from pathlib import Path
 import runs
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(('127.0.0.1', 0))
-        return found.getsockname()[1]
-
-
 def start_two(config: Path, work_dir: Path, *options: str) -> list[int]:
     """Two ranks without ``torchrun``, as Slurm starts them; their logs are beside the folder."""
-    places = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(free_port()), WORLD_SIZE='2')
+    (port,) = runs.free_ports(1)
+    places = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), WORLD_SIZE='2')
     command = [config, '--work-dir', work_dir, '--launcher', 'pytorch', *options]
     return [
         runs.start(command, log_of(work_dir, rank), dict(places, RANK=str(rank), LOCAL_RANK='0'))

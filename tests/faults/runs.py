@@ -18,6 +18,9 @@ from typing import NoReturn
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.append(str(HERE.parent))
+from processes import free_ports as free_ports  # noqa: E402
+
 TASKS = ('pretrain', 'finetune', 'detection', 'segmentation')
 CONFIGS = dict(
     pretrain='symmim_pretrain', finetune='finetune', detection='mask_rcnn', segmentation='upernet'

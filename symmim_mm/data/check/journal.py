@@ -92,7 +92,8 @@ class Journal:
 
     def close(self) -> None:
         """Write what is not yet written."""
-        self.base.execute('COMMIT')
+        if self.base.in_transaction:  # an interrupt may fall between the end of one and the next
+            self.base.execute('COMMIT')
         self.base.close()
 
     def _key(self, job: Job) -> int | None:
