@@ -1,13 +1,11 @@
 """Several processes that write the shards of a prepared set."""
 
 import os
-import signal
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import NamedTuple
 from symmim_mm.atomic_file import remove_parts
 from symmim_mm.data.shard_writer import Written, member_name, read_shard, shard_name, write_shard
 from symmim_mm.errors import Fault
+from symmim_mm.interrupts import interrupts_wait
 
 AGAIN = 'call the same command again to go on'
 
@@ -93,7 +92,7 @@ def _in_processes(
 ) -> list[Written]:
     pool = ProcessPoolExecutor(jobs, get_context('spawn'), _start_worker)
     try:
-        with _deaf():  # workers start with the first task
+        with interrupts_wait():  # workers start with the first task
             futures = {pool.submit(_write, *task, recipe): task for task in tasks}
         waiting = set(futures)
         while waiting:
@@ -113,19 +112,6 @@ def _in_processes(
         for worker in workers:
             worker.join()
         remove_parts(out)
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Ignore interrupts, and so do processes started meanwhile: they leave them to this one."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 def _start_worker() -> None:

@@ -7,15 +7,16 @@ one at a time, and the one that kills its process a second time is named.
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing import forkserver
 
 from symmim_mm.data.check.job import Job, Outcome, check_job
 from symmim_mm.data.check.picture import Complaints, Options
+from symmim_mm.interrupts import interrupts_wait
 
 CHUNK = 32  # pictures handed over at a time
 AHEAD = 4  # chunks waiting for each process, so that memory stays bounded
@@ -29,8 +30,6 @@ def _begin() -> None:
     import cv2
 
     cv2.setNumThreads(0)
-    # Ctrl-C reaches every process of the terminal; the main one alone answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A worker whose main process was killed would wait for work for ever.
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     _complaints = Complaints()
@@ -61,6 +60,8 @@ class Workers:
         # Forked from a process that has only imported what they need: this one may have threads.
         self.context = multiprocessing.get_context('forkserver')
         self.context.set_forkserver_preload([__name__])
+        with interrupts_wait():  # and so do all that it forks
+            forkserver.ensure_running()
         self.pool = self._start(count)
         self.running: dict[Future, list[Job]] = {}
         self.lost: list[list[Job]] = []  # chunks whose process died
@@ -88,7 +89,8 @@ class Workers:
 
     def _submit(self, chunk: list[Job]) -> None:
         try:
-            self.running[self.pool.submit(_check_chunk, chunk, self.options)] = chunk
+            with interrupts_wait():  # a process may start
+                self.running[self.pool.submit(_check_chunk, chunk, self.options)] = chunk
         except BrokenProcessPool:
             self.lost.append(chunk)
 
@@ -115,7 +117,9 @@ class Workers:
         try:
             for job in jobs:
                 try:
-                    outcome = pool.submit(_check_chunk, [job], self.options).result()[0]
+                    with interrupts_wait():
+                        future = pool.submit(_check_chunk, [job], self.options)
+                    outcome = future.result()[0]
                 except BrokenProcessPool:
                     outcome = Outcome([('crash', job.path, '')])
                     pool.shutdown()

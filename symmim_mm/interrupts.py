@@ -1,0 +1,33 @@
+"""Ctrl-C while worker processes start."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Let an interrupt within the block take effect at its end; processes begun there hear none.
+
+    A terminal sends Ctrl-C to every process it has started; the main one alone answers it. One that
+    has only begun would end with a traceback instead, and an executor that is interrupted while it
+    starts a process does not know of it and leaves it behind.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # Its first start ends with interrupts let in again.
+    resource_tracker.ensure_running()
+    came = []
+    # The mask is for the processes; in this one another thread may still take the signal.
+    handler = signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
