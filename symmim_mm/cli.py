@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -37,6 +38,18 @@ def run(
     except UserError as error:
         print_error(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not is_interrupt(error):
+            raise
         sys.stderr.write('interrupted\n')  # in one piece, as print_error
-        sys.exit(130)
+        sys.exit(128 + signal.SIGINT)
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether an error is Ctrl-C, or what a library made of it.
+
+    MMEngine's ``Config.pretty_text`` takes whatever stops it for a mistake of syntax.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None

@@ -1,5 +1,6 @@
 """Commands as a user runs them: help, mistakes, one short run of each kind."""
 
+import argparse
 import json
 import os
 import signal
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT
+from mmengine.config import Config
 
+from symmim_mm import cli
 from symmim_mm.checkpoints import read_checkpoint
 
 TOOLS = sorted(path.name for path in (ROOT / 'tools').glob('*.py'))
@@ -49,6 +52,21 @@ def test_an_error_is_written_in_one_piece(unbuffered: str) -> None:
                        check=True)  # fmt: skip
         theirs.shutdown(socket.SHUT_WR)
         assert [ours.recv(100), ours.recv(100)] == [b'error: a b\n', b'']
+
+
+def test_an_interrupt_that_a_library_took_for_something_else(monkeypatch, capsys) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', interrupted)
+    monkeypatch.setattr(sys, 'argv', ['tool'])
+    with pytest.raises(SyntaxError):
+        _ = Config(dict(a=1)).pretty_text
+    with pytest.raises(SystemExit) as ended:
+        cli.run(lambda args: Config(dict(a=1)).pretty_text, argparse.ArgumentParser())
+    assert ended.value.code == 130 and capsys.readouterr().err == 'interrupted\n'
+    with pytest.raises(ZeroDivisionError):
+        cli.run(lambda args: 1 / 0, argparse.ArgumentParser())
 
 
 @pytest.fixture
