@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from symmim_mm.errors import UserError, print_error
+from symmim_mm.errors import UserError, is_interrupt, print_error
 
 
 def prepare_environment() -> None:
@@ -30,11 +30,10 @@ def run(
     traceback and exit code 1.
     """
     prepare_environment()
-    # A function is called only now, after the environment stands, and may import torch.
-    parser = parser if isinstance(parser, argparse.ArgumentParser) else parser()
-    args = parser.parse_args()
     try:
-        main(args)
+        # A function is called only now, after the environment stands, and may import torch.
+        parser = parser if isinstance(parser, argparse.ArgumentParser) else parser()
+        main(parser.parse_args())
     except UserError as error:
         print_error(error)
         sys.exit(error.exit_code)
@@ -43,13 +42,3 @@ def run(
             raise
         sys.stderr.write('interrupted\n')  # in one piece, as print_error
         sys.exit(128 + signal.SIGINT)
-
-
-def is_interrupt(error: BaseException | None) -> bool:
-    """Whether an error is Ctrl-C, or what a library made of it.
-
-    MMEngine's ``Config.pretty_text`` takes whatever stops it for a mistake of syntax.
-    """
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None

@@ -35,3 +35,13 @@ def print_error(message: object) -> None:
     ``print`` writes them where the stream has no buffer, the lines of two ranks run together.
     """
     sys.stderr.write('error: ' + visible(' '.join(str(message).split())) + '\n')
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether an error is Ctrl-C, or what a library made of it.
+
+    MMEngine's ``Config.pretty_text`` takes whatever stops it for a mistake of syntax.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None

@@ -19,7 +19,7 @@ from torch.distributed import DistError
 from symmim_mm.checkpoints import checkpoint_files, newest_whole_checkpoint
 from symmim_mm.engine.guarded_optim import GUARDED
 from symmim_mm.engine.resumable_loops import RESUMABLE
-from symmim_mm.errors import EXIT_FAULT, Fault, UserError, print_error
+from symmim_mm.errors import EXIT_FAULT, Fault, UserError, is_interrupt, print_error
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 WRONG_PATH = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM}
@@ -95,6 +95,8 @@ def told_in_one_line() -> Iterator[None]:
 
 def in_one_line(error: BaseException) -> BaseException:
     """The fault behind an error, or the error itself."""
+    if is_interrupt(error):
+        return error if isinstance(error, KeyboardInterrupt) else KeyboardInterrupt()
     text = ' '.join(str(error).split())
     if isinstance(error, OSError) and error.errno in DISK:
         return Fault(f'{error.strerror}: {error.filename}: make room, then go on with --resume')

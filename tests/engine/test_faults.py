@@ -101,6 +101,17 @@ def test_workers_that_die_at_once_are_noticed(tmp_path: Path) -> None:
     assert re.search(r'Fault: .*DataLoader worker .* killed .*, reading row', done.stderr)
 
 
+def test_an_interrupt_stays_one_whatever_a_library_makes_of_it(monkeypatch) -> None:
+    """A checkpoint holds its config as text, so that Ctrl-C often comes while it is written out."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', interrupted)
+    with pytest.raises(KeyboardInterrupt), told_in_one_line():
+        _ = Config(dict(a=1)).pretty_text
+
+
 def worker_pids() -> list[int]:
     return [child.pid for child in multiprocessing.active_children()]
 

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.slow
         ('disk.py', 2),  # two more as root, who may mount a file system
         ('damaged.py', 4),
         ('ranks.py --times 1', 3),
+        ('interrupts.py --times 1', 3),
     ],
 )
 def test_survived(command: str, lines: int, tmp_path: Path) -> None:
