@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from types import TracebackType
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -32,11 +34,21 @@ class OutliveSignals:
     def __call__(self, worker_id: int) -> None:
         if self.init is not None:
             self.init(worker_id)
+        sys.excepthook = tell_unless_disconnected
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         # Blocked here, and in the thread, which inherits the mask, it waits to be fetched; only
         # so does Python tell who sent it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def tell_unless_disconnected(kind: type, error: BaseException, trace: TracebackType) -> None:
+    """For ``sys.excepthook`` of a worker: that its own process has gone, that one tells itself.
+
+    The thread that passes tensors on would print a traceback when a run is interrupted.
+    """
+    if not issubclass(kind, (ConnectionError, EOFError)):
+        sys.__excepthook__(kind, error, trace)
 
 
 def end_with(process: int) -> None:

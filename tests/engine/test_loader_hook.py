@@ -2,12 +2,15 @@
 
 import os
 import signal
+import socket
 import threading
+import time
+from multiprocessing.resource_sharer import _resource_sharer as sharer
 from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from symmim_mm.engine.loader_hook import LoaderHook
 
@@ -56,3 +59,27 @@ def test_this_process_gets_its_signal_when_the_workers_started() -> None:
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert received == [signal.SIGUSR1]
+
+
+class Disconnecting(Dataset):
+    """Whoever asks the worker for a tensor is gone before it answers."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> int:
+        if sharer._listener is None:
+            sharer._start()
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(sharer._address)
+        time.sleep(0.5)
+        return index
+
+
+@pytest.mark.parametrize('hooked', [True, False])
+def test_a_worker_says_nothing_when_its_process_is_gone(hooked: bool, capfd) -> None:
+    loader = DataLoader(Disconnecting(), num_workers=1, multiprocessing_context='fork')
+    if hooked:
+        LoaderHook(timeout=60).before_train(SimpleNamespace(train_dataloader=loader, val_loop=None))
+    assert len(list(loader)) == 1
+    assert ('Error' in capfd.readouterr().err) != hooked
