@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from symmim_mm.interrupts import interrupts_wait
 from symmim_mm.registry import HOOKS
 
 
@@ -62,13 +63,15 @@ def start_shielded(start: Callable[[], Any]) -> Any:
     """Call a function that starts loader workers, which begin with the signals blocked.
 
     Otherwise one that comes after torch's own handlers are set and before :class:`OutliveSignals`
-    would end the worker, and with it the run. This process gets its own when the workers started.
+    would end the worker, and with it the run. This process gets its own when the workers started,
+    Ctrl-C too: torch does not end workers in order of which some were not yet started.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
-    try:
-        return start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with interrupts_wait():  # first: what it starts would let SIGTERM in again
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
+        try:
+            return start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @HOOKS.register_module()

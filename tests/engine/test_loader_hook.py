@@ -61,6 +61,30 @@ def test_this_process_gets_its_signal_when_the_workers_started() -> None:
     assert received == [signal.SIGUSR1]
 
 
+def test_an_interrupt_while_workers_start(capfd) -> None:
+    """A terminal sends it to the workers, too: all start, hear nothing, and are ended in order."""
+    loader = DataLoader(TensorDataset(torch.arange(4)), num_workers=2)
+    start = loader._get_iterator
+    started = []
+
+    def start_with_an_interrupt():
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        started.append(start()._workers)
+        for worker in started[0]:
+            os.kill(worker.pid, signal.SIGINT)
+        return start()
+
+    loader._get_iterator = start_with_an_interrupt
+    LoaderHook(timeout=60).before_train(SimpleNamespace(train_dataloader=loader, val_loop=None))
+    with pytest.raises(KeyboardInterrupt):
+        iter(loader)
+    assert len(started[0]) == 2
+    for worker in started[0]:
+        worker.join(60)
+        assert worker.exitcode == 0
+    assert capfd.readouterr().err == ''
+
+
 class Disconnecting(Dataset):
     """Whoever asks the worker for a tensor is gone before it answers."""
 
