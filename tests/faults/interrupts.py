@@ -21,6 +21,7 @@ import psutil
 import runs
 
 LIMIT_S = 300
+AT_WORK = 0.7  # share of its time after which a small command may only be ending
 LEFT_S = 10  # for processes to notice that the main one has ended
 SHARDS = ['--short-side', '48', '--shard-pictures', '100', '--jobs', '2']
 
@@ -147,7 +148,7 @@ def interrupt(command: Command, out: Path, moment: float) -> bool | None:
     until = time.monotonic() + LEFT_S
     while (left := processes_of(process.pid)) and time.monotonic() < until:
         time.sleep(0.02)
-    good = process.returncode == 130 and errors.splitlines()[-1] == 'interrupted'
+    good = process.returncode == 130 and errors.splitlines()[-1:] == ['interrupted']
     good = good and 'Traceback' not in errors and not left
     if not good:
         told = f'after {moment:.2f} s exit code {process.returncode}, left {left}: {errors}'
@@ -173,7 +174,7 @@ def main() -> None:
             survived = late = 0
             for time_ in range(args.times):
                 out = place / str(time_)
-                good = interrupt(command, out, dice.uniform(0, span))
+                good = interrupt(command, out, dice.uniform(0, AT_WORK * span))
                 late += good is None
                 if good is not None:  # otherwise the result must be there
                     finish(command, out)
