@@ -178,14 +178,17 @@ def test_the_line_comes_through_a_loader_worker(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_kills_opencv_is_noticed(tmp_path: Path) -> None:
-    """No file may end a run without a word: the worker dies, torch tells, the run is a fault."""
+    """No file may end a run without a word: the worker dies, torch tells, the run is a fault.
+
+    OpenCV reads memory that it has freed: mostly that crashes, now and then it waits for ever.
+    """
     path = tmp_path / 'a.png'
     path.write_bytes(crashing_png())
     try:
-        found = list(DataLoader(Files([path]), num_workers=1))
+        found = list(DataLoader(Files([path]), num_workers=1, timeout=60))
     except PictureError as error:  # an OpenCV that refuses it
         assert str(path) in str(error)
     except RuntimeError as error:
-        assert 'DataLoader worker' in str(error)
+        assert 'DataLoader worker' in str(error) or 'DataLoader timed out' in str(error)
     else:  # one that is mended
         assert found
