@@ -1,5 +1,6 @@
 """Notices loader workers that hang, and keeps them alive while a stopped run saves."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -59,14 +60,14 @@ def end_with(process: int) -> None:
     os._exit(0)
 
 
-def start_shielded(start: Callable[[], Any]) -> Any:
+def start_shielded(start: Callable[[], Any], forked: bool) -> Any:
     """Call a function that starts loader workers, which begin with the signals blocked.
 
     Otherwise one that comes after torch's own handlers are set and before :class:`OutliveSignals`
     would end the worker, and with it the run. This process gets its own when the workers started,
     Ctrl-C too: torch does not end workers in order of which some were not yet started.
     """
-    with interrupts_wait():  # first: what it starts would let SIGTERM in again
+    with interrupts_wait(forked):  # first: what it may start would let SIGTERM in again
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
         try:
             return start()
@@ -97,4 +98,7 @@ class LoaderHook(Hook):
         if loader.num_workers:
             loader.timeout = self.timeout
             loader.worker_init_fn = OutliveSignals(loader.worker_init_fn)
-            loader._get_iterator = partial(start_shielded, loader._get_iterator)
+            method = (loader.multiprocessing_context or multiprocessing).get_start_method()
+            loader._get_iterator = partial(
+                start_shielded, loader._get_iterator, method == 'fork'
+            )
