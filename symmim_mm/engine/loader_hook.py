@@ -66,6 +66,10 @@ def start_shielded(start: Callable[[], Any], forked: bool) -> Any:
     Otherwise one that comes after torch's own handlers are set and before :class:`OutliveSignals`
     would end the worker, and with it the run. This process gets its own when the workers started,
     Ctrl-C too: torch does not end workers in order of which some were not yet started.
+
+    Args:
+        start: starts them.
+        forked: as :func:`~symmim_mm.interrupts.interrupts_wait`.
     """
     with interrupts_wait(forked):  # first: what it may start would let SIGTERM in again
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})

@@ -60,7 +60,7 @@ class Workers:
         # Forked from a process that has only imported what they need: this one may have threads.
         self.context = multiprocessing.get_context('forkserver')
         self.context.set_forkserver_preload([__name__])
-        with interrupts_wait():  # and so do all that it forks
+        with interrupts_wait():  # what it forks hears none either
             forkserver.ensure_running()
         self.pool = self._start(count)
         self.running: dict[Future, list[Job]] = {}
