@@ -11,6 +11,7 @@ from symmim_mm.data.box import Box
 from symmim_mm.data.jpeg_cut import cut_rows
 from symmim_mm.data.jpeg_header import END, JpegHeader, read_jpeg_header
 from symmim_mm.data.orientation import stored_box, turn_upright, upright_size
+from symmim_mm.data.still_png import still_png
 from symmim_mm.errors import UserError
 
 MOST_PIXELS = 2**30  # OpenCV's own limit, for what OpenCV does not see
@@ -107,7 +108,8 @@ class Picture:
             PictureError: they cannot be decoded.
         """
         try:
-            self.pixels = cv2.imdecode(np.frombuffer(self.data, np.uint8), cv2.IMREAD_COLOR)
+            encoded = np.frombuffer(still_png(self.data), np.uint8)
+            self.pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
         except cv2.error:  # an empty file, or more pixels than OpenCV allows
             self.pixels = None
         if self.pixels is None:

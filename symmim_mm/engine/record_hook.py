@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import cv2
+import mmcv
 import numpy as np
 import torch
 from mmengine.dist import get_world_size, master_only
@@ -201,7 +201,8 @@ def blind_miou(dataset: Dataset) -> float:
     """mIoU in percent of calling every pixel the most frequent class of an MMSegmentation set."""
     counts = np.zeros(256, dtype=np.int64)
     for index in range(len(dataset)):
-        labels = cv2.imread(dataset.get_data_info(index)['seg_map_path'], cv2.IMREAD_UNCHANGED)
+        path = dataset.get_data_info(index)['seg_map_path']
+        labels = mmcv.imread(path, 'unchanged', backend='pillow')  # as the data set reads it
         counts += np.bincount(labels.ravel(), minlength=256)
     classes = len(dataset.metainfo['classes'])
     counts = counts[1 : classes + 1] if dataset.reduce_zero_label else counts[:classes]

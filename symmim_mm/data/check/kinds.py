@@ -30,7 +30,9 @@ KINDS: dict[str, Kind] = {
     'enormous': Kind(
         PROBLEM, 'more pixels than --max-pixels, not decoded: may use up the memory in training'
     ),
-    'crash': Kind(PROBLEM, 'the process that decodes it dies: so will a training'),
+    'crash': Kind(
+        PROBLEM, 'the process that reads it dies, or takes over 10 minutes: so will a training'
+    ),
     'complaint': Kind(NOTICE, 'decoded, but the decoder complained: part of it may be spoilt'),
     'wrong-extension': Kind(NOTICE, 'of another format than the name says: read by its content'),
     'cmyk': Kind(NOTICE, 'CMYK: read as RGB, colours may differ from those of other programs'),

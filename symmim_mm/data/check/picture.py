@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from symmim_mm.data.check.header import FORMATS, Header, any_size, name_fits, read_header
+from symmim_mm.data.still_png import still_png
 
 PATCH = 16
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # Pillow's limit, above which it suspects an attack
@@ -57,12 +58,12 @@ def too_long(size: int, options: Options) -> bool:
 
 
 def decode(data: bytes, header: Header | None) -> np.ndarray | None:
-    """Decode as ``mmcv.imfrombytes`` does by default, or None where OpenCV cannot.
+    """Decode as :class:`~symmim_mm.data.picture_region.Picture` does, or None where it cannot.
 
     JPEGs are decoded at an eighth of their size: every bit is read and checked as for the whole,
     which tests compare, in 60 % of the time.
     """
-    array = np.frombuffer(data, np.uint8)
+    array = np.frombuffer(still_png(data), np.uint8)
     small = header is not None and header.format in ('JPEG', 'MPO')
     for flag in (cv2.IMREAD_REDUCED_COLOR_8, cv2.IMREAD_COLOR) if small else (cv2.IMREAD_COLOR,):
         try:

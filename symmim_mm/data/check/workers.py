@@ -1,12 +1,13 @@
 """Many pictures checked in several processes, whatever happens to one of them.
 
-A picture may kill the process that decodes it: OpenCV 4.12 crashes on some damaged animated PNGs
-(its issue 27744), and memory may run out. The pictures that were under way are then checked again
-one at a time, and the one that kills its process a second time is named.
+A picture may kill the process that decodes it: a decoder has a fault, memory runs out, or a time
+limit has passed, at which the system kills it. The pictures that were under way are then checked
+again one at a time, and the one that kills its process a second time is named.
 """
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -19,6 +20,7 @@ from symmim_mm.data.check.picture import Complaints, Options
 from symmim_mm.interrupts import interrupts_wait
 
 CHUNK = 32  # pictures handed over at a time
+LIMIT_S = 600  # for one picture, as LoaderHook's for a batch
 AHEAD = 4  # chunks waiting for each process, so that memory stays bounded
 
 _complaints: Complaints | None = None
@@ -30,6 +32,7 @@ def _begin() -> None:
     import cv2
 
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     # A worker whose main process was killed would wait for work for ever.
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     _complaints = Complaints()
@@ -40,23 +43,31 @@ def _leave_with_parent() -> None:
     os._exit(1)
 
 
-def _check_chunk(jobs: list[Job], options: Options) -> list[Outcome]:
+def _check_chunk(jobs: list[Job], options: Options, limit_s: float) -> list[Outcome]:
     outcomes = []
-    for job in jobs:
-        try:
+    try:
+        for job in jobs:
+            # SIGALRM ends this process whatever library it is in.
+            signal.setitimer(signal.ITIMER_REAL, limit_s)
             outcomes.append(check_job(job, options, _complaints))
-        except Exception as error:
-            error.add_note(f'while checking {job.path}')
-            raise
+    except Exception as error:
+        error.add_note(f'while checking {job.path}')
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
     return outcomes
 
 
 class Workers:
-    """Checks pictures in ``count`` processes; a context manager that ends them."""
+    """Checks pictures in ``count`` processes; a context manager that ends them.
 
-    def __init__(self, count: int, options: Options) -> None:
+    ``limit_s``: seconds after which a picture that is not done ends its process.
+    """
+
+    def __init__(self, count: int, options: Options, limit_s: float = LIMIT_S) -> None:
         self.count = count
         self.options = options
+        self.limit_s = limit_s
         # Forked from a process that has only imported what they need: this one may have threads.
         self.context = multiprocessing.get_context('forkserver')
         self.context.set_forkserver_preload([__name__])
@@ -89,10 +100,13 @@ class Workers:
 
     def _submit(self, chunk: list[Job]) -> None:
         try:
-            with interrupts_wait():  # a process may start
-                self.running[self.pool.submit(_check_chunk, chunk, self.options)] = chunk
+            self.running[self._hand_over(self.pool, chunk)] = chunk
         except BrokenProcessPool:
             self.lost.append(chunk)
+
+    def _hand_over(self, pool: ProcessPoolExecutor, chunk: list[Job]) -> Future:
+        with interrupts_wait():  # a process may start
+            return pool.submit(_check_chunk, chunk, self.options, self.limit_s)
 
     def _collect(self) -> Iterator[tuple[Job, Outcome]]:
         """Outcomes of what is done; where a process has died, of everything under way."""
@@ -117,9 +131,7 @@ class Workers:
         try:
             for job in jobs:
                 try:
-                    with interrupts_wait():
-                        future = pool.submit(_check_chunk, [job], self.options)
-                    outcome = future.result()[0]
+                    outcome = self._hand_over(pool, [job]).result()[0]
                 except BrokenProcessPool:
                     outcome = Outcome([('crash', job.path, '')])
                     pool.shutdown()

@@ -23,7 +23,7 @@ def encode(image: Image.Image, kind: str = 'JPEG', frames: int = 1, **options: A
     """A picture file; with ``frames`` above 1, further pictures of the same size follow."""
     buffer = BytesIO()
     if frames > 1:
-        more = [picture(*image.size, seed=number) for number in range(1, frames)]
+        more = [picture(*image.size, n).convert(image.mode) for n in range(1, frames)]
         options |= dict(save_all=True, append_images=more)
     image.copy().save(buffer, kind, **options)  # saving leaves settings behind in the original
     return buffer.getvalue()
@@ -52,10 +52,10 @@ def png_of_size(width: int, height: int) -> bytes:
     )
 
 
-def crashing_png() -> bytes:
+def damaged_animation() -> bytes:
     """An animated PNG whose first row names a filter that does not exist.
 
-    OpenCV 4.12 answers it with a segmentation fault (its issue 27744).
+    OpenCV 4.12 alone answers it with a segmentation fault or never (its issue 27744).
     """
     data = encode(picture(), 'PNG', frames=2)
     start = data.index(b'IDAT')
