@@ -8,6 +8,10 @@ EXIT_FAULT = 1
 EXIT_USER_ERROR = 2
 EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: call the same command again
 
+# What a user does after a fault, in messages.
+RESUME = 'go on with --resume'
+START_AGAIN = 'start it again'
+
 
 class UserError(Exception):
     """A mistake in a path, an option, a config or the data.

@@ -19,6 +19,7 @@ from symmim_mm.engine.runtime_info_hook import LateRuntimeInfoHook
 from symmim_mm.engine.safe_logger_hook import SafeLoggerHook
 from symmim_mm.engine.throughput_hook import ThroughputHook
 from symmim_mm.engine.unreadable_hook import UnreadableHook
+from symmim_mm.engine.watched_loops import WatchedTestLoop, WatchedValLoop
 
 __all__ = [
     'ActivationCheckpointingHook',
@@ -41,4 +42,6 @@ __all__ = [
     'SafeLoggerHook',
     'ThroughputHook',
     'UnreadableHook',
+    'WatchedTestLoop',
+    'WatchedValLoop',
 ]

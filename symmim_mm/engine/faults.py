@@ -19,7 +19,7 @@ from torch.distributed import DistError
 from symmim_mm.checkpoints import checkpoint_files, newest_whole_checkpoint
 from symmim_mm.engine.guarded_optim import GUARDED
 from symmim_mm.engine.resumable_loops import RESUMABLE
-from symmim_mm.errors import EXIT_FAULT, Fault, UserError, is_interrupt, print_error
+from symmim_mm.errors import EXIT_FAULT, RESUME, Fault, UserError, is_interrupt, print_error
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 WRONG_PATH = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM}
@@ -71,11 +71,14 @@ def _checkpoint(work_dir: str, resume: bool) -> str:
 
 
 @contextmanager
-def told_in_one_line() -> Iterator[None]:
+def told_in_one_line(again: str = RESUME) -> Iterator[None]:
     """Turn what the machine does to a run into a :class:`Fault` of one line.
 
     Of several processes, one that fails ends at once, without ending its process groups in
     order: that would wait for the others, which wait for it.
+
+    Args:
+        again: what the user does afterwards.
 
     Raises:
         Fault: a loader worker died, another process of the run was lost, or the disk is full.
@@ -83,7 +86,7 @@ def told_in_one_line() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        found = in_one_line(error)
+        found = in_one_line(error, again)
         if isinstance(found, Fault):
             _end_workers()
         if get_world_size() > 1:
@@ -93,26 +96,26 @@ def told_in_one_line() -> Iterator[None]:
         raise found from error
 
 
-def in_one_line(error: BaseException) -> BaseException:
+def in_one_line(error: BaseException, again: str = RESUME) -> BaseException:
     """The fault behind an error, or the error itself."""
     if is_interrupt(error):
         return error if isinstance(error, KeyboardInterrupt) else KeyboardInterrupt()
     text = ' '.join(str(error).split())
     if isinstance(error, OSError) and error.errno in DISK:
-        return Fault(f'{error.strerror}: {error.filename}: make room, then go on with --resume')
+        return Fault(f'{error.strerror}: {error.filename}: make room, then {again}')
     if isinstance(error, OSError) and error.errno in WRONG_PATH and error.filename:
         return UserError(f'{error.strerror}: {error.filename}')
     if not isinstance(error, RuntimeError):
         return error
     if 'DataLoader worker' in text or 'DataLoader timed out' in text:
         return Fault(
-            f'{text}: a loader worker died or hangs; if the memory is short, fewer '
-            'train_dataloader.num_workers help; go on with --resume'
+            f'{text.rstrip(".")}: a loader worker died or hangs; if the memory is short, fewer '
+            f'num_workers help; {again}'
         )
     if isinstance(error, DistError) or 'by peer' in text or '/gloo/' in text:
         return Fault(
-            f'process {get_rank()} lost the others, one of which has died: {text[:200]}: go on '
-            'with --resume'
+            f'process {get_rank()} lost the others, one of which has died: {text[:200]}: '
+            f'{again}'
         )
     return error
 

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from symmim_mm.engine.watched_loops import watch_loops
 from symmim_mm.errors import UserError
 
 # Where each launcher says a process's rank, the number of processes, and its rank on its node.
@@ -96,6 +97,7 @@ def runner_of(cfg: Config, launcher: str) -> Iterator[Runner]:
                 f'{" and ".join(present)} cannot be set without {" and ".join(missing)}, of which '
                 'this config has none: leave it out, or state all three'
             )
+    watch_loops(cfg)
     cfg.launcher = launcher
     torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', torch.get_num_threads())))
     if launcher != 'none' and not torch.cuda.is_available():

@@ -79,6 +79,19 @@ def start_shielded(start: Callable[[], Any], forked: bool) -> Any:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def look_after(loader: DataLoader, timeout: float) -> None:
+    """Let a loader that was not iterated yet wait no longer for a batch, and shield its workers.
+
+    Args:
+        timeout: seconds.
+    """
+    if loader.num_workers:
+        loader.timeout = timeout
+        loader.worker_init_fn = OutliveSignals(loader.worker_init_fn)
+        method = (loader.multiprocessing_context or multiprocessing).get_start_method()
+        loader._get_iterator = partial(start_shielded, loader._get_iterator, method == 'fork')
+
+
 @HOOKS.register_module()
 class LoaderHook(Hook):
     """Bounds the time to wait for a batch from loader workers.
@@ -94,15 +107,9 @@ class LoaderHook(Hook):
         self.timeout = timeout
 
     def before_train(self, runner: Runner) -> None:
-        self._look_after(runner.train_dataloader)
+        look_after(runner.train_dataloader, self.timeout)
         if runner.val_loop is not None:
-            self._look_after(runner.val_dataloader)
+            look_after(runner.val_dataloader, self.timeout)
 
-    def _look_after(self, loader: DataLoader) -> None:
-        if loader.num_workers:
-            loader.timeout = self.timeout
-            loader.worker_init_fn = OutliveSignals(loader.worker_init_fn)
-            method = (loader.multiprocessing_context or multiprocessing).get_start_method()
-            loader._get_iterator = partial(
-                start_shielded, loader._get_iterator, method == 'fork'
-            )
+    def before_test(self, runner: Runner) -> None:
+        look_after(runner.test_dataloader, self.timeout)

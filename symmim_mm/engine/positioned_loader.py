@@ -1,31 +1,18 @@
 """A data loader that can start at any batch, with random numbers that depend on the place alone."""
 
-import signal
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from itertools import count, islice
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
 from typing import Any
 
-import torch
 from mmengine.dist import get_rank, get_world_size
 from torch.utils.data import DataLoader, Sampler
 
 from symmim_mm.engine.seeded_dataset import Draw, SeededDataset
 from symmim_mm.engine.unreadable import Noted, NotedCollate, Unreadable, sample_name
-from symmim_mm.errors import Fault
+from symmim_mm.engine.watched_loader import WatchedLoader
 
 REMEMBERED = 512  # batches whose pictures can still be named
-DEATH_S = 1  # within which a worker whose connection broke has really ended
-
-
-def end_of(exit_code: int) -> str:
-    """How a process ended, in words; codes below 0 are signals."""
-    if exit_code < 0:
-        return f'was killed by {signal.Signals(-exit_code).name}'
-    return f'ended with exit code {exit_code}'
 
 
 class PositionedBatches(Sampler):
@@ -94,7 +81,7 @@ class PositionedBatches(Sampler):
         return next((indices for number, indices in self.recent if number == iteration), [])
 
 
-class PositionedLoader(DataLoader):
+class PositionedLoader(WatchedLoader):
     """A data loader like another one, over its data set and batches, with :meth:`go_to`.
 
     Args:
@@ -107,27 +94,13 @@ class PositionedLoader(DataLoader):
         self, loader: DataLoader, seed: int, accumulation: int = 1, endless: bool = False
     ) -> None:
         batch_size = loader.batch_size or loader.batch_sampler.batch_size
-        batches = PositionedBatches(loader.batch_sampler, batch_size, accumulation, endless)
         super().__init__(
-            SeededDataset(loader.dataset, seed, loader.num_workers),
-            batch_sampler=batches,
-            num_workers=loader.num_workers,
-            collate_fn=loader.collate_fn,
-            # From pinned memory a batch travels to the GPU while the step before it runs.
-            pin_memory=loader.pin_memory or torch.cuda.is_available(),
-            timeout=loader.timeout,
-            worker_init_fn=loader.worker_init_fn,
-            multiprocessing_context=loader.multiprocessing_context,
-            generator=loader.generator,
-            prefetch_factor=loader.prefetch_factor,
-            persistent_workers=loader.persistent_workers,
-            pin_memory_device=loader.pin_memory_device,
-            in_order=loader.in_order,
+            loader,
+            'train_dataloader',
+            dataset=SeededDataset(loader.dataset, seed, loader.num_workers),
+            batches=PositionedBatches(loader.batch_sampler, batch_size, accumulation, endless),
         )
-        # torch forgets it where there is a batch sampler, and refuses to be told.
-        self.__dict__['batch_size'] = batch_size
         self.unreadable: list[Unreadable] = []
-        self.workers: list[BaseProcess] = []
 
     def pass_over_unreadable(self) -> None:
         """From the next ``iter`` on, take other pictures in the places of unreadable ones.
@@ -145,75 +118,17 @@ class PositionedLoader(DataLoader):
     def __iter__(self) -> Iterator[Any]:
         batches = self.batch_sampler
         first = batches.start if batches.endless else batches.epoch * len(self) + batches.start
-        self.workers = []
-        iterator = super().__iter__()
-        self.workers = getattr(iterator, '_workers', [])
-        # torch looks after them only from the moment on at which all of them were started.
-        if any(worker.exitcode for worker in self.workers):
-            raise RuntimeError('DataLoader worker exited at its start')
-        return self._watched(iterator, first)
+        return self._unwrapped(self._watched(self._started(), first))
 
-    def _watched(self, iterator: Iterator[Any], iteration: int) -> Iterator[Any]:
-        while True:
-            try:
-                batch = next(iterator)
-            except StopIteration:
-                return
-            except RuntimeError as error:
-                if 'DataLoader timed out' not in str(error):
-                    raise
-                at = self._read_by(range(self.num_workers)) or self.names(iteration)
-                raise Fault(
-                    f'no batch for iteration {iteration + 1} from the loader workers within '
-                    f'{self.timeout:g} seconds: one of them hangs, at {at}'
-                ) from error
-            except (ConnectionError, EOFError) as error:
-                # torch notices dead workers while it waits, but not while it fetches a batch.
-                if not self.num_workers:
-                    raise
-                raise RuntimeError(
-                    f'DataLoader worker exited while it gave the batch of iteration {iteration + 1}'
-                ) from error
+    def _unwrapped(self, batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
             if isinstance(batch, Noted):
                 batch, self.unreadable = batch
             yield batch
-            iteration += 1
 
-    @contextmanager
-    def deaths_told(self) -> Iterator[None]:
-        """For all that is done with the batches: torch tells of a dead worker at any moment.
-
-        Raises:
-            Fault: a worker died; with the picture that it was reading.
-        """
-        try:
-            yield
-        except RuntimeError as error:
-            if 'DataLoader worker' not in str(error):
-                raise
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's would raise another error
-            ended = wait([worker.sentinel for worker in self.workers], DEATH_S)
-            for worker in self.workers:
-                if worker.sentinel in ended:
-                    worker.join(DEATH_S)
-            dead = [number for number, worker in enumerate(self.workers) if worker.exitcode]
-            ends = {end_of(self.workers[number].exitcode) for number in dead}
-            told = f'a DataLoader worker {" and ".join(ends)}' if dead else str(error).rstrip('. ')
-            # Of those that die while others are started it is not known which they are.
-            if at := self._read_by(dead if self.workers else range(self.num_workers)):
-                told += f', reading {at}; if one dies there again, mend or remove it'
-            raise Fault(
-                f'{told}; if the memory is short, fewer train_dataloader.num_workers help; go on '
-                'with --resume'
-            ) from error
-
-    def _read_by(self, workers: Sequence[int]) -> str:
-        indices = self.dataset.reading[list(workers)].tolist()
-        return ', '.join(sample_name(self.dataset, index) for index in indices if index >= 0)
-
-    def names(self, iteration: int, most: int | None = 4) -> str:
+    def names(self, number: int, most: int | None = 4) -> str:
         """The pictures of one of the latest iterations (from 0), in words; ``None`` for all."""
-        indices = self.batch_sampler.indices_of(iteration)
+        indices = self.batch_sampler.indices_of(number)
         shown = ', '.join(sample_name(self.dataset, index) for index in indices[:most])
         left = len(indices) - len(indices[:most])
-        return (shown or 'pictures unknown') + (f' and {left} more' if left else '')
+        return (shown or super().names(number)) + (f' and {left} more' if left else '')

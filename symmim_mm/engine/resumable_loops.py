@@ -7,6 +7,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from symmim_mm.engine.positioned_loader import PositionedLoader
+from symmim_mm.engine.watched_loops import build_loader
 from symmim_mm.registry import LOOPS
 
 RESUMABLE = {
@@ -15,10 +16,11 @@ RESUMABLE = {
 }
 
 
-def positioned_loader(runner: Runner, dataloader: dict | DataLoader, endless: bool):
+def positioned_loader(
+    runner: Runner, dataloader: dict | DataLoader, endless: bool
+) -> PositionedLoader:
     """Build the training data of a runner, seeded by place and aligned to optimizer steps."""
-    different = runner._randomness_cfg.get('diff_rank_seed', False)
-    loader = runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=different)
+    loader = build_loader(runner, dataloader)
     accumulation = 1 if endless else runner.cfg.optim_wrapper.get('accumulative_counts', 1)
     return PositionedLoader(loader, runner.seed, accumulation, endless)
 

@@ -6,8 +6,9 @@ from mmengine.model import is_model_wrapper
 
 from symmim_mm.checkpoints import read_checkpoint
 from symmim_mm.config import load_config
+from symmim_mm.engine.faults import told_in_one_line
 from symmim_mm.engine.launch import runner_of
-from symmim_mm.errors import UserError
+from symmim_mm.errors import START_AGAIN, UserError
 
 
 def evaluate_checkpoint(args: argparse.Namespace) -> None:
@@ -15,12 +16,13 @@ def evaluate_checkpoint(args: argparse.Namespace) -> None:
 
     Raises:
         UserError: a config without a test set, or a checkpoint that does not fit the model.
+        Fault: a loader worker or another process died.
     """
     cfg = load_config(args)
     if 'test_dataloader' not in cfg:
         raise UserError(f'{args.config} has no test_dataloader: a pre-training has no metrics')
     state = read_checkpoint(args.checkpoint).get('state_dict', {})
-    with runner_of(cfg, args.launcher) as runner:
+    with runner_of(cfg, args.launcher) as runner, told_in_one_line(START_AGAIN):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         try:
             model.load_state_dict(state, strict=True)

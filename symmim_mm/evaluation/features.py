@@ -6,7 +6,9 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from symmim_mm.errors import UserError
+from symmim_mm.engine.loader_hook import look_after
+from symmim_mm.engine.watched_loader import WatchedLoader
+from symmim_mm.errors import START_AGAIN, UserError
 
 POOLINGS = ('patch_mean', 'cls_token')
 
@@ -37,12 +39,14 @@ def extract(
     return torch.cat(features), torch.cat(labels)
 
 
-def build_loaders(cfg: Config) -> dict[str, DataLoader]:
+def build_loaders(cfg: Config) -> dict[str, WatchedLoader]:
     """Train and test loaders of a config; both read every picture once, as for testing."""
     found = {}
     for name in ('train', 'val'):
         loader = cfg[f'{name}_dataloader'].copy()
-        found[name] = Runner.build_dataloader(loader, seed=cfg.randomness.seed)
+        built = Runner.build_dataloader(loader, seed=cfg.randomness.seed)
+        found[name] = WatchedLoader(built, f'{name}_dataloader', START_AGAIN)
+        look_after(found[name], cfg.default_hooks.loader.timeout)
         if len(found[name].dataset) == 0:
             raise UserError(f'{name}_dataloader: no pictures in {loader.dataset.data_root}')
     return found

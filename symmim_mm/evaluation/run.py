@@ -14,9 +14,10 @@ from torch import Tensor
 
 from symmim_mm.checkpoints import load_backbone
 from symmim_mm.config import load_config
+from symmim_mm.engine.faults import told_in_one_line
 from symmim_mm.engine.record_hook import describe_run
 from symmim_mm.engine.seeding import seed_everything
-from symmim_mm.errors import UserError
+from symmim_mm.errors import START_AGAIN, UserError
 from symmim_mm.evaluation.features import POOLINGS, build_loaders, extract
 from symmim_mm.evaluation.knn import classify_knn
 from symmim_mm.evaluation.linear import classify_linear
@@ -35,6 +36,7 @@ def evaluate(args: argparse.Namespace, task: str) -> None:
 
     Raises:
         UserError: for what a user can mend.
+        Fault: a loader worker died or hangs.
     """
     started = time.time()
     cfg = load_config(args)
@@ -59,8 +61,11 @@ def evaluate(args: argparse.Namespace, task: str) -> None:
     device = get_device()
     backbone, preprocessor = backbone.to(device), preprocessor.to(device)
 
-    train, labels = extract(backbone, preprocessor, loaders['train'], pooling)
-    test, truth = extract(backbone, preprocessor, loaders['val'], pooling)
+    encoded = {}
+    for split, loader in loaders.items():
+        with told_in_one_line(START_AGAIN), loader.deaths_told():
+            encoded[split] = extract(backbone, preprocessor, loader, pooling)
+    (train, labels), (test, truth) = encoded['train'], encoded['val']
     classes = len(loaders['train'].dataset.metainfo['classes'])
     if list(loaders['val'].dataset.metainfo['classes']) != list(
         loaders['train'].dataset.metainfo['classes']

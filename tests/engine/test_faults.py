@@ -7,14 +7,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import ROOT
 from mmengine.config import Config
-from toy_run import At, Deadly, Numbers, toy_runner
+from toy_run import At, Deadly, Hanging, toy_runner
 
 from symmim_mm.engine.faults import in_one_line, make_resumable, told_in_one_line
 from symmim_mm.errors import Fault, UserError
@@ -48,15 +47,6 @@ def test_ours_stand_in_for_mmengines_parts_alone() -> None:
     cfg = Config(dict(train_cfg=dict(type='MyLoop'), optim_wrapper=dict(type='MyWrapper')))
     make_resumable(cfg)
     assert (cfg.train_cfg.type, cfg.optim_wrapper.type) == ('MyLoop', 'MyWrapper')
-
-
-class Hanging(Numbers):
-    """One row takes for ever."""
-
-    def __getitem__(self, index: int) -> dict:
-        while index == 7:
-            time.sleep(1)
-        return super().__getitem__(index)
 
 
 def test_a_worker_that_hangs_is_named(tmp_path: Path, sigchld) -> None:

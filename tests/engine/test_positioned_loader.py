@@ -11,6 +11,7 @@ from mmengine.dataset import DefaultSampler, InfiniteSampler
 from torch.utils.data import DataLoader
 from toy_run import SIZE, Numbers
 
+from symmim_mm.engine.faults import told_in_one_line
 from symmim_mm.engine.positioned_loader import PositionedLoader
 from symmim_mm.engine.seeded_dataset import SeededDataset
 from symmim_mm.engine.seeding import seed_everything, seed_sample, seed_step
@@ -73,7 +74,8 @@ def lose() -> None:
 def test_a_worker_that_dies_while_its_batch_is_fetched(sigchld) -> None:
     found = loader(False, num_workers=1, collate_fn=lambda samples: LostConnection())
     with (
-        pytest.raises(Fault, match='DataLoader worker exited .* iteration 1; .* --resume'),
+        pytest.raises(Fault, match='DataLoader worker exited .* iteration 1: .* --resume'),
+        told_in_one_line(),
         found.deaths_told(),
     ):
         next(iter(found))

@@ -2,13 +2,15 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
-from mmengine.registry import HOOKS, MODELS
+from mmengine.registry import HOOKS, METRICS, MODELS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -43,6 +45,15 @@ class Numbers(Dataset):
         return dict(inputs=row * float('nan') if index in self.bad else row)
 
 
+class Hanging(Numbers):
+    """One row takes for ever."""
+
+    def __getitem__(self, index: int) -> dict:
+        while index == 7:
+            time.sleep(1)
+        return super().__getitem__(index)
+
+
 class Deadly(Numbers):
     """Some rows crash whoever reads them, as a picture may a decoder."""
 
@@ -74,6 +85,28 @@ class Toy(BaseModel):
         return list(found)
 
 
+@METRICS.register_module(force=True)
+class Count(BaseMetric):
+    """How many rows there were."""
+
+    def process(self, data_batch: dict, data_samples: list) -> None:
+        self.results += data_samples
+
+    def compute_metrics(self, results: list) -> dict:
+        return dict(rows=len(results))
+
+
+def counting_loader(dataset: Dataset) -> dict:
+    """The config of a loader with two workers for :class:`Count`."""
+    return dict(
+        batch_size=4,
+        num_workers=2,
+        dataset=dataset,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        collate_fn=dict(type='default_collate'),
+    )
+
+
 @HOOKS.register_module(force=True)
 class At(Hook):
     """Calls a function at one iteration (from 0)."""
@@ -97,6 +130,7 @@ def toy_runner(
     resume: bool = False,
     hooks: tuple[Hook, ...] = (),
     dataset: Dataset | None = None,
+    validation: Dataset | None = None,
     optimizer: dict | None = None,
     extra: dict | None = None,
     **changes: dict,
@@ -104,6 +138,7 @@ def toy_runner(
     """A runner as ``tools/train.py`` makes it, over ``epochs`` or over ``iterations``.
 
     Args:
+        validation: rows that are counted after every epoch.
         extra: further ``default_hooks``.
         **changes: of ``default_hooks``.
     """
@@ -141,6 +176,13 @@ def toy_runner(
         )
     )
     make_resumable(cfg)
+    validating = {}
+    if validation:
+        validating = dict(
+            val_cfg=dict(type='symmim_mm.WatchedValLoop'),
+            val_evaluator=dict(type='Count'),
+            val_dataloader=counting_loader(validation),
+        )
     runner = Runner(
         model=dict(type='Toy'),
         work_dir=str(work_dir),
@@ -162,6 +204,7 @@ def toy_runner(
         default_scope='mmengine',
         experiment_name=f'{work_dir.parent.name}_{work_dir.name}_{id(hooks)}_{resume}',
         cfg=cfg,
+        **validating,
     )
     go_on(runner, resume)
     return runner

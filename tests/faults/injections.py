@@ -1,6 +1,7 @@
 """Transforms that bring trouble into a run; a config imports them by ``custom_imports``."""
 
 import os
+import signal
 import time
 
 import numpy as np
@@ -30,19 +31,24 @@ class Poison(BaseTransform):
 
 
 @TRANSFORMS.register_module(force=True)
-class Hang(BaseTransform):
-    """Never gets done with pictures whose path contains the text in ``HANG_AT``, if it is set."""
+class Trouble(BaseTransform):
+    """Never gets done with a picture, or kills the process that reads it.
+
+    Those are the pictures whose path contains the text in ``HANG_AT`` or ``DIE_AT``, if set.
+    """
 
     def transform(self, results: dict) -> dict:
         while (name := os.environ.get('HANG_AT')) and name in results['img_path']:
             time.sleep(1)
+        if (name := os.environ.get('DIE_AT')) and name in results['img_path']:
+            os.kill(os.getpid(), signal.SIGKILL)
         return results
 
 
-def config_lines(transform: str) -> str:
-    """Lines of a config that put a transform before the packing of the training pictures."""
+def config_lines(transform: str, loader: str = 'train_dataloader') -> str:
+    """Lines of a config that put a transform before the packing of a loader's pictures."""
     return f"""
 custom_imports = dict(imports=['injections'])
-pipeline = _base_.train_dataloader.dataset.pipeline
-train_dataloader = dict(dataset=dict(pipeline=[*pipeline[:-1], {transform}, pipeline[-1]]))
+pipeline = _base_.{loader}.dataset.pipeline
+{loader} = dict(dataset=dict(pipeline=[*pipeline[:-1], {transform}, pipeline[-1]]))
 """

@@ -23,10 +23,12 @@ from processes import free_ports as free_ports  # noqa: E402
 
 TASKS = ('pretrain', 'finetune', 'detection', 'segmentation')
 CONFIGS = dict(
-    pretrain='symmim_pretrain', finetune='finetune', detection='mask_rcnn', segmentation='upernet'
-)
+    pretrain='symmim_pretrain', finetune='finetune', detection='mask_rcnn', segmentation='upernet',
+    knn='knn',
+)  # fmt: skip
 LAYOUTS = dict(
-    pretrain='imagenet', finetune='imagenet', detection='coco', segmentation='ade20k'
+    pretrain='imagenet', finetune='imagenet', detection='coco', segmentation='ade20k',
+    knn='imagenet',
 )  # fmt: skip
 
 ARCH = 'dict(_delete_=True, embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)'
@@ -73,6 +75,10 @@ model = dict(
 custom_hooks = []
 default_hooks = dict(logger=dict(interval=4), checkpoint=dict(interval=4))
 """,
+    knn=f"""
+model = dict(backbone=dict(arch={ARCH}))
+evaluation = dict(k=5)
+""",
 )
 
 
@@ -81,7 +87,7 @@ def write_config(folder: Path, task: str, data: Path, changes: str = '') -> Path
 
     Args:
         folder: where it is written.
-        task: one of ``TASKS``.
+        task: one of ``CONFIGS``.
         data: the sample data, all layouts.
         changes: further lines of a config, merged on top.
     """
@@ -130,8 +136,13 @@ def preload() -> None:
     torch.set_num_threads(1)
 
 
-def start(arguments: Sequence[str | Path], log: Path, environment: dict | None = None) -> int:
-    """Fork a process that runs ``tools/train.py`` with its output in ``log``; its id."""
+def start(
+    arguments: Sequence[str | Path],
+    log: Path,
+    environment: dict | None = None,
+    tool: str = 'train.py',
+) -> int:
+    """Fork a process that runs a command of ``tools/`` with its output in ``log``; its id."""
     sys.stdout.flush()
     child = os.fork()
     if child:
@@ -144,9 +155,9 @@ def start(arguments: Sequence[str | Path], log: Path, environment: dict | None =
         with open(log, 'ab', buffering=0) as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        sys.argv = ['tools/train.py', *map(str, arguments)]
+        sys.argv = [f'tools/{tool}', *map(str, arguments)]
         try:
-            runpy.run_path(str(ROOT / 'tools' / 'train.py'), run_name='__main__')
+            runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
             code = 0
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else 1
@@ -209,9 +220,11 @@ def wait_for(condition: Callable[[], object], process: int, seconds: float = 300
         time.sleep(0.003)
 
 
-def must(arguments: Sequence[str | Path], log: Path, code: int = 0, **environment: str) -> None:
+def must(
+    arguments: Sequence[str | Path], log: Path, code: int = 0, tool: str = 'train.py'
+) -> None:
     """Run to the end and insist on an exit code."""
-    found = wait(start(arguments, log, environment))
+    found = wait(start(arguments, log, tool=tool))
     if found != code:
         raise SystemExit(f'exit code {found} instead of {code}, see {log}')
 
