@@ -1,6 +1,7 @@
 """Exceptions that end a command with one line: mistakes a user can mend, and faults."""
 
 import sys
+from collections.abc import Iterator
 
 from symmim_mm.shown_text import visible
 
@@ -41,11 +42,26 @@ def print_error(message: object) -> None:
     sys.stderr.write('error: ' + visible(' '.join(str(message).split())) + '\n')
 
 
-def is_interrupt(error: BaseException | None) -> bool:
-    """Whether an error is Ctrl-C, or what a library made of it.
+def behind(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those that it was made of.
 
-    MMEngine's ``Config.pretty_text`` takes whatever stops it for a mistake of syntax.
+    What a handler of signals raises may come at any moment, so that some library takes it for
+    another error: MMEngine's ``Config.pretty_text`` for one of syntax, ``inspect`` for one of
+    types.
     """
-    while error is not None and not isinstance(error, KeyboardInterrupt):
+    while error is not None:
+        yield error
         error = error.__cause__ or error.__context__
-    return error is not None
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether an error is Ctrl-C, or what a library made of it."""
+    return any(isinstance(one, KeyboardInterrupt) for one in behind(error))
+
+
+def worker_death(error: BaseException | None) -> RuntimeError | None:
+    """torch's error about a dead loader worker, if it is behind another one."""
+    for one in behind(error):
+        if isinstance(one, RuntimeError) and 'DataLoader worker' in str(one):
+            return one
+    return None

@@ -19,7 +19,15 @@ from torch.distributed import DistError
 from symmim_mm.checkpoints import checkpoint_files, newest_whole_checkpoint
 from symmim_mm.engine.guarded_optim import GUARDED
 from symmim_mm.engine.resumable_loops import RESUMABLE
-from symmim_mm.errors import EXIT_FAULT, RESUME, Fault, UserError, is_interrupt, print_error
+from symmim_mm.errors import (
+    EXIT_FAULT,
+    RESUME,
+    Fault,
+    UserError,
+    is_interrupt,
+    print_error,
+    worker_death,
+)
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 WRONG_PATH = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM}
@@ -100,6 +108,9 @@ def in_one_line(error: BaseException, again: str = RESUME) -> BaseException:
     """The fault behind an error, or the error itself."""
     if is_interrupt(error):
         return error if isinstance(error, KeyboardInterrupt) else KeyboardInterrupt()
+    if isinstance(error, UserError):
+        return error
+    error = worker_death(error) or error
     text = ' '.join(str(error).split())
     if isinstance(error, OSError) and error.errno in DISK:
         return Fault(f'{error.strerror}: {error.filename}: make room, then {again}')

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from symmim_mm.engine.unreadable import sample_name
-from symmim_mm.errors import RESUME, Fault
+from symmim_mm.errors import RESUME, Fault, UserError, worker_death
 
 DEATH_S = 1  # within which a worker whose connection broke has really ended
 
@@ -109,14 +109,15 @@ class WatchedLoader(DataLoader):
         self.workers = []
         iterator = super().__iter__()
         self.workers = getattr(iterator, '_workers', [])
-        # torch looks after them only from the moment on at which all of them were started.
-        if any(worker.exitcode for worker in self.workers):
-            raise RuntimeError('DataLoader worker exited at its start')
         return iterator
 
     def _watched(self, iterator: Iterator[Any], number: int = 0) -> Iterator[Any]:
         """The batches, of which the first is that of iteration ``number``."""
         while True:
+            # torch looks after them only when all of them were started, and a library may take
+            # the error that it raises then for one of its own and go on.
+            if any(worker.exitcode for worker in self.workers):
+                raise RuntimeError('DataLoader worker exited')
             try:
                 batch = next(iterator)
             except StopIteration:
@@ -148,8 +149,11 @@ class WatchedLoader(DataLoader):
         """
         try:
             yield
-        except RuntimeError as error:
-            if 'DataLoader worker' not in str(error):
+        except UserError:
+            raise
+        except Exception as error:
+            death = worker_death(error)
+            if death is None:
                 raise
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's would raise another error
             ended = wait([worker.sentinel for worker in self.workers], DEATH_S)
@@ -162,7 +166,7 @@ class WatchedLoader(DataLoader):
             if not dead and not at:  # of another loader, or none is known
                 raise
             ends = {end_of(self.workers[number].exitcode) for number in dead}
-            told = f'a DataLoader worker {" and ".join(ends)}' if dead else str(error).rstrip('. ')
+            told = f'a DataLoader worker {" and ".join(ends)}' if dead else str(death).rstrip('. ')
             if at:
                 told += f', reading {at}; if one dies there again, mend or remove it'
             raise Fault(

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ def test_errors_of_the_machine(error: Exception, kind: type, text: str) -> None:
     with pytest.raises(kind, match=text), told_in_one_line():
         raise error
     assert (found is error) == (kind is type(error))
+
+
+def test_the_death_of_a_worker_behind_another_error() -> None:
+    with pytest.raises(Fault, match='pid 7.* start it again$'), told_in_one_line('start it again'):
+        try:
+            raise RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. ')
+        except RuntimeError as error:
+            raise TypeError('unsupported callable') from error
 
 
 def test_ours_stand_in_for_mmengines_parts_alone() -> None:
@@ -114,6 +123,27 @@ def test_a_worker_that_dies_is_noticed(tmp_path: Path, sigchld) -> None:
     died = r'DataLoader worker .*(killed|exited).*go on with --resume'
     with pytest.raises(Fault, match=died), told_in_one_line():
         runner.train()
+
+
+@pytest.mark.parametrize('made_of_it', [TypeError, None])
+def test_a_worker_that_dies_is_noticed_whatever_a_library_makes_of_it(
+    tmp_path: Path, sigchld, made_of_it: type | None
+) -> None:
+    """torch raises its error in the midst of any code, which may raise another one, or go on."""
+
+    def murder() -> None:
+        try:
+            os.kill(worker_pids()[0], signal.SIGKILL)
+            time.sleep(60)
+        except RuntimeError as error:
+            if made_of_it:
+                raise made_of_it('unsupported callable') from error
+
+    runner = toy_runner(tmp_path, iterations=200, workers=2, hooks=(At(3, murder),))
+    died = 'worker was killed by SIGKILL; .* go on with --resume'
+    with pytest.raises(Fault, match=died), told_in_one_line():
+        runner.train()
+    assert runner.iter < 20
 
 
 def test_workers_outlive_the_signals_of_a_scheduler(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
         ('kill_many.py --times 2 --signal TERM --tasks pretrain segmentation', 2),
         ('kill_many.py --times 1 --signal USR1 --tasks finetune', 1),
         ('not_finite.py', 2),
-        ('workers.py --times 1', 8),
+        ('workers.py --times 1', 9),
         ('disk.py', 2),  # two more as root, who may mount a file system
         ('damaged.py', 4),
         ('ranks.py --times 1', 3),

@@ -11,14 +11,16 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import runs
 from injections import config_lines
 
 TIMEOUT = 5
 LIMIT = f'default_hooks = dict(loader=dict(timeout={TIMEOUT}))\n'
-TROUBLE = dict(DIE_AT='a picture kills a loader worker', HANG_AT='a loader worker hangs')
+TROUBLE = dict(DIE_AT='a picture kills its loader worker', HANG_AT='a loader worker hangs')
 
 
 def workers_of(process: int) -> list[int]:
@@ -27,47 +29,75 @@ def workers_of(process: int) -> list[int]:
     return [int(word) for task in tasks for word in task.read_text().split()]
 
 
-def evaluations(
-    folder: Path, data: Path, pretrained: Path, report: runs.Report, times: int,
-    dice: random.Random,
-) -> None:  # fmt: skip
-    """The same where nothing is trained: named, and right when it is called again."""
-    from symmim_mm.checkpoints import checkpoint_files
+class Trials(NamedTuple):
+    """What all faults share; ``whole`` is the folder of a pre-training that met none."""
 
-    def config_of(task: str, loader: str) -> Path:
-        lines = config_lines("dict(type='Trouble')", loader)
-        lines += f'{loader}.update(num_workers=2)\n{LIMIT}'
-        (folder / loader).mkdir()
-        return runs.write_config(folder / loader, task, data, lines)
+    folder: Path
+    data: Path
+    config: Path
+    whole: Path
+    report: runs.Report
+    times: int
+    dice: random.Random
 
-    whole = folder / 'finetune_whole'
-    training = config_of('finetune', 'val_dataloader')
-    runs.must([training, '--work-dir', whole], folder / 'finetune_whole.log')
-    test = [config_of('finetune', 'test_dataloader'), checkpoint_files(whole)[-1]]
-    knn = [config_of('knn', 'train_dataloader'), '--backbone', checkpoint_files(pretrained)[-1]]
-    for where, tool, command, split in (
-        ('a validation', 'train', [training], 'val'),
-        ('`tools/test.py`', 'test', test, 'val'),
-        ('`tools/knn.py`', 'knn', knn, 'train'),
-    ):
-        pictures = sorted(data.glob(f'imagenet/{split}/*/*.png'))
-        for variable, fault in TROUBLE.items():
-            survived = 0
-            for time_ in range(times):
-                work_dir = folder / f'{tool}_{variable}_{time_}'
-                log = work_dir.with_suffix('.log')
-                picture = dice.choice(pictures).name
-                arguments = [*command, '--work-dir', work_dir]
-                code = runs.wait(runs.start(arguments, log, {variable: picture}, f'{tool}.py'))
-                told = runs.errors(log)
-                again = ['--resume'] if tool == 'train' else []
-                runs.must([*arguments, *again], log, tool=f'{tool}.py')
-                good = code == 1 and len(told) == 1 and picture in told[0]
-                if tool == 'train':
-                    good = good and not runs.compare(whole, work_dir)
-                survived += good
-            what = 'named with its picture, exit code 1; right when called again'
-            report.line(f'{fault}, {where}', times, survived, what)
+
+def kills(trials: Trials) -> None:
+    """``kill -9`` of a worker of a pre-training at a random moment."""
+    survived, idle, seconds = 0, 0, []
+    for time_ in range(trials.times):
+        work_dir, log = trials.folder / f'dies_{time_}', trials.folder / f'dies_{time_}.log'
+        process = runs.start([trials.config, '--work-dir', work_dir], log)
+        runs.wait_for(lambda d=work_dir: (d / 'last_checkpoint').exists(), process)
+        time.sleep(trials.dice.uniform(0, 0.3))
+        found: list[int] = []
+        runs.wait_for(lambda p=process, f=found: f.extend(workers_of(p)) or f, process)
+        with suppress(ProcessLookupError):  # the epoch has ended just now
+            os.kill(trials.dice.choice(found), signal.SIGKILL)
+        begun = time.monotonic()
+        code = runs.wait(process)
+        ended = time.monotonic() - begun
+        told = runs.errors(log)
+        runs.must([trials.config, '--work-dir', work_dir, '--resume'], log)
+        if code == 0:  # one that has given all of its batches is not missed
+            idle += 1
+            good = not told
+        else:
+            seconds.append(ended)
+            good = code == 1 and len(told) == 1 and 'worker' in told[0]
+        survived += good and not runs.compare(trials.whole, work_dir)
+    what = f'ended within {max(seconds, default=0):.1f} s, one line, exit code 1; resumed, same'
+    what += f' weights; {idle} had given all of their batches and were not missed'
+    trials.report.line('kill -9 of a loader worker', trials.times, survived, what)
+
+
+def troubles(
+    trials: Trials, where: str, tool: str, command: list, pictures: str, same_as: Path | None
+) -> None:
+    """A picture that kills its worker, and one that makes it hang; then the same without it.
+
+    Args:
+        where: in words.
+        tool: command of ``tools/``, without ``.py``.
+        command: its arguments.
+        pictures: pattern of those that are read.
+        same_as: folder of a run with the same weights, of a training.
+    """
+    found = sorted(trials.data.glob(pictures))
+    for variable, fault in TROUBLE.items():
+        survived = 0
+        for time_ in range(trials.times):
+            name = f'{where.split()[-1]}_{variable}_{time_}'
+            work_dir, log = trials.folder / name, trials.folder / f'{name}.log'
+            picture = trials.dice.choice(found).name
+            arguments = [*command, '--work-dir', work_dir]
+            code = runs.wait(runs.start(arguments, log, {variable: picture}, f'{tool}.py'))
+            told = runs.errors(log)
+            again = ['--resume'] if same_as else []
+            runs.must([*arguments, *again], log, tool=f'{tool}.py')
+            good = code == 1 and len(told) == 1 and picture in told[0]
+            survived += good and not (same_as and runs.compare(same_as, work_dir))
+        what = f'named with its picture, a hang after {TIMEOUT} s, exit code 1; then right'
+        trials.report.line(f'{fault}, {where}', trials.times, survived, what)
 
 
 def main() -> None:
@@ -77,50 +107,33 @@ def main() -> None:
     parser.add_argument('--keep', type=Path, help='work in this folder and leave it')
     args = parser.parse_args()
     runs.preload()
-    report = runs.Report()
-    dice = random.Random(args.seed)
+    from symmim_mm.checkpoints import checkpoint_files
+
     with runs.workplace(args.keep, 'workers') as folder:
         data = runs.sample_data(folder)
-        lines = config_lines("dict(type='Trouble')")
-        config = runs.write_config(folder, 'pretrain', data, lines + LIMIT)
-        whole = folder / 'whole'
-        runs.must([config, '--work-dir', whole], folder / 'whole.log')
 
-        survived, seconds = 0, []
-        for time_ in range(args.times):
-            work_dir, log = folder / f'dies_{time_}', folder / f'dies_{time_}.log'
-            process = runs.start([config, '--work-dir', work_dir], log)
-            runs.wait_for(lambda d=work_dir: (d / 'last_checkpoint').exists(), process)
-            time.sleep(dice.uniform(0, 0.3))
-            runs.wait_for(lambda p=process: workers_of(p), process)
-            os.kill(dice.choice(workers_of(process)), signal.SIGKILL)
-            begun = time.monotonic()
-            code = runs.wait(process)
-            seconds.append(time.monotonic() - begun)
-            told = runs.errors(log)
-            runs.must([config, '--work-dir', work_dir, '--resume'], log)
-            good = code == 1 and len(told) == 1 and 'worker' in told[0]
-            survived += good and not runs.compare(whole, work_dir)
-        what = f'ended within {max(seconds):.1f} s, one line, exit code 1; resumed, same weights'
-        report.line('kill -9 of a loader worker', args.times, survived, what)
+        def config_of(task: str, loader: str) -> Path:
+            lines = config_lines("dict(type='Trouble')", loader)
+            (folder / task / loader).mkdir(parents=True)
+            lines += f'{loader}.update(num_workers=2)\n{LIMIT}'
+            return runs.write_config(folder / task / loader, task, data, lines)
 
-        survived, seconds = 0, []
-        pictures = sorted(data.glob('imagenet/train/*/*.png'))
-        for time_ in range(args.times):
-            work_dir, log = folder / f'hangs_{time_}', folder / f'hangs_{time_}.log'
-            picture = dice.choice(pictures).name
-            begun = time.monotonic()
-            code = runs.wait(
-                runs.start([config, '--work-dir', work_dir], log, dict(HANG_AT=picture))
-            )
-            seconds.append(time.monotonic() - begun)
-            told = runs.errors(log)
-            runs.must([config, '--work-dir', work_dir, '--resume'], log)
-            good = code == 1 and len(told) == 1 and picture in told[0]
-            survived += good and not runs.compare(whole, work_dir)
-        what = f'named with its pictures after {TIMEOUT} s, exit code 1; resumed, same weights'
-        report.line('a loader worker hangs', args.times, survived, what)
-        evaluations(folder, data, whole, report, args.times, dice)
+        pretraining = config_of('pretrain', 'train_dataloader')
+        finetuning = config_of('finetune', 'val_dataloader')
+        pretrained, finetuned = folder / 'pretrained', folder / 'finetuned'
+        runs.must([pretraining, '--work-dir', pretrained], folder / 'pretrained.log')
+        runs.must([finetuning, '--work-dir', finetuned], folder / 'finetuned.log')
+        report, dice = runs.Report(), random.Random(args.seed)
+        trials = Trials(folder, data, pretraining, pretrained, report, args.times, dice)
+        kills(trials)
+        train, val = 'imagenet/train/*/*.png', 'imagenet/val/*/*.png'
+        troubles(trials, 'in a pre-training', 'train', [pretraining], train, pretrained)
+        troubles(trials, 'in a validation', 'train', [finetuning], val, finetuned)
+        test = [config_of('finetune', 'test_dataloader'), checkpoint_files(finetuned)[-1]]
+        troubles(trials, 'in test.py', 'test', test, val, None)
+        backbone = ['--backbone', checkpoint_files(pretrained)[-1]]
+        knn = [config_of('knn', 'train_dataloader'), *backbone]
+        troubles(trials, 'in knn.py', 'knn', knn, train, None)
     report.end()
 
 
