@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from symmim_mm.engine.loader_hook import look_after
 from symmim_mm.engine.watched_loader import WatchedLoader
 from symmim_mm.errors import START_AGAIN, UserError
+from symmim_mm.registry import HOOKS
 
 POOLINGS = ('patch_mean', 'cls_token')
 
@@ -41,12 +42,15 @@ def extract(
 
 def build_loaders(cfg: Config) -> dict[str, WatchedLoader]:
     """Train and test loaders of a config; both read every picture once, as for testing."""
+    # What watches over a training's loaders, unless the config takes it out.
+    hook = cfg.get('default_hooks', {}).get('loader')
     found = {}
     for name in ('train', 'val'):
         loader = cfg[f'{name}_dataloader'].copy()
         built = Runner.build_dataloader(loader, seed=cfg.randomness.seed)
         found[name] = WatchedLoader(built, f'{name}_dataloader', START_AGAIN)
-        look_after(found[name], cfg.default_hooks.loader.timeout)
+        if hook:
+            look_after(found[name], HOOKS.build(hook).timeout)
         if len(found[name].dataset) == 0:
             raise UserError(f'{name}_dataloader: no pictures in {loader.dataset.data_root}')
     return found
