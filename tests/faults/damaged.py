@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import outcomes
 import runs
 
 
@@ -57,7 +58,7 @@ def newest(
     told = log.read_text(errors='replace')
     named = f'not resuming from the newest checkpoint: checkpoint {broken}' in told
     used = f'Load checkpoint from {before}' in told
-    return named and used and not runs.compare(whole, work_dir)
+    return named and used and not outcomes.compare(whole, work_dir)
 
 
 def all_of_them(config: Path, work_dir: Path, log: Path) -> bool:

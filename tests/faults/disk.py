@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import outcomes
 import runs
 
 MIB = 1 << 20
@@ -59,9 +60,9 @@ def disk_full(folder: Path, config: Path, whole: Path, report: runs.Report) -> N
         runs.wait_for(lambda: (work_dir / 'last_checkpoint').exists(), process)
         filler = fill(folder / 'disk')
         runs.wait_for(lambda: complaints(log), process)
-        kept = runs.is_clean(work_dir)
+        kept = outcomes.is_clean(work_dir)
         filler.unlink()
-        good = runs.wait(process) == 0 and kept and not runs.compare(whole, work_dir)
+        good = runs.wait(process) == 0 and kept and not outcomes.compare(whole, work_dir)
         missed = complaints(log)
         what = f'{missed} checkpoint(s) missed and told, older intact, no half file, same weights'
         report.line('disk full for a while', 1, int(good), what)
@@ -75,10 +76,10 @@ def disk_full(folder: Path, config: Path, whole: Path, report: runs.Report) -> N
         code = runs.wait(process)
         told = runs.errors(log)
         good = code == 1 and len(told) == 1 and 'No space left' in told[0]
-        good = good and runs.is_clean(work_dir)
+        good = good and outcomes.is_clean(work_dir)
         filler.unlink()
         runs.must([config, '--work-dir', work_dir, '--resume'], log)
-        good = good and not runs.compare(whole, work_dir)
+        good = good and not outcomes.compare(whole, work_dir)
         what = 'one line and exit code 1 at the last checkpoint; with room, resumed to same weights'
         report.line('disk full to the end', 1, int(good), what)
 
@@ -93,10 +94,10 @@ def limited(folder: Path, config: Path, whole: Path, report: runs.Report) -> Non
     code = runs.wait(process)
     told = runs.errors(log)
     good = code == 1 and len(told) == 1 and 'File too large' in told[0]
-    good = good and runs.is_clean(work_dir)
+    good = good and outcomes.is_clean(work_dir)
     missed = complaints(log) - 1
     runs.must([config, '--work-dir', work_dir, '--resume'], log)
-    good = good and not runs.compare(whole, work_dir)
+    good = good and not outcomes.compare(whole, work_dir)
     what = f'{missed} checkpoint(s) missed, one line at the last; resumed, same weights'
     report.line('files may not grow (quota)', 1, int(good), what)
 
@@ -109,10 +110,10 @@ def locked(folder: Path, config: Path, whole: Path, report: runs.Report) -> None
     lock()
     try:
         runs.wait_for(lambda: complaints(log), process)
-        kept = runs.is_clean(work_dir)
+        kept = outcomes.is_clean(work_dir)
     finally:
         unlock()
-    good = runs.wait(process) == 0 and kept and not runs.compare(whole, work_dir)
+    good = runs.wait(process) == 0 and kept and not outcomes.compare(whole, work_dir)
     what = f'{complaints(log)} checkpoint(s) missed and told, older intact, same weights'
     report.line('folder not writable for a while', 1, int(good), what)
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import outcomes
 import psutil
 import runs
 
@@ -68,7 +69,7 @@ def findings_of(report: Path) -> dict:
 
 
 def weights_of(work_dir: Path) -> dict[str, bytes]:
-    state = runs.last_checkpoint(work_dir)['state_dict']
+    state = outcomes.last_checkpoint(work_dir)['state_dict']
     return {key: value.numpy().tobytes() for key, value in state.items()}
 
 

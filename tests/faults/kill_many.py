@@ -21,6 +21,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import outcomes
 import runs
 
 PREEMPTED = 75
@@ -139,8 +140,8 @@ def torture(task: str, folder: Path, data: Path, args: argparse.Namespace) -> di
             continue
         finished += 1
         resumed += log_of(broken).read_text(errors='replace').count('resumed epoch:')
-        different += runs.compare(whole, broken)
-        if not runs.is_clean(broken):
+        different += outcomes.compare(whole, broken)
+        if not outcomes.is_clean(broken):
             different.append(f'{broken} is not clean')
     seconds = time.monotonic() - begun
     tries = sum(ends.values())

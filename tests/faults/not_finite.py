@@ -7,12 +7,13 @@
 import argparse
 from pathlib import Path
 
+import outcomes
 import runs
 from injections import config_lines
 
 
 def weights_are_finite(work_dir: Path) -> bool:
-    state = runs.last_checkpoint(work_dir)['state_dict']
+    state = outcomes.last_checkpoint(work_dir)['state_dict']
     return all(value.isfinite().all() for value in state.values() if value.is_floating_point())
 
 
@@ -48,7 +49,7 @@ def main() -> None:
         told = runs.errors(log)
         good = len(told) == 1 and '5 times in a row' in told[0] and '.png' in told[0]
         good = good and (work_dir / 'epoch_2.pth').read_bytes() == before
-        good = good and runs.is_clean(work_dir)
+        good = good and outcomes.is_clean(work_dir)
         what = 'stopped after 5 steps with one line that names pictures, checkpoints as they were'
         report.line('every picture is not finite', 1, int(good), what)
         if not good:

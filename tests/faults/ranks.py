@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import outcomes
 import runs
 
 
@@ -57,7 +58,7 @@ def one_dies(config: Path, folder: Path, whole: Path, dice: random.Random, time_
     told = runs.errors(log_of(work_dir, 1 - victim))
     both(config, work_dir, '--resume')
     good = code == 1 and len(told) == 1 and 'lost the others' in told[0]
-    return seconds, good and not runs.compare(whole, work_dir)
+    return seconds, good and not outcomes.compare(whole, work_dir)
 
 
 def one_is_told(config: Path, folder: Path, whole: Path, dice: random.Random, time_: int) -> bool:
@@ -69,7 +70,7 @@ def one_is_told(config: Path, folder: Path, whole: Path, dice: random.Random, ti
     os.kill(dice.choice(processes), signal.SIGTERM)
     codes = [runs.wait(process) for process in processes]
     both(config, work_dir, '--resume')
-    return codes == [75, 75] and not runs.compare(whole, work_dir)
+    return codes == [75, 75] and not outcomes.compare(whole, work_dir)
 
 
 def rank_of(process: int) -> int:
@@ -100,7 +101,7 @@ def torchrun(config: Path, folder: Path, whole: Path, dice: random.Random, time_
     wait_for_launcher(launcher, lambda: 'resumed epoch:' in log.read_text(errors='replace'), log)
     seconds = time.monotonic() - begun
     code = launcher.wait(600)
-    return seconds, code == 0 and not runs.compare(whole, work_dir)
+    return seconds, code == 0 and not outcomes.compare(whole, work_dir)
 
 
 def wait_for_launcher(launcher: subprocess.Popen, condition: Callable[[], bool], log: Path) -> None:

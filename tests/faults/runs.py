@@ -1,4 +1,4 @@
-"""Small runs of every kind for the fault injections, and how to start, end and compare them.
+"""Small runs of every kind for the fault injections, and how to start and end them.
 
 A run is the real command, ``tools/train.py``. Because importing the three libraries takes longer
 than a small run, the scripts import them once and fork a process for every attempt.
@@ -235,15 +235,6 @@ def errors(log: Path) -> list[str]:
     return [line for line in lines if line.startswith('error: ')]
 
 
-def is_clean(work_dir: Path) -> bool:
-    """Whether every checkpoint is as it was written, and no part of one was left."""
-    from symmim_mm.checkpoints import checkpoint_files
-    from symmim_mm.sealed_file import check_seal
-
-    whole = [check_seal(path) for path in checkpoint_files(work_dir)]
-    return all(whole) and not list(work_dir.glob('.*'))
-
-
 class Report:
     """Collects what each injection came to; ends the script."""
 
@@ -269,41 +260,3 @@ def workplace(keep: Path | None, name: str) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix=f'{name}_') as scratch:
         yield Path(scratch)
-
-
-def last_checkpoint(work_dir: Path) -> dict:
-    """The last checkpoint of a finished run, read safely."""
-    from symmim_mm.checkpoints import checkpoint_files, read_checkpoint
-
-    return read_checkpoint(checkpoint_files(work_dir)[-1])
-
-
-def differences(one: object, other: object, where: str = '') -> list[str]:
-    """Where two nested states differ in a single bit."""
-    import torch
-
-    if isinstance(one, dict) and isinstance(other, dict):
-        if one.keys() != other.keys():
-            return [f'{where}: other keys']
-        return [d for key in one for d in differences(one[key], other[key], f'{where}.{key}')]
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        if len(one) != len(other):
-            return [f'{where}: other length']
-        pairs = enumerate(zip(one, other, strict=True))
-        return [d for i, (a, b) in pairs for d in differences(a, b, f'{where}.{i}')]
-    if isinstance(one, torch.Tensor):
-        same = isinstance(other, torch.Tensor) and one.dtype == other.dtype
-        same = same and one.numpy().tobytes() == other.numpy().tobytes()
-    else:
-        same = one == other
-    return [] if same else [where]
-
-
-def compare(whole: Path, broken: Path) -> list[str]:
-    """Differences between two finished runs: weights, optimizer and schedule."""
-    states = [last_checkpoint(folder) for folder in (whole, broken)]
-    parts = ('state_dict', 'optimizer', 'param_schedulers')
-    found = [d for part in parts for d in differences(states[0][part], states[1][part], part)]
-    for key in ('epoch', 'iter'):
-        found += differences(states[0]['meta'][key], states[1]['meta'][key], f'meta.{key}')
-    return found

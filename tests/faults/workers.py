@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import outcomes
 import runs
 from injections import config_lines
 
@@ -64,7 +65,7 @@ def kills(trials: Trials) -> None:
         else:
             seconds.append(ended)
             good = code == 1 and len(told) == 1 and 'worker' in told[0]
-        survived += good and not runs.compare(trials.whole, work_dir)
+        survived += good and not outcomes.compare(trials.whole, work_dir)
     what = f'ended within {max(seconds, default=0):.1f} s, one line, exit code 1; resumed, same'
     what += f' weights; {idle} had given all of their batches and were not missed'
     trials.report.line('kill -9 of a loader worker', trials.times, survived, what)
@@ -95,7 +96,7 @@ def troubles(
             again = ['--resume'] if same_as else []
             runs.must([*arguments, *again], log, tool=f'{tool}.py')
             good = code == 1 and len(told) == 1 and picture in told[0]
-            survived += good and not (same_as and runs.compare(same_as, work_dir))
+            survived += good and not (same_as and outcomes.compare(same_as, work_dir))
         what = f'named with its picture, a hang after {TIMEOUT} s, exit code 1; then right'
         trials.report.line(f'{fault}, {where}', trials.times, survived, what)
 
