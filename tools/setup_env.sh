@@ -74,13 +74,16 @@ progress() {
         END { print line }'
 }
 
-# The first line that names an error, otherwise the last line that says something.
+# The first line that names an error, otherwise the last line that says something. Each reader of the log reads it to
+# its end: one that stopped at its match would break the pipe, which `pipefail` takes for "not found".
 reason() {
-    if tail -n +"$1" "$log" | grep -q '^WARNING: Retrying .* connection broken'; then
-        echo 'no connection to the package index'
-        return
-    fi
-    tail -n +"$1" "$log" | grep -v '^WARNING' | grep -m1 -iE '(^|: |^ *)(fatal )?error: ' || progress "$1"
+    local found
+    found=$(tail -n +"$1" "$log" | awk '
+        /^WARNING: Retrying .* connection broken/ { unreachable = 1 }
+        /^WARNING/ { next }
+        error == "" && tolower($0) ~ /(^|: |^ *)(fatal )?error: / { error = $0 }
+        END { print unreachable ? "no connection to the package index" : error }')
+    echo "${found:-$(progress "$1")}"
 }
 
 # step LABEL COMMAND...: runs it in a process group of its own with its output in the log, reporting now and then.
@@ -161,7 +164,7 @@ install_packages() {
         "$python" -m pip install -r "$wanted" "setuptools==$(pin setuptools)" "wheel==$(pin wheel)" \
         "ninja==$(pin ninja)" -c "$pins"
     # imaug asks for both OpenCV packages, which overwrite each other's files: keep the one that is pinned.
-    if "$python" -m pip uninstall -y opencv-python-headless 2>&1 | tee -a "$log" | grep -q 'Successfully'; then
+    if "$python" -m pip uninstall -y opencv-python-headless 2>&1 | tee -a "$log" | grep 'Successfully' >/dev/null; then
         step "installing $opencv on its own" \
             "$python" -m pip install --force-reinstall --no-deps "$opencv"
     fi
