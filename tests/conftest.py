@@ -18,6 +18,9 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, init_default_scope
 from torch.utils.data._utils import signal_handling
 
+# A shell starts background jobs deaf to Ctrl-C, and what they start inherits it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # A busy machine is slow now and then; what a test may take is no property of the code.
 settings.register_profile('suite', deadline=None, max_examples=50)
 settings.load_profile('suite')

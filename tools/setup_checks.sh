@@ -74,11 +74,12 @@ check_space() {
         available[$mount]=$free
         folders[$mount]="${folders[$mount]:+${folders[$mount]}, }${entry%:*}"
     done
+    local short=''
     for mount in "${!needed[@]}"; do
-        [ "${available[$mount]}" -ge "${needed[$mount]}" ] || fail \
-            "not enough disk space on $mount: about $(gib "${needed[$mount]}") needed (${folders[$mount]})," \
-            "$(gib "${available[$mount]}") free"
+        [ "${available[$mount]}" -ge "${needed[$mount]}" ] || short+="${short:+;} on $mount: about $(gib \
+            "${needed[$mount]}") needed (${folders[$mount]}), $(gib "${available[$mount]}") free"
     done
+    [ -z "$short" ] || fail "not enough disk space$short"
 }
 
 check_writable() {

@@ -114,8 +114,6 @@ def test_interruption_leaves_nothing(tmp_path: Path) -> None:
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell starts background jobs deaf to interrupts, and their children inherit it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert wait_until(lambda: list(tmp_path.rglob('*.png')))
     assert [path.name for path in tmp_path.iterdir()] != ['out']

@@ -69,17 +69,18 @@ def test_an_interrupt_while_workers_start(capfd) -> None:
 
     def start_with_an_interrupt():
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
-        started.append(start()._workers)
-        for worker in started[0]:
+        started.append(start())
+        for worker in started[0]._workers:
             os.kill(worker.pid, signal.SIGINT)
-        return start()
+        return started[0]
 
     loader._get_iterator = start_with_an_interrupt
     LoaderHook(timeout=60).before_train(SimpleNamespace(train_dataloader=loader, val_loop=None))
     with pytest.raises(KeyboardInterrupt):
         iter(loader)
-    assert len(started[0]) == 2
-    for worker in started[0]:
+    workers = started.pop()._workers  # torch ends those of an iterator that is gone
+    assert len(workers) == 2
+    for worker in workers:
         worker.join(60)
         assert worker.exitcode == 0
     assert capfd.readouterr().err == ''
