@@ -1,5 +1,6 @@
 """Exceptions that end a command with one line: mistakes a user can mend, and faults."""
 
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -40,6 +41,13 @@ def print_error(message: object) -> None:
     ``print`` writes them where the stream has no buffer, the lines of two ranks run together.
     """
     sys.stderr.write('error: ' + visible(' '.join(str(message).split())) + '\n')
+
+
+def end_of(exit_code: int) -> str:
+    """How a process ended, in words; codes below 0 are signals."""
+    if exit_code < 0:
+        return f'was killed by {signal.Signals(-exit_code).name}'
+    return f'ended with exit code {exit_code}'
 
 
 def behind(error: BaseException | None) -> Iterator[BaseException]:

@@ -14,9 +14,10 @@ import numpy as np
 
 from symmim_mm.atomic_file import remove_parts, write_atomic
 from symmim_mm.data.array_file import write_arrays
+from symmim_mm.data.decoding_processes import LIMIT_S
 from symmim_mm.data.folder_index import open_index
 from symmim_mm.data.names import pack_names
-from symmim_mm.data.prepared_set import FORMAT, LIST, MANIFEST, read_manifest
+from symmim_mm.data.prepared_set import FORMAT, LIST, MANIFEST, PreparedSet, read_manifest
 from symmim_mm.data.shard_pool import AGAIN, Recipe, write_shards
 from symmim_mm.data.shard_writer import Written, shard_name
 from symmim_mm.errors import UserError
@@ -34,6 +35,7 @@ def prepare(
     seed: int = 0,
     jobs: int = 1,
     skip_unreadable: bool = False,
+    limit_s: float = LIMIT_S,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict:
     """Write the pictures below a folder to a prepared set, or go on with one.
@@ -50,6 +52,7 @@ def prepare(
         seed: of the dealing.
         jobs: processes.
         skip_unreadable: leave out, and list, pictures that cannot be decoded.
+        limit_s: seconds in which each picture has to be done.
         progress: is called with the numbers of pictures that are done, and of all.
 
     Returns:
@@ -57,6 +60,7 @@ def prepare(
 
     Raises:
         UserError: bad options, another content of ``out``, unreadable pictures, a full disk.
+        Fault: a process was killed, or a picture took too long.
     """
     _check(short_side, quality, shard_pictures, seed, jobs)
     source, out = os.path.realpath(source), Path(out)
@@ -85,8 +89,8 @@ def prepare(
                 [names[place] for place in part]
                 for part in np.array_split(deal, math.ceil(len(names) / shard_pictures))
             ]
-            recipe = Recipe(source, short_side, quality, skip_unreadable)
-            written = write_shards(out, shards, recipe, jobs, progress)
+            recipe = Recipe(source, short_side, quality, skip_unreadable, limit_s)
+            written = write_shards(out, shards, recipe, min(jobs, len(shards)), progress)
             return _finish(out, plan, written)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -131,12 +135,16 @@ def _begin(out: Path, plan: dict) -> dict | None:
                 f'{out} holds a set with another {key} ({_difference(found.get(key), value)}): '
                 'remove it or name another folder'
             )
-    return found if found['complete'] and _whole(out, found) else None
+    return found if _whole(out) else None
 
 
-def _whole(out: Path, manifest: dict) -> bool:
-    files = [(out / shard['name'], shard['bytes']) for shard in manifest['shards']]
-    return all(path.is_file() and path.stat().st_size == size for path, size in files)
+def _whole(out: Path) -> bool:
+    """Whether a training would take the set as it is."""
+    try:
+        PreparedSet(out)
+    except UserError:
+        return False
+    return True
 
 
 def _difference(old: object, new: object) -> str:

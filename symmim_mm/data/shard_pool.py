@@ -1,31 +1,44 @@
 """Several processes that write the shards of a prepared set."""
 
 import os
+import signal
 import tarfile
-import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait as wait_for
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 
 from symmim_mm.atomic_file import remove_parts
+from symmim_mm.data.decoding_processes import (
+    UnderWay,
+    begin_decoding,
+    decoding_context,
+    time_limit,
+)
+from symmim_mm.data.picture_region import read_file
+from symmim_mm.data.prepared_picture import prepare_picture
 from symmim_mm.data.shard_writer import Written, member_name, read_shard, shard_name, write_shard
-from symmim_mm.errors import Fault
+from symmim_mm.errors import Fault, end_of
 from symmim_mm.interrupts import interrupts_wait
 
 AGAIN = 'call the same command again to go on'
 
+_under_way: UnderWay | None = None
+
 
 class Recipe(NamedTuple):
-    """What is done to each picture, and what where one is unreadable: skip it, or stop."""
+    """What is done to each picture, and what where one is unreadable: skip it, or stop.
+
+    ``limit_s``: seconds after which a picture that is not done ends its process.
+    """
 
     source: str
     short_side: int
     quality: int
     skip: bool
+    limit_s: float
 
 
 def write_shards(
@@ -40,37 +53,79 @@ def write_shards(
     Args:
         out: folder of the set.
         shards: names of the pictures of each.
-        jobs: processes; with one, this process does it.
+        jobs: processes.
         progress: is called with the numbers of pictures that are done, and of all.
 
     Raises:
         PictureError, OSError: as :func:`~symmim_mm.data.shard_writer.write_shard`.
-        Fault: a worker was killed.
+        Fault: a process was killed, or a picture took too long.
     """
     tasks = [(out / shard_name(number), names) for number, names in enumerate(shards)]
     done, total = 0, sum(map(len, shards))
+    context = decoding_context(__name__)
+    under_way = UnderWay(context, jobs)
+    pool = ProcessPoolExecutor(jobs, context, _begin, (under_way,))
+    workers: list[BaseProcess] = []
+    try:
+        with interrupts_wait():  # workers start with the first tasks
+            futures = {pool.submit(_write, *task, recipe): task for task in tasks}
+            workers = list(pool._processes.values())
+        waiting = set(futures)
+        while waiting:
+            ready, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in ready:
+                future.result()  # raises what the worker raised
+                done += len(futures[future][1])
+                progress(done, total)
+        return [future.result() for future in futures]
+    except BrokenProcessPool:
+        pool.shutdown()  # the others were told to end
+        raise Fault(_death(workers, under_way, recipe)) from None
+    finally:
+        # Nothing is waited for that would be thrown away.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
+        remove_parts(out)
 
-    def report(names: list[str]) -> None:
-        nonlocal done
-        done += len(names)
-        progress(done, total)
 
-    if jobs > 1:
-        return _in_processes(out, tasks, recipe, min(jobs, len(tasks)), report)
-    written = []
-    for path, names in tasks:
-        written.append(_write(path, names, recipe))
-        report(names)
-    return written
+def _death(workers: list[BaseProcess], under_way: UnderWay, recipe: Recipe) -> str:
+    """What is told of a process that ended: how, with which picture, and what to do."""
+    paths = under_way.by_process()
+    # The executor ends the others with SIGTERM.
+    dead = [worker for worker in workers if worker.exitcode not in (0, -signal.SIGTERM)]
+    at = ', '.join(paths[worker.pid] for worker in dead or workers if worker.pid in paths)
+    codes = {worker.exitcode for worker in dead}
+    if codes == {-signal.SIGALRM}:
+        return f'{at} was not done after {recipe.limit_s:g} seconds: mend or remove it; {AGAIN}'
+    told = f'a process {" and ".join(map(end_of, codes)) or "was ended"}'
+    if at:
+        told += f', preparing {at}; if one dies there again, mend or remove it'
+    return f'{told}; if the memory is short, fewer --jobs help; {AGAIN}'
+
+
+def _begin(under_way: UnderWay) -> None:
+    """Set a worker process up."""
+    global _under_way
+    begin_decoding()
+    _under_way = under_way
+    _under_way.begin()
 
 
 def _write(path: Path, names: list[str], recipe: Recipe) -> Written:
     found = _existing(path, names)
     if found is not None and (recipe.skip or not found.skipped):
         return found
-    return write_shard(
-        path, recipe.source, names, recipe.short_side, recipe.quality, recipe.skip
-    )
+
+    def prepare(source: str) -> bytes:
+        with _under_way.picture(source), time_limit(recipe.limit_s):
+            return prepare_picture(
+                read_file(source), source, recipe.short_side, recipe.quality
+            )
+
+    return write_shard(path, recipe.source, names, prepare, recipe.skip)
 
 
 def _existing(path: Path, names: list[str]) -> Written | None:
@@ -81,45 +136,3 @@ def _existing(path: Path, names: list[str]) -> Written | None:
         return None
     kept = {os.fsdecode(name) for name in content.names}
     return Written(content, [name for name in names if member_name(name) not in kept])
-
-
-def _in_processes(
-    out: Path,
-    tasks: list[tuple[Path, list[str]]],
-    recipe: Recipe,
-    jobs: int,
-    report: Callable[[list[str]], None],
-) -> list[Written]:
-    pool = ProcessPoolExecutor(jobs, get_context('spawn'), _start_worker)
-    try:
-        with interrupts_wait():  # workers start with the first task
-            futures = {pool.submit(_write, *task, recipe): task for task in tasks}
-        waiting = set(futures)
-        while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                future.result()  # raises what the worker raised
-                report(futures[future][1])
-        return [future.result() for future in futures]
-    except BrokenProcessPool:
-        raise Fault(f'a worker process was killed, for want of memory perhaps: {AGAIN}') from None
-    finally:
-        # Nothing is waited for that would be thrown away.
-        workers = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.join()
-        remove_parts(out)
-
-
-def _start_worker() -> None:
-    """Let a worker end with the main process, however that ends."""
-    parent = parent_process()
-
-    def watch() -> None:
-        wait_for([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -4,12 +4,12 @@ import hashlib
 import io
 import os
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from symmim_mm.atomic_file import replacing
-from symmim_mm.data.picture_region import PictureError, read_file
-from symmim_mm.data.prepared_picture import prepare_picture
+from symmim_mm.data.picture_region import PictureError
 
 JPEG_SUFFIXES = ('.jpg', '.jpeg')
 
@@ -43,7 +43,7 @@ def member_name(name: str) -> str:
 
 
 def write_shard(
-    path: Path, root: str, names: list[str], short_side: int, quality: int, skip: bool
+    path: Path, root: str, names: list[str], prepare: Callable[[str], bytes], skip: bool
 ) -> Written:
     """Prepare pictures and write them to a tar file, whole or not at all.
 
@@ -52,7 +52,7 @@ def write_shard(
     Args:
         path: of the shard.
         root, names: the pictures are ``root/name``.
-        short_side, quality: as :func:`~symmim_mm.data.prepared_picture.prepare_picture`.
+        prepare: what is written of a picture, given its path.
         skip: leave out what cannot be decoded, where else it is an error.
 
     Raises:
@@ -65,9 +65,8 @@ def write_shard(
         tarfile.open(fileobj=file, mode='w', format=tarfile.GNU_FORMAT) as tar,
     ):
         for name in names:
-            source = os.path.join(root, name)
             try:
-                data = prepare_picture(read_file(source), source, short_side, quality)
+                data = prepare(os.path.join(root, name))
             except PictureError:
                 if not skip:
                     raise

@@ -11,16 +11,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from symmim_mm.engine.unreadable import sample_name
-from symmim_mm.errors import RESUME, Fault, UserError, worker_death
+from symmim_mm.errors import RESUME, Fault, UserError, end_of, worker_death
 
 DEATH_S = 1  # within which a worker whose connection broke has really ended
-
-
-def end_of(exit_code: int) -> str:
-    """How a process ended, in words; codes below 0 are signals."""
-    if exit_code < 0:
-        return f'was killed by {signal.Signals(-exit_code).name}'
-    return f'ended with exit code {exit_code}'
 
 
 class WatchedDataset(Dataset):

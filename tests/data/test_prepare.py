@@ -1,14 +1,18 @@
 """Making prepared sets: every picture once, the same bytes, stops, faults and mistakes."""
 
+import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import simplejpeg
 from encoded_pictures import drawn, jpeg
@@ -16,13 +20,14 @@ from PIL import Image
 from prepared_samples import COUNT, OPTIONS, digest, write_source
 from processes import WAIT_S, wait_until
 
-from symmim_mm.data import shard_writer
+from symmim_mm.data.folder_index import open_index
 from symmim_mm.data.indexed_folder import IndexedFolder
 from symmim_mm.data.picture_region import PictureError
-from symmim_mm.data.prepare import prepare
+from symmim_mm.data.prepare import EXTENSIONS, prepare
 from symmim_mm.data.prepared_picture import prepare_picture
 from symmim_mm.data.prepared_set import PreparedSet, read_manifest, verify
-from symmim_mm.errors import UserError
+from symmim_mm.data.shard_writer import read_shard
+from symmim_mm.errors import Fault, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,41 +66,106 @@ def test_in_several_processes(source: Path, prepared: Path, tmp_path: Path) -> N
     assert seen[-1] == (COUNT, COUNT) and len(seen) == 5
 
 
-def test_nothing_is_done_twice(source: Path, prepared: Path, tmp_path: Path, monkeypatch) -> None:
-    out = tmp_path / 'set'
-    prepare(source, out, **OPTIONS)
+def test_nothing_is_done_twice(source: Path, prepared: Path, tmp_path: Path) -> None:
+    copied, out = tmp_path / 'source', tmp_path / 'set'
+    shutil.copytree(source, copied)
+    prepare(copied, out, **OPTIONS)
     times = {path.name: path.stat().st_mtime_ns for path in out.glob('*.tar')}
-    monkeypatch.setattr(shard_writer, 'prepare_picture', None)  # would fail if it were called
-    prepare(source, out, **OPTIONS)
+    for path in copied.rglob('*.*'):
+        path.write_text('cannot be prepared again')
+    prepare(copied, out, **OPTIONS)
+    (out / 'pictures').unlink()
+    prepare(copied, out, **OPTIONS)
     assert times == {path.name: path.stat().st_mtime_ns for path in out.glob('*.tar')}
+    assert digest(out) == digest(prepared)
 
 
-def test_goes_on(source: Path, prepared: Path, tmp_path: Path, monkeypatch) -> None:
-    out, made = tmp_path / 'set', []
-    whole = shard_writer.prepare_picture
+def test_goes_on(source: Path, prepared: Path, tmp_path: Path) -> None:
+    copied, out = tmp_path / 'source', tmp_path / 'set'
+    shutil.copytree(source, copied)
     out.mkdir()
     (out / '.manifest.json.0a1b2c3d.part').write_bytes(b'the very first write was killed')
-
-    def stop_at_13(*args) -> bytes:
-        made.append(args)
-        if len(made) == 13:
-            raise KeyboardInterrupt
-        return whole(*args)
-
-    monkeypatch.setattr(shard_writer, 'prepare_picture', stop_at_13)
-    with pytest.raises(KeyboardInterrupt):
-        prepare(source, out, **OPTIONS)
+    name = os.fsdecode(read_shard(prepared / 'shard-00002.tar').names[1])
+    bad = next(copied.glob(f'{os.path.splitext(name)[0]}.*'))
+    good = bad.read_bytes()
+    bad.write_text('no picture')
+    with pytest.raises(PictureError, match=f'{bad.name} is not a picture'):
+        prepare(copied, out, **OPTIONS)
     left = {path.name for path in out.iterdir()}
     assert left == {'manifest.json', 'shard-00000.tar', 'shard-00001.tar', '.lock'}
     with pytest.raises(UserError, match='is not prepared to the end: call tools/prepare_dataset'):
         IndexedFolder(data_root=str(out))
-    monkeypatch.setattr(shard_writer, 'prepare_picture', lambda *a: made.append(a) or whole(*a))
+    bad.write_bytes(good)
     # A shard that is no whole tar file is made again, and so is what a kill left behind.
     (out / 'shard-00001.tar').write_bytes((out / 'shard-00001.tar').read_bytes()[:700])
     (out / '.shard-00002.tar.0a1b2c3d.part').write_bytes(b'half')
-    prepare(source, out, **OPTIONS)
+    prepare(copied, out, **OPTIONS)
     assert digest(out) == digest(prepared)
-    assert len(made) == 13 + COUNT - 5
+
+
+def with_pipes(source: Path, copied: Path) -> list[Path]:
+    """A copy whose PNGs cannot be read to their end: they became pipes after they were listed."""
+    shutil.copytree(source, copied)
+    folders = [copied, *(path for path in copied.rglob('*') if path.is_dir())]
+    for folder in folders:
+        os.utime(folder, (10**9, 10**9))
+    open_index(os.path.realpath(copied), EXTENSIONS, labelled=False)
+    pipes = sorted(copied.rglob('*.png'))
+    for pipe in pipes:
+        pipe.unlink()
+        os.mkfifo(pipe)
+    for folder in folders:
+        os.utime(folder, (10**9, 10**9))
+    return pipes
+
+
+@pytest.mark.parametrize('jobs', [1, 2])
+def test_picture_that_does_not_end(source: Path, tmp_path: Path, jobs: int) -> None:
+    out = tmp_path / 'set'
+    pipes = with_pipes(source, tmp_path / 'source')
+    with pytest.raises(Fault) as error:
+        prepare(tmp_path / 'source', out, **OPTIONS, jobs=jobs, limit_s=1)
+    told, rest = str(error.value).split(' was not done after 1 seconds: ')
+    assert set(map(Path, told.split(', '))) <= set(pipes)
+    assert rest == 'mend or remove it; call the same command again to go on'
+    assert not list(out.glob('.*.part'))
+
+
+def test_process_that_is_killed(source: Path, tmp_path: Path) -> None:
+    """The picture that it was preparing is named, and none of those of the other process."""
+    pipes = with_pipes(source, tmp_path / 'source')
+    writers = [os.open(pipe, os.O_RDWR) for pipe in pipes]  # so that who reads them waits
+    killed = []
+
+    def kill_one() -> None:
+        assert wait_until(lambda: len(readers(pipes)) == 2)
+        process, picture = readers(pipes).popitem()
+        killed.append(picture)
+        os.kill(process, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    with pytest.raises(Fault) as error:
+        prepare(tmp_path / 'source', tmp_path / 'set', short_side=48, shard_pictures=1, jobs=2)
+    killer.join()
+    for writer in writers:
+        os.close(writer)
+    assert str(error.value) == (
+        f'a process was killed by SIGKILL, preparing {killed[0]}; if one dies there again, mend '
+        'or remove it; if the memory is short, fewer --jobs help; '
+        'call the same command again to go on'
+    )
+
+
+def readers(paths: list[Path]) -> dict[int, str]:
+    """Processes below this one -> which of some files each has open."""
+    found = {}
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(OSError):
+            opened = {os.readlink(entry) for entry in Path(f'/proc/{child.pid}/fd').iterdir()}
+            for path in opened & set(map(str, paths)):
+                found[child.pid] = path
+    return found
 
 
 def test_unreadable_pictures(source: Path, tmp_path: Path) -> None:
@@ -212,10 +282,9 @@ def test_interruption(source: Path, tmp_path: Path, how: signal.Signals) -> None
         [*map(str, command)],
         stderr=subprocess.PIPE,
         text=True,
-        # A shell starts background jobs deaf to interrupts, and their children inherit it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert wait_until(lambda: list(out.glob('*.tar')))
+    children = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, how)
     _, errors = process.communicate(timeout=WAIT_S)
     if how == signal.SIGINT:
@@ -225,20 +294,10 @@ def test_interruption(source: Path, tmp_path: Path, how: signal.Signals) -> None
     kept = len(list(out.glob('*.tar')))
     assert 0 < kept < 30
     # Workers end with their parent, so that nobody holds the lock or writes on.
-    assert wait_until(lambda: not any(str(out) in line for line in _commands()))
+    assert wait_until(lambda: not any(child.is_running() for child in children))
     manifest = prepare(root, out, short_side=64, shard_pictures=20)
     assert manifest['pictures'] == 600 and verify(out) == (30, 600)
     assert not list(out.glob('.*.part'))
-
-
-def _commands() -> list[str]:
-    found = []
-    for path in Path('/proc').glob('[0-9]*/maps'):
-        try:
-            found.append(path.with_name('cmdline').read_text())
-        except OSError:
-            continue
-    return found
 
 
 def test_two_at_once(source: Path, tmp_path: Path) -> None:

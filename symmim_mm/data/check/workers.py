@@ -5,22 +5,22 @@ limit has passed, at which the system kills it. The pictures that were under way
 again one at a time, and the one that kills its process a second time is named.
 """
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import forkserver
 
 from symmim_mm.data.check.job import Job, Outcome, check_job
 from symmim_mm.data.check.picture import Complaints, Options
+from symmim_mm.data.decoding_processes import (
+    LIMIT_S,
+    begin_decoding,
+    decoding_context,
+    time_limit,
+)
 from symmim_mm.interrupts import interrupts_wait
 
 CHUNK = 32  # pictures handed over at a time
-LIMIT_S = 600  # for one picture, as LoaderHook's for a batch
 AHEAD = 4  # chunks waiting for each process, so that memory stays bounded
 
 _complaints: Complaints | None = None
@@ -29,32 +29,19 @@ _complaints: Complaints | None = None
 def _begin() -> None:
     """Set a worker process up."""
     global _complaints
-    import cv2
-
-    cv2.setNumThreads(0)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    # A worker whose main process was killed would wait for work for ever.
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    begin_decoding()
     _complaints = Complaints()
-
-
-def _leave_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
 
 
 def _check_chunk(jobs: list[Job], options: Options, limit_s: float) -> list[Outcome]:
     outcomes = []
-    try:
-        for job in jobs:
-            # SIGALRM ends this process whatever library it is in.
-            signal.setitimer(signal.ITIMER_REAL, limit_s)
-            outcomes.append(check_job(job, options, _complaints))
-    except Exception as error:
-        error.add_note(f'while checking {job.path}')
-        raise
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    for job in jobs:
+        try:
+            with time_limit(limit_s):
+                outcomes.append(check_job(job, options, _complaints))
+        except Exception as error:
+            error.add_note(f'while checking {job.path}')
+            raise
     return outcomes
 
 
@@ -68,11 +55,7 @@ class Workers:
         self.count = count
         self.options = options
         self.limit_s = limit_s
-        # Forked from a process that has only imported what they need: this one may have threads.
-        self.context = multiprocessing.get_context('forkserver')
-        self.context.set_forkserver_preload([__name__])
-        with interrupts_wait():  # what it forks hears none either
-            forkserver.ensure_running()
+        self.context = decoding_context(__name__)
         self.pool = self._start(count)
         self.running: dict[Future, list[Job]] = {}
         self.lost: list[list[Job]] = []  # chunks whose process died
