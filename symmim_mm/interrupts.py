@@ -1,4 +1,4 @@
-"""Ctrl-C while worker processes start."""
+"""Signals that wait: while worker processes start, and while a checkpoint is written."""
 
 import signal
 import threading
@@ -8,8 +8,32 @@ from multiprocessing import resource_tracker
 
 
 @contextmanager
+def signals_wait(*numbers: signal.Signals) -> Iterator[None]:
+    """Let signals that come within the block take effect at its end, each once.
+
+    They do so in the order of ``numbers``; after one whose handler raises an error the others are
+    forgotten. Outside of the main thread, which alone answers signals, nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came, handlers = set(), {}
+    try:
+        for number in numbers:
+            if signal.getsignal(number) is not None:  # of a library in C, which Python cannot set
+                handlers[number] = signal.signal(number, lambda number, _: came.add(number))
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in numbers:
+            if number in came:
+                signal.raise_signal(number)
+
+
+@contextmanager
 def interrupts_wait(forked: bool = False) -> Iterator[None]:
-    """Let an interrupt within the block take effect at its end; processes begun there hear none.
+    """Let Ctrl-C within the block take effect at its end; processes begun there hear none.
 
     A terminal sends Ctrl-C to every process it has started; the main one alone answers it. One that
     has only begun would end with a traceback instead, and an executor that is interrupted while it
@@ -18,19 +42,12 @@ def interrupts_wait(forked: bool = False) -> Iterator[None]:
     Args:
         forked: the processes are forked from this one, without help of Python's resource tracker.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     if not forked:
         resource_tracker.ensure_running()  # its start ends with interrupts let in again
-    came = []
-    # The mask is for the processes; in this one another thread may still take the signal.
-    handler = signal.signal(signal.SIGINT, lambda *_: came.append(True))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
-        if came:
-            signal.raise_signal(signal.SIGINT)
+    with signals_wait(signal.SIGINT):
+        # The mask is for the processes; in this one another thread may still take the signal.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -1,4 +1,4 @@
-"""Ctrl-C while worker processes start."""
+"""Signals that wait: Ctrl-C while worker processes start, and any others."""
 
 import signal
 import subprocess
@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from symmim_mm.interrupts import interrupts_wait
+from symmim_mm.interrupts import interrupts_wait, signals_wait
 
 # A terminal sends the signal to the whole group: here before the workers are there, and while they
 # start.
@@ -56,6 +56,30 @@ def test_what_was_is_again() -> None:
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
     with pytest.raises(KeyboardInterrupt), interrupts_wait():
         signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize('first', ['SIGCHLD', 'SIGINT'])
+def test_others_take_effect_once_and_in_order(first: str) -> None:
+    calls = []
+
+    def fail(*_: object) -> None:
+        calls.append('failed')
+        raise RuntimeError
+
+    order = sorted([signal.SIGCHLD, signal.SIGINT], key=lambda number: number.name != first)
+    before = signal.signal(signal.SIGCHLD, fail)
+    try:
+        with (
+            pytest.raises(RuntimeError if first == 'SIGCHLD' else KeyboardInterrupt),
+            signals_wait(*order),
+        ):
+            for number in (signal.SIGCHLD, signal.SIGINT) * 2:
+                signal.raise_signal(number)
+            calls.append('done')
+        assert signal.getsignal(signal.SIGCHLD) is fail
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert calls == ['done'] + ['failed'] * (first == 'SIGCHLD')
 
 
 def test_in_a_thread_nothing_is_changed() -> None:

@@ -1,5 +1,6 @@
 """Checkpoints that survive a crash, a full disk and weights that went wrong."""
 
+import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from symmim_mm.atomic_file import remove_parts, write_atomic
 from symmim_mm.checkpoints import checkpoint_files
 from symmim_mm.errors import Fault, UserError
+from symmim_mm.interrupts import signals_wait
 from symmim_mm.registry import HOOKS
 from symmim_mm.sealed_file import write_sealed
 
@@ -98,17 +100,21 @@ class SafeCheckpointHook(CheckpointHook):
         runner.message_hub.update_info('last_ckpt', path)
         problem = ''
         try:
-            runner.save_checkpoint(
-                self.out_dir,
-                name,
-                save_optimizer=self.save_optimizer,
-                save_param_scheduler=self.save_param_scheduler,
-                meta=meta,
-                backend_args=self.backend_args,
-                **self.args,
-            )
-            if is_main_process():
-                write_atomic(Path(runner.work_dir, 'last_checkpoint'), path)
+            # An error that a handler of signals raises may leave a half-written archive to torch,
+            # which ends the process when it finds its file closed. torch tells with SIGCHLD of a
+            # dead loader worker.
+            with signals_wait(signal.SIGINT, signal.SIGCHLD):
+                runner.save_checkpoint(
+                    self.out_dir,
+                    name,
+                    save_optimizer=self.save_optimizer,
+                    save_param_scheduler=self.save_param_scheduler,
+                    meta=meta,
+                    backend_args=self.backend_args,
+                    **self.args,
+                )
+                if is_main_process():
+                    write_atomic(Path(runner.work_dir, 'last_checkpoint'), path)
         except OSError as error:
             problem = f'{error.strerror}: {error.filename or path}'
         told = [problem]

@@ -1,8 +1,12 @@
 """Which checkpoints are kept, and what happens when one cannot be written."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from toy_run import At, toy_runner
 
 from symmim_mm.checkpoints import checkpoint_files
@@ -73,3 +77,34 @@ def test_training_goes_on_without_a_checkpoint_but_the_last(tmp_path: Path) -> N
     with pytest.raises(Fault, match='the last checkpoint of the run could not be written'):
         runner.train()
     assert [path.name for path in checkpoint_files(other)] == ['iter_4.pth', 'iter_8.pth']
+
+
+# What torch has begun to write is ended in two places, by Python's code or with the object.
+INTERRUPTED = """
+import argparse, pathlib, signal
+from torch.serialization import _open_zipfile_writer_buffer as Writer
+from symmim_mm.cli import run
+from toy_run import toy_runner
+
+written = Writer.__exit__
+def interrupted(writer, *error):
+    signal.raise_signal(signal.SIGINT)
+    written(writer, *error)
+Writer.__exit__ = interrupted
+
+parser = argparse.ArgumentParser()
+parser.add_argument('work_dir', type=pathlib.Path)
+run(lambda args: toy_runner(args.work_dir, iterations=9).train(), parser)
+"""
+
+
+def test_an_interrupt_waits_until_a_checkpoint_is_written(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, '-c', INTERRUPTED, tmp_path], cwd=Path(__file__).parent,
+        capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.endswith('interrupted\n') and 'Traceback' not in done.stderr
+    (saved,) = checkpoint_files(tmp_path)
+    assert saved.name == 'iter_4.pth' and check_seal(saved)
+    assert (tmp_path / 'last_checkpoint').read_text() == str(saved)
