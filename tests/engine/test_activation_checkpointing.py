@@ -196,6 +196,8 @@ def test_the_option_trains_to_the_same_weights(
             'recipe.warmup_epochs': 0,
             'recipe.batch': 8,
             'activation_checkpointing': switch,
+            # MMEngine names a run by its second; two of one name share their log.
+            'experiment_name': str(switch),
         }
         if name == 'finetune':
             options['val_dataloader.dataset.data_root'] = str(sample_data / 'imagenet')

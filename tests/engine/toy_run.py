@@ -1,5 +1,6 @@
 """A training of milliseconds, with everything random that a real one has, for tests."""
 
+import itertools
 import os
 import signal
 import time
@@ -19,6 +20,8 @@ from symmim_mm.checkpoints import checkpoint_files, read_checkpoint
 from symmim_mm.engine.faults import go_on, make_resumable
 
 SIZE = 22
+# MMEngine tells the runs of a process apart by name and second; two alike would share their log.
+_runs = itertools.count()
 
 
 class Numbers(Dataset):
@@ -202,7 +205,7 @@ def toy_runner(
         randomness=dict(seed=3),
         log_processor=dict(by_epoch=bool(epochs)),
         default_scope='mmengine',
-        experiment_name=f'{work_dir.parent.name}_{work_dir.name}_{id(hooks)}_{resume}',
+        experiment_name=f'toy_{next(_runs)}',
         cfg=cfg,
         **validating,
     )
