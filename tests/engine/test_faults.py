@@ -91,11 +91,12 @@ def test_workers_that_die_at_once_are_noticed(tmp_path: Path) -> None:
         'from toy_run import Deadly, toy_runner\n'
         "rows = Deadly(range(22), 'SIGKILL')\n"
         'with told_in_one_line():\n'
-        '    toy_runner(pathlib.Path(sys.argv[1]), epochs=1, workers=8, dataset=rows).train()'
+        '    toy_runner(pathlib.Path(sys.argv[1]), epochs=1, workers=8, dataset=rows,'
+        '               loader=dict(timeout=900)).train()'
     )
     done = subprocess.run(
         [sys.executable, '-c', program, tmp_path], cwd=Path(__file__).parent, capture_output=True,
-        text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)}, timeout=50,
+        text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)}, timeout=300,
     )  # fmt: skip
     assert re.search(r'Fault: .*DataLoader worker .* killed .*, reading row', done.stderr)
 
