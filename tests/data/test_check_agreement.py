@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from check_samples import encode, picture, samples
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from mmcv.transforms import LoadImageFromFile
@@ -50,7 +51,7 @@ def test_notices_train(tmp_path: Path) -> None:
     from mmengine.config import Config
     from mmpretrain.registry import TRANSFORMS
 
-    cfg = Config.fromfile('configs/_base_/datasets/imagenet_pretrain.py')
+    cfg = Config.fromfile(ROOT / 'configs/_base_/datasets/imagenet_pretrain.py')
     steps = [TRANSFORMS.build(step) for step in cfg.train_dataloader.dataset.pipeline]
     for name, data, expected in samples().values():
         if any(KINDS[kind].level == PROBLEM for kind in expected):

@@ -114,7 +114,9 @@ def test_any_tree_in_the_order_of_custom_dataset(tmp_path_factory, names, labels
     assert infos(IndexedFolder(**options, index_cache=str(root.parent / 'c'))) == infos(stock)
 
 
-def test_walks_once(tree: Path, scans: list, cache: Path) -> None:
+def test_walks_once(
+    tree: Path, scans: list, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for _ in range(3):
         IndexedFolder(data_root=str(tree))
     assert len(scans) == 1
@@ -122,7 +124,7 @@ def test_walks_once(tree: Path, scans: list, cache: Path) -> None:
     IndexedFolder(data_root=str(tree), with_label=False)
     IndexedFolder(data_root=str(tree), extensions=('.png',))
     assert len(scans) == 3  # each with a list of its own
-    os.chdir(tree.parent)
+    monkeypatch.chdir(tree.parent)
     IndexedFolder(data_root='tree')
     assert len(scans) == 3
 
@@ -156,6 +158,8 @@ def test_notices(tree: Path, scans: list, change: str, labels: bool) -> None:
 def test_a_folder_that_has_just_changed_is_walked_again(tree: Path, scans: list) -> None:
     """Its time stamp may be too coarse to tell one more change."""
     (tree / 'b/3.jpg').touch()
+    soon = time.time() + 60  # a change that stays new however long the test takes
+    os.utime(tree / 'b', (soon, soon))
     IndexedFolder(data_root=str(tree))
     IndexedFolder(data_root=str(tree))
     assert len(scans) == 2

@@ -14,6 +14,7 @@ import pytest
 import torch
 from conftest import ROOT
 from mmengine.config import Config
+from processes import wait_until
 from toy_run import At, Deadly, Hanging, toy_runner
 
 from symmim_mm.engine.faults import in_one_line, make_resumable, told_in_one_line
@@ -60,12 +61,12 @@ def test_ours_stand_in_for_mmengines_parts_alone() -> None:
 
 def test_a_worker_that_hangs_is_named(tmp_path: Path, sigchld) -> None:
     runner = toy_runner(
-        tmp_path, epochs=3, workers=2, dataset=Hanging(), loader=dict(timeout=3)
+        tmp_path, epochs=3, workers=2, dataset=Hanging(), loader=dict(timeout=10)
     )
-    hangs = r'within 3 seconds: one of them hangs, at .*row7.png'
+    hangs = r'within 10 seconds: one of them hangs, at .*row7.png'
     with pytest.raises(Fault, match=hangs), told_in_one_line():
         runner.train()
-    assert not multiprocessing.active_children()
+    assert wait_until(lambda: not multiprocessing.active_children())
 
 
 @pytest.mark.parametrize('length', [dict(epochs=3), dict(iterations=40)])
@@ -77,7 +78,7 @@ def test_a_picture_that_kills_workers_is_named(
     died = rf'a DataLoader worker was killed by {name}, reading row7.png; if one dies there again'
     with pytest.raises(Fault, match=died), told_in_one_line():
         runner.train()
-    assert not multiprocessing.active_children()
+    assert wait_until(lambda: not multiprocessing.active_children())
 
 
 def test_workers_that_die_at_once_are_noticed(tmp_path: Path) -> None:

@@ -124,7 +124,8 @@ def main() -> None:
     dice = random.Random(args.seed)
     with runs.workplace(args.keep, 'ranks') as folder:
         data = runs.sample_data(folder)
-        lines = 'train_dataloader = dict(num_workers=1)'
+        # Long enough that no run ends before its fault, whatever holds this script up.
+        lines = 'train_dataloader = dict(num_workers=1)\nrecipe = dict(epochs=12)'
         config = runs.write_config(folder, 'pretrain', data, lines)
         whole = folder / 'whole'
         both(config, whole)

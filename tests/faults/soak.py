@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,8 @@ def tree_of(process: int) -> list[int]:
     found = [process]
     for parent in found:
         for children in Path(f'/proc/{parent}/task').glob('*/children'):
-            found += [int(word) for word in children.read_text().split()]
+            with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
+                found += [int(word) for word in children.read_text().split()]
     return found
 
 

@@ -21,13 +21,18 @@ from injections import config_lines
 
 TIMEOUT = 5
 LIMIT = f'default_hooks = dict(loader=dict(timeout={TIMEOUT}))\n'
+# A run without a fault may wait longer on a busy machine.
+PATIENT = ['--cfg-options', 'default_hooks.loader.timeout=600']
 TROUBLE = dict(DIE_AT='a picture kills its loader worker', HANG_AT='a loader worker hangs')
 
 
 def workers_of(process: int) -> list[int]:
     """Child processes of a run."""
-    tasks = Path(f'/proc/{process}/task').glob('*/children')
-    return [int(word) for task in tasks for word in task.read_text().split()]
+    found = []
+    for children in Path(f'/proc/{process}/task').glob('*/children'):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
+            found += [int(word) for word in children.read_text().split()]
+    return found
 
 
 class Trials(NamedTuple):
@@ -58,7 +63,7 @@ def kills(trials: Trials) -> None:
         code = runs.wait(process)
         ended = time.monotonic() - begun
         told = runs.errors(log)
-        runs.must([trials.config, '--work-dir', work_dir, '--resume'], log)
+        runs.must([trials.config, '--work-dir', work_dir, '--resume', *PATIENT], log)
         if code == 0:  # one that has given all of its batches is not missed
             idle += 1
             good = not told
@@ -94,7 +99,7 @@ def troubles(
             code = runs.wait(runs.start(arguments, log, {variable: picture}, f'{tool}.py'))
             told = runs.errors(log)
             again = ['--resume'] if same_as else []
-            runs.must([*arguments, *again], log, tool=f'{tool}.py')
+            runs.must([*arguments, *again, *PATIENT], log, tool=f'{tool}.py')
             good = code == 1 and len(told) == 1 and picture in told[0]
             survived += good and not (same_as and outcomes.compare(same_as, work_dir))
         what = f'named with its picture, a hang after {TIMEOUT} s, exit code 1; then right'
@@ -122,8 +127,8 @@ def main() -> None:
         pretraining = config_of('pretrain', 'train_dataloader')
         finetuning = config_of('finetune', 'val_dataloader')
         pretrained, finetuned = folder / 'pretrained', folder / 'finetuned'
-        runs.must([pretraining, '--work-dir', pretrained], folder / 'pretrained.log')
-        runs.must([finetuning, '--work-dir', finetuned], folder / 'finetuned.log')
+        runs.must([pretraining, '--work-dir', pretrained, *PATIENT], folder / 'pretrained.log')
+        runs.must([finetuning, '--work-dir', finetuned, *PATIENT], folder / 'finetuned.log')
         report, dice = runs.Report(), random.Random(args.seed)
         trials = Trials(folder, data, pretraining, pretrained, report, args.times, dice)
         kills(trials)

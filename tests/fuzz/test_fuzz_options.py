@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import ROOT
 from fuzzing import cases, one_line
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,11 +36,13 @@ WORDS = st.one_of(
                      '),(', '(,)', '[[[[', '1,2', 'https://x', '/', '..', '\0', "''"]),
     st.text(max_size=8), st.text('[](),1a\'" .', max_size=10), st.integers().map(str),
 )  # fmt: skip
-TEXT = """
+TEXT = f"""
 run = dict(task='pretrain', dataset='x')
 model = dict(type='A', backbone=dict(img_size=64, patch_size=8))
-train_dataloader = dict(dataset=dict(type='B', data_root='.', pipeline=[dict(type='C')]))
-val_dataloader = dict(dataset=dict(data_prefix=dict(img='tests'), ann_file='README.md'))
+train_dataloader = dict(dataset=dict(type='B', data_root='{ROOT}', pipeline=[dict(type='C')]))
+val_dataloader = dict(
+    dataset=dict(data_prefix=dict(img='{ROOT}/tests'), ann_file='{ROOT}/README.md')
+)
 randomness = dict(seed=0)
 recipe = dict(batch=8)
 """
