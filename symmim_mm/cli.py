@@ -2,11 +2,12 @@
 
 import argparse
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
 
-from symmim_mm.errors import UserError, is_interrupt, print_error
+from symmim_mm.errors import UserError, about_a_path, is_interrupt, print_error
 
 
 def prepare_environment() -> None:
@@ -26,19 +27,61 @@ def run(
     """Parse the command line, call ``main`` and turn its outcome into an exit code.
 
     Exit codes: 0 success; 2 a user's mistake, 1 a fault of the machine (one ``error:`` line on
-    stderr each); 75 stopped by a signal after saving; 130 interrupted; anything else ends with a
-    traceback and exit code 1.
+    stderr each); 75 stopped by a signal after saving; 130 interrupted; 141 the reader of stdout is
+    gone, as after ``| head``; anything else ends with a traceback and exit code 1.
     """
     prepare_environment()
+    _open_streams()
     try:
         # A function is called only now, after the environment stands, and may import torch.
         parser = parser if isinstance(parser, argparse.ArgumentParser) else parser()
         main(parser.parse_args())
-    except UserError as error:
-        print_error(error)
-        sys.exit(error.exit_code)
+        sys.stdout.flush()
     except BaseException as error:
-        if not is_interrupt(error):
+        code = _tell(error)
+        _give_up_output()
+        if code is None:
             raise
+        sys.exit(code)
+
+
+def _tell(error: BaseException) -> int | None:
+    """Say in one line what ended a command; its exit code, ``None`` where others know that."""
+    if is_interrupt(error):
         sys.stderr.write('interrupted\n')  # in one piece, as print_error
-        sys.exit(128 + signal.SIGINT)
+        return 128 + signal.SIGINT
+    if isinstance(error, BrokenPipeError) and _reader_is_gone():
+        return 128 + signal.SIGPIPE
+    told = error if isinstance(error, UserError) else about_a_path(error)
+    if told is None:
+        return None
+    print_error(told)
+    return told.exit_code
+
+
+def _open_streams() -> None:
+    """Put ``/dev/null`` in the place of standard streams that the caller closed (``>&-``).
+
+    Files opened later would get their numbers, and what is printed would be written into them.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    for number, name in enumerate(('stdin', 'stdout', 'stderr')):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, 'w' if number else 'r', closefd=False))
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads what is written to stdout any more."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def _give_up_output() -> None:
+    """Drop output that nobody takes, of which Python would complain again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,8 +68,7 @@ def load_config(args: argparse.Namespace, check_data: bool = True) -> Config:
             ) from error
     _check_kinds(cfg, path)
     cfg.work_dir = args.work_dir or str(Path('work_dirs') / path.stem)
-    if os.path.isfile(cfg.work_dir):
-        raise UserError(f'--work-dir {cfg.work_dir} is a file: name a folder')
+    _check_work_dir(cfg.work_dir)
     randomness = cfg.get('randomness') or {}
     seed = args.seed if args.seed is not None else randomness.get('seed') or 0
     if type(seed) is not int or not 0 <= seed < 1 << 32:
@@ -103,6 +103,20 @@ def _check_kinds(cfg: Config, path: Path) -> None:
         while dataset is not None:
             _check_dataset_kinds(dataset, name)
             dataset = dataset.get('dataset')  # inside of a wrapper such as RepeatDataset
+
+
+def _check_work_dir(work_dir: str) -> None:
+    try:
+        kind = os.stat(work_dir).st_mode
+    except FileNotFoundError:
+        if os.path.islink(work_dir):
+            raise UserError(f'--work-dir {work_dir} is a link to nothing') from None
+    except (OSError, ValueError) as error:  # a loop of links, a name too long, a zero byte
+        reason = getattr(error, 'strerror', None) or error
+        raise UserError(f'--work-dir {work_dir:.200}: {reason}: name another folder') from None
+    else:
+        if not stat.S_ISDIR(kind):
+            raise UserError(f'--work-dir {work_dir} is a file: name a folder')
 
 
 def _check_dataset_kinds(dataset: object, name: str) -> None:

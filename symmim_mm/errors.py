@@ -1,5 +1,6 @@
 """Exceptions that end a command with one line: mistakes a user can mend, and faults."""
 
+import errno
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,12 @@ EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: call the same command again
 # What a user does after a fault, in messages.
 RESUME = 'go on with --resume'
 START_AGAIN = 'start it again'
+
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
+WRONG_PATH = {
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP,
+    errno.ENAMETOOLONG,
+}  # fmt: skip
 
 
 class UserError(Exception):
@@ -32,6 +39,22 @@ class Fault(UserError):
     """
 
     exit_code = EXIT_FAULT
+
+
+def about_a_path(error: BaseException, again: str = START_AGAIN) -> UserError | None:
+    """What an ``OSError`` says of a disk or of a path, in words; ``None`` for any other error.
+
+    Args:
+        again: what the user does when there is room.
+    """
+    if not isinstance(error, OSError):
+        return None
+    what = ': '.join(str(part) for part in (error.strerror, error.filename) if part)
+    if error.errno in DISK:
+        return Fault(f'{what}: make room, then {again}')
+    if error.errno in WRONG_PATH and error.filename:
+        return UserError(what)
+    return None
 
 
 def print_error(message: object) -> None:

@@ -1,6 +1,5 @@
 """What a training run needs to survive a cluster: exact resuming, and faults told in one line."""
 
-import errno
 import logging
 import multiprocessing
 import os
@@ -24,13 +23,12 @@ from symmim_mm.errors import (
     RESUME,
     Fault,
     UserError,
+    about_a_path,
     is_interrupt,
     print_error,
     worker_death,
 )
 
-DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
-WRONG_PATH = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM}
 RESTARTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
 
 
@@ -39,6 +37,11 @@ def make_resumable(cfg: Config) -> None:
     cfg.train_cfg.type = RESUMABLE.get(cfg.train_cfg.get('type'), cfg.train_cfg.get('type'))
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     cfg.optim_wrapper.type = GUARDED.get(kind, kind)
+
+
+def was_restarted() -> bool:
+    """Whether ``torchrun`` or Slurm started this process again."""
+    return any(os.environ.get(name, '0') not in ('', '0') for name in RESTARTS)
 
 
 def go_on(runner: Runner, resume: bool) -> None:
@@ -52,7 +55,7 @@ def go_on(runner: Runner, resume: bool) -> None:
     Raises:
         UserError: no checkpoint is whole, or there are some and the run is to start anew.
     """
-    resume = resume or any(int(os.environ.get(name) or 0) for name in RESTARTS)
+    resume = resume or was_restarted()
     told: list = ['', '']
     if is_main_process():
         try:
@@ -112,10 +115,8 @@ def in_one_line(error: BaseException, again: str = RESUME) -> BaseException:
         return error
     error = worker_death(error) or error
     text = ' '.join(str(error).split())
-    if isinstance(error, OSError) and error.errno in DISK:
-        return Fault(f'{error.strerror}: {error.filename}: make room, then {again}')
-    if isinstance(error, OSError) and error.errno in WRONG_PATH and error.filename:
-        return UserError(f'{error.strerror}: {error.filename}')
+    if told := about_a_path(error, again):
+        return told
     if not isinstance(error, RuntimeError):
         return error
     if 'DataLoader worker' in text or 'DataLoader timed out' in text:

@@ -12,8 +12,9 @@ from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from symmim_mm.engine.faults import told_in_one_line
 from symmim_mm.engine.watched_loops import watch_loops
-from symmim_mm.errors import UserError
+from symmim_mm.errors import RESUME, UserError
 
 # Where each launcher says a process's rank, the number of processes, and its rank on its node.
 PLACES = {
@@ -38,7 +39,7 @@ def place_of(launcher: str) -> tuple[int, int, int]:
     """Rank, number of processes and rank on the node of this process.
 
     Raises:
-        UserError: this process was not started by that launcher.
+        UserError: this process was not started by that launcher, or the numbers cannot be.
     """
     names = PLACES[launcher]
     if missing := [name for name in names if name not in os.environ]:
@@ -47,8 +48,37 @@ def place_of(launcher: str) -> tuple[int, int, int]:
             f'--launcher {launcher}: {missing[0]} is not in the environment: start the processes '
             f'with tools/{script}'
         )
-    rank, count, local_rank = (int(os.environ[name]) for name in names)
-    return rank, count, local_rank
+    count = number_in(names[1], 1)
+    return number_in(names[0], 0, count - 1), count, number_in(names[2], 0, count - 1)
+
+
+def number_in(name: str, least: int, most: int = 1 << 31) -> int:
+    """A whole number of the environment.
+
+    Raises:
+        UserError: it is none, or out of range.
+    """
+    text = os.environ[name]
+    if not text.isdecimal() or not least <= int(text) <= most:
+        limits = f'at least {least}' if most == 1 << 31 else f'{least} to {most}'
+        raise UserError(f'{name} in the environment must be a number, {limits}, got {text!r:.80}')
+    return int(text)
+
+
+def set_threads() -> None:
+    """Let torch compute with ``OMP_NUM_THREADS`` threads, where that is set.
+
+    OpenMP takes a list as well, of which the first number counts here. An empty text is none.
+
+    Raises:
+        UserError: it is not a number above 0.
+    """
+    text = os.environ.get('OMP_NUM_THREADS', '').split(',')[0].strip()
+    if not text:
+        return
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f'OMP_NUM_THREADS must be a number of threads above 0, got {text!r:.80}')
+    torch.set_num_threads(int(text))
 
 
 def process_count(launcher: str) -> int:
@@ -69,6 +99,7 @@ def join_on_cpu(launcher: str) -> None:
     rank, count, local_rank = place_of(launcher)
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(count), LOCAL_RANK=str(local_rank))
     os.environ.setdefault('MASTER_PORT', '29500')
+    number_in('MASTER_PORT', 1, 65535)
     if 'MASTER_ADDR' not in os.environ:
         os.environ['MASTER_ADDR'] = _first_node() if launcher == 'slurm' else '127.0.0.1'
     torch.distributed.init_process_group('gloo')
@@ -82,11 +113,16 @@ def _first_node() -> str:
 
 
 @contextmanager
-def runner_of(cfg: Config, launcher: str) -> Iterator[Runner]:
+def runner_of(cfg: Config, launcher: str, again: str = RESUME) -> Iterator[Runner]:
     """Start the processes, build the runner, and clean up behind it.
 
+    Args:
+        again: what the user does after a fault.
+
     Raises:
-        UserError: a file of the data that is not there or may not be read; half of a validation.
+        UserError: a file of the data that is not there or may not be read; half of a validation;
+            an environment that no launcher leaves behind.
+        Fault: as :func:`told_in_one_line`.
     """
     for split in ('val', 'test'):
         parts = [f'{split}_{name}' for name in ('dataloader', 'cfg', 'evaluator')]
@@ -99,7 +135,7 @@ def runner_of(cfg: Config, launcher: str) -> Iterator[Runner]:
             )
     watch_loops(cfg)
     cfg.launcher = launcher
-    torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', torch.get_num_threads())))
+    set_threads()
     if launcher != 'none' and not torch.cuda.is_available():
         # Without a device, DDP must not be told one.
         cfg.model_wrapper_cfg = dict(
@@ -109,17 +145,14 @@ def runner_of(cfg: Config, launcher: str) -> Iterator[Runner]:
         join_on_cpu(launcher)
     runner = None
     try:
-        if 'strategy' in cfg:
-            from symmim_mm.engine.sharded import ShardedRunner
+        with told_in_one_line(again):
+            if 'strategy' in cfg:
+                from symmim_mm.engine.sharded import ShardedRunner
 
-            runner = ShardedRunner.from_cfg(cfg)
-        else:
-            runner = Runner.from_cfg(cfg)
-        yield runner
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        if error.filename is None:
-            raise
-        raise UserError(f'{error.strerror}: {error.filename}') from error
+                runner = ShardedRunner.from_cfg(cfg)
+            else:
+                runner = Runner.from_cfg(cfg)
+            yield runner
     finally:
         if torch.distributed.is_initialized():
             # A wrapper that is freed after its process group joins the group's threads while it

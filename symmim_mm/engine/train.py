@@ -8,8 +8,9 @@ from mmengine.config import Config
 from symmim_mm.config import load_config
 from symmim_mm.engine.activation_checkpointing import pop_switch
 from symmim_mm.engine.data_check import check_data
-from symmim_mm.engine.faults import go_on, make_resumable, told_in_one_line
+from symmim_mm.engine.faults import go_on, make_resumable, was_restarted
 from symmim_mm.engine.launch import process_count, runner_of
+from symmim_mm.engine.work_dir_lock import LEASE_S, alone_in
 from symmim_mm.errors import UserError
 from symmim_mm.recipe import apply_recipe, recipe_of
 
@@ -71,7 +72,8 @@ def train(args: argparse.Namespace) -> None:
         SystemExit: 75, told to stop by a signal, after saving.
     """
     cfg = configure(args)
-    with runner_of(cfg, args.launcher) as runner, told_in_one_line():
+    patience_s = LEASE_S if args.resume or was_restarted() else 0.0
+    with runner_of(cfg, args.launcher) as runner, alone_in(runner.work_dir, patience_s):
         go_on(runner, args.resume)
         if 'recipe' in cfg:
             runner.logger.info(recipe_of(cfg).describe(process_count(args.launcher)))

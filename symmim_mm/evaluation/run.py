@@ -1,13 +1,11 @@
 """``tools/knn.py`` and ``tools/linear.py``: from a config and a checkpoint to a record."""
 
 import argparse
-import os
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import torch
 from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from torch import Tensor
@@ -15,6 +13,7 @@ from torch import Tensor
 from symmim_mm.checkpoints import load_backbone
 from symmim_mm.config import load_config
 from symmim_mm.engine.faults import told_in_one_line
+from symmim_mm.engine.launch import set_threads
 from symmim_mm.engine.record_hook import describe_run
 from symmim_mm.engine.seeding import seed_everything
 from symmim_mm.errors import START_AGAIN, UserError
@@ -48,7 +47,7 @@ def evaluate(args: argparse.Namespace, task: str) -> None:
     pooling = settings.pop('pooling', 'patch_mean')
     if pooling not in POOLINGS:
         raise UserError(f"evaluation.pooling must be one of {POOLINGS}, got '{pooling}'")
-    torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', torch.get_num_threads())))
+    set_threads()
     seed_everything(cfg.randomness.seed)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
