@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import traceback
@@ -29,6 +30,7 @@ from symmim_mm.errors import (
     worker_death,
 )
 
+UNKNOWN_TYPE = re.compile(r'''['"]?(\S+) is not in the (?:\w+::)?(\w+) registry''')  # MMEngine's words
 RESTARTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
 
 
@@ -117,6 +119,11 @@ def in_one_line(error: BaseException, again: str = RESUME) -> BaseException:
     text = ' '.join(str(error).split())
     if told := about_a_path(error, again):
         return told
+    if isinstance(error, KeyError) and (unknown := UNKNOWN_TYPE.search(text)):
+        return UserError(
+            f'config: type {unknown[1]} is not in the registry {unknown[2]!r}: correct it, or let '
+            'custom_imports import what registers it'
+        )
     if not isinstance(error, RuntimeError):
         return error
     if 'DataLoader worker' in text or 'DataLoader timed out' in text:

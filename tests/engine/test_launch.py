@@ -8,6 +8,7 @@ import pytest
 import torch
 from command_lines import train_arguments
 from conftest import ROOT
+from mmengine.config import Config
 
 from symmim_mm.config import load_config
 from symmim_mm.engine.faults import was_restarted
@@ -101,14 +102,36 @@ def load(work_dir: str) -> None:
     )
 
 
-def test_a_disk_that_is_full_from_the_start(tmp_path: Path, sample_data: Path, monkeypatch) -> None:
-    """What building a runner meets is told as what its training meets."""
-    data = sample_data / 'imagenet'
+def config_on(data: Path, work_dir: Path, **more: str) -> Config:
     options = {
         'train_dataloader.dataset.data_root': data,
         'default_hooks.pictures.dataset.data_root': data,
+        **more,
     }
-    cfg = configure(train_arguments('quickstart/symmim_pretrain', tmp_path, options=options))
+    return configure(train_arguments('quickstart/symmim_pretrain', work_dir, options=options))
+
+
+@pytest.mark.parametrize(
+    ('field', 'registry'),
+    [
+        ('model.type', 'model'),
+        ('model.backbone.type', 'model'),
+        ('train_dataloader.dataset.type', 'dataset'),
+        ('default_hooks.timer.type', 'hook'),
+    ],
+)
+def test_a_type_that_nobody_registered(
+    tmp_path: Path, sample_data: Path, field: str, registry: str
+) -> None:
+    cfg = config_on(sample_data / 'imagenet', tmp_path, **{field: 'Foo'})
+    told = f"config: type Foo is not in the registry '{registry}': correct it"
+    with pytest.raises(UserError, match=told), runner_of(cfg, 'none') as runner:
+        runner.train()
+
+
+def test_a_disk_that_is_full_from_the_start(tmp_path: Path, sample_data: Path, monkeypatch) -> None:
+    """What building a runner meets is told as what its training meets."""
+    cfg = config_on(sample_data / 'imagenet', tmp_path)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, 'No space left on device', str(tmp_path))
