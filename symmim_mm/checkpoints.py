@@ -182,7 +182,7 @@ def _dialect_and_state(checkpoint: dict, source: str) -> tuple[str, dict[str, Te
     if OWN_MARKER not in state and (known := key_map.recognise(state)):
         dialect, wrapper = known
         check_weights(key_map.encoder_part(state, dialect, wrapper), source)
-        return dialect, key_map.from_dialect(state, dialect, wrapper)
+        return dialect, key_map.from_dialect(state, dialect, wrapper, source)
     found = {
         key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)
     }

@@ -162,11 +162,14 @@ def encoder_part(state: Mapping[str, Tensor], dialect: str, wrapper: str) -> dic
     return {name: value for name, value in inside.items() if not name.startswith(not_encoder)}
 
 
-def from_dialect(state: Mapping[str, Tensor], dialect: str, wrapper: str = '') -> dict[str, Tensor]:
+def from_dialect(
+    state: Mapping[str, Tensor], dialect: str, wrapper: str = '', source: str = 'the checkpoint'
+) -> dict[str, Tensor]:
     """Rename the encoder's tensors of another library's checkpoint; the inverse of to_dialect.
 
     Args:
         state, dialect, wrapper: see :func:`encoder_part`.
+        source: the file, as it begins a message.
 
     Returns:
         By MMPretrain's names, without ``backbone.``. A name that the table does not know stays
@@ -195,7 +198,7 @@ def from_dialect(state: Mapping[str, Tensor], dialect: str, wrapper: str = '') -
     for name, found in pieces.items():
         shapes = {tuple(value.shape) for value in found.values()}
         if len(shapes) > 1 or not shapes.pop():
-            raise UserError(f'the checkpoint has parts of {short(name)} that do not fit together')
+            raise UserError(f'{source} has parts of {short(name)} that do not fit together')
         renamed[name] = torch.cat([found[index] for index in sorted(found)])
     return renamed
 

@@ -122,6 +122,15 @@ def test_safetensors(kind: str, reader: str, tmp_path: Path) -> None:
     refused(reader, tmp_path / 'x.safetensors', f'{name} .*{words}')
 
 
+@pytest.mark.parametrize('shape', [(), (8,), (16, 32)])
+@pytest.mark.parametrize('reader', ENCODER_READERS)
+def test_parts_that_do_not_fit_together(shape: tuple, reader: str, tmp_path: Path) -> None:
+    name = 'encoder.layer.0.attention.attention.key.weight'
+    state = to_dialect(vit().state_dict(), 'hf')
+    file = saved(tmp_path / 'x.pth', state, name, lambda _: torch.zeros(shape))
+    refused(reader, file, r'parts of layers.0.attn.qkv.weight that do not fit')
+
+
 def test_heads_and_decoders_may_hold_anything(tmp_path: Path) -> None:
     extra = {'head.count': torch.tensor(3), 'head.weight': torch.full((2,), float('nan'))}
     torch.save(dict(state_dict=own_state() | extra), tmp_path / 'x.pth')
