@@ -15,6 +15,8 @@ from symmim_mm.errors import UserError
 from symmim_mm.foreign_paths import no_checkpoint
 from symmim_mm.safe_unpickling import safe_load
 from symmim_mm.sealed_file import check_seal
+from symmim_mm.shown_text import listed, short, visible
+from symmim_mm.weights import check_plain, check_weights
 
 CHECKPOINT_NAME = re.compile(r'(?=epoch|iter)(?:epoch_(\d+))?_?(?:iter_(\d+))?\.pth')
 PREFIX = 'backbone.'
@@ -27,6 +29,7 @@ CONTAINERS = ('state_dict', 'model', 'teacher')
 # are not used by every task.
 MAY_BE_MISSING = ('ln2.',)
 MAY_BE_UNEXPECTED = ('mask_token', 'ln1.', 'ln2.', 'cls_token')
+NAMES_SHOWN = 8
 
 
 @dataclass
@@ -45,11 +48,11 @@ class LoadReport:
 
     def __str__(self) -> str:
         def names(keys: list[str]) -> str:
-            return f' ({", ".join(keys)})' if keys else ''
+            return f' ({listed(keys, NAMES_SHOWN)})' if keys else ''
 
         spoken = f' (names of {self.dialect})' if self.dialect else ''
         return (
-            f'backbone from {self.source}{spoken}: {len(self.loaded)} tensors loaded, '
+            f'backbone from {visible(self.source)}{spoken}: {len(self.loaded)} tensors loaded, '
             f'{len(self.resized)} of them resized{names(self.resized)}, '
             f'{len(self.missing)} missing and left at their start{names(self.missing)}, '
             f'{len(self.unexpected)} unexpected and not used{names(self.unexpected)}'
@@ -82,7 +85,7 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     except UnpicklingError as error:
         if found := re.search(r'GLOBAL ([\w.]+)', str(error)):
             raise UserError(
-                f'checkpoint {path} was refused: loading it would run {found[1]}'
+                f'checkpoint {path} was refused: loading it would run {short(found[1])}'
             ) from error
         raise UserError(f'checkpoint {path} is not a {kind} or is damaged') from error
     except Exception as error:
@@ -92,6 +95,29 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     if not isinstance(checkpoint, dict):
         raise UserError(f'checkpoint {path} holds a {type(checkpoint).__name__}, not a dict')
     return checkpoint
+
+
+def read_model_state(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a whole model by name, as MMEngine saved them.
+
+    Args:
+        path: see :func:`read_checkpoint`.
+
+    Raises:
+        UserError: an unreadable file, one without them, or tensors that cannot be copied.
+    """
+    source = f'checkpoint {path}'
+    state = read_checkpoint(path).get('state_dict')
+    whole = isinstance(state, dict) and all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    )
+    if not whole or not state:
+        raise UserError(
+            f"{source} has no tensors by name under 'state_dict': take the checkpoint of a run, "
+            'as MMEngine saved it'
+        )
+    check_plain(state, source)
+    return state
 
 
 def checkpoint_files(folder: str | Path) -> list[Path]:
@@ -139,7 +165,7 @@ def backbone_state(checkpoint: dict, source: str = 'the checkpoint') -> dict[str
     ``symmim_mm.key_map``, bare or under ``state_dict``, ``model`` or ``teacher``.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or one that :func:`symmim_mm.weights.check_weights` refuses.
     """
     return _dialect_and_state(checkpoint, source)[1]
 
@@ -155,17 +181,20 @@ def _dialect_and_state(checkpoint: dict, source: str) -> tuple[str, dict[str, Te
     }
     if OWN_MARKER not in state and (known := key_map.recognise(state)):
         dialect, wrapper = known
-        return dialect, key_map.from_dialect(state, dialect, wrapper)
+        check_weights(key_map.encoder_part(state, dialect, wrapper), source)
+        return dialect, key_map.from_dialect(state, dialect, wrapper, source)
     found = {
         key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)
     }
     if not found:
-        heads = sorted({str(key).split('.')[0] for key in whole})[:8]
+        heads = sorted({key.split('.')[0] for key in whole if isinstance(key, str)})
         raise UserError(
-            f"{source} has no '{PREFIX}' entries (it starts with {', '.join(heads) or 'nothing'}): "
+            f"{source} has no '{PREFIX}' entries "
+            f"(it starts with {listed(heads, NAMES_SHOWN) or 'nothing'}): "
             "take the checkpoint of a pre-training, as MMEngine saved it, or one with timm's or "
             "HuggingFace's names"
         )
+    check_weights(found, source)
     return '', found
 
 
@@ -183,10 +212,10 @@ def load_backbone(backbone: nn.Module, path: str | Path) -> LoadReport:
         The report of what was loaded. The backbone is changed only if nothing is wrong.
 
     Raises:
-        UserError: an unreadable file, another size, or keys missing or unexpected outside
-            ``MAY_BE_MISSING`` and ``MAY_BE_UNEXPECTED``.
+        UserError: an unreadable file, no sound weights, another size, or keys missing or
+            unexpected outside ``MAY_BE_MISSING`` and ``MAY_BE_UNEXPECTED``.
     """
-    dialect, state = _dialect_and_state(read_checkpoint(path), str(path))
+    dialect, state = _dialect_and_state(read_checkpoint(path), f'checkpoint {path}')
     report = LoadReport(str(path), dialect)
     target = backbone.state_dict()
     _check_same_size(state, target, str(path))
@@ -212,7 +241,9 @@ def load_backbone(backbone: nn.Module, path: str | Path) -> LoadReport:
 
     wrong += [f'{key} missing' for key in report.missing if not key.startswith(MAY_BE_MISSING)]
     wrong += [
-        f'{key} unexpected' for key in report.unexpected if not key.startswith(MAY_BE_UNEXPECTED)
+        f'{short(key)} unexpected'
+        for key in report.unexpected
+        if not key.startswith(MAY_BE_UNEXPECTED)
     ]
     if wrong:
         shown = '; '.join(wrong[:4]) + (f'; and {len(wrong) - 4} more' if len(wrong) > 4 else '')
@@ -243,7 +274,7 @@ def _check_same_size(state: dict[str, Tensor], target: dict[str, Tensor], source
 
 def _fit_pos_embed(value: Tensor, backbone: nn.Module, source: str) -> Tensor:
     """Position embedding ``(1, 1 + n, C)`` of a square grid -> that of the backbone's grid."""
-    whole = value.ndim == 3 and value.shape[0] == 1 and value.is_floating_point()
+    whole = value.ndim == 3 and value.shape[0] == 1
     side = round(max(value.shape[1] - 1, 0) ** 0.5) if whole else 0
     if not side or side * side + 1 != value.shape[1]:
         raise UserError(

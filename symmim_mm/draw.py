@@ -12,7 +12,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from symmim_mm import visualization as vis
-from symmim_mm.checkpoints import read_checkpoint
+from symmim_mm.checkpoints import read_model_state
 from symmim_mm.config_file import read_config_file
 from symmim_mm.data.box import Box
 from symmim_mm.data.picture_region import open_picture
@@ -35,7 +35,7 @@ def draw(args: argparse.Namespace) -> Iterator[Path]:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
     model = MODELS.build(cfg.model)
     if args.kind != 'masks':
-        state = read_checkpoint(args.checkpoint).get('state_dict', {})
+        state = read_model_state(args.checkpoint)
         try:
             model.load_state_dict(state)
         except RuntimeError as error:

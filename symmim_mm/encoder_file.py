@@ -9,6 +9,10 @@ from torch import Tensor
 
 from symmim_mm.checkpoints import backbone_state, read_checkpoint
 from symmim_mm.errors import UserError
+from symmim_mm.shown_text import listed
+
+# Dimensions of the tensors that tell the size of a ViT.
+TELLING = {'patch_embed.projection.weight': 4, 'layers.0.ffn.layers.0.0.weight': 2, 'pos_embed': 3}
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,9 @@ def read_encoder(checkpoint: str | Path, heads: int | None = None) -> Encoder:
     source = f'checkpoint {checkpoint}'
     state = backbone_state(read_checkpoint(checkpoint), source)
     state.pop('mask_token', None)  # its work is done
-    first = state.get('patch_embed.projection.weight')
-    hidden = state.get('layers.0.ffn.layers.0.0.weight')
-    positions = state.get('pos_embed')
-    if first is None or first.ndim != 4 or hidden is None or positions is None:
+    if any(key not in state or state[key].ndim != ndim for key, ndim in TELLING.items()):
         raise UserError(f'{source} holds no plain ViT with an absolute position embedding')
+    first, hidden, positions = (state[key] for key in TELLING)
     pooled = 'ln2.weight' in state
     if pooled == ('ln1.weight' in state) or 'cls_token' not in state:
         raise UserError(
@@ -93,8 +95,10 @@ def read_encoder(checkpoint: str | Path, heads: int | None = None) -> Encoder:
             'detection and segmentation: export the pre-training or a fine-tuning'
         )
     side = round((positions.shape[1] - 1) ** 0.5)
-    if side * side + 1 != positions.shape[1]:
-        raise UserError(f'{source} is for pictures that are not square')
+    if not side or side * side + 1 != positions.shape[1]:
+        raise UserError(
+            f'{source} is for pictures that are not square (it has {positions.shape[1]} positions)'
+        )
     width = first.shape[0]
     layers = len({key.split('.')[1] for key in state if key.startswith('layers.')})
     heads = _heads(width, layers, hidden.shape[0]) if heads is None else heads
@@ -115,8 +119,9 @@ def read_encoder(checkpoint: str | Path, heads: int | None = None) -> Encoder:
     want = {key: tuple(value.shape) for key, value in encoder.build('meta').state_dict().items()}
     have = {key: tuple(value.shape) for key, value in state.items()}
     if wrong := sorted({key for key, _ in want.items() ^ have.items()}):
-        shown = ', '.join(wrong[:4]) + (' and more' if len(wrong) > 4 else '')
-        raise UserError(f'{source} is not a whole plain ViT and nothing else: see {shown}')
+        raise UserError(
+            f'{source} is not a whole plain ViT and nothing else: see {listed(wrong, 4)}'
+        )
     return encoder
 
 

@@ -86,8 +86,11 @@ def _beside(out: Path) -> Iterator[Path]:
 
 def _write_tensors(state: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
     # safetensors' own save_file makes files that only their owner can read.
-    contiguous = {key: value.contiguous() for key, value in state.items()}
-    file.write_bytes(save(contiguous, metadata))
+    # It refuses tensors that share memory, as some checkpoints hold them: each gets its own.
+    apart = {
+        key: value.clone(memory_format=torch.contiguous_format) for key, value in state.items()
+    }
+    file.write_bytes(save(apart, metadata))
 
 
 def timm_arguments(encoder: Encoder) -> dict[str, str | int | float]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from symmim_mm.errors import UserError
+from symmim_mm.shown_text import listed, short
 
 
 @dataclass(frozen=True)
@@ -137,21 +138,42 @@ def to_dialect(state: Mapping[str, Tensor], dialect: str) -> dict[str, Tensor]:
         else:
             unknown.append(name)
     if unknown:
-        raise UserError(f"{dialect}'s ViT has no place for {', '.join(unknown[:4])}")
+        raise UserError(f"{dialect}'s ViT has no place for {listed(unknown, 4)}")
     return renamed
 
 
-def from_dialect(state: Mapping[str, Tensor], dialect: str, wrapper: str = '') -> dict[str, Tensor]:
-    """Rename the encoder's tensors of another library's checkpoint; the inverse of to_dialect.
+def encoder_part(state: Mapping[str, Tensor], dialect: str, wrapper: str) -> dict[str, Tensor]:
+    """The tensors of another library's checkpoint without those of heads and decoders.
 
     Args:
-        state: the whole checkpoint, by the other library's names.
+        state: the whole checkpoint.
         dialect: ``'timm'`` or ``'hf'``.
         wrapper: what stands before the encoder's names.
 
     Returns:
-        By MMPretrain's names, without ``backbone.``. Heads and decoders are left out; a name
-        that the table does not know stays as it is, for the load report to find.
+        By the other library's names, without the wrapper.
+    """
+    not_encoder = DIALECTS[dialect].not_encoder
+    inside = {
+        name.removeprefix(wrapper): value
+        for name, value in state.items()
+        if name.startswith(wrapper)
+    }
+    return {name: value for name, value in inside.items() if not name.startswith(not_encoder)}
+
+
+def from_dialect(
+    state: Mapping[str, Tensor], dialect: str, wrapper: str = '', source: str = 'the checkpoint'
+) -> dict[str, Tensor]:
+    """Rename the encoder's tensors of another library's checkpoint; the inverse of to_dialect.
+
+    Args:
+        state, dialect, wrapper: see :func:`encoder_part`.
+        source: the file, as it begins a message.
+
+    Returns:
+        By MMPretrain's names, without ``backbone.``. A name that the table does not know stays
+        as it is, for the load report to find.
 
     Raises:
         UserError: the parts of a tensor are of different shapes.
@@ -162,10 +184,7 @@ def from_dialect(state: Mapping[str, Tensor], dialect: str, wrapper: str = '') -
     parts = {there: (here, i) for here, all_ in table.split.items() for i, there in enumerate(all_)}
     renamed: dict[str, Tensor] = {}
     pieces: dict[str, dict[int, Tensor]] = {}
-    for whole_name, value in state.items():
-        name = whole_name.removeprefix(wrapper)
-        if not whole_name.startswith(wrapper) or name.startswith(table.not_encoder):
-            continue
+    for name, value in encoder_part(state, dialect, wrapper).items():
         number, stem, leaf = _parts(name, table.layers)
         if number and stem in parts:
             here, index = parts[stem]
@@ -179,7 +198,7 @@ def from_dialect(state: Mapping[str, Tensor], dialect: str, wrapper: str = '') -
     for name, found in pieces.items():
         shapes = {tuple(value.shape) for value in found.values()}
         if len(shapes) > 1 or not shapes.pop():
-            raise UserError(f'the checkpoint has parts of {name} that do not fit together')
+            raise UserError(f'{source} has parts of {short(name)} that do not fit together')
         renamed[name] = torch.cat([found[index] for index in sorted(found)])
     return renamed
 

@@ -1,7 +1,10 @@
 """Texts of others, as they are safe to show on a terminal, a page and in a table."""
 
+from collections.abc import Sequence
+
 # These join letters in Persian, Arabic and Indian scripts and in emoji; they do nothing else.
 JOINERS = '\u200c\u200d'
+NAME_LENGTH = 100
 
 
 def visible(text: str) -> str:
@@ -17,3 +20,15 @@ def visible(text: str) -> str:
         else sign.encode('unicode_escape', 'surrogatepass').decode('ascii')
         for sign in text
     )  # fmt: skip
+
+
+def short(name: str, most: int = NAME_LENGTH) -> str:
+    """A name from a file, visible and of a readable length; what is cut off shows as ``...``."""
+    text = visible(name[: most + 1])
+    return text if len(text) <= most else f'{text[:most]}...'
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first names of a file's, each :func:`short`, and how many more there are."""
+    more = f' and {len(names) - most} more' if len(names) > most else ''
+    return ', '.join(short(name) for name in names[:most]) + more

@@ -115,6 +115,20 @@ def test_what_was_exported_can_be_imported(tmp_path: Path, checkpoint: Path, for
     assert all(torch.equal(value, state[key]) for key, value in target.state_dict().items())
 
 
+@pytest.mark.parametrize('form', ['timm', 'hf'])
+def test_tensors_that_share_memory(tmp_path: Path, form: str) -> None:
+    """As checkpoints of flattened parameters hold them, or one tensor by two names."""
+    numbers = torch.randn(10_000)
+    state = {f'backbone.{key}': numbers[: value.numel()].view(value.shape)
+             for key, value in vit().state_dict().items()}  # fmt: skip
+    torch.save(dict(state_dict=state), tmp_path / 'x.pth')
+    out = tmp_path / f'out{ENDINGS[form]}'
+    export_backbone(tmp_path / 'x.pth', form, out, heads=4)
+    target = vit()
+    load_backbone(target, out / 'model.safetensors' if form == 'hf' else out)
+    assert all(torch.equal(v, state[f'backbone.{k}']) for k, v in target.state_dict().items())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('kwargs', [{}, POOLED], ids=['tokens', 'pooled'])
 def test_onnx_file_runs_with_any_batch(tmp_path: Path, kwargs: dict) -> None:
@@ -142,7 +156,8 @@ def test_onnx_file_runs_with_any_batch(tmp_path: Path, kwargs: dict) -> None:
 def test_heads_of_the_standard_sizes_are_known(tmp_path: Path, arch: str, heads: int) -> None:
     with torch.device('meta'):
         shapes = {key: value.shape for key, value in vit_of(arch).state_dict().items()}
-    state = {f'backbone.{key}': torch.zeros(1).expand(shape) for key, shape in shapes.items()}
+    largest = torch.zeros(max(shape.numel() for shape in shapes.values()))  # saved once
+    state = {f'backbone.{k}': largest[: n.numel()].view(n) for k, n in shapes.items()}
     torch.save(state, tmp_path / 'x.pth')
     encoder = read_encoder(tmp_path / 'x.pth')
     assert encoder.heads == heads

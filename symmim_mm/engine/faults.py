@@ -30,7 +30,8 @@ from symmim_mm.errors import (
     worker_death,
 )
 
-UNKNOWN_TYPE = re.compile(r'''['"]?(\S+) is not in the (?:\w+::)?(\w+) registry''')  # MMEngine's words
+# MMEngine's words; a KeyError shows them in quotes.
+UNKNOWN_TYPE = re.compile(r'''['"]?(\S+) is not in the (?:\w+::)?(\w+) registry''')
 RESTARTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
 
 

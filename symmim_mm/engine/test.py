@@ -4,10 +4,11 @@ import argparse
 
 from mmengine.model import is_model_wrapper
 
-from symmim_mm.checkpoints import read_checkpoint
+from symmim_mm.checkpoints import read_model_state
 from symmim_mm.config import load_config
 from symmim_mm.engine.launch import runner_of
 from symmim_mm.errors import START_AGAIN, UserError
+from symmim_mm.shown_text import short
 
 
 def evaluate_checkpoint(args: argparse.Namespace) -> None:
@@ -20,14 +21,14 @@ def evaluate_checkpoint(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     if 'test_dataloader' not in cfg:
         raise UserError(f'{args.config} has no test_dataloader: a pre-training has no metrics')
-    state = read_checkpoint(args.checkpoint).get('state_dict', {})
+    state = read_model_state(args.checkpoint)
     with runner_of(cfg, args.launcher, START_AGAIN) as runner:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         try:
             model.load_state_dict(state, strict=True)
         except RuntimeError as error:
             # The first line names the class only, the next ones the keys.
-            detail = ' '.join(str(error).split()[:40])
+            detail = short(' '.join(str(error).split()[:40]), 500)
             raise UserError(
                 f'checkpoint {args.checkpoint} does not fit {args.config}: {detail}'
             ) from error

@@ -17,6 +17,7 @@ from mmpretrain.models import VisionTransformer
 
 from symmim_mm import key_map
 from symmim_mm.checkpoints import backbone_state, load_backbone, read_checkpoint
+from symmim_mm.encoder_file import read_encoder
 from symmim_mm.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -30,10 +31,19 @@ def vit() -> VisionTransformer:
 
 STATE = {name: value.detach().clone() for name, value in vit().state_dict().items()}
 NAMES = sorted(STATE)
+KINDS = [torch.float32, torch.float16, torch.int64, torch.bool, torch.complex64]
+FORMS = [
+    lambda value: value,
+    lambda value: value.to_sparse(),
+    lambda value: value.to('meta'),
+    lambda value: value / 0,  # NaN
+    lambda value: torch.zeros((), dtype=value.dtype).expand(value.shape),
+]
 TENSORS = st.builds(
-    lambda shape, kind: torch.zeros(shape, dtype=kind),
+    lambda shape, kind, form: form(torch.zeros(shape, dtype=kind)),
     st.lists(st.integers(0, 9), max_size=5),
-    st.sampled_from([torch.float32, torch.float16, torch.int64, torch.bool, torch.complex64]),
+    st.sampled_from(KINDS),
+    st.sampled_from(FORMS),
 )
 
 
@@ -68,9 +78,14 @@ def test_loading_of_damaged_names_and_shapes(
     except UserError as error:
         one_line(error)
         assert all(torch.equal(before[name], value) for name, value in target.state_dict().items())
-        return
-    assert set(report.loaded) | set(report.missing) == set(before)
-    assert all(name.startswith('ln2.') for name in report.missing)
+    else:
+        assert set(report.loaded) | set(report.missing) == set(before)
+        assert all(name.startswith('ln2.') for name in report.missing)
+    try:
+        encoder = read_encoder(file, heads=2)
+    except UserError as error:
+        return one_line(error)
+    encoder.build()
 
 
 @cases(700)
