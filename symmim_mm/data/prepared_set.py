@@ -125,7 +125,8 @@ def verify(folder: str | os.PathLike) -> Manifest:
         try:
             found = file_sha256(path)
         except OSError as error:
-            raise UserError(f'{path} cannot be read ({error.strerror or error})') from error
+            reason = error.strerror or error
+            raise UserError(f'{path} cannot be read ({reason}): copy it again') from error
         if found != shard.sha256:
             raise UserError(f'{path} is damaged: copy it again, or remove it and prepare again')
     return prepared.manifest
