@@ -163,10 +163,23 @@ def data_problems(
             place = Path(root, part)
             if not (root or part):
                 continue
-            if not os.path.exists(place):
-                problem = 'does not exist'
-            elif place.is_dir() and not any(files for _, _, files in os.walk(place)):
-                problem = 'is an empty folder, there are no pictures'
-            else:
-                continue
-            yield f'{name}: {place} {problem}: put the data there or set {name}.dataset.data_root'
+            if problem := _place_problem(place):
+                yield f'{name}: {place} {problem} or set {name}.dataset.data_root'
+
+
+def _place_problem(place: Path) -> str | None:
+    """Why no pictures can be read from a file or folder, and what to do; None if they can."""
+    refused: list[OSError] = []
+    try:
+        os.stat(place)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a zero byte
+        return 'does not exist: put the data there'
+    except OSError as error:
+        refused.append(error)
+    else:
+        walk = os.walk(place, onerror=refused.append)
+        if not place.is_dir() or any(files for _, _, files in walk):
+            return None
+    if refused:
+        return f'cannot be read ({refused[0].strerror}): let this user read it'
+    return 'is an empty folder, there are no pictures: put the data there'

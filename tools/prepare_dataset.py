@@ -10,7 +10,7 @@ EPILOG = """\
 OUT afterwards holds
   shard-00000.tar ...   JPEGs, dealt to the shards at random; plain tar files
   pictures              where in them each picture is, and its class
-  manifest.json         options, classes, counts, sha256 of every shard
+  manifest.json         options, classes, counts, sha256 of list and shards
 
 Use it in place of the folder SRC: train_dataloader.dataset.data_root=... Crops are then made of
 the smaller pictures: choose --short-side with the size of the crops in mind. Stopped at any time,
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         '--skip-unreadable', action='store_true', help='leave out what cannot be decoded'
     )
     parser.add_argument(
-        '--verify', action='store_true', help='only compare the shards in OUT with their hashes'
+        '--verify', action='store_true', help='only compare the files in OUT with their hashes'
     )
     return parser
 
@@ -51,8 +51,13 @@ def main(args: argparse.Namespace) -> None:
     from symmim_mm.data.prepared_set import verify
 
     if args.verify:
-        shards, pictures = verify(args.out)
-        print(f'{args.out}: {shards} shards with {pictures} pictures are as they were written')
+        found = verify(args.out)
+        print(
+            f'{args.out}: {len(found.shards)} shards with {found.pictures} pictures are as they '
+            'were written'
+        )
+        if found.list_sha256 is None:
+            print('their list has no hash: the same command without --verify will write one')
         return
     options = {key: value for key, value in vars(args).items() if key != 'verify'}
     manifest = prepare_with_progress(options.pop('src'), show=sys.stderr.isatty(), **options)

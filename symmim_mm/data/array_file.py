@@ -7,13 +7,19 @@ Processes that read the same file share its memory.
 
 import json
 import os
+from typing import BinaryIO
 
 import numpy as np
 
 from symmim_mm.atomic_file import replacing
+from symmim_mm.data.regular_file import open_regular
 
 MARK = b'symmim1\n'
 ALIGNMENT = 64
+# What a head raises that is JSON, and not as it is written here.
+UNLIKE_WRITTEN = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
+)  # fmt: skip
 
 
 def write_arrays(
@@ -48,17 +54,38 @@ def read_arrays(path: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
         OSError: the file cannot be read.
         ValueError: it is no such file, or damaged.
     """
-    with open(path, 'rb') as file:
-        mark, length = file.read(len(MARK)), int.from_bytes(file.read(8), 'little')
-        size = os.fstat(file.fileno()).st_size
-        if mark != MARK or not 0 < length < size:
-            raise ValueError(f'{path} is not a file of arrays')
-        head = json.loads(file.read(length))
-        start = len(_padded(bytes(len(MARK) + 8 + length)))
-        if size != start + head['size']:
-            raise ValueError(f'{path} is incomplete')
-        # Nothing can be mapped where nothing is.
-        data = np.memmap(file, np.uint8, 'r', start) if head['size'] else np.frombuffer(b'', 'u1')
+    with open_regular(path) as file:
+        try:
+            return _parsed(file)
+        except UNLIKE_WRITTEN as error:
+            raise ValueError(f'{path} is damaged: {error}') from error
+
+
+def check_columns(arrays: dict[str, np.ndarray], dtypes: dict[str, type]) -> None:
+    """See that arrays are vectors of these names and dtypes, and no others.
+
+    Raises:
+        ValueError: they are not; says which.
+    """
+    found = {name: (array.ndim, array.dtype) for name, array in arrays.items()}
+    wanted = {name: (1, np.dtype(dtype)) for name, dtype in dtypes.items()}
+    if wrong := [name for name in wanted | found if found.get(name) != wanted.get(name)]:
+        raise ValueError(f'its columns {", ".join(sorted(wrong))!s:.80} are not those expected')
+
+
+def _parsed(file: BinaryIO) -> tuple[dict, dict[str, np.ndarray]]:
+    mark, length = file.read(len(MARK)), int.from_bytes(file.read(8), 'little')
+    size = os.fstat(file.fileno()).st_size
+    if mark != MARK or not 0 < length < size:
+        raise ValueError('it is not a file of arrays')
+    head = json.loads(file.read(length))
+    start = len(_padded(bytes(len(MARK) + 8 + length)))
+    if size != start + head['size']:
+        raise ValueError('it is incomplete')
+    if not isinstance(head['meta'], dict):
+        raise TypeError('its meta data are not named')
+    # Nothing can be mapped where nothing is.
+    data = np.memmap(file, np.uint8, 'r', start) if head['size'] else np.frombuffer(b'', 'u1')
     arrays = {}
     for name, where in head['arrays'].items():
         dtype = np.dtype(where['dtype'])

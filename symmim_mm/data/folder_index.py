@@ -14,13 +14,17 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import print_log
 
-from symmim_mm.data.array_file import read_arrays, write_arrays
+from symmim_mm.data.array_file import check_columns, read_arrays, write_arrays
 from symmim_mm.data.folder_scan import Scan, folders_changed
-from symmim_mm.data.names import name_at, pack_names
+from symmim_mm.data.names import are_packed, name_at, pack_names
 from symmim_mm.errors import UserError
 
 VERSION = 1
 REPORT_SECONDS = 10.0
+COLUMNS = dict(
+    text=np.uint8, ends=np.int64, folder_text=np.uint8, folder_ends=np.int64, folder_times=np.int64
+)
+LABELS = dict(labels=np.int32)  # of an index with classes
 
 
 class FolderIndex:
@@ -107,6 +111,8 @@ def _read(file: Path, wanted: dict) -> FolderIndex | None:
         return None
     if any(meta.get(key) != value for key, value in wanted.items()):
         return None
+    if not _is_index(meta, arrays):
+        return None
     folders = [
         name_at(arrays['folder_text'], arrays['folder_ends'], index)
         for index in range(len(arrays['folder_ends']))
@@ -114,6 +120,30 @@ def _read(file: Path, wanted: dict) -> FolderIndex | None:
     if folders_changed(wanted['root'], folders, arrays['folder_times']):
         return None
     return FolderIndex(meta, arrays, file)
+
+
+def _is_index(meta: dict, arrays: dict[str, np.ndarray]) -> bool:
+    """Whether the content of a file of arrays is what :func:`_scan` writes."""
+    try:
+        check_columns(arrays, COLUMNS | (LABELS if meta['labelled'] else {}))
+    except ValueError:
+        return False
+    return (
+        isinstance(meta.get('stamp'), str)
+        and are_packed(arrays['text'], arrays['ends'])
+        and are_packed(arrays['folder_text'], arrays['folder_ends'])
+        and len(arrays['folder_times']) == len(arrays['folder_ends'])
+        and _are_labels(arrays.get('labels'), meta.get('classes'), len(arrays['ends']))
+    )
+
+
+def _are_labels(labels: np.ndarray | None, classes: object, pictures: int) -> bool:
+    """Whether every picture has a label below the number of classes, or there are neither."""
+    if labels is None:
+        return classes is None
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        return False
+    return len(labels) == pictures and bool(((labels >= 0) & (labels < len(classes))).all())
 
 
 def _scan(file: Path, wanted: dict) -> FolderIndex:

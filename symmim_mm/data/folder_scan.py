@@ -112,7 +112,7 @@ def folders_changed(root: str, names: list[str], times: np.ndarray) -> bool:
         try:
             if changed == UNKNOWN or os.stat(os.path.join(root, name)).st_mtime_ns != changed:
                 return True
-        except OSError:
+        except (OSError, ValueError):  # no name of a folder, as in a damaged list
             return True
     return False
 

@@ -10,7 +10,8 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 
 from symmim_mm.data.folder_index import FolderIndex, open_index
-from symmim_mm.data.prepared_set import PreparedSet, is_prepared
+from symmim_mm.data.prepared_manifest import is_prepared
+from symmim_mm.data.prepared_set import PreparedSet
 from symmim_mm.errors import UserError
 from symmim_mm.registry import DATASETS
 

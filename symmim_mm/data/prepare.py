@@ -13,12 +13,18 @@ from typing import Any
 import numpy as np
 
 from symmim_mm.atomic_file import remove_parts, write_atomic
-from symmim_mm.data.array_file import write_arrays
 from symmim_mm.data.decoding_processes import LIMIT_S
 from symmim_mm.data.folder_index import open_index
-from symmim_mm.data.names import pack_names
-from symmim_mm.data.prepared_set import FORMAT, LIST, MANIFEST, PreparedSet, read_manifest
-from symmim_mm.data.shard_pool import AGAIN, Recipe, write_shards
+from symmim_mm.data.prepared_list import write_list
+from symmim_mm.data.prepared_manifest import (
+    FORMAT,
+    MANIFEST,
+    Shard,
+    finished_manifest,
+    read_manifest,
+)
+from symmim_mm.data.prepared_set import PreparedSet
+from symmim_mm.data.shard_pool import AGAIN, Recipe, Task, write_shards
 from symmim_mm.data.shard_writer import Written, shard_name
 from symmim_mm.errors import UserError
 
@@ -81,16 +87,12 @@ def prepare(
     try:
         out.mkdir(parents=True, exist_ok=True)
         with _alone(out):
-            done = _begin(out, plan)
-            if done is not None:
-                return done
-            deal = np.random.default_rng(seed).permutation(len(names))
-            shards = [
-                [names[place] for place in part]
-                for part in np.array_split(deal, math.ceil(len(names) / shard_pictures))
-            ]
+            found = _begin(out, plan)
+            if found is not None and _whole(out):
+                return found
+            tasks = _tasks(out, names, shard_pictures, seed)
             recipe = Recipe(source, short_side, quality, skip_unreadable, limit_s)
-            written = write_shards(out, shards, recipe, min(jobs, len(shards)), progress)
+            written = write_shards(tasks, recipe, min(jobs, len(tasks)), progress)
             return _finish(out, plan, written)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -118,7 +120,7 @@ def _classes(source: str, names: list[str]) -> list[str] | None:
 
 
 def _begin(out: Path, plan: dict) -> dict | None:
-    """Write the manifest of an unfinished set; return the one of a finished, whole set."""
+    """Write the manifest of an unfinished set, or return the one that is there."""
     found = read_manifest(out)
     if found is None:
         ours = ('.lock', f'.{MANIFEST}.')  # the latter if the very first writing was killed
@@ -135,16 +137,38 @@ def _begin(out: Path, plan: dict) -> dict | None:
                 f'{out} holds a set with another {key} ({_difference(found.get(key), value)}): '
                 'remove it or name another folder'
             )
-    return found if _whole(out) else None
+    return found
 
 
 def _whole(out: Path) -> bool:
-    """Whether a training would take the set as it is."""
+    """Whether a training would take the set as it is, with a hash of the list to check it by."""
     try:
-        PreparedSet(out)
+        return PreparedSet(out).manifest.list_sha256 is not None
     except UserError:
         return False
-    return True
+
+
+def _tasks(out: Path, names: list[str], shard_pictures: int, seed: int) -> list[Task]:
+    """The shards, and which pictures each is dealt."""
+    deal = np.random.default_rng(seed).permutation(len(names))
+    parts = np.array_split(deal, math.ceil(len(names) / shard_pictures))
+    hashes = _hashes(out)
+    return [
+        Task(out / shard_name(number), [names[place] for place in part], hashes.get(number))
+        for number, part in enumerate(parts)
+    ]
+
+
+def _hashes(out: Path) -> dict[int, str]:
+    """SHA-256 of the shards of a set that was finished once, by number; none of another one.
+
+    A shard that is not as it was then must not be read back, or its new hash would hide it.
+    """
+    try:
+        shards = finished_manifest(out).shards
+    except UserError:
+        return {}
+    return {number: shard.sha256 for number, shard in enumerate(shards)}
 
 
 def _difference(old: object, new: object) -> str:
@@ -175,31 +199,17 @@ def _alone(out: Path) -> Iterator[None]:
 def _finish(out: Path, plan: dict, written: list[Written]) -> dict:
     """Write the list of the pictures, and the manifest of a finished set."""
     contents = [part.content for part in written]
-    counts = [len(content.names) for content in contents]
-    names = [name for content in contents for name in content.names]
-    text, ends = pack_names(names)
-    arrays = dict(
-        text=text,
-        ends=ends,
-        shard=np.repeat(np.arange(len(contents), dtype=np.int32), counts),
-        start=np.array([start for content in contents for start in content.starts], np.int64),
-        size=np.array([size for content in contents for size in content.sizes], np.int32),
-    )
-    if plan['classes'] is not None:
-        label = {os.fsencode(name): number for number, name in enumerate(plan['classes'])}
-        arrays['labels'] = np.array([label[name.split(b'/', 1)[0]] for name in names], np.int32)
-    write_arrays(out / LIST, {}, arrays)
+    list_sha256 = write_list(out, contents, plan['classes'])
     shards = [
-        dict(
-            name=shard_name(number), pictures=count, bytes=content.bytes, sha256=content.sha256
-        )
-        for number, (count, content) in enumerate(zip(counts, contents, strict=True))
+        Shard(shard_name(number), len(content.names), content.bytes, content.sha256)._asdict()
+        for number, content in enumerate(contents)
     ]
     manifest = dict(
         plan,
         complete=True,
-        pictures=len(names),
+        pictures=sum(shard['pictures'] for shard in shards),
         skipped=sorted(name for part in written for name in part.skipped),
+        list_sha256=list_sha256,
         shards=shards,
     )
     _write_manifest(out, manifest)

@@ -5,40 +5,22 @@
 options, classes, counts and hashes, and says whether the set is complete.
 """
 
-import hashlib
-import json
 import os
+import stat
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from symmim_mm.data.array_file import read_arrays
+from symmim_mm.atomic_file import file_sha256
 from symmim_mm.data.names import name_at
 from symmim_mm.data.picture_region import PictureError
+from symmim_mm.data.prepared_list import read_list
+from symmim_mm.data.prepared_manifest import Manifest, finished_manifest
 from symmim_mm.errors import UserError
 
-FORMAT = 1
-MANIFEST = 'manifest.json'
-LIST = 'pictures'
-SHARD = dict(name=str, pictures=int, bytes=int, sha256=str)  # what a manifest says of each
 OPEN_FILES = 64  # of a process, far below the usual limit of 1024
-
-
-def is_prepared(folder: str | os.PathLike) -> bool:
-    """Whether a folder holds a prepared set, maybe an unfinished one."""
-    manifest = read_manifest(folder)
-    return manifest is not None
-
-
-def read_manifest(folder: str | os.PathLike) -> dict | None:
-    """The manifest of a prepared set, None where there is none."""
-    try:
-        manifest = json.loads(Path(folder, MANIFEST).read_text())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return manifest if isinstance(manifest, dict) and 'prepared_pictures' in manifest else None
 
 
 class PreparedSet:
@@ -53,48 +35,27 @@ class PreparedSet:
 
     def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = Path(folder)
-        manifest = read_manifest(folder)
-        if manifest is None:
-            raise UserError(f'{folder} holds no prepared pictures: see tools/prepare_dataset.py')
-        if manifest['prepared_pictures'] != FORMAT:
-            raise UserError(
-                f'{folder} was prepared in format {manifest["prepared_pictures"]}, this is '
-                f'{FORMAT}: prepare it again'
-            )
-        if not manifest.get('complete'):
-            raise UserError(
-                f'{folder} is not prepared to the end: call tools/prepare_dataset.py with the '
-                'same options again'
-            )
-        try:
-            self.shards = [
-                {key: kind(one[key]) for key, kind in SHARD.items()} for one in manifest['shards']
-            ]
-            self.classes: list[str] | None = manifest['classes']
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f'{self.folder / MANIFEST} is damaged: copy it again, or prepare again'
-            ) from error
+        self.manifest = finished_manifest(folder)
+        self.classes = self.manifest.classes
         self._check_sizes()
-        try:
-            _, arrays = read_arrays(self.folder / LIST)
-        except (OSError, ValueError) as error:
-            raise UserError(f'{self.folder / LIST} is damaged ({error}): prepare again') from error
-        self.text, self.ends = arrays['text'], arrays['ends']
-        self.labels: np.ndarray | None = arrays.get('labels')
-        self.shard, self.start, self.size = arrays['shard'], arrays['start'], arrays['size']
+        columns = read_list(self.folder, self.manifest)
+        self.text, self.ends = columns['text'], columns['ends']
+        self.labels: np.ndarray | None = columns.get('labels')
+        self.shard, self.start, self.size = columns['shard'], columns['start'], columns['size']
         self.files: OrderedDict[int, int] = OrderedDict()
 
     def _check_sizes(self) -> None:
-        for shard in self.shards:
-            path = self.folder / shard['name']
+        for shard in self.manifest.shards:
+            path = self.folder / shard.name
             try:
-                size = path.stat().st_size
+                status = path.stat()
             except OSError as error:
                 raise UserError(f'{path} is missing: copy it again ({error.strerror})') from error
-            if size != shard['bytes']:
+            if not stat.S_ISREG(status.st_mode):
+                raise UserError(f'{path} is not a file: copy it again')
+            if status.st_size != shard.bytes:
                 raise UserError(
-                    f'{path} has {size} bytes instead of {shard["bytes"]}: copy it again'
+                    f'{path} has {status.st_size} bytes instead of {shard.bytes}: copy it again'
                 )
 
     def __len__(self) -> int:
@@ -109,11 +70,11 @@ class PreparedSet:
     @property
     def shard_sizes(self) -> np.ndarray:
         """Number of pictures in every shard, int64 ``(shards,)``."""
-        return np.array([shard['pictures'] for shard in self.shards], np.int64)
+        return np.array([shard.pictures for shard in self.manifest.shards], np.int64)
 
     def path(self, index: int) -> str:
         """Shard and name of a picture; for messages, no file has this path."""
-        shard = self.shards[self.shard[index]]['name']
+        shard = self.manifest.shards[self.shard[index]].name
         return f'{shard}/{name_at(self.text, self.ends, index)}'
 
     def read(self, index: int) -> bytes:
@@ -136,7 +97,7 @@ class PreparedSet:
         if shard in self.files:
             self.files.move_to_end(shard)
             return self.files[shard]
-        file = os.open(self.folder / self.shards[shard]['name'], os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(self.folder / self.manifest.shards[shard].name, os.O_RDONLY | os.O_CLOEXEC)
         # Shards are taken one window after the other: fetch all of it, in sequence, ahead.
         os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
         self.files[shard] = file
@@ -149,20 +110,23 @@ class PreparedSet:
             os.close(file)
 
 
-def verify(folder: str | os.PathLike) -> tuple[int, int]:
-    """Compare every shard of a prepared set with its hash.
+def verify(folder: str | os.PathLike) -> Manifest:
+    """Compare the list and every shard of a prepared set with their hashes.
 
     Returns:
-        Numbers of shards and of pictures.
+        The manifest; if it has no ``list_sha256``, the list is known to fit the shards, no more.
 
     Raises:
-        UserError: a shard is missing, or not as it was written.
+        UserError: a file is missing, cannot be read, or is not as it was written.
     """
     prepared = PreparedSet(folder)
-    for shard in prepared.shards:
-        path = prepared.folder / shard['name']
-        with open(path, 'rb') as file:
-            found = hashlib.file_digest(file, 'sha256').hexdigest()
-        if found != shard['sha256']:
+    for shard in prepared.manifest.shards:
+        path = prepared.folder / shard.name
+        try:
+            found = file_sha256(path)
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f'{path} cannot be read ({reason}): copy it again') from error
+        if found != shard.sha256:
             raise UserError(f'{path} is damaged: copy it again, or remove it and prepare again')
-    return len(prepared.shards), len(prepared)
+    return prepared.manifest

@@ -19,7 +19,7 @@ from symmim_mm.data.decoding_processes import (
 )
 from symmim_mm.data.picture_region import read_file
 from symmim_mm.data.prepared_picture import prepare_picture
-from symmim_mm.data.shard_writer import Written, member_name, read_shard, shard_name, write_shard
+from symmim_mm.data.shard_writer import Written, member_name, read_shard, write_shard
 from symmim_mm.errors import Fault, end_of
 from symmim_mm.interrupts import interrupts_wait
 
@@ -41,9 +41,16 @@ class Recipe(NamedTuple):
     limit_s: float
 
 
+class Task(NamedTuple):
+    """A shard to write: its path, the names of its pictures, its SHA-256 if it was written once."""
+
+    path: Path
+    names: list[str]
+    sha256: str | None
+
+
 def write_shards(
-    out: Path,
-    shards: list[list[str]],
+    tasks: list[Task],
     recipe: Recipe,
     jobs: int,
     progress: Callable[[int, int], None],
@@ -51,8 +58,7 @@ def write_shards(
     """Write the shards that are not there yet.
 
     Args:
-        out: folder of the set.
-        shards: names of the pictures of each.
+        tasks: the shards, all of them in one folder.
         jobs: processes.
         progress: is called with the numbers of pictures that are done, and of all.
 
@@ -60,22 +66,21 @@ def write_shards(
         PictureError, OSError: as :func:`~symmim_mm.data.shard_writer.write_shard`.
         Fault: a process was killed, or a picture took too long.
     """
-    tasks = [(out / shard_name(number), names) for number, names in enumerate(shards)]
-    done, total = 0, sum(map(len, shards))
+    done, total = 0, sum(len(task.names) for task in tasks)
     context = decoding_context(__name__)
     under_way = UnderWay(context, jobs)
     pool = ProcessPoolExecutor(jobs, context, _begin, (under_way,))
     workers: list[BaseProcess] = []
     try:
         with interrupts_wait():  # workers start with the first tasks
-            futures = {pool.submit(_write, *task, recipe): task for task in tasks}
+            futures = {pool.submit(_write, task, recipe): task for task in tasks}
             workers = list(pool._processes.values())
         waiting = set(futures)
         while waiting:
             ready, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in ready:
                 future.result()  # raises what the worker raised
-                done += len(futures[future][1])
+                done += len(futures[future].names)
                 progress(done, total)
         return [future.result() for future in futures]
     except BrokenProcessPool:
@@ -88,7 +93,7 @@ def write_shards(
             worker.terminate()
         for worker in workers:
             worker.join()
-        remove_parts(out)
+        remove_parts(tasks[0].path.parent)
 
 
 def _death(workers: list[BaseProcess], under_way: UnderWay, recipe: Recipe) -> str:
@@ -114,8 +119,8 @@ def _begin(under_way: UnderWay) -> None:
     _under_way.begin()
 
 
-def _write(path: Path, names: list[str], recipe: Recipe) -> Written:
-    found = _existing(path, names)
+def _write(task: Task, recipe: Recipe) -> Written:
+    found = _existing(task)
     if found is not None and (recipe.skip or not found.skipped):
         return found
 
@@ -125,14 +130,16 @@ def _write(path: Path, names: list[str], recipe: Recipe) -> Written:
                 read_file(source), source, recipe.short_side, recipe.quality
             )
 
-    return write_shard(path, recipe.source, names, prepare, recipe.skip)
+    return write_shard(task.path, recipe.source, task.names, prepare, recipe.skip)
 
 
-def _existing(path: Path, names: list[str]) -> Written | None:
-    """A shard of an earlier call, None where there is none or it is not whole."""
+def _existing(task: Task) -> Written | None:
+    """A shard of an earlier call, None where there is none or it is not as it was written."""
     try:
-        content = read_shard(path)
+        content = read_shard(task.path)
     except (OSError, tarfile.TarError):
         return None
     kept = {os.fsdecode(name) for name in content.names}
-    return Written(content, [name for name in names if member_name(name) not in kept])
+    if task.sha256 not in (None, content.sha256) or not kept <= set(map(member_name, task.names)):
+        return None
+    return Written(content, [name for name in task.names if member_name(name) not in kept])

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from symmim_mm.atomic_file import replacing
 from symmim_mm.data.picture_region import PictureError
+from symmim_mm.data.regular_file import open_regular
 
 JPEG_SUFFIXES = ('.jpg', '.jpeg')
 
@@ -85,11 +86,12 @@ def read_shard(path: Path) -> ShardContent:
         OSError, tarfile.TarError: it cannot be read, or is no whole tar file.
     """
     names, starts, sizes = [], [], []
-    with tarfile.open(path, mode='r:') as tar:
-        for entry in tar:
-            names.append(os.fsencode(entry.name))
-            starts.append(entry.offset_data)
-            sizes.append(entry.size)
-    with open(path, 'rb') as file:
+    with open_regular(path) as file:
+        with tarfile.open(fileobj=file, mode='r:') as tar:
+            for entry in tar:
+                names.append(os.fsencode(entry.name))
+                starts.append(entry.offset_data)
+                sizes.append(entry.size)
+        file.seek(0)
         digest = hashlib.file_digest(file, 'sha256').hexdigest()
         return ShardContent(names, starts, sizes, os.fstat(file.fileno()).st_size, digest)

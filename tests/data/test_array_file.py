@@ -1,5 +1,6 @@
 """Files of arrays are whole or absent, also when their writer is killed."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from symmim_mm.data.array_file import MARK, read_arrays, write_arrays
-from symmim_mm.data.names import name_at, pack_names
+from symmim_mm.data.names import are_packed, name_at, pack_names
 
 ANY = arrays.arrays(
     st.sampled_from([np.uint8, np.int32, np.int64, np.float32]),
@@ -49,6 +50,32 @@ def test_other_and_cut_files(tmp_path, content: bytes | None) -> None:
     path.write_bytes(content)
     with pytest.raises(ValueError, match='is not a file of arrays|is incomplete'):
         read_arrays(path)
+
+
+PLACE = dict(dtype='<i8', shape=[1], place=0)
+HEADS = [
+    5, [], {}, dict(meta={}, arrays={}, size='8'), dict(meta=[], arrays={}, size=8),
+    dict(meta={}, arrays=7, size=8), dict(meta={}, arrays={'x': 7}, size=8),
+    *(dict(meta={}, arrays={'x': dict(PLACE, **other)}, size=8) for other in (
+        dict(dtype='O'), dict(dtype=7), dict(dtype='what'), dict(shape=[10**30]), dict(shape=[2]),
+        dict(shape='1'), dict(place=None), dict(place=1e400), dict(place=4),
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('head', HEADS, ids=str)
+def test_damaged_heads(tmp_path, head: object) -> None:
+    text = json.dumps(head).encode()
+    start = MARK + len(text).to_bytes(8, 'little') + text
+    (tmp_path / 'a').write_bytes(start + bytes(-len(start) % 64) + bytes(8))
+    with pytest.raises(ValueError, match=f'^{tmp_path}/a is damaged: '):
+        read_arrays(tmp_path / 'a')
+
+
+def test_a_pipe_is_no_file_of_arrays(tmp_path) -> None:
+    os.mkfifo(tmp_path / 'a')
+    with pytest.raises(OSError, match='not a regular file'):
+        read_arrays(tmp_path / 'a')
 
 
 WRITER = """
@@ -92,3 +119,13 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch) -> None:
 def test_names(names: list[bytes]) -> None:
     text, ends = pack_names(names)
     assert [os.fsencode(name_at(text, ends, i)) for i in range(len(names))] == names
+    assert are_packed(text, ends)
+    assert not are_packed(text[1:], ends) or not len(text)
+    assert not are_packed(text, ends[:-1]) or not names or not names[-1]
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=4), st.integers(0, 5))
+def test_any_ends(ends: list[int], length: int) -> None:
+    bounds = [0, *ends]
+    expected = bounds == sorted(bounds) and bounds[-1] == length
+    assert are_packed(np.zeros(length, np.uint8), np.array(ends, np.int64)) == expected

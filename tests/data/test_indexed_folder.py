@@ -18,6 +18,7 @@ from mmpretrain.datasets import CustomDataset
 from torch.utils.data import DataLoader
 
 from symmim_mm.data import folder_index
+from symmim_mm.data.array_file import read_arrays, write_arrays
 from symmim_mm.data.indexed_folder import IndexedFolder
 from symmim_mm.errors import UserError
 
@@ -173,6 +174,29 @@ def test_damaged_files_are_made_anew(tree: Path, scans: list, cache: Path) -> No
         file.write_bytes(content)
         assert infos(IndexedFolder(data_root=str(tree))) == expected
     assert len(scans) == 6 and file.read_bytes()[:8] == whole[:8]
+
+
+@pytest.mark.parametrize(
+    'change', [
+        lambda meta, arrays: arrays.pop('folder_times'),
+        lambda meta, arrays: arrays.update(more=arrays['ends']),
+        lambda meta, arrays: arrays.update(ends=arrays['ends'] / 2),
+        lambda meta, arrays: arrays.update(ends=arrays['ends'][:-1]),
+        lambda meta, arrays: arrays.update(labels=arrays['labels'] + np.int32(9)),
+        lambda meta, arrays: arrays.update(folder_times=arrays['folder_times'][1:]),
+        lambda meta, arrays: arrays.update(folder_text=arrays['folder_text'] * 0),
+        lambda meta, arrays: meta.update(classes=None),
+        lambda meta, arrays: meta.pop('stamp'),
+    ]
+)  # fmt: skip
+def test_other_columns_are_made_anew(tree: Path, scans: list, cache: Path, change) -> None:
+    expected = infos(IndexedFolder(data_root=str(tree)))
+    file = next(cache.glob('*.index'))
+    meta, arrays = read_arrays(file)
+    change(meta, arrays)
+    write_arrays(file, meta, arrays)
+    assert infos(IndexedFolder(data_root=str(tree))) == expected
+    assert infos(IndexedFolder(data_root=str(tree))) == expected and len(scans) == 2
 
 
 def test_a_cache_that_cannot_be_written(tree: Path, tmp_path: Path, scans: list) -> None:

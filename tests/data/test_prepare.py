@@ -16,8 +16,9 @@ from prepared_samples import COUNT, OPTIONS, digest, write_source
 from symmim_mm.data.indexed_folder import IndexedFolder
 from symmim_mm.data.picture_region import PictureError
 from symmim_mm.data.prepare import prepare
+from symmim_mm.data.prepared_manifest import read_manifest
 from symmim_mm.data.prepared_picture import prepare_picture
-from symmim_mm.data.prepared_set import PreparedSet, read_manifest
+from symmim_mm.data.prepared_set import PreparedSet
 from symmim_mm.data.shard_writer import read_shard
 from symmim_mm.errors import UserError
 
@@ -109,7 +110,7 @@ def test_unreadable_pictures(source: Path, tmp_path: Path) -> None:
     assert manifest['skipped'] == ['a/1.jpg'] and manifest['pictures'] == 2
     assert len(IndexedFolder(data_root=str(out))) == 2
     (out / 'pictures').unlink()
-    with pytest.raises(UserError, match='pictures is damaged'):
+    with pytest.raises(UserError, match='pictures cannot be read .No such file'):
         PreparedSet(out)
 
 

@@ -67,7 +67,8 @@ def test_manifest(prepared: Path) -> None:
     for shard in manifest['shards']:
         data = (prepared / shard['name']).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (shard['bytes'], shard['sha256'])
-    assert verify(prepared) == (5, COUNT)
+    found = verify(prepared)
+    assert (len(found.shards), found.pictures) == (5, COUNT)
 
 
 def test_prepared_pictures_decode_in_parts(prepared: Path) -> None:
