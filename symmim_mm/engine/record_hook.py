@@ -2,15 +2,12 @@
 
 import json
 import math
-import resource
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import mmcv
 import numpy as np
-import torch
 from mmengine.dist import get_world_size, master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -18,12 +15,11 @@ from torch.utils.data import Dataset
 
 from symmim_mm.atomic_file import file_sha256, write_atomic
 from symmim_mm.engine.pictures_hook import FOLDER as PICTURES
+from symmim_mm.engine.run_description import add_costs, describe_run
 from symmim_mm.engine.run_folder import check_run_folder, told_of_writing
 from symmim_mm.errors import RESUME, START_AGAIN, UserError
 from symmim_mm.registry import HOOKS
-from symmim_mm.results.config_hash import config_sha256
-from symmim_mm.results.machine import hardware, versions
-from symmim_mm.results.record import FILE_NAME, RANDOM, Record, is_number, parent_of
+from symmim_mm.results.record import FILE_NAME, is_number, is_text
 
 # Names in our records <- names in the libraries' metrics, and the factor to percent.
 METRICS = {
@@ -38,7 +34,6 @@ METRICS = {
 CURVE = 'curve.jsonl'
 LAST_CHECKPOINT = 'last_checkpoint'
 DETECTION = ('box_ap', 'box_ap50', 'mask_ap', 'mask_ap50')
-ARCHITECTURES = {(384, 12): 'ViT-S', (768, 12): 'ViT-B', (1024, 24): 'ViT-L'}
 
 
 @HOOKS.register_module()
@@ -79,6 +74,11 @@ class RecordHook(Hook):
             raise UserError(
                 f"run.task '{run.task}' is measured on a validation set, and this config has none: "
                 'state val_dataloader, val_cfg and val_evaluator'
+            )
+        if not is_text(runner.work_dir):
+            raise UserError(
+                f'--work-dir {runner.work_dir} is not in UTF-8, in which {LAST_CHECKPOINT} is '
+                'written: name another'
             )
         files = (FILE_NAME, CURVE, LAST_CHECKPOINT)
         check_run_folder(runner.work_dir, START_AGAIN, files, folders=[PICTURES])
@@ -180,74 +180,6 @@ def _percentage(value: float, factor: float) -> float:
     return value * factor if value >= 0 else math.nan
 
 
-def describe_run(
-    run: dict,
-    config_path: str,
-    overrides: Sequence[str],
-    backbone: str | None,
-    work_dir: Path,
-    backbone_cfg: dict,
-    seed: int,
-    started: float,
-) -> Record:
-    """What is known of a run when it starts. Metrics are still empty, and costs zero.
-
-    Args:
-        started: seconds since 1970.
-
-    Raises:
-        UserError: the record beside the backbone is broken, or this run's would not be valid.
-    """
-    parent = parent_of(backbone) if backbone else None
-    if backbone:
-        method = parent.method if parent else Path(backbone).stem
-    else:
-        method = run.get('method', RANDOM)
-    record = Record(
-        run=work_dir.resolve().name,
-        method=method,
-        arch=architecture(backbone_cfg),
-        task=run['task'],
-        dataset=run['dataset'],
-        config=str(config_path),
-        config_sha256=config_sha256(config_path, overrides),
-        backbone=str(backbone) if backbone else None,
-        backbone_sha256=file_sha256(backbone) if backbone else None,
-        parent=parent.run if parent else None,
-        seed=seed,
-        metrics={},
-        hardware=hardware(),
-        versions=versions(),
-        duration_s=0.0,
-        started=_iso(started),
-        finished=_iso(started),
-    )
-    if fault := record.fault():
-        raise UserError(f'this run could not be recorded in {work_dir / FILE_NAME}: {fault}')
-    return record
-
-
-def add_costs(record: Record, elapsed: float) -> None:
-    """Enter the time that a run took, in seconds, its end, and this process's peak of memory."""
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if torch.cuda.is_available():
-        memory = torch.cuda.max_memory_allocated() / 2**20
-    record.duration_s = round(elapsed, 2)
-    record.peak_memory_mib = round(memory, 1)
-    record.finished = _iso(time.time())
-
-
-def architecture(backbone: dict) -> str:
-    """Short name of a ViT's size, e.g. ``ViT-B/16``, or ``ViT 128x6/8`` where it has no name."""
-    from mmpretrain.models import VisionTransformer
-
-    arch = backbone['arch']
-    sizes = VisionTransformer.arch_zoo[arch] if isinstance(arch, str) else arch
-    width, depth = sizes['embed_dims'], sizes['num_layers']
-    name = ARCHITECTURES.get((width, depth), f'ViT {width}x{depth}')
-    return f'{name}/{backbone.get("patch_size", 16)}'
-
-
 def blind_miou(dataset: Dataset) -> float:
     """mIoU in percent of calling every pixel the most frequent class of an MMSegmentation set."""
     counts = np.zeros(256, dtype=np.int64)
@@ -291,7 +223,3 @@ def _step(line: str) -> float:
     except ValueError:  # the last line of a run that was killed while writing it
         return -1
     return values['step'] if 'loss' in values else -1
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec='seconds')

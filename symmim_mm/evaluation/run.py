@@ -16,7 +16,7 @@ from symmim_mm.checkpoints import load_backbone
 from symmim_mm.config import load_config
 from symmim_mm.engine.faults import told_in_one_line
 from symmim_mm.engine.launch import set_threads
-from symmim_mm.engine.record_hook import add_costs, describe_run
+from symmim_mm.engine.run_description import add_costs, describe_run
 from symmim_mm.engine.run_folder import check_run_folder, told_of_writing
 from symmim_mm.engine.seeding import seed_everything
 from symmim_mm.errors import START_AGAIN, UserError
