@@ -8,7 +8,12 @@ from pathlib import Path
 
 import mmcv
 import numpy as np
-from mmengine.dist import get_world_size, master_only
+from mmengine.dist import (
+    broadcast_object_list,
+    get_world_size,
+    is_main_process,
+    master_only,
+)
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
@@ -69,10 +74,21 @@ class RecordHook(Hook):
             Fault: the disk is full, read-only or broken.
         """
         self.started = time.time()
-        run = runner.cfg.run
-        if run.task != 'pretrain' and runner.val_loop is None:
+        told: list[UserError | None] = [None]
+        if is_main_process():
+            try:
+                self._prepare(runner)
+            except UserError as error:
+                told = [error]
+        broadcast_object_list(told)  # all processes refuse together
+        if told[0]:
+            raise told[0]
+
+    def _prepare(self, runner: Runner) -> None:
+        task = runner.cfg.run.task
+        if task != 'pretrain' and runner.val_loop is None:
             raise UserError(
-                f"run.task '{run.task}' is measured on a validation set, and this config has none: "
+                f"run.task '{task}' is measured on a validation set, and this config has none: "
                 'state val_dataloader, val_cfg and val_evaluator'
             )
         if not is_text(runner.work_dir):
@@ -83,7 +99,7 @@ class RecordHook(Hook):
         files = (FILE_NAME, CURVE, LAST_CHECKPOINT)
         check_run_folder(runner.work_dir, START_AGAIN, files, folders=[PICTURES])
         self.record = describe_run(
-            run=run,
+            run=runner.cfg.run,
             config_path=self.config_path,
             overrides=self.overrides,
             backbone=self.backbone,
@@ -158,7 +174,10 @@ class RecordHook(Hook):
             if theirs in self.metrics
         }
         if task == 'detection' and not found:
-            # CocoMetric gives no numbers when nothing was detected: precision is zero then.
+            # CocoMetric gives no numbers when nothing was detected: precision is zero then, of
+            # what there is to detect.
+            if not has_objects(runner.val_loop.dataloader.dataset):
+                return dict.fromkeys(DETECTION, math.nan)
             runner.logger.warning('nothing was detected on the validation set: all AP are 0')
             return dict.fromkeys(DETECTION, 0.0)
         return found
@@ -178,6 +197,12 @@ def _percentage(value: float, factor: float) -> float:
     """A metric in percent; NaN, or a value below zero as CocoMetric's -1, is undefined: NaN."""
     value = float(value)
     return value * factor if value >= 0 else math.nan
+
+
+def has_objects(dataset: Dataset) -> bool:
+    """Whether an MMDetection set has any object to detect; a crowd is none."""
+    infos = (dataset.get_data_info(index) for index in range(len(dataset)))
+    return any(not found.get('ignore_flag') for info in infos for found in info['instances'])
 
 
 def blind_miou(dataset: Dataset) -> float:

@@ -18,6 +18,7 @@ from mmengine.config import Config
 
 from symmim_mm.engine.record_hook import (
     CURVE,
+    DETECTION,
     RecordHook,
     blind_miou,
     collect_curve,
@@ -130,9 +131,17 @@ def test_undefined_metrics_are_left_out(
     assert len(warnings) == 1 and warnings[0].startswith(f'{undefined}: undefined')
 
 
-def test_defined_metrics_are_recorded_as_they_are(
-    tmp_path: Path, hook: RecordHook, caplog
+@pytest.mark.parametrize(('crowd', 'metrics'), [(0, dict.fromkeys(DETECTION, 0.0)), (1, {})])
+def test_nothing_detected_is_zero_only_of_what_there_is(
+    tmp_path: Path, hook: RecordHook, monkeypatch, crowd: int, metrics: dict
 ) -> None:
+    info = dict(instances=[dict(bbox=[0, 0, 4, 4], bbox_label=0, ignore_flag=crowd)])
+    monkeypatch.setattr(Labels, 'get_data_info', lambda *_: info)
+    record = recorded(hook, runner_of(tmp_path, 'detection'), dict(data_time=0.1))
+    assert record.metrics == record.chance == metrics
+
+
+def test_defined_metrics_are_recorded_as_they_are(tmp_path: Path, hook: RecordHook, caplog) -> None:
     record = recorded(hook, runner_of(tmp_path, 'segmentation'), {'mIoU': 12.5, 'mAcc': 0.0})
     assert record.metrics == {'miou': 12.5, 'macc': 0.0}
     assert record.chance == {'miou': pytest.approx(100 * (24 / 30) / 3)}
