@@ -11,6 +11,7 @@ from mmengine.config import Config, DictAction
 from symmim_mm.config_file import read_config_file
 from symmim_mm.errors import UserError
 from symmim_mm.foreign_paths import no_checkpoint
+from symmim_mm.results.record import TASKS, is_text
 
 # What a config may state as a dict or leave out; some of them may be None.
 DICTS = (
@@ -90,9 +91,7 @@ def _check_kinds(cfg: Config, path: Path) -> None:
     for name in DICTS:
         if name in cfg and not isinstance(cfg[name], dict | None):
             raise UserError(f'config {path}: {name} must be a dict, got {cfg[name]!s:.80}')
-    run = cfg.get('run') or {}
-    if not all(isinstance(run.get(name), str) and run[name] for name in ('task', 'dataset')):
-        raise UserError(f"config {path} has no run=dict(task=..., dataset=...): is it a base file?")
+    _check_run(cfg.get('run') or {}, path)
     if not cfg.get('model'):
         raise UserError(f'config {path} has no model')
     for name in ('load_from', 'work_dir'):
@@ -117,6 +116,20 @@ def _check_work_dir(work_dir: str) -> None:
     else:
         if not stat.S_ISDIR(kind):
             raise UserError(f'--work-dir {work_dir} is a file: name a folder')
+
+
+def _check_run(run: dict, path: Path) -> None:
+    """What a record takes from ``run`` must be what a record can hold."""
+    if not all(isinstance(run.get(name), str) and run[name] for name in ('task', 'dataset')):
+        raise UserError(f"config {path} has no run=dict(task=..., dataset=...): is it a base file?")
+    if run['task'] not in TASKS:
+        tasks = ', '.join(TASKS)
+        raise UserError(f'config {path}: run.task must be one of {tasks}, got {run["task"]:.80}')
+    for name in ('dataset', 'method'):
+        if name in run and not is_text(run[name]):
+            raise UserError(
+                f'config {path}: run.{name} must be a text in UTF-8, got {run[name]!s:.80}'
+            )
 
 
 def _check_dataset_kinds(dataset: object, name: str) -> None:

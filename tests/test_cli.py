@@ -17,6 +17,8 @@ from mmengine.config import Config
 
 from symmim_mm import cli
 from symmim_mm.checkpoints import read_checkpoint
+from symmim_mm.config import add_run_arguments, load_config
+from symmim_mm.errors import UserError
 
 TOOLS = sorted(path.name for path in (ROOT / 'tools').glob('*.py'))
 
@@ -106,6 +108,24 @@ def test_wrong_paths(tool, tmp_path: Path, data) -> None:
     )  # fmt: skip
     assert not list(run.glob('*.pth'))
     assert not (tmp_path / 'w' / 'result.json').exists()
+
+
+@pytest.mark.parametrize(
+    ('option', 'problem'),
+    [
+        ('method=None', 'run.method must be a text in UTF-8, got None'),
+        ('method=5', 'run.method must be a text in UTF-8, got 5'),
+        ('method=', 'run.method must be a text'),
+        ('dataset=a\udcff', 'run.dataset must be a text in UTF-8'),
+        ('task=zz', 'run.task must be one of pretrain, .*, got zz'),
+    ],
+)
+def test_what_a_record_takes_from_the_config(data, option: str, problem: str) -> None:
+    parser = argparse.ArgumentParser()
+    add_run_arguments(parser)
+    args = parser.parse_args([PRETRAIN, '--cfg-options', *data, f'run.{option}'])
+    with pytest.raises(UserError, match=problem):
+        load_config(args)
 
 
 @pytest.mark.slow

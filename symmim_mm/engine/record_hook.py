@@ -1,25 +1,30 @@
 """Writes the record of a run when it has finished."""
 
 import json
-import resource
+import math
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import mmcv
 import numpy as np
-import torch
-from mmengine.dist import get_world_size, master_only
+from mmengine.dist import (
+    broadcast_object_list,
+    get_world_size,
+    is_main_process,
+    master_only,
+)
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from symmim_mm.atomic_file import file_sha256, write_atomic
+from symmim_mm.engine.pictures_hook import FOLDER as PICTURES
+from symmim_mm.engine.run_description import add_costs, describe_run
+from symmim_mm.engine.run_folder import check_run_folder, told_of_writing
+from symmim_mm.errors import RESUME, START_AGAIN, UserError
 from symmim_mm.registry import HOOKS
-from symmim_mm.results.config_hash import config_sha256
-from symmim_mm.results.machine import hardware, versions
-from symmim_mm.results.record import RANDOM, Record, parent_of
+from symmim_mm.results.record import FILE_NAME, is_number, is_text
 
 # Names in our records <- names in the libraries' metrics, and the factor to percent.
 METRICS = {
@@ -31,8 +36,9 @@ METRICS = {
     'miou': ('mIoU', 1.0),
     'macc': ('mAcc', 1.0),
 }
+CURVE = 'curve.jsonl'
+LAST_CHECKPOINT = 'last_checkpoint'
 DETECTION = ('box_ap', 'box_ap50', 'mask_ap', 'mask_ap50')
-ARCHITECTURES = {(384, 12): 'ViT-S', (768, 12): 'ViT-B', (1024, 24): 'ViT-L'}
 
 
 @HOOKS.register_module()
@@ -60,16 +66,56 @@ class RecordHook(Hook):
         self.earlier_s = 0.0
 
     def before_run(self, runner: Runner) -> None:
+        """Describe the run already now: what cannot be recorded is told before the training.
+
+        Raises:
+            UserError: a task without its validation, a folder that takes no results, a broken
+                record beside the backbone, or a text that no record can hold.
+            Fault: the disk is full, read-only or broken.
+        """
         self.started = time.time()
-        if self.backbone:
-            # A broken record beside it is told now, not when the run is finished.
-            parent_of(self.backbone)
+        told: list[UserError | None] = [None]
+        if is_main_process():
+            try:
+                self._prepare(runner)
+            except UserError as error:
+                told = [error]
+        broadcast_object_list(told)  # all processes refuse together
+        if told[0]:
+            raise told[0]
+
+    def _prepare(self, runner: Runner) -> None:
+        task = runner.cfg.run.task
+        if task != 'pretrain' and runner.val_loop is None:
+            raise UserError(
+                f"run.task '{task}' is measured on a validation set, and this config has none: "
+                'state val_dataloader, val_cfg and val_evaluator'
+            )
+        if not is_text(runner.work_dir):
+            raise UserError(
+                f'--work-dir {runner.work_dir} is not in UTF-8, in which {LAST_CHECKPOINT} is '
+                'written: name another'
+            )
+        files = (FILE_NAME, CURVE, LAST_CHECKPOINT)
+        check_run_folder(runner.work_dir, START_AGAIN, files, folders=[PICTURES])
+        self.record = describe_run(
+            run=runner.cfg.run,
+            config_path=self.config_path,
+            overrides=self.overrides,
+            backbone=self.backbone,
+            work_dir=Path(runner.work_dir),
+            backbone_cfg=runner.cfg.model.backbone,
+            seed=runner.seed,
+            started=self.started,
+        )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         checkpoint['meta']['elapsed_s'] = self._elapsed()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        self.earlier_s = float(checkpoint.get('meta', {}).get('elapsed_s', 0.0))
+        earlier = checkpoint.get('meta', {}).get('elapsed_s')
+        # From a file that may be anybody's; an impossible time must not end up in the record.
+        self.earlier_s = float(earlier) if is_number(earlier) and earlier >= 0 else 0.0
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         self.metrics = dict(metrics or {})
@@ -86,31 +132,31 @@ class RecordHook(Hook):
     @master_only
     def after_run(self, runner: Runner) -> None:
         elapsed = self._elapsed()
-        work_dir = Path(runner.work_dir)
-        run = runner.cfg.run
-        checkpoint = Path((work_dir / 'last_checkpoint').read_text().strip())
-        record = describe_run(
-            run=run,
-            config_path=self.config_path,
-            overrides=self.overrides,
-            backbone=self.backbone,
-            work_dir=work_dir,
-            backbone_cfg=runner.cfg.model.backbone,
-            seed=runner.seed,
-            started=self.started,
-            elapsed=elapsed,
-        )
-        record.metrics = self._final_metrics(runner, run.task)
-        record.chance = self._chance(runner, run.task)
+        record, work_dir = self.record, Path(runner.work_dir)
+        found = self._final_metrics(runner, record.task)
+        record.metrics = {name: value for name, value in found.items() if math.isfinite(value)}
+        # First of all, so that nothing that fails from here on hides them.
+        runner.logger.info(f'final metrics: {json.dumps(record.metrics)}')
+        undefined = found.keys() - record.metrics.keys()
+        if undefined:
+            runner.logger.warning(
+                f'{", ".join(sorted(undefined))}: undefined, as the validation set has no '
+                f'annotation to measure by; left out of {FILE_NAME}'
+            )
+        chance = self._chance(runner, record.task)
+        record.chance = {name: level for name, level in chance.items() if name not in undefined}
+        checkpoint = Path((work_dir / LAST_CHECKPOINT).read_text().strip())
         record.checkpoint = checkpoint.name
         record.checkpoint_sha256 = file_sha256(work_dir / checkpoint.name)
         record.curve = collect_curve(work_dir)
-        pictures = sorted(work_dir.glob('pictures/*.png'), key=lambda path: int(path.stem))
-        record.pictures = [str(path.relative_to(work_dir)) for path in pictures]
+        record.pictures = find_pictures(work_dir)
         record.images = runner.iter * runner.train_dataloader.batch_size * get_world_size()
-        record.write(work_dir)
+        add_costs(record, elapsed)
+        with told_of_writing(work_dir / FILE_NAME, RESUME):
+            record.write(work_dir)
 
     def _final_metrics(self, runner: Runner, task: str) -> dict[str, float]:
+        """Metrics by our names, those of a validation in percent; NaN where one is undefined."""
         if task == 'pretrain':
             scalars = runner.message_hub.log_scalars
             window = len(runner.train_dataloader)
@@ -123,12 +169,15 @@ class RecordHook(Hook):
             finite = {key: values[np.isfinite(values)] for key, values in losses.items()}
             return {key: float(values.mean()) for key, values in finite.items() if len(values)}
         found = {
-            ours: float(self.metrics[theirs]) * factor
+            ours: _percentage(self.metrics[theirs], factor)
             for ours, (theirs, factor) in METRICS.items()
             if theirs in self.metrics
         }
         if task == 'detection' and not found:
-            # CocoMetric gives no numbers when nothing was detected: precision is zero then.
+            # CocoMetric gives no numbers when nothing was detected: precision is zero then, of
+            # what there is to detect.
+            if not has_objects(runner.val_loop.dataloader.dataset):
+                return dict.fromkeys(DETECTION, math.nan)
             runner.logger.warning('nothing was detected on the validation set: all AP are 0')
             return dict.fromkeys(DETECTION, 0.0)
         return found
@@ -144,57 +193,16 @@ class RecordHook(Hook):
         return {'top1': 100.0 / len(dataset.metainfo['classes'])}
 
 
-def describe_run(
-    run: dict,
-    config_path: str,
-    overrides: Sequence[str],
-    backbone: str | None,
-    work_dir: Path,
-    backbone_cfg: dict,
-    seed: int,
-    started: float,
-    elapsed: float,
-) -> Record:
-    """The part of a record that does not depend on the task. Metrics are still empty."""
-    parent = parent_of(backbone) if backbone else None
-    if backbone:
-        method = parent.method if parent else Path(backbone).stem
-    else:
-        method = run.get('method', RANDOM)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if torch.cuda.is_available():
-        memory = torch.cuda.max_memory_allocated() / 2**20
-    return Record(
-        run=work_dir.resolve().name,
-        method=method,
-        arch=architecture(backbone_cfg),
-        task=run['task'],
-        dataset=run['dataset'],
-        config=str(config_path),
-        config_sha256=config_sha256(config_path, overrides),
-        backbone=str(backbone) if backbone else None,
-        backbone_sha256=file_sha256(backbone) if backbone else None,
-        parent=parent.run if parent else None,
-        seed=seed,
-        metrics={},
-        hardware=hardware(),
-        versions=versions(),
-        duration_s=round(elapsed, 2),
-        peak_memory_mib=round(memory, 1),
-        started=_iso(started),
-        finished=_iso(time.time()),
-    )
+def _percentage(value: float, factor: float) -> float:
+    """A metric in percent; NaN, or a value below zero as CocoMetric's -1, is undefined: NaN."""
+    value = float(value)
+    return value * factor if value >= 0 else math.nan
 
 
-def architecture(backbone: dict) -> str:
-    """Short name of a ViT's size, e.g. ``ViT-B/16``, or ``ViT 128x6/8`` where it has no name."""
-    from mmpretrain.models import VisionTransformer
-
-    arch = backbone['arch']
-    sizes = VisionTransformer.arch_zoo[arch] if isinstance(arch, str) else arch
-    width, depth = sizes['embed_dims'], sizes['num_layers']
-    name = ARCHITECTURES.get((width, depth), f'ViT {width}x{depth}')
-    return f'{name}/{backbone.get("patch_size", 16)}'
+def has_objects(dataset: Dataset) -> bool:
+    """Whether an MMDetection set has any object to detect; a crowd is none."""
+    infos = (dataset.get_data_info(index) for index in range(len(dataset)))
+    return any(not found.get('ignore_flag') for info in infos for found in info['instances'])
 
 
 def blind_miou(dataset: Dataset) -> float:
@@ -219,8 +227,18 @@ def collect_curve(work_dir: Path) -> str | None:
             lines = [entry for entry in lines if entry[0] < start] + new
     if not lines:
         return None
-    write_atomic(work_dir / 'curve.jsonl', ''.join(line + '\n' for _, line in lines))
-    return 'curve.jsonl'
+    with told_of_writing(work_dir / CURVE, RESUME):
+        write_atomic(work_dir / CURVE, ''.join(line + '\n' for _, line in lines))
+    return CURVE
+
+
+def find_pictures(work_dir: Path) -> list[str]:
+    """Pictures that ``PicturesHook`` drew, in their order, relative to ``work_dir``.
+
+    Other files of that folder, whose names are no numbers, are none of them.
+    """
+    drawn = [path for path in work_dir.glob(f'{PICTURES}/*.png') if path.stem.isdecimal()]
+    return [str(path.relative_to(work_dir)) for path in sorted(drawn, key=lambda p: int(p.stem))]
 
 
 def _step(line: str) -> float:
@@ -230,7 +248,3 @@ def _step(line: str) -> float:
     except ValueError:  # the last line of a run that was killed while writing it
         return -1
     return values['step'] if 'loss' in values else -1
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec='seconds')

@@ -69,10 +69,18 @@ class Record:
     started: str
     finished: str
 
+    def fault(self) -> str | None:
+        """The first thing that is wrong with the fields, or ``None``."""
+        return _fault(asdict(self))
+
     def write(self, run_dir: str | Path) -> Path:
-        """Check the record and write it into ``run_dir`` in one step (all of it or nothing)."""
-        fault = _fault(asdict(self))
-        if fault:
+        """Check the record and write it into ``run_dir`` in one step (all of it or nothing).
+
+        Raises:
+            ValueError: a field is not valid.
+            OSError: the file could not be written.
+        """
+        if fault := self.fault():
             raise ValueError(f'not a valid result record: {fault}')
         path = Path(run_dir) / FILE_NAME
         write_atomic(path, json.dumps(asdict(self), indent=2, allow_nan=False) + '\n')
@@ -124,8 +132,15 @@ def _fault(data: Any) -> str | None:
     return None
 
 
-def _text(value: Any) -> bool:
-    return isinstance(value, str) and value != ''
+def is_text(value: Any) -> bool:
+    """Whether a value is a text that is not empty and can be written as UTF-8."""
+    if not isinstance(value, str) or not value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a byte of a name that is not UTF-8, or half a character
+        return False
+    return True
 
 
 def is_number(value: Any) -> bool:
@@ -140,7 +155,7 @@ def _whole(value: Any) -> bool:
 
 def _inside(value: Any) -> bool:
     """A relative path that stays below the run directory."""
-    return _text(value) and not value.startswith('/') and '..' not in PurePosixPath(value).parts
+    return is_text(value) and not value.startswith('/') and '..' not in PurePosixPath(value).parts
 
 
 def _hash(value: Any) -> bool:
@@ -177,14 +192,15 @@ def _optional(check: Any) -> Any:
 
 
 _CHECKS = (
-    *((name, _text, 'a text') for name in ('run', 'method', 'arch', 'dataset', 'config')),
+    *((name, is_text, 'a text in UTF-8')
+      for name in ('run', 'method', 'arch', 'dataset', 'config')),
     ('task', lambda value: value in TASKS, 'one of ' + ', '.join(TASKS)),
     ('config_sha256', _hash, '64 hexadecimal digits'),
     ('checkpoint', _optional(_inside), 'a path below the run directory or null'),
     ('checkpoint_sha256', _optional(_hash), '64 hexadecimal digits or null'),
-    ('backbone', _optional(_text), 'a path or null'),
+    ('backbone', _optional(is_text), 'a path or null'),
     ('backbone_sha256', _optional(_hash), '64 hexadecimal digits or null'),
-    ('parent', _optional(_text), 'a run name or null'),
+    ('parent', _optional(is_text), 'a run name or null'),
     ('seed', _whole, 'a whole number'),
     ('metrics', _numbers, 'an object of finite numbers'),
     ('chance', _numbers, 'an object of finite numbers'),
@@ -192,7 +208,7 @@ _CHECKS = (
     ('pictures', lambda value: isinstance(value, list) and all(map(_inside, value)),
      'a list of paths below the run directory'),
     ('hardware', _machine, 'an object of cpu and gpu, texts, and of counts'),
-    ('versions', lambda value: isinstance(value, dict) and all(map(_text, value.values())),
+    ('versions', lambda value: isinstance(value, dict) and all(map(is_text, value.values())),
      'an object of texts'),
     ('images', _optional(_count), 'a count or null'),
     ('duration_s', lambda value: is_number(value) and value >= 0, 'seconds >= 0'),

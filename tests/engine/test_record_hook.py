@@ -1,13 +1,32 @@
-"""Pieces of the record: curves over resumptions, architecture names, blind guessing."""
+"""The record of a training: what is refused at its start, what is written at its end."""
 
+import errno
 import json
+import logging
+import math
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+from mmengine.config import Config
 
-from symmim_mm.engine.record_hook import architecture, blind_miou, collect_curve
+from symmim_mm.engine.record_hook import (
+    CURVE,
+    DETECTION,
+    RecordHook,
+    blind_miou,
+    collect_curve,
+    find_pictures,
+)
+from symmim_mm.engine.run_description import architecture
+from symmim_mm.errors import Fault, UserError
+from symmim_mm.results.record import FILE_NAME, Record
 
 
 def write_scalars(work_dir: Path, stamp: str, steps: range, loss: float) -> None:
@@ -69,3 +88,126 @@ class Labels:
 
 def test_blind_miou_is_the_share_of_the_largest_class_over_all_classes(tmp_path: Path) -> None:
     assert blind_miou(Labels(tmp_path)) == pytest.approx(100 * (24 / 30) / 3)
+
+
+def runner_of(work_dir: Path, task: str) -> SimpleNamespace:
+    """As much of a runner at the end of its training as the hook looks at."""
+    (work_dir / 'iter_3.pth').touch()
+    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'iter_3.pth'))
+    cfg = dict(run=dict(task=task, dataset='sample'), model=dict(backbone=dict(arch='base')))
+    validation = SimpleNamespace(dataloader=SimpleNamespace(dataset=Labels(work_dir)))
+    return SimpleNamespace(
+        cfg=Config(cfg), work_dir=str(work_dir), seed=0, iter=3, val_loop=validation,
+        train_dataloader=SimpleNamespace(batch_size=2), logger=logging.getLogger('record'),
+    )  # fmt: skip
+
+
+def recorded(hook: RecordHook, runner: SimpleNamespace, metrics: dict[str, float]) -> Record:
+    hook.before_run(runner)
+    hook.after_val_epoch(runner, metrics)
+    hook.after_run(runner)
+    return Record.read(Path(runner.work_dir, FILE_NAME))
+
+
+@pytest.fixture
+def hook() -> RecordHook:
+    return RecordHook(str(ROOT / 'configs/quickstart/upernet.py'))
+
+
+@pytest.mark.parametrize(
+    ('task', 'metrics', 'kept', 'undefined'),
+    [
+        ('detection', {'coco/bbox_mAP': 0.25, 'coco/segm_mAP': -1.0}, {'box_ap': 25.0}, 'mask_ap'),
+        ('detection', {'coco/bbox_mAP': -1.0}, {}, 'box_ap'),
+        ('segmentation', {'mIoU': math.nan, 'mAcc': 40.0}, {'macc': 40.0}, 'miou'),
+    ],
+)
+def test_undefined_metrics_are_left_out(
+    tmp_path: Path, hook: RecordHook, caplog, task: str, metrics: dict, kept: dict, undefined: str
+) -> None:
+    record = recorded(hook, runner_of(tmp_path, task), metrics)
+    assert record.metrics == kept and undefined not in record.chance
+    warnings = [entry.message for entry in caplog.records if entry.levelname == 'WARNING']
+    assert len(warnings) == 1 and warnings[0].startswith(f'{undefined}: undefined')
+
+
+@pytest.mark.parametrize(('crowd', 'metrics'), [(0, dict.fromkeys(DETECTION, 0.0)), (1, {})])
+def test_nothing_detected_is_zero_only_of_what_there_is(
+    tmp_path: Path, hook: RecordHook, monkeypatch, crowd: int, metrics: dict
+) -> None:
+    info = dict(instances=[dict(bbox=[0, 0, 4, 4], bbox_label=0, ignore_flag=crowd)])
+    monkeypatch.setattr(Labels, 'get_data_info', lambda *_: info)
+    record = recorded(hook, runner_of(tmp_path, 'detection'), dict(data_time=0.1))
+    assert record.metrics == record.chance == metrics
+
+
+def test_defined_metrics_are_recorded_as_they_are(tmp_path: Path, hook: RecordHook, caplog) -> None:
+    record = recorded(hook, runner_of(tmp_path, 'segmentation'), {'mIoU': 12.5, 'mAcc': 0.0})
+    assert record.metrics == {'miou': 12.5, 'macc': 0.0}
+    assert record.chance == {'miou': pytest.approx(100 * (24 / 30) / 3)}
+    assert not [entry for entry in caplog.records if entry.levelname == 'WARNING']
+
+
+@pytest.mark.parametrize('name', [FILE_NAME, CURVE, 'last_checkpoint'])
+def test_a_folder_in_the_place_of_a_result_is_refused_at_the_start(
+    tmp_path: Path, hook: RecordHook, name: str
+) -> None:
+    runner = runner_of(tmp_path, 'segmentation')
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=f'{name} is a folder'):
+        hook.before_run(runner)
+
+
+def test_a_file_in_the_place_of_the_pictures_is_refused_at_the_start(
+    tmp_path: Path, hook: RecordHook
+) -> None:
+    runner = runner_of(tmp_path, 'segmentation')
+    (tmp_path / 'pictures').touch()
+    with pytest.raises(UserError, match='pictures is a file'):
+        hook.before_run(runner)
+
+
+def test_a_path_that_is_not_utf8_is_refused_at_the_start(tmp_path: Path, hook: RecordHook) -> None:
+    runner = runner_of(tmp_path, 'segmentation')
+    runner.work_dir = os.fsdecode(os.fsencode(tmp_path) + b'/folder\xff/run')
+    with pytest.raises(UserError, match='is not in UTF-8'):
+        hook.before_run(runner)
+
+
+def test_a_task_without_its_validation_is_refused_at_the_start(
+    tmp_path: Path, hook: RecordHook
+) -> None:
+    runner = runner_of(tmp_path, 'finetune')
+    runner.val_loop = None
+    with pytest.raises(UserError, match='state val_dataloader'):
+        hook.before_run(runner)
+
+
+def test_metrics_are_logged_though_the_record_cannot_be_written(
+    tmp_path: Path, hook: RecordHook, caplog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk_full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(Record, 'write', disk_full)
+    with pytest.raises(Fault, match=f'{FILE_NAME} cannot be written: No space left on device'):
+        recorded(hook, runner_of(tmp_path, 'segmentation'), {'mIoU': 12.5})
+    assert 'final metrics: {"miou": 12.5}' in caplog.messages
+
+
+@given(st.one_of(st.none(), st.text(), st.booleans(), st.integers(), st.floats()))
+def test_an_impossible_time_of_a_checkpoint_counts_as_none(value: object) -> None:
+    hook = RecordHook('config.py')
+    hook.after_load_checkpoint(None, dict(meta=dict(elapsed_s=value)))
+    assert 0 <= hook.earlier_s < 1e100
+    if type(value) in (int, float) and 0 <= value < 1e100:
+        assert hook.earlier_s == value
+
+
+def test_only_what_was_drawn_counts_as_a_picture(tmp_path: Path) -> None:
+    (tmp_path / 'pictures').mkdir()
+    for name in ('10.png', '9.png', 'mine.png', '².png', '1.5.png', '2.jpg'):
+        (tmp_path / 'pictures' / name).touch()
+    assert find_pictures(tmp_path) == ['pictures/9.png', 'pictures/10.png']
