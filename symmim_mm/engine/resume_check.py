@@ -4,7 +4,6 @@ MMEngine loads what fits and logs the rest, and torch takes an optimizer's state
 the kernel of a fused optimizer then reads and writes beyond its end.
 """
 
-import math
 from collections.abc import Iterator
 from inspect import signature
 from itertools import chain
@@ -16,6 +15,14 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from symmim_mm.engine.saved_values import (
+    differences,
+    is_count,
+    is_dense,
+    is_switch,
+    shown,
+    stands_for,
+)
 from symmim_mm.errors import UserError
 
 # Parts that every checkpoint of a run has; a number is a count or a seed, from 0.
@@ -52,11 +59,11 @@ def check_parts(checkpoint: dict, source: str, more: dict[str, type]) -> None:
         value: Any = checkpoint
         for name in place.split('.'):
             value = value.get(name)
-        if not (_is_count(value) if kind is int else isinstance(value, kind)):
-            found = 'is missing' if value is None else f'is {_shown(value)}'
+        if not (is_count(value) if kind is int else isinstance(value, kind)):
+            found = f'{shown(value)}, not a {KINDS[kind]}' if value is not None else 'missing'
             raise UserError(
-                f'--resume: {source} is not a whole checkpoint of a training run: {place} {found}, '
-                f'not a {KINDS[kind]}; take it out of the folder, or use another --work-dir'
+                f'--resume: {source} is not a whole checkpoint of a training run: {place} is '
+                f'{found}; take it out of the folder, or use another --work-dir'
             )
 
 
@@ -68,7 +75,7 @@ def check_dense(checkpoint: dict, source: str) -> None:
     """
     weights = checkpoint.get('state_dict')
     for name, value in (weights if isinstance(weights, dict) else checkpoint).items():
-        if isinstance(value, Tensor) and not _is_dense(value):
+        if isinstance(value, Tensor) and not is_dense(value):
             raise UserError(
                 f'checkpoint {source}: {name} is not a dense tensor: take a checkpoint with plain '
                 'weights'
@@ -101,7 +108,8 @@ def _misfits(runner: Runner, checkpoint: dict) -> Iterator[str]:
             runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     state = runner.strategy.whole_state if sharded else model.state_dict()
-    yield from _differences(checkpoint['state_dict'], state, '')
+    yield from differences(checkpoint['state_dict'], state, '')
+    yield from _version_misfits(checkpoint['state_dict'])
 
     wrapper, saved = runner.optim_wrapper, checkpoint['optimizer']
     optimizer = wrapper.optimizer
@@ -111,7 +119,7 @@ def _misfits(runner: Runner, checkpoint: dict) -> Iterator[str]:
     yield from _state_misfits(saved['state'], optimizer, [*chain(*groups)])
     if 'loss_scaler' in saved and hasattr(wrapper, 'loss_scaler'):
         scaler = wrapper.loss_scaler.state_dict()
-        yield from _differences(saved['loss_scaler'], scaler, 'optimizer.loss_scaler')
+        yield from differences(saved['loss_scaler'], scaler, 'optimizer.loss_scaler')
     if runner.param_schedulers is not None:
         yield from _schedule_misfits(checkpoint['param_schedulers'], runner.param_schedulers)
 
@@ -120,6 +128,8 @@ def _place_misfits(runner: Runner, meta: dict) -> Iterator[str]:
     loop, epoch, iteration = runner.train_loop, meta['epoch'], meta['iter']
     if meta['seed'] != runner.seed:
         yield f'meta.seed is {meta["seed"]} there and {runner.seed} here'
+    if not stands_for(meta.get('elapsed_s', 0.0), 0.0):
+        yield f'meta.elapsed_s is {shown(meta["elapsed_s"])} there'
     if getattr(loop.dataloader.batch_sampler, 'endless', True):
         if iteration > loop.max_iters:
             yield f'it was saved after {iteration} iterations, and {loop.max_iters} are to be done'
@@ -131,9 +141,16 @@ def _place_misfits(runner: Runner, meta: dict) -> Iterator[str]:
         yield f'it was saved after {epoch} epochs, and {loop.max_epochs} are to be done'
 
 
-def _group_misfits(
-    saved: list, optimizer: Optimizer, groups: list[list[Tensor]]
-) -> Iterator[str]:
+def _version_misfits(state: dict) -> Iterator[str]:
+    """What torch keeps beside the weights: the version of each module."""
+    versions = getattr(state, '_metadata', {})
+    for own in versions.values() if isinstance(versions, dict) else [versions]:
+        version = own.get('version') if isinstance(own, dict) else own
+        if version is not None and not is_count(version):
+            yield f'the version of a module is {shown(version)} there'
+
+
+def _group_misfits(saved: list, optimizer: Optimizer, groups: list[list[Tensor]]) -> Iterator[str]:
     """Differences of parameter groups; switches that are missing get the optimizer's defaults."""
     if len(saved) != len(groups):
         yield f'the optimizer has {len(saved)} parameter groups there and {len(groups)} here'
@@ -145,7 +162,7 @@ def _group_misfits(
         place = f'optimizer.param_groups[{number}]'
         there = there if isinstance(there, dict) else {}
         numbers = there.get('params')
-        numbers = list(filter(_is_count, numbers)) if isinstance(numbers, list) else []
+        numbers = list(filter(is_count, numbers)) if isinstance(numbers, list) else []
         if len(numbers) != len(params):
             yield f'{place} has {len(numbers)} parameters there and {len(params)} here'
             return
@@ -156,10 +173,10 @@ def _group_misfits(
         settings = {
             key: value
             for key, value in here.items()
-            if key != 'params' and (key in there or not _is_switch(value))
+            if key != 'params' and (key in there or not is_switch(value))
         }
         common = {key: there[key] for key in settings if key in there}
-        yield from _differences(common, settings, place)
+        yield from differences(common, settings, place)
 
 
 def _state_misfits(saved: dict, optimizer: Optimizer, params: list[Tensor]) -> Iterator[str]:
@@ -167,13 +184,13 @@ def _state_misfits(saved: dict, optimizer: Optimizer, params: list[Tensor]) -> I
     made: dict[tuple, dict[str, Any]] = {}
     for number, state in saved.items():
         if type(number) is not int or not 0 <= number < len(params):
-            yield f'optimizer.state has a parameter {_shown(number)}, which is not in this model'
+            yield f'optimizer.state has a parameter {shown(number)}, which is not in this model'
             return
         like = params[number]
         kind = (like.shape, like.stride(), like.dtype)
         if kind not in made:
             made[kind] = _state_made(optimizer, like)
-        yield from _differences(state, made[kind], f'optimizer.state[{number}]', memory=True)
+        yield from differences(state, made[kind], f'optimizer.state[{number}]', memory=True)
 
 
 def _state_made(optimizer: Optimizer, like: Tensor) -> dict[str, Any]:
@@ -198,97 +215,9 @@ def _schedule_misfits(saved: list, schedulers: list) -> Iterator[str]:
     for number, (there, scheduler) in enumerate(zip(saved, schedulers, strict=True)):
         there = _without_tables(there) if isinstance(there, dict) else there
         here = _without_tables(scheduler.state_dict())
-        yield from _differences(there, here, f'param_schedulers[{number}]')
+        yield from differences(there, here, f'param_schedulers[{number}]')
 
 
 def _without_tables(state: dict) -> dict:
     """Leave out milestones, which follow the length of a run, and that may be changed."""
     return {key: value for key, value in state.items() if not isinstance(value, dict)}
-
-
-def _differences(there: Any, here: Any, place: str, memory: bool = False) -> Iterator[str]:
-    """Where a saved value cannot stand in the place of one of this run; values may differ.
-
-    Args:
-        there: what was saved.
-        here: tensors, numbers and switches, alone or in dicts and sequences.
-        place: name of the value, ``''`` for a dict whose names stand alone.
-        memory: tensors have to lie in the memory in the same order, too, and single numbers in
-            them must be finite and not negative.
-    """
-    if isinstance(here, dict):
-        if not isinstance(there, dict):
-            yield f'{place} is {_shown(there)} there'
-            return
-        inside = f'{place}.' if place else ''
-        for key, value in here.items():
-            if key in there:
-                yield from _differences(there[key], value, f'{inside}{key}', memory)
-            else:
-                yield f'{inside}{key} is missing there'
-        yield from (f'{inside}{_name(key)} is not in this run' for key in there if key not in here)
-    elif isinstance(here, list | tuple):
-        if not isinstance(there, list | tuple) or len(there) != len(here):
-            yield f'{place} is {_shown(there)} there and {_shown(here)} here'
-            return
-        for number, pair in enumerate(zip(there, here, strict=True)):
-            yield from _differences(*pair, f'{place}[{number}]', memory)
-    elif isinstance(here, Tensor):
-        yield from _tensor_differences(there, here, place, memory)
-    elif not _stands_for(there, here):
-        yield f'{place} is {_shown(there)} there and {_shown(here)} here'
-
-
-def _tensor_differences(there: Any, here: Tensor, place: str, memory: bool) -> Iterator[str]:
-    if not isinstance(there, Tensor):
-        yield f'{place} is {_shown(there)} there and {_shown(here)} here'
-    elif not _is_dense(there):
-        yield f'{place} is not a dense tensor there'
-    elif there.shape != here.shape:
-        yield f'{place} is {_shown(there)} there and {_shown(here)} here'
-    elif there.dtype != here.dtype:
-        yield f'{place} is {there.dtype} there and {here.dtype} here'
-    elif memory and there.stride() != here.stride():
-        if not there.is_contiguous() or not here.is_contiguous():
-            yield f'{place} lies in the memory in another order there'
-    elif memory and not there.ndim and not 0 <= there.item() < math.inf:
-        yield f'{place} is {there.item()} there'
-
-
-def _stands_for(there: Any, here: Any) -> bool:
-    """Whether a saved number or switch may be used for one of this run."""
-    if here is None:  # left to the library
-        return _is_switch(there) or _is_number(there)
-    if _is_number(here):
-        return _is_number(there) and (math.isfinite(there) or not math.isfinite(here))
-    return type(there) is type(here)
-
-
-def _is_switch(value: Any) -> bool:
-    return value is None or isinstance(value, bool | str)
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a value is a number of 64 bits."""
-    return isinstance(value, float) or type(value) is int and value.bit_length() < 64
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**63
-
-
-def _is_dense(value: Tensor) -> bool:
-    odd = value.is_quantized or value.is_nested or value.is_meta
-    return value.layout == torch.strided and not odd
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Tensor):
-        return str(tuple(value.shape))
-    if _is_number(value) or _is_switch(value):
-        return repr(value)[:100]
-    return f'of type {type(value).__name__}'
-
-
-def _name(key: Any) -> str:
-    return key[:100] if isinstance(key, str) else _shown(key)
