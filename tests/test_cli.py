@@ -198,6 +198,11 @@ def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
     assert record['images'] == 2 * 40
     assert (run / record['checkpoint']).is_file()
     assert len(record['pictures']) == 6
+    result = tool('train.py', PRETRAIN, '--work-dir', run, '--seed', '3', '--resume',
+                  '--cfg-options', 'recipe.epochs=2', 'model.backbone.arch.embed_dims=64',
+                  *short)  # fmt: skip
+    one_line(result, f'--resume: {run / record["checkpoint"]} does not belong to this config',
+             'backbone.cls_token is (1, 1, 128) there and (1, 1, 64) here')  # fmt: skip
     again = tmp_path / 'again'
     tool('train.py', PRETRAIN, '--work-dir', again, '--seed', '3', '--cfg-options',
          'recipe.epochs=2', *short)  # fmt: skip

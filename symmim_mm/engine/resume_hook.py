@@ -2,8 +2,9 @@
 
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
+from symmim_mm.engine.resume_check import check_dense, check_fit, check_parts
 from symmim_mm.engine.seeding import seed_step
 from symmim_mm.errors import UserError
 from symmim_mm.registry import HOOKS
@@ -18,8 +19,9 @@ class ExactResumeHook(Hook):
     With it and the loops of ``resumable_loops``, a run that was stopped at any iteration and
     resumed computes what it would have computed, bit for bit where the operators are
     deterministic. Any number of processes may go on, as long as they take as many pictures in one
-    iteration; a prepared set, whose shards are dealt to the processes, asks for as many of them. A
-    validation that was due when the run stopped is caught up.
+    iteration; a prepared set, whose shards are dealt to the processes, asks for as many of them.
+    What is not a checkpoint of this run is refused before any of it is loaded. A validation that
+    was due when the run stopped is caught up.
     """
 
     priority = 'VERY_HIGH'
@@ -35,19 +37,25 @@ class ExactResumeHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         if not runner._resume:
+            check_dense(checkpoint, str(runner._load_from))
             return
         self.resumed = True
-        now, then = stream_of(runner), checkpoint.get('meta', {}).get(KEY, {})
+        source = runner._load_from or find_latest_checkpoint(runner.work_dir)
+        schedules = {} if runner.param_schedulers is None else {'param_schedulers': list}
+        numbers = {f'meta.{KEY}.{key}': int for key in NAMES}
+        check_parts(checkpoint, source, {**numbers, **schedules})
+        now, then = stream_of(runner), checkpoint['meta'][KEY]
         changes = [
             f'{then[key]} {name}, not {now[key]}'
             for key, name in NAMES.items()
-            if key in then and then[key] != now[key]
+            if then[key] != now[key]
         ]
         if changes:
             raise UserError(
-                f'{runner._load_from} cannot be resumed so: it was trained with '
+                f'{source} cannot be resumed so: it was trained with '
                 f'{"; ".join(changes)}: take the same recipe and data, and as many processes'
             )
+        check_fit(runner, checkpoint, source)
 
     def before_train_epoch(self, runner: Runner) -> None:
         if self.resumed and runner.val_loop is not None and _validation_due(runner):

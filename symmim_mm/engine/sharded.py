@@ -86,6 +86,7 @@ class ShardedStrategy(FSDPStrategy):
         super().__init__(state_dict_cfg='full', sync_bn=sync_bn if on_gpu else None, **kwargs)
         self.backbone = backbone
         self.names: list[list[str]] = []
+        self.whole_state: dict[str, Tensor] = {}
         if not on_gpu:
             # torch's way to the CPU frees, on the CPU, the very memory that it reads.
             self.state_dict_config.offload_to_cpu = False
@@ -111,6 +112,9 @@ class ShardedStrategy(FSDPStrategy):
 
     def _wrap_model(self, model: nn.Module) -> nn.Module:
         model = self.convert_model(model) if self.sync_bn else revert_sync_batchnorm(model)
+        # What a checkpoint holds, without values: cut, the model knows its shapes no more.
+        state = model.state_dict()
+        self.whole_state = {k: torch.empty_like(v, device='meta') for k, v in state.items()}
         chosen = {id(module) for module in units(model)}
         policy = partial(lambda_auto_wrap_policy, lambda_fn=lambda module: id(module) in chosen)
         self.model_wrapper = dict(type='MMFullyShardedDataParallel', auto_wrap_policy=policy)
@@ -131,6 +135,10 @@ class ShardedStrategy(FSDPStrategy):
         if optim_wrapper.clip_grad_kwargs and optim_wrapper.grad_name == 'grad_norm':
             optim_wrapper.clip_func = partial(_clip, model)
         return optim_wrapper
+
+    def whole_groups(self) -> list[list[Tensor]]:
+        """The optimizer's parameters, group by group, as they were before the model was cut."""
+        return [[self.whole_state[name] for name in names] for names in self.names]
 
     def optim_state_dict(self) -> dict:
         """State of the optimizer as one process alone saves it; incomplete but on rank 0."""

@@ -14,6 +14,7 @@ from conftest import ROOT
 from mmengine.registry import MODELS
 from processes import free_ports
 from torch import Tensor
+from torch.multiprocessing import ProcessExitedException
 
 from symmim_mm.checkpoints import load_backbone, read_checkpoint
 
@@ -155,6 +156,19 @@ def test_each_resumes_what_the_other_has_saved(
         found = saved(tmp_path / kind)
         assert_close(found['state_dict'], expected['state_dict'])
         assert found['meta']['iter'] == expected['meta']['iter']
+
+
+@pytest.mark.slow
+def test_moments_of_another_shape_are_refused(
+    runs: Path, sample_data: Path, tmp_path: Path
+) -> None:
+    checkpoint = saved(runs / 'symmim-fsdp', 1)
+    checkpoint['optimizer']['state'][0]['exp_avg'] = torch.zeros(3)
+    torch.save(checkpoint, tmp_path / 'epoch_1.pth')
+    with pytest.raises(ProcessExitedException) as ended:
+        run(command(sample_data, 'symmim', tmp_path, '--resume', '--fsdp'))
+    assert ended.value.exit_code == 2
+    assert not (tmp_path / 'epoch_2.pth').exists()
 
 
 @pytest.mark.slow
