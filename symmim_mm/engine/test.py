@@ -6,6 +6,7 @@ from mmengine.model import is_model_wrapper
 
 from symmim_mm.checkpoints import read_checkpoint
 from symmim_mm.config import load_config
+from symmim_mm.engine.annotation_check import check_annotations
 from symmim_mm.engine.faults import told_in_one_line
 from symmim_mm.engine.launch import runner_of
 from symmim_mm.errors import START_AGAIN, UserError
@@ -23,6 +24,7 @@ def evaluate_checkpoint(args: argparse.Namespace) -> None:
         raise UserError(f'{args.config} has no test_dataloader: a pre-training has no metrics')
     state = read_checkpoint(args.checkpoint).get('state_dict', {})
     with runner_of(cfg, args.launcher) as runner, told_in_one_line(START_AGAIN):
+        check_annotations(cfg, ('test',))
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         try:
             model.load_state_dict(state, strict=True)

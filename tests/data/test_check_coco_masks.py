@@ -48,6 +48,12 @@ def test_compressed_run_lengths(bitmap: np.ndarray) -> None:
     check_run_lengths(mask | {'counts': lengths}, (width, height))
 
 
+def test_numbers_without_end() -> None:
+    """A number is given up where pycocotools has no more bits for it, not at the text's end."""
+    assert expand_run_lengths('P' * 11 + '1') == [1 << 55]
+    assert expand_run_lengths('P' * 12 + '1') is expand_run_lengths('P' * 3_000_000) is None
+
+
 @given(st.text(max_size=20))
 def test_any_text_as_run_lengths(text: str) -> None:
     """Only a text whose runs cover the picture passes, and pycocotools then decodes it."""
@@ -136,4 +142,4 @@ def test_systematic_boxes() -> None:
 
 def test_annotations_of_unlisted_pictures() -> None:
     found = check(dict(bbox=[1, 1, 9, 9], image_id=7), dict(bbox=[10, 10, 9, 9]))
-    assert found == {'unknown-picture': ['1 annotation']}
+    assert found == {'unknown-picture': ['1 annotation of image_id 7']}

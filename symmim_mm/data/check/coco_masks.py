@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 POINTS = 3  # a polygon of fewer points is passed over by MMDetection
 BITS = 5  # of each character of a compressed run length
 FIRST_CHARACTER = 48
+MOST_BITS = 60  # of one number: what pycocotools' long takes of whole characters
 
 
 class Extent(NamedTuple):
@@ -84,7 +85,8 @@ def expand_run_lengths(text: str) -> list[int] | None:
 
     Each number is a row of characters, 5 bits each, lowest first, the sixth bit saying that more
     follow; the last one's sign bit is the number's. From the fourth number on, the difference to
-    the last but one is stored. None where the text is no such code.
+    the last but one is stored. None where the text is no such code, or a number too long for
+    pycocotools.
     """
     lengths: list[int] = []
     value = shift = 0
@@ -95,6 +97,8 @@ def expand_run_lengths(text: str) -> list[int] | None:
         value |= (bits & 0x1F) << shift
         shift += BITS
         if bits & 0x20:
+            if shift == MOST_BITS:
+                return None
             continue
         if bits & 0x10:
             value -= 1 << shift

@@ -64,6 +64,9 @@ KINDS: dict[str, Kind] = {
     'json-layout': Kind(PROBLEM, 'an entry without what COCO prescribes: training or test stops'),
     'duplicate-id': Kind(PROBLEM, 'the same id twice: training stops or the metric is wrong'),
     'unknown-category': Kind(PROBLEM, 'instances of no listed category: silently left out'),
+    'no-instances': Kind(
+        PROBLEM, 'no instance but crowds and what is left out: nothing to learn, or AP is -1'
+    ),
     'picture-missing': Kind(PROBLEM, 'a listed picture is not there: cannot be loaded'),
     'path-outside': Kind(PROBLEM, 'a listed picture lies outside of its folder'),
     'size-differs': Kind(PROBLEM, 'picture and annotation differ in size: boxes or masks are off'),
