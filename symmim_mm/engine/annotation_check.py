@@ -9,9 +9,10 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.fileio import get_local_path, join_path
 from mmengine.utils import is_abs
 
-from symmim_mm.data.check.coco_instances import check_instances
+from symmim_mm.data.check.coco_file import NAMES
+from symmim_mm.data.check.coco_instances import Instances, check_instances
 from symmim_mm.data.check.kinds import KINDS
-from symmim_mm.data.check.report import Report
+from symmim_mm.data.check.report import Report, named
 from symmim_mm.errors import UserError
 
 # The kinds of findings that stop a run, or of which it learns what is not there. Instances of
@@ -41,7 +42,9 @@ def check_annotations(cfg: Config, splits: Sequence[str]) -> None:
     if is_main_process():
         try:
             for path, (reader, kinds) in _files(cfg, splits).items():
-                _check_file(path, reader.get('backend_args'), kinds)
+                instances = _check_file(path, reader.get('backend_args'), kinds)
+                if kinds is REFUSED_IN_TRAINING:
+                    _check_left(path, reader, instances)
         except UserError as error:
             told = [str(error)]
     broadcast_object_list(told)
@@ -81,10 +84,10 @@ def _coco_datasets(dataset: Any) -> Iterator[dict]:
             yield from _coco_datasets(inner)
 
 
-def _check_file(path: str, backend_args: dict | None, kinds: Sequence[str]) -> None:
+def _check_file(path: str, backend_args: dict | None, kinds: Sequence[str]) -> Instances:
     with get_local_path(path, backend_args=backend_args) as local:
         report = Report('coco', os.path.dirname(local))
-        check_instances(str(report.root), os.path.basename(local), report)
+        instances = check_instances(str(report.root), os.path.basename(local), report)
     for kind in kinds:
         if number := report.numbers[kind]:
             means, text = KINDS[kind].means, report.findings[kind][0][1]
@@ -94,3 +97,21 @@ def _check_file(path: str, backend_args: dict | None, kinds: Sequence[str]) -> N
             raise UserError(
                 f'{path}: {what}: mend it; tools/check_dataset.py coco finds all that is wrong'
             )
+    return instances
+
+
+def _check_left(path: str, dataset: dict, instances: Instances) -> None:
+    """Refuse a file of which MMDetection's filter leaves no picture to train on."""
+    classes = (dataset.get('metainfo') or {}).get('classes', NAMES)
+    known = instances.categories.values()
+    if not isinstance(classes, str) and set(classes).isdisjoint(known):
+        raise UserError(
+            f'{path} has none of the classes of the config, its own are {named(known)}: set '
+            'metainfo=dict(classes=...) of all data sets to them, and num_classes of both heads'
+        )
+    least = (dataset.get('filter_cfg') or {}).get('min_size', 0)
+    if all(min(instances.images[key][1]) < least for key in instances.annotated):
+        raise UserError(
+            f'{path}: every annotated picture has a side below {least} pixels, which '
+            'train_dataloader.dataset.filter_cfg.min_size leaves out: make it smaller'
+        )

@@ -120,6 +120,7 @@ def test_boxes(box: list[float], kind: str | None) -> None:
         ([[10, 10, 20, 10, 20, 'x']], 'json-layout'),
         ([[10, 10, 20, 10, 20, float('inf')]], 'json-layout'),
         ([[10, 10, 20, 10, 20, 10**400]], 'json-layout'),
+        ([[10, 10, -1e8, 10, 20, 20]], 'json-layout'),
         ([[10, 10, 80, 10, 20, 20]], 'box-clipped'),
         ([[70, 10, 80, 10, 75, 20]], 'mask-apart'),
     ],

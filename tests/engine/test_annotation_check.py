@@ -29,7 +29,10 @@ def content(*changes: dict[str, Any]) -> dict[str, list]:
 def config(root: Path, data: Any, split: str = 'train') -> Config:
     text = data if isinstance(data, bytes) else json.dumps(data).encode()
     (root / 'a.json').write_bytes(text)
-    dataset = dict(type='mmdet.CocoDataset', data_root=str(root), ann_file='a.json')
+    dataset = dict(
+        type='mmdet.CocoDataset', data_root=str(root), ann_file='a.json',
+        metainfo=dict(classes=('disc',)),
+    )  # fmt: skip
     return Config({f'{split}_dataloader': dict(dataset=dataset)})
 
 
@@ -79,6 +82,18 @@ def test_refused(what: str, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_mmdetection_leaves_out_is_not_refused(change: dict, tmp_path: Path) -> None:
     check_annotations(config(tmp_path, content({}, change)), ('train', 'val'))
+
+
+def test_data_of_which_the_filter_leaves_nothing(tmp_path: Path) -> None:
+    """MMEngine ends with a traceback where no picture is left."""
+    cfg = config(tmp_path, content({}))
+    dataset = cfg.train_dataloader.dataset
+    dataset.filter_cfg = dict(filter_empty_gt=True, min_size=48)
+    check_annotations(cfg, ('train',))
+    dataset.filter_cfg.min_size = 49
+    assert 'a.json: every annotated picture has a side below 49 pixels' in refusal(cfg)
+    del dataset.metainfo  # COCO's own classes then
+    assert 'has none of the classes of the config, its own are disc: set metainfo' in refusal(cfg)
 
 
 def test_a_test_without_instances_is_not_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 POINTS = 3  # a polygon of fewer points is passed over by MMDetection
+FARTHEST = 1e6  # of a polygon in pixels: pycocotools draws all of it, and crashes from 1e8 on
 BITS = 5  # of each character of a compressed run length
 FIRST_CHARACTER = 48
 MOST_BITS = 60  # of one number: what pycocotools' long takes of whole characters
@@ -55,7 +56,10 @@ def mask_extent(mask: Any, size: tuple[int, int]) -> Extent | None:
         raise MaskError('json-layout', 'a polygon holds something else than finite numbers')
     xs = list(chain.from_iterable(part[0::2] for part in whole))
     ys = list(chain.from_iterable(part[1::2] for part in whole))
-    return Extent(min(xs), min(ys), max(xs), max(ys))
+    extent = Extent(min(xs), min(ys), max(xs), max(ys))
+    if max(map(abs, extent)) > FARTHEST:
+        raise MaskError('json-layout', f'a polygon reaches to {max(extent, key=abs):g}')
+    return extent
 
 
 def check_run_lengths(mask: dict[str, Any], size: tuple[int, int]) -> None:
