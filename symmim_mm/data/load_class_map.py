@@ -1,7 +1,10 @@
 """Loading of the classes of a picture's pixels that refuses what does not fit, by name."""
 
+import os
+import stat
 from typing import Any
 
+import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import Image
 
@@ -16,7 +19,7 @@ class LoadClassMap(BaseTransform):
     """MMSegmentation's ``LoadAnnotations`` that tells in one line which file it cannot use.
 
     The stock step ends with a traceback, or trains on pixels with the classes of others where a
-    class map is not as large as its picture.
+    class map is not as large as its picture, or holds numbers that do not fit into a byte.
 
     Required and added keys: as ``mmseg.LoadAnnotations``; also required is ``ori_shape``, ``(H,
     W)`` of the picture's file.
@@ -26,8 +29,8 @@ class LoadClassMap(BaseTransform):
         **options: of ``mmseg.LoadAnnotations``.
 
     Raises:
-        PictureError: at a file that is missing, damaged, of another size than its picture, or
-            with other classes.
+        PictureError: at a file that is missing, damaged, of another size than its picture, with
+            other classes, or with other values than whole numbers from 0 to 255.
     """
 
     def __init__(self, classes: int | None = None, **options: Any) -> None:
@@ -38,6 +41,7 @@ class LoadClassMap(BaseTransform):
         """Add the classes of a picture's pixels."""
         path = results['seg_map_path']
         try:
+            _check_values(path)
             results = self.load(results)
         except FileNotFoundError as error:
             raise PictureError(f'cannot read {path}: {error.strerror}') from error
@@ -63,3 +67,32 @@ class LoadClassMap(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({self.load}, classes={self.classes})'
+
+
+def _check_values(path: str) -> None:
+    """Refuse values that MMSegmentation, which makes bytes of all, would change.
+
+    Nearly every class map has 8 bits, so that its header is all that is read here.
+
+    Raises:
+        PictureError: a value is a fraction, negative or above 255; or the path is no file.
+        OSError: as of ``os.stat`` and Pillow.
+    """
+    if '://' in path:  # MMEngine's file backends read it
+        return
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise PictureError(f'{path} is not a file')  # a pipe would block its reader for ever
+    with Image.open(path) as picture:
+        if picture.mode == 'F':
+            raise PictureError(
+                f'{path} holds floating-point numbers: save the numbers of the classes as a PNG of '
+                '8 bits'
+            )
+        if not picture.mode.startswith('I'):
+            return
+        values = np.asarray(picture)
+    if values.min() < 0 or values.max() > 255:
+        raise PictureError(
+            f'{path} holds numbers from {values.min()} to {values.max()}, class maps have 0 to '
+            '255: mend it'
+        )

@@ -6,6 +6,7 @@ from mmengine.model import is_model_wrapper
 
 from symmim_mm.checkpoints import read_model_state
 from symmim_mm.config import load_config
+from symmim_mm.engine.annotation_check import check_annotations
 from symmim_mm.engine.launch import runner_of
 from symmim_mm.errors import START_AGAIN, UserError
 from symmim_mm.shown_text import short
@@ -23,6 +24,7 @@ def evaluate_checkpoint(args: argparse.Namespace) -> None:
         raise UserError(f'{args.config} has no test_dataloader: a pre-training has no metrics')
     state = read_model_state(args.checkpoint)
     with runner_of(cfg, args.launcher, START_AGAIN) as runner:
+        check_annotations(cfg, ('test',))
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         try:
             model.load_state_dict(state, strict=True)

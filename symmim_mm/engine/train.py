@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from symmim_mm.config import load_config
 from symmim_mm.engine.activation_checkpointing import pop_switch
+from symmim_mm.engine.annotation_check import check_annotations
 from symmim_mm.engine.data_check import check_data
 from symmim_mm.engine.faults import go_on, make_resumable, was_restarted
 from symmim_mm.engine.launch import process_count, runner_of
@@ -77,5 +78,6 @@ def train(args: argparse.Namespace) -> None:
         go_on(runner, args.resume)
         if 'recipe' in cfg:
             runner.logger.info(recipe_of(cfg).describe(process_count(args.launcher)))
+        check_annotations(cfg, ('train', 'val'))
         check_data(runner)
         runner.train()

@@ -1,5 +1,6 @@
 """Broken pictures in runs as a user starts them: pre-trainings pass over, other tasks refuse."""
 
+import json
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 from check_samples import damaged_animation, png_of_size
 from conftest import ROOT
 
@@ -128,3 +130,25 @@ def test_supervised_tasks_refuse(tool, broken_data: Path, tmp_path: Path, task: 
     line = error_line(done)
     assert any(path in line for path in broken), line
     assert 'decoded' in line or 'too early' in line
+
+
+@pytest.mark.parametrize(('command', 'split'), [('train', 'train'), ('test', 'val')])
+def test_detection_refuses_annotations(
+    tool, broken_data: Path, tmp_path: Path, command: str, split: str
+) -> None:
+    """A training on boxes without end would end with a segmentation fault."""
+    root = broken_data / 'coco'
+    path = root / 'annotations' / f'instances_{split}2017.json'
+    content = json.loads(path.read_text())
+    for entry in content['annotations']:
+        entry['bbox'] = [0, 0, float('inf'), 1]
+    path.write_text(json.dumps(content))
+    arguments = []
+    if command == 'test':
+        torch.save({'state_dict': {}}, tmp_path / 'none.pth')
+        arguments = [tmp_path / 'none.pth']
+    roots = [f'{part}_dataloader.dataset.data_root={root}/' for part in ('train', 'val', 'test')]
+    done = tool(f'{command}.py', 'configs/quickstart/mask_rcnn.py', *arguments,
+                '--work-dir', tmp_path / 'run', '--cfg-options', *roots)  # fmt: skip
+    line = error_line(done)
+    assert f'{path}: annotation ' in line and 'bbox [0, 0, inf, 1]' in line

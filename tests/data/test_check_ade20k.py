@@ -1,5 +1,6 @@
 """ADE20K's layout: pairs, sizes, values, extensions."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -178,3 +179,31 @@ def test_command(tool, sample_data: Path, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert 'images/training/a.jpg: JPEG 40 x 30: image file is truncated' in done.stdout
     assert 'annotations/training/a.png: 151 in 1 pixel, L' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ('kind', 'value', 'expected'),
+    [
+        (np.float32, 3.0, ('map-float', 'TIFF 40 x 30')),
+        (np.float32, np.nan, ('map-float', 'TIFF 40 x 30')),
+        (np.int32, -1, ('stray-label', '-1 in 1 pixel, I')),
+        (np.int32, 3, None),
+    ],
+)
+def test_values_of_other_types(
+    tmp_path: Path, kind: type, value: float, expected: tuple[str, str] | None
+) -> None:
+    values = np.ones((30, 40), kind)
+    values[0, 0] = value
+    path = tmp_path / 'map.tif'
+    Image.fromarray(values).save(path)
+    for decode in (True, False) if kind is np.float32 else (True,):  # the header tells
+        found, _ = inspect_class_map(str(path), Options('', decode, classes=5), (40, 30))
+        assert found == ([expected] if expected else [])
+
+
+def test_a_pipe_is_no_class_map(root: Path) -> None:
+    path = root / 'annotations/training/a.png'
+    path.unlink()
+    os.mkfifo(path)
+    assert [place for place, _ in check(root)['unpaired']] == ['images/training/a.jpg']

@@ -1,5 +1,6 @@
 """COCO's layout: annotation files, ids, categories, pictures."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,35 @@ def test_command(tool, sample_data: Path, tmp_path: Path) -> None:
     done = tool('check_dataset.py', 'coco', root, '--classes', names, '--quick')
     assert done.returncode == 2 and 'in place of disc, square' in done.stdout
     assert done.stderr == f'error: {root}: 2 problems\n'
+
+
+@pytest.mark.parametrize(
+    ('changes', 'kinds'),
+    [
+        (dict(iscrowd=1), {'no-instances'}),
+        (dict(category_id=9), {'no-instances', 'unknown-category', 'category-unused'}),
+        (dict(image_id=9), {'no-instances', 'unknown-picture', 'category-unused'}),
+        (dict(bbox=[2, 2, 18, 0]), {'no-instances', 'box-small'}),
+        (None, {'no-instances', 'category-unused'}),
+    ],
+)
+def test_nothing_to_measure_with(tmp_path: Path, changes: dict | None, kinds: set[str]) -> None:
+    """The other annotation is a crowd."""
+    data = changed('annotations', 0, **changes) if changes else content() | dict(annotations=[])
+    found = check(write(tmp_path, val=data), 2)
+    assert set(found) == kinds
+    assert found['no-instances'] == [(VAL, f'{2 if changes else 0} annotations in all')]
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16', 'utf-32'])
+def test_encodings_that_pycocotools_does_not_read(tmp_path: Path, encoding: str) -> None:
+    write(tmp_path)
+    text = (tmp_path / TRAIN).read_text()
+    (tmp_path / TRAIN).write_text(text, encoding)
+    assert [path for path, _ in check(tmp_path)['json']] == [TRAIN]
+
+
+def test_a_pipe_in_place_of_a_file(tmp_path: Path) -> None:
+    (write(tmp_path) / VAL).unlink()
+    os.mkfifo(tmp_path / VAL)
+    assert check(tmp_path) == {'unreadable': [(VAL, 'is not a file')]}

@@ -37,7 +37,10 @@ def test_entries_without_a_key(tmp_path: Path, key: str) -> None:
         del data[key][0][name]
         found = check(write(tmp_path, data))
         if name == 'segmentation':
-            assert found == {'segmentation-empty': [(TRAIN, 'annotation 10 of a.jpg')]}
+            assert found == {
+                'segmentation-empty': [(TRAIN, 'annotation 10 of a.jpg')],
+                'no-instances': [(TRAIN, '2 annotations in all')],
+            }
         else:
             assert found['json-layout'][0][1].endswith(f'without {name}')
     data = content()

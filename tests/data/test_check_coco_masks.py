@@ -48,6 +48,12 @@ def test_compressed_run_lengths(bitmap: np.ndarray) -> None:
     check_run_lengths(mask | {'counts': lengths}, (width, height))
 
 
+def test_numbers_without_end() -> None:
+    """A number is given up where pycocotools has no more bits for it, not at the text's end."""
+    assert expand_run_lengths('P' * 11 + '1') == [1 << 55]
+    assert expand_run_lengths('P' * 12 + '1') is expand_run_lengths('P' * 3_000_000) is None
+
+
 @given(st.text(max_size=20))
 def test_any_text_as_run_lengths(text: str) -> None:
     """Only a text whose runs cover the picture passes, and pycocotools then decodes it."""
@@ -114,6 +120,7 @@ def test_boxes(box: list[float], kind: str | None) -> None:
         ([[10, 10, 20, 10, 20, 'x']], 'json-layout'),
         ([[10, 10, 20, 10, 20, float('inf')]], 'json-layout'),
         ([[10, 10, 20, 10, 20, 10**400]], 'json-layout'),
+        ([[10, 10, -1e8, 10, 20, 20]], 'json-layout'),
         ([[10, 10, 80, 10, 20, 20]], 'box-clipped'),
         ([[70, 10, 80, 10, 75, 20]], 'mask-apart'),
     ],
@@ -136,4 +143,4 @@ def test_systematic_boxes() -> None:
 
 def test_annotations_of_unlisted_pictures() -> None:
     found = check(dict(bbox=[1, 1, 9, 9], image_id=7), dict(bbox=[10, 10, 9, 9]))
-    assert found == {'unknown-picture': ['1 annotation']}
+    assert found == {'unknown-picture': ['1 annotation of image_id 7']}

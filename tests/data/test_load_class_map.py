@@ -1,5 +1,6 @@
 """Class maps load as in the stock pipeline; what does not fit its picture is refused by name."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -64,3 +65,36 @@ def test_class_maps_that_do_not_fit(class_map: dict, content, words: str) -> Non
     with pytest.raises(PictureError, match=words) as error:
         LoadClassMap(reduce_zero_label=True)(class_map)
     assert str(path) in str(error.value) and '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'value', 'words'),
+    [
+        (np.float32, 3, 'holds floating-point numbers'),
+        (np.float32, np.nan, 'holds floating-point numbers'),
+        (np.int32, -1, 'holds numbers from -1 to 0, class maps have 0 to 255'),
+        (np.uint16, 259, 'holds numbers from 0 to 259'),
+        (np.int32, 3, None), (np.uint16, 3, None), (np.uint8, 3, None),
+    ],
+)  # fmt: skip
+def test_values_that_are_no_bytes(class_map: dict, kind: type, value: float, words: str) -> None:
+    """A wider file is read as one of bytes where its values are the same."""
+    path = Path(class_map['seg_map_path']).with_suffix('.tif')
+    values = np.zeros((3, 4), kind)
+    values[1, 2] = value
+    Image.fromarray(values).save(path)
+    class_map['seg_map_path'] = str(path)
+    if words is None:
+        assert LoadClassMap(reduce_zero_label=True)(class_map)['gt_seg_map'][1, 2] == 2
+        return
+    with pytest.raises(PictureError, match=words) as error:
+        LoadClassMap(reduce_zero_label=True)(class_map)
+    assert str(path) in str(error.value)
+
+
+def test_a_pipe_is_no_class_map(class_map: dict) -> None:
+    path = Path(class_map['seg_map_path'])
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(PictureError, match='map.png is not a file'):
+        LoadClassMap(reduce_zero_label=True)(class_map)

@@ -49,6 +49,8 @@ def inspect_class_map(
         findings.append(('size-differs', text))
     if header.format in LOSSY:
         findings.append(('map-lossy', header.format))
+    if header.mode == 'F':
+        return [*findings, ('map-float', str(header))], -1
     if not options.decode:
         return findings, -1
     try:
@@ -60,8 +62,8 @@ def inspect_class_map(
     if values.ndim > 2:
         return [*findings, ('map-channels', f'{values.shape[2]} channels, {header.mode}')], -1
     found = np.unique(values)
-    labels = found[(found > 0) & (found != IGNORED)]
-    stray = labels[labels > options.classes]
+    labels = found[(found != 0) & (found != IGNORED)]
+    stray = labels[(labels < 0) | (labels > options.classes)]
     if len(stray):
         named = ', '.join(str(value) for value in stray[:SHOWN])
         more = ', ...' if len(stray) > SHOWN else ''

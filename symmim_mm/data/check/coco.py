@@ -3,15 +3,8 @@
 import os
 from collections.abc import Iterator, Sequence
 
-from symmim_mm.data.check.coco_file import (
-    NAMES,
-    Id,
-    Size,
-    check_categories,
-    check_images,
-    load,
-)
-from symmim_mm.data.check.coco_instances import Instances
+from symmim_mm.data.check.coco_file import NAMES, Id, Size
+from symmim_mm.data.check.coco_instances import Instances, check_instances
 from symmim_mm.data.check.job import Job
 from symmim_mm.data.check.listing import Listing
 from symmim_mm.data.check.plan import Plan, missing_folders
@@ -37,32 +30,23 @@ def plan_coco(root: str, report: Report, classes: int | Sequence[str] | None = N
     for split, name in files.items():
         if not os.path.exists(os.path.join(root, name)):
             continue
-        content = load(root, name, report)
-        if content is None:
+        instances = check_instances(root, name, report)
+        if instances is None:
             continue
-        categories[split] = check_categories(name, content['categories'], report)
-        images = check_images(name, content['images'], report)
-        instances = Instances(name, images, categories[split], report)
-        instances.check(content['annotations'])
-        _report_split(split, name, images, instances, report)
+        categories[split], images = instances.categories, instances.images
+        _report_split(split, instances, report)
         if classes is None and len(images) != PICTURES[split]:
             text = f'{len(images):,}, COCO 2017 has {PICTURES[split]:,}'
             report.add('picture-count', name, text)
         if os.path.isdir(os.path.join(root, split)):
             jobs += _jobs(root, split, name, images, report)
-        del content, images, instances  # before the next file is read: they are large
+        del images, instances  # before the next file is read: they are large
     _compare_categories(categories, files, classes, report)
     return Plan(len(jobs), jobs)
 
 
-def _report_split(
-    split: str,
-    name: str,
-    images: dict[Id, tuple[str, Size]],
-    instances: Instances,
-    report: Report,
-) -> None:
-    numbers = instances.numbers
+def _report_split(split: str, instances: Instances, report: Report) -> None:
+    images, numbers = instances.images, instances.numbers
     boxes = numbers['boxes']
     report.fact(
         split,
@@ -78,8 +62,6 @@ def _report_split(
         run_lengths=numbers['run lengths'],
         crowds=numbers['crowds'],
     )
-    if not images:
-        report.add('no-pictures', name)
     if not split.startswith('train'):
         return
     for file, size in images.values():

@@ -1,8 +1,10 @@
 """A COCO annotation file: read once, its categories and pictures checked."""
 
+import gc
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from symmim_mm.data.check.report import Report
@@ -28,8 +30,13 @@ Size = tuple[int, int]
 
 def load(root: str, name: str, report: Report) -> dict[str, list[Any]] | None:
     """``images``, ``annotations`` and ``categories`` of an annotation file, None if unreadable."""
+    path = os.path.join(root, name)
+    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would block
+        report.add('unreadable', name, 'is not a file')
+        return None
     try:
-        with open(os.path.join(root, name), 'rb') as file:
+        # As text: of bytes, json would guess encodings that pycocotools does not read.
+        with open(path, encoding='utf-8') as file, _without_collections():
             content = json.load(file)
     except OSError as error:
         report.add('unreadable', name, error.strerror or str(error))
@@ -46,6 +53,18 @@ def load(root: str, name: str, report: Report) -> dict[str, list[Any]] | None:
             report.add('json', name, f'has no list {key!r}: is it an instances_*.json?')
             return None
     return lists
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Keep the garbage collector away: JSON has no cycles, and looking for them takes long."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def is_whole(value: Any) -> bool:

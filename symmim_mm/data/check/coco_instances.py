@@ -3,7 +3,15 @@
 from collections import Counter
 from typing import Any
 
-from symmim_mm.data.check.coco_file import Id, Size, is_id, lacking
+from symmim_mm.data.check.coco_file import (
+    Id,
+    Size,
+    check_categories,
+    check_images,
+    is_id,
+    lacking,
+    load,
+)
 from symmim_mm.data.check.coco_masks import Extent, MaskError, mask_extent
 from symmim_mm.data.check.report import Report, named, plural
 
@@ -12,6 +20,32 @@ SLACK = 1.0  # pixels that a box or polygon may reach over the edge
 OFTEN = 0.01  # share of boxes that are off from which the coordinates themselves are suspected
 LARGEST = 1e9  # no coordinate or area of a picture is larger; infinity and NaN fail as well
 ENOUGH = 20  # boxes without which no share is taken
+
+
+def check_instances(root: str, name: str, report: Report) -> 'Instances | None':
+    """Check all that an annotation file says, without a look at the pictures.
+
+    Args:
+        root: the folder of the data set.
+        name: the file, relative to it.
+        report: takes the findings.
+
+    Returns:
+        What the file holds, None where it cannot be read.
+    """
+    content = load(root, name, report)
+    if content is None:
+        return None
+    categories = check_categories(name, content['categories'], report)
+    images = check_images(name, content['images'], report)
+    if not images:
+        report.add('no-pictures', name)
+    instances = Instances(name, images, categories, report)
+    instances.check(content['annotations'])
+    if images and not instances.numbers['useful']:
+        text = f'{plural(len(content["annotations"]), "annotation")} in all'
+        report.add('no-instances', name, text)
+    return instances
 
 
 class Instances:
@@ -40,13 +74,16 @@ class Instances:
         self.off = 0
         self.numbers: Counter[str] = Counter()
         self.of_category: Counter[Id] = Counter()
+        self.strangers: Counter[Id] = Counter()  # ids of pictures that the file does not list
 
     def check(self, annotations: list[Any]) -> None:
         """Check every annotation, then what they are together."""
         for number, entry in enumerate(annotations):
             self._check_one(number, entry)
-        if strangers := self.numbers['strangers']:
-            self.report.add('unknown-picture', self.name, plural(strangers, 'annotation'))
+        if strangers := self.strangers.total():
+            ids = named(map(str, self.strangers))
+            text = f'{plural(strangers, "annotation")} of image_id {ids}'
+            self.report.add('unknown-picture', self.name, text)
         boxes = self.numbers['boxes']
         if boxes >= ENOUGH and self.off > OFTEN * boxes:
             text = (
@@ -75,11 +112,12 @@ class Instances:
             self._add('duplicate-id', entry, '')
         self.ids.add(key)
         if image is None:
-            self.numbers['strangers'] += 1
+            self.strangers[entry['image_id']] += 1
             return
         self.annotated.add(entry['image_id'])
         self.numbers['crowds'] += bool(entry['iscrowd'])
-        if entry['category_id'] not in self.categories:
+        known = entry['category_id'] in self.categories
+        if not known:
             self._add('unknown-category', entry, f'category_id {entry["category_id"]}')
         else:
             self.of_category[entry['category_id']] += 1
@@ -91,6 +129,8 @@ class Instances:
         except MaskError as error:
             self._add(error.kind, entry, str(error))
             return
+        if known and box and not entry['iscrowd'] and not _is_small(entry):
+            self.numbers['useful'] += 1
         if extent is None:
             return
         if _outside(extent, image[1]):
@@ -119,7 +159,7 @@ class Instances:
             self.off += 1
             self._add('box-outside', entry, text)
             return None
-        elif width < 1 or height < 1 or area <= 0:
+        elif _is_small(entry):
             self.off += 1
             self._add('box-small', entry, f'{text}, area {round(area, 2)}')
         elif not self._is_inside(extent, size):
@@ -144,6 +184,11 @@ class Instances:
 
 def _is_finite(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) < LARGEST
+
+
+def _is_small(entry: dict[str, Any]) -> bool:
+    width, height = entry['bbox'][2:]
+    return width < 1 or height < 1 or entry['area'] <= 0
 
 
 def _outside(extent: Extent, size: Size) -> bool:

@@ -5,8 +5,10 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 POINTS = 3  # a polygon of fewer points is passed over by MMDetection
+FARTHEST = 1e6  # of a polygon in pixels: pycocotools draws all of it, and crashes from 1e8 on
 BITS = 5  # of each character of a compressed run length
 FIRST_CHARACTER = 48
+MOST_BITS = 60  # of one number: what pycocotools' long takes of whole characters
 
 
 class Extent(NamedTuple):
@@ -54,7 +56,10 @@ def mask_extent(mask: Any, size: tuple[int, int]) -> Extent | None:
         raise MaskError('json-layout', 'a polygon holds something else than finite numbers')
     xs = list(chain.from_iterable(part[0::2] for part in whole))
     ys = list(chain.from_iterable(part[1::2] for part in whole))
-    return Extent(min(xs), min(ys), max(xs), max(ys))
+    extent = Extent(min(xs), min(ys), max(xs), max(ys))
+    if max(map(abs, extent)) > FARTHEST:
+        raise MaskError('json-layout', f'a polygon reaches to {max(extent, key=abs):g}')
+    return extent
 
 
 def check_run_lengths(mask: dict[str, Any], size: tuple[int, int]) -> None:
@@ -84,7 +89,8 @@ def expand_run_lengths(text: str) -> list[int] | None:
 
     Each number is a row of characters, 5 bits each, lowest first, the sixth bit saying that more
     follow; the last one's sign bit is the number's. From the fourth number on, the difference to
-    the last but one is stored. None where the text is no such code.
+    the last but one is stored. None where the text is no such code, or a number too long for
+    pycocotools.
     """
     lengths: list[int] = []
     value = shift = 0
@@ -95,6 +101,8 @@ def expand_run_lengths(text: str) -> list[int] | None:
         value |= (bits & 0x1F) << shift
         shift += BITS
         if bits & 0x20:
+            if shift == MOST_BITS:
+                return None
             continue
         if bits & 0x10:
             value -= 1 << shift

@@ -64,6 +64,9 @@ KINDS: dict[str, Kind] = {
     'json-layout': Kind(PROBLEM, 'an entry without what COCO prescribes: training or test stops'),
     'duplicate-id': Kind(PROBLEM, 'the same id twice: training stops or the metric is wrong'),
     'unknown-category': Kind(PROBLEM, 'instances of no listed category: silently left out'),
+    'no-instances': Kind(
+        PROBLEM, 'no instance but crowds and what is left out: nothing to learn, or AP is -1'
+    ),
     'picture-missing': Kind(PROBLEM, 'a listed picture is not there: cannot be loaded'),
     'path-outside': Kind(PROBLEM, 'a listed picture lies outside of its folder'),
     'size-differs': Kind(PROBLEM, 'picture and annotation differ in size: boxes or masks are off'),
@@ -87,7 +90,8 @@ KINDS: dict[str, Kind] = {
     'map-unreadable': Kind(PROBLEM, 'class maps that Pillow cannot read: training stops'),
     'map-channels': Kind(PROBLEM, 'class maps with several channels: training stops'),
     'map-lossy': Kind(PROBLEM, 'class maps of a lossy format: compression alters class numbers'),
-    'stray-label': Kind(PROBLEM, 'values above the number of classes: training stops'),
+    'map-float': Kind(PROBLEM, 'class maps of floating-point numbers: training stops'),
+    'stray-label': Kind(PROBLEM, 'values that are no class, above or below: training stops'),
     'mixed-suffix': Kind(PROBLEM, 'training reads one extension only and passes these over'),
     'map-alone': Kind(NOTICE, 'class maps without a picture: not read'),
     'unlabelled': Kind(NOTICE, 'class maps without one labelled pixel: nothing to learn'),
