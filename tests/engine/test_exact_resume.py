@@ -66,6 +66,25 @@ def test_never_stops_within_an_optimizer_step(tmp_path: Path) -> None:
     assert_same(final_state(tmp_path / 'broken'), final_state(tmp_path / 'whole'))
 
 
+@pytest.mark.parametrize(
+    'optimizer',
+    [
+        dict(type='AdamW', fused=True),
+        dict(type='SGD'),
+        dict(type='SGD', momentum=0.9),
+        dict(type='mmpretrain.LARS', momentum=0.9),
+        dict(type='mmpretrain.Lamb'),
+    ],
+    ids=str,
+)
+def test_optimizers(tmp_path: Path, optimizer: dict) -> None:
+    """Each keeps another state, or none; what it kept is taken for its own."""
+    run = dict(epochs=2, optimizer=dict(optimizer, lr=0.01))
+    toy_runner(tmp_path / 'whole', **run).train()
+    train_with_stops(tmp_path / 'broken', (6,), 'SIGTERM', **run)
+    assert_same(final_state(tmp_path / 'broken'), final_state(tmp_path / 'whole'))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('length', [dict(epochs=3), dict(iterations=14)])
 def test_loader_workers_make_no_difference(tmp_path: Path, length) -> None:
