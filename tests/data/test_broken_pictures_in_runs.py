@@ -145,8 +145,9 @@ def test_detection_refuses_annotations(
     path.write_text(json.dumps(content))
     arguments = []
     if command == 'test':
-        torch.save({'state_dict': {}}, tmp_path / 'none.pth')
-        arguments = [tmp_path / 'none.pth']
+        # The annotations are looked at before the weights are fitted into the model.
+        torch.save({'state_dict': {'x': torch.zeros(1)}}, tmp_path / 'other.pth')
+        arguments = [tmp_path / 'other.pth']
     roots = [f'{part}_dataloader.dataset.data_root={root}/' for part in ('train', 'val', 'test')]
     done = tool(f'{command}.py', 'configs/quickstart/mask_rcnn.py', *arguments,
                 '--work-dir', tmp_path / 'run', '--cfg-options', *roots)  # fmt: skip
