@@ -25,7 +25,7 @@ lint: setup  ## ruff
 	@$(PYTHON_VENV) -m ruff check .
 
 docs: setup  ## docs/recipes.md from the configs
-	@$(PYTHON_VENV) tools/make_docs.py $(ARGS)
+	@$(PYTHON_VENV) docs/recipes/build.py $(ARGS)
 
 clean:  ## remove .venv and caches (keeps work_dirs and the wheel cache)
 	rm -rf .venv .venv.lock .pytest_cache .ruff_cache .hypothesis build *.egg-info

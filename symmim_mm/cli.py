@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from symmim_mm.errors import UserError, about_a_path, is_interrupt, print_error
+from symmim_mm.utils.errors import UserError, about_a_path, is_interrupt, print_error
 
 
 def prepare_environment() -> None:

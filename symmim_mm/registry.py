@@ -11,30 +11,35 @@ from mmengine.registry import Registry
 SCOPE = 'symmim_mm'
 
 STRATEGIES = Registry(
-    'strategy', parent=root.STRATEGIES, scope=SCOPE, locations=['symmim_mm.engine.sharded']
+    'strategy', parent=root.STRATEGIES, scope=SCOPE, locations=['symmim_mm.engine.runner.fsdp']
 )
 MODELS = Registry('model', parent=root.MODELS, scope=SCOPE, locations=['symmim_mm.models'])
 DATASETS = Registry(
-    'dataset', parent=root.DATASETS, scope=SCOPE, locations=['symmim_mm.data.types']
+    'dataset', parent=root.DATASETS, scope=SCOPE, locations=['symmim_mm.datasets.registered']
 )
 TRANSFORMS = Registry(
-    'transform', parent=root.TRANSFORMS, scope=SCOPE, locations=['symmim_mm.data.types']
+    'transform', parent=root.TRANSFORMS, scope=SCOPE, locations=['symmim_mm.datasets.registered']
 )
 DATA_SAMPLERS = Registry(
-    'data sampler', parent=root.DATA_SAMPLERS, scope=SCOPE, locations=['symmim_mm.data.types']
+    'data sampler',
+    parent=root.DATA_SAMPLERS,
+    scope=SCOPE,
+    locations=['symmim_mm.datasets.registered'],
 )
-FUNCTIONS = Registry('function', parent=root.FUNCTIONS, scope=SCOPE, locations=['symmim_mm.data'])
-HOOKS = Registry('hook', parent=root.HOOKS, scope=SCOPE, locations=['symmim_mm.engine'])
+FUNCTIONS = Registry(
+    'function', parent=root.FUNCTIONS, scope=SCOPE, locations=['symmim_mm.datasets.registered']
+)
+HOOKS = Registry('hook', parent=root.HOOKS, scope=SCOPE, locations=['symmim_mm.engine.hooks'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     parent=root.OPTIM_WRAPPER_CONSTRUCTORS,
     scope=SCOPE,
-    locations=['symmim_mm.engine'],
+    locations=['symmim_mm.engine.optim'],
 )
 OPTIM_WRAPPERS = Registry(
     'optimizer wrapper',
     parent=root.OPTIM_WRAPPERS,
     scope=SCOPE,
-    locations=['symmim_mm.engine'],
+    locations=['symmim_mm.engine.optim'],
 )
-LOOPS = Registry('loop', parent=root.LOOPS, scope=SCOPE, locations=['symmim_mm.engine'])
+LOOPS = Registry('loop', parent=root.LOOPS, scope=SCOPE, locations=['symmim_mm.engine.runner'])

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from paths import ROOT
 
-from symmim_mm.recipe import apply_recipe
+from symmim_mm.config.recipe import apply_recipe
 
 CONFIGS = sorted(
     path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from symmim_mm import cli
 
-BENCHMARKS = {  # module of symmim_mm.benchmarks: what it measures
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
+
+BENCHMARKS = {  # module of benchmarks: what it measures
     'loader': 'from JPEG files to batches, against MMPretrain',
     'startup': 'opening a large folder, against MMPretrain',
     'step': 'the training step of every method, against MMPretrain',
@@ -34,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest='benchmark', required=True, metavar='BENCHMARK')
     for name, text in BENCHMARKS.items():
         command = commands.add_parser(name, help=text, description=text.capitalize())
-        import_module(f'symmim_mm.benchmarks.{name}').add_arguments(command)
+        import_module(f'benchmarks.{name}').add_arguments(command)
         # A plan is read once; the others take long.
         needed = name != 'plan'
         command.add_argument('--json', required=needed, metavar='FILE', help='result to write')
@@ -45,9 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from symmim_mm.benchmarks.common import write_result
-    from symmim_mm.benchmarks.document import with_tables
-    from symmim_mm.errors import UserError
+    from benchmarks.common import write_result
+    from benchmarks.document import with_tables
+    from symmim_mm.utils.errors import UserError
 
     if args.benchmark == 'document':
         path = Path(args.document)
@@ -57,7 +60,7 @@ def main(args: argparse.Namespace) -> None:
             raise UserError(f'cannot read {path}: {error.strerror}') from error
         path.write_text(with_tables(text, Path(args.results or path.parent / 'benchmarks')))
         return
-    module = import_module(f'symmim_mm.benchmarks.{args.benchmark}')
+    module = import_module(f'benchmarks.{args.benchmark}')
     command = shlex.join(['tools/benchmark.py', *sys.argv[1:]])
     result = dict(benchmark=args.benchmark, command=command, **module.run(args))
     if args.json:

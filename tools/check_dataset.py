@@ -19,8 +19,8 @@ examples:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    from symmim_mm.data.check.picture import MAX_PIXELS
-    from symmim_mm.data.check.run import default_workers
+    from symmim_mm.datacheck.check import default_workers
+    from symmim_mm.datacheck.image import MAX_PIXELS
 
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -77,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from symmim_mm.data.check.run import check
+    from symmim_mm.datacheck.check import check
 
     check(args)
 

@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from symmim_mm.export import export_backbone
+    from symmim_mm.checkpoint.export import export_backbone
 
     how = export_backbone(args.checkpoint, args.format, args.out, args.heads)
     print(f'{args.out}: {how}')

@@ -7,7 +7,7 @@ from symmim_mm import cli
 
 
 def build_parser() -> argparse.ArgumentParser:
-    from symmim_mm.config import add_run_arguments
+    from symmim_mm.config.load import add_run_arguments
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_run_arguments(parser)
@@ -16,7 +16,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from symmim_mm.evaluation.run import evaluate
+    from symmim_mm.apis.evaluate import evaluate
 
     evaluate(args, 'knn')
 

@@ -68,6 +68,6 @@ launch() {
         # torchrun would hand the store of the first start, with the addresses of dead processes, to the next.
         export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
     fi
-    exec "$python" -m symmim_mm.elastic "${rendezvous[@]}" --nproc_per_node="$count" \
+    exec "$python" -m symmim_mm.engine.elastic "${rendezvous[@]}" --nproc_per_node="$count" \
         --max-restarts="$restarts" "$@"
 }

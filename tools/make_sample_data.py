@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from symmim_mm.data.sample_data import write_sample_data
+    from symmim_mm.datasets.sample.generate import write_sample_data
 
     manifest = write_sample_data(progress=sys.stderr.isatty(), **vars(args))
     pictures = sum(sum(splits.values()) for splits in manifest['counts'].values())

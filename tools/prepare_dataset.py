@@ -47,8 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from symmim_mm.data.prepare import prepare_with_progress
-    from symmim_mm.data.prepared_set import verify
+    from symmim_mm.datasets.shards.prepare import prepare_with_progress
+    from symmim_mm.datasets.shards.reader import verify
 
     if args.verify:
         found = verify(args.out)

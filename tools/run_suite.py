@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from symmim_mm.suite.run import run_suite
+    from symmim_mm.suite.run_suite import run_suite
 
     code = run_suite(args.suite, ROOT, args.work_dir, jobs=args.jobs, dry_run=args.dry_run,
                      slurm=args.slurm, size=args.size)

@@ -7,7 +7,7 @@ from symmim_mm import cli
 
 
 def build_parser() -> argparse.ArgumentParser:
-    from symmim_mm.config import add_run_arguments
+    from symmim_mm.config.load import add_run_arguments
     from symmim_mm.engine.launch import add_launch_arguments
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -18,7 +18,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from symmim_mm.engine.test import evaluate_checkpoint
+    from symmim_mm.apis.test import evaluate_checkpoint
 
     evaluate_checkpoint(args)
 

@@ -7,9 +7,9 @@ from symmim_mm import cli
 
 
 def build_parser() -> argparse.ArgumentParser:
-    from symmim_mm.config import add_run_arguments
+    from symmim_mm.apis.plan import add_dry_run_arguments
+    from symmim_mm.config.load import add_run_arguments
     from symmim_mm.engine.launch import add_launch_arguments
-    from symmim_mm.planning.command import add_dry_run_arguments
 
     parser = argparse.ArgumentParser(description=__doc__)
     add_run_arguments(parser)
@@ -24,12 +24,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from symmim_mm.planning.command import dry_run, wants_dry_run
+    from symmim_mm.apis.plan import dry_run, wants_dry_run
 
     if wants_dry_run(args):
         dry_run(args)
         return
-    from symmim_mm.engine.train import train
+    from symmim_mm.apis.train import train
 
     train(args)
 

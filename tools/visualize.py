@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from symmim_mm.draw import draw
+    from symmim_mm.apis.visualize import draw
 
     for path in draw(args):
         print(path)

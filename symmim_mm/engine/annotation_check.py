@@ -9,11 +9,11 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.fileio import get_local_path, join_path
 from mmengine.utils import is_abs
 
-from symmim_mm.data.check.coco_file import NAMES
-from symmim_mm.data.check.coco_instances import Instances, check_instances
-from symmim_mm.data.check.kinds import KINDS
-from symmim_mm.data.check.report import Report, named
-from symmim_mm.errors import UserError
+from symmim_mm.datacheck.coco.annotation_file import NAMES
+from symmim_mm.datacheck.coco.instances import Instances, check_instances
+from symmim_mm.datacheck.kinds import KINDS
+from symmim_mm.datacheck.report import Report, named
+from symmim_mm.utils.errors import UserError
 
 # The kinds of findings that stop a run, or of which it learns what is not there. Instances of
 # other kinds MMDetection leaves out, as it does with a few of COCO's own.

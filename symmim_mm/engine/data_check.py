@@ -4,7 +4,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
-from symmim_mm.errors import UserError
+from symmim_mm.utils.errors import UserError
 
 
 def check_data(runner: Runner) -> None:

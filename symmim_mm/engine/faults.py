@@ -16,10 +16,10 @@ from mmengine.dist import broadcast_object_list, get_rank, get_world_size, is_ma
 from mmengine.runner import Runner
 from torch.distributed import DistError
 
-from symmim_mm.checkpoints import checkpoint_files, newest_whole_checkpoint
-from symmim_mm.engine.guarded_optim import GUARDED
-from symmim_mm.engine.resumable_loops import RESUMABLE
-from symmim_mm.errors import (
+from symmim_mm.checkpoint.read import checkpoint_files, newest_whole_checkpoint
+from symmim_mm.engine.optim.guarded_wrapper import GUARDED
+from symmim_mm.engine.runner.resumable_loops import RESUMABLE
+from symmim_mm.utils.errors import (
     EXIT_FAULT,
     RESUME,
     Fault,

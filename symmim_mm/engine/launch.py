@@ -13,8 +13,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from symmim_mm.engine.faults import told_in_one_line
-from symmim_mm.engine.watched_loops import watch_loops
-from symmim_mm.errors import RESUME, UserError
+from symmim_mm.engine.runner.watched_loops import watch_loops
+from symmim_mm.utils.errors import RESUME, UserError
 
 # Where each launcher says a process's rank, the number of processes, and its rank on its node.
 PLACES = {
@@ -147,7 +147,7 @@ def runner_of(cfg: Config, launcher: str, again: str = RESUME) -> Iterator[Runne
     try:
         with told_in_one_line(again):
             if 'strategy' in cfg:
-                from symmim_mm.engine.sharded import ShardedRunner
+                from symmim_mm.engine.runner.fsdp import ShardedRunner
 
                 runner = ShardedRunner.from_cfg(cfg)
             else:

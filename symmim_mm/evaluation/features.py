@@ -6,10 +6,10 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from symmim_mm.engine.loader_hook import look_after
-from symmim_mm.engine.watched_loader import WatchedLoader
-from symmim_mm.errors import START_AGAIN, UserError
+from symmim_mm.engine.hooks.loader_hook import look_after
+from symmim_mm.engine.runner.watched_loader import WatchedLoader
 from symmim_mm.registry import HOOKS
+from symmim_mm.utils.errors import START_AGAIN, UserError
 
 POOLINGS = ('patch_mean', 'cls_token')
 

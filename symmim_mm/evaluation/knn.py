@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from symmim_mm.errors import UserError
+from symmim_mm.utils.errors import UserError
 
 
 def classify_knn(

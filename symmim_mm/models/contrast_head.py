@@ -6,7 +6,7 @@ from mmengine.dist import all_gather, get_rank
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from symmim_mm.errors import UserError
+from symmim_mm.utils.errors import UserError
 
 POOLINGS = ('patch_mean', 'visible_mean', 'cls_token')
 

@@ -6,7 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from symmim_mm.errors import UserError
+from symmim_mm.utils.errors import UserError
 
 
 def momentum_at(progress: float, start: float, end: float, schedule: str) -> float:

@@ -5,9 +5,9 @@ from mmengine.model import BaseModule
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from torch import Tensor, nn
 
-from symmim_mm.errors import UserError
 from symmim_mm.models.masked_vit import sincos_position_embedding
 from symmim_mm.models.split_attention import split_attention
+from symmim_mm.utils.errors import UserError
 
 
 def patchify(images: Tensor, patch_size: int) -> Tensor:

@@ -1,78 +1,21 @@
 """SimMIM for plain ViTs (MMPretrain has it for Swin only)."""
 
-from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
 
 import torch
-from mmpretrain.models.selfsup import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from symmim_mm import masking
-from symmim_mm.errors import UserError
-from symmim_mm.models.pixel_head import PixelHead
+from symmim_mm.models import masks as masking
+from symmim_mm.models.base import MaskedImageModel
 from symmim_mm.registry import MODELS
+from symmim_mm.utils.errors import UserError
 
 RANDOM_MASKS: dict[str, Callable[..., Tensor]] = {
     'random': masking.random_mask,
     'blockwise': masking.blockwise_mask,
 }
-
-
-class MaskedImageModel(BaseSelfSupervisor):
-    """Encoder plus pixel head: what SimMIM and SymMIM share.
-
-    Args:
-        backbone: config of a :class:`MaskedViT`.
-        head: settings of the :class:`PixelHead`; its grid, patch size and widths come from the
-            backbone.
-        data_preprocessor: config; ``symmim_mm.ViewPreprocessor`` by default.
-
-    The online encoder is ``backbone``, so its weights stand under ``backbone.`` in a checkpoint.
-    """
-
-    def __init__(
-        self,
-        backbone: dict,
-        head: dict,
-        data_preprocessor: dict | None = None,
-        init_cfg: dict | None = None,
-    ) -> None:
-        super().__init__(
-            backbone=backbone,
-            data_preprocessor=dict(type='symmim_mm.ViewPreprocessor', **(data_preprocessor or {})),
-            init_cfg=init_cfg,
-        )
-        projection = self.backbone.patch_embed.projection
-        self.head = PixelHead(
-            in_dims=self.backbone.embed_dims,
-            grid=self.backbone.grid,
-            patch_size=projection.kernel_size[0],
-            in_channels=projection.in_channels,
-            **head,
-        )
-        if self.backbone.encoding == 'sparse' and self.head.decoder is None:
-            raise UserError('sparse encoding needs a pixel decoder: set head.decoder=dict(...)')
-
-    @abstractmethod
-    def draw_reconstruction_mask(self, batch: int, device: torch.device) -> tuple[Tensor, int]:
-        """Draw masks bool ``(B, h, w)``; also the number of visible patches all have at least."""
-
-    def extract_feat(self, inputs: Tensor) -> tuple[Tensor]:
-        """Unmasked tokens ``((B, 1 + N, C),)`` of images ``(B, 3, H, W)``."""
-        return self.backbone(inputs)
-
-    @torch.no_grad()
-    def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mask normalised images ``(B, 3, H, W)`` as in training and predict them.
-
-        Returns:
-            The masks, bool ``(B, h, w)``, and the raw prediction ``(B, h * w, p * p * 3)``.
-        """
-        mask, visible = self.draw_reconstruction_mask(len(images), images.device)
-        tokens, indices = self.backbone(images, mask, visible)
-        return mask, self.head(tokens, indices)
 
 
 @MODELS.register_module()
@@ -82,7 +25,7 @@ class SimMIM(MaskedImageModel):
     Args:
         mask: ``dict(type='random', ratio=.6, unit=2)`` by default: squares of 2 x 2 patches, 32
             pixels. ``type`` may be ``'blockwise'``, with the parameters of that function in
-            ``symmim_mm.masking``.
+            ``symmim_mm.models.masks``.
         **kwargs: as :class:`MaskedImageModel`.
 
     Raises:

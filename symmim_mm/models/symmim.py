@@ -6,12 +6,12 @@ import torch
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from symmim_mm.errors import UserError
-from symmim_mm.masking import checkerboard, draw_parity, invert, shifted_checkerboards
+from symmim_mm.models.base import MaskedImageModel
 from symmim_mm.models.contrast_head import ContrastHead
+from symmim_mm.models.masks import checkerboard, draw_parity, invert, shifted_checkerboards
 from symmim_mm.models.momentum import MomentumBranch, momentum_at
-from symmim_mm.models.simmim import MaskedImageModel
 from symmim_mm.registry import MODELS
+from symmim_mm.utils.errors import UserError
 
 PARITIES = ('shared', 'independent', 'fixed')
 

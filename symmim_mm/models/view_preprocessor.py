@@ -6,8 +6,8 @@ import torch
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor
 
-from symmim_mm.errors import UserError
 from symmim_mm.registry import MODELS
+from symmim_mm.utils.errors import UserError
 
 # Luma weights of ITU-R BT.601, as Pillow and torchvision use for greyscale.
 LUMA = (0.299, 0.587, 0.114)

@@ -9,8 +9,8 @@ from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLay
 from mmpretrain.models.utils import MultiheadAttention, resize_pos_embed
 from torch import Tensor
 
-from symmim_mm.errors import UserError
 from symmim_mm.registry import MODELS
+from symmim_mm.utils.errors import UserError
 
 
 @MODELS.register_module()

@@ -12,8 +12,8 @@ from torch.utils.flop_counter import (
     sdpa_flop_count,
 )
 
+from symmim_mm.planning.fake_model import build_without_storage, make_runnable
 from symmim_mm.planning.peak_memory import PeakMemory
-from symmim_mm.planning.stand_in import build_without_storage, make_runnable
 from symmim_mm.planning.step import TrainingStep
 
 aten = torch.ops.aten

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
-from symmim_mm.config import data_problems
-from symmim_mm.data.sample_data import write_sample_data
+from symmim_mm.config.load import data_problems
+from symmim_mm.datasets.sample.generate import write_sample_data
 
 # Training pictures by `run.dataset`, and where the number comes from.
 KNOWN = {

@@ -9,7 +9,7 @@ from mmengine.registry import OPTIMIZERS
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from torch import nn
 
-from symmim_mm.engine.sharded import units
+from symmim_mm.models.base import fsdp_units
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ShardedMemory:
 
 def sharded_memory(model: nn.Module, memory: FixedMemory, processes: int) -> ShardedMemory:
     """What :func:`fixed_memory` becomes where ``--fsdp`` shares the model out."""
-    blocks = [unit for unit in units(model) if isinstance(unit, TransformerEncoderLayer)]
+    blocks = [unit for unit in fsdp_units(model) if isinstance(unit, TransformerEncoderLayer)]
     inside = {id(parameter) for block in blocks for parameter in block.parameters()}
     outside = [p for p in model.parameters() if id(p) not in inside]
     largest = max(blocks, key=lambda block: _size(block.parameters()), default=nn.Module())

@@ -6,7 +6,7 @@ from mmpretrain.structures import DataSample
 from mmseg.models.utils import resize
 from torch import Tensor, nn
 
-from symmim_mm.planning.image_size import training_image_size
+from symmim_mm.config.image_size import training_image_size
 
 
 class TrainingStep(nn.Module):

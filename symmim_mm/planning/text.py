@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from symmim_mm.planning.plan import RunPlan
+from symmim_mm.planning.run_plan import RunPlan
 
 GIB, MIB = 2**30, 2**20
 COUNTED = (

@@ -7,9 +7,9 @@ import torch
 from mmpretrain.models import MAEViT
 from torch import nn
 
-from symmim_mm.masking import checkerboard
+from symmim_mm.config.image_size import Size
 from symmim_mm.models import SimMIM, SymMIM, WindowedViT
-from symmim_mm.planning.image_size import Size
+from symmim_mm.models.masks import checkerboard
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from symmim_mm.atomic_file import write_atomic
-from symmim_mm.errors import UserError
 from symmim_mm.results.record import Record, find_records
 from symmim_mm.results.render import to_csv, to_markdown, to_terminal
 from symmim_mm.results.report import Run, render_page
 from symmim_mm.results.table import Table, build_tables
-from symmim_mm.shown_text import visible
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import write_atomic
+from symmim_mm.utils.text import visible
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from symmim_mm.errors import UserError
 from symmim_mm.results.record import is_number
+from symmim_mm.utils.errors import UserError
 
 Points = list[tuple[float, float]]
 # Less than this is drawn as nothing: quotients of smaller numbers leave the range of numbers.

@@ -4,8 +4,8 @@ import base64
 import io
 from pathlib import Path
 
-from symmim_mm.errors import UserError
-from symmim_mm.foreign_paths import file_inside
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.paths import file_inside
 
 MAX_WIDTH = 720
 MOST_PIXELS = 1 << 25

@@ -13,21 +13,16 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from symmim_mm.atomic_file import file_sha256, write_atomic
-from symmim_mm.errors import UserError
-from symmim_mm.foreign_paths import file_inside
+from symmim_mm.config import TASKS
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import file_sha256, write_atomic
+from symmim_mm.utils.paths import file_inside
+from symmim_mm.utils.text import is_text
 
 SCHEMA = 1
 FILE_NAME = 'result.json'
 MOST_BYTES = 1 << 24
 LARGEST = 1e100
-TASKS = ('pretrain', 'finetune', 'linear', 'knn', 'detection', 'segmentation')
-TRAIN_TOOL = 'tools/train.py'
-EVALUATION_TOOLS = {'linear': 'tools/linear.py', 'knn': 'tools/knn.py'}
-"""Commands that judge frozen features, by task; a linear probe may also be trained."""
-RANDOM = 'random'
-"""Method name of a transfer that starts from random weights."""
-
 # Metrics that are percentages; every other metric (a loss) may take any finite value.
 PERCENT = ('top1', 'top5', 'box_ap', 'box_ap50', 'mask_ap', 'mask_ap50', 'miou', 'macc')
 
@@ -130,17 +125,6 @@ def _fault(data: Any) -> str | None:
     if (data['checkpoint'] is None) != (data['checkpoint_sha256'] is None):
         return 'checkpoint and checkpoint_sha256 must both be given or both be null'
     return None
-
-
-def is_text(value: Any) -> bool:
-    """Whether a value is a text that is not empty and can be written as UTF-8."""
-    if not isinstance(value, str) or not value:
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # a byte of a name that is not UTF-8, or half a character
-        return False
-    return True
 
 
 def is_number(value: Any) -> bool:

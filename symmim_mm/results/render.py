@@ -11,7 +11,7 @@ from rich.text import Text
 
 from symmim_mm.results import published
 from symmim_mm.results.table import METHOD_NAMES, METRICS, Cell, Row, Table
-from symmim_mm.results.time_text import hours_text
+from symmim_mm.utils.time_text import hours_text
 
 CSV_FIELDS = (
     'method', 'arch', 'pretrain_dataset', 'pretrain_config', 'pretrain_config_sha256', 'task',

@@ -9,12 +9,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from symmim_mm.errors import UserError
-from symmim_mm.foreign_paths import file_inside
+from symmim_mm.config import EVALUATION_TOOLS, TASKS, TRAIN_TOOL
 from symmim_mm.results import published
 from symmim_mm.results.curves import VALIDATION, Series, chart, read_curve
 from symmim_mm.results.embedded_picture import embed
-from symmim_mm.results.record import EVALUATION_TOOLS, TASKS, TRAIN_TOOL, Record
+from symmim_mm.results.record import Record
 from symmim_mm.results.render import (
     HOURS,
     NOT_COMPARABLE,
@@ -25,8 +24,10 @@ from symmim_mm.results.render import (
     published_sources,
 )
 from symmim_mm.results.table import METHODS, METRICS, Table
-from symmim_mm.results.time_text import duration_text, hours_text, moment_text
-from symmim_mm.shown_text import visible
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.paths import file_inside
+from symmim_mm.utils.text import visible
+from symmim_mm.utils.time_text import duration_text, hours_text, moment_text
 
 MAX_PICTURES = 6
 MOST_CURVE_BYTES = 1 << 28

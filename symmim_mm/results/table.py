@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from symmim_mm.results.record import RANDOM, Record
+from symmim_mm.config import RANDOM
+from symmim_mm.results.record import Record
 
 METHODS = ('symmim', 'mae', 'simmim', RANDOM)
 METRICS = (

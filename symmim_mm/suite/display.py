@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from symmim_mm.results.time_text import duration_text
+from symmim_mm.utils.time_text import duration_text
 
 QUIET_S = 60
 _STEP = re.compile(r'(?:Epoch|Iter)\((?:train|val|test)\)\s+(?:\[[^\]]*\]\s*)+')

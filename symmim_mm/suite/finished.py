@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from symmim_mm.atomic_file import file_sha256
-from symmim_mm.errors import UserError
 from symmim_mm.results.record import FILE_NAME, Record
-from symmim_mm.suite.plan import STATE, Run, Suite
+from symmim_mm.suite.graph import STATE, Run, Suite
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import file_sha256
 
 MARKER = 'suite.json'
 

@@ -20,18 +20,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from symmim_mm.atomic_file import file_sha256, write_atomic
-from symmim_mm.errors import UserError
 from symmim_mm.results.record import FILE_NAME, Record
-from symmim_mm.suite.finished import (
-    MARKER,
-    Wanted,
-    backbone_of,
-    is_finished,
-    read_json,
-    wanted,
-)
-from symmim_mm.suite.plan import DATA, STATE, Run, command
+from symmim_mm.suite.finished import MARKER, Wanted, backbone_of, is_finished, read_json, wanted
+from symmim_mm.suite.graph import DATA, STATE, Run, command
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import file_sha256, write_atomic
 
 _PR_SET_PDEATHSIG = 1
 _groups: set[int] = set()

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from paths import ROOT
 
-from symmim_mm.benchmarks import gpu
+from benchmarks import gpu
 
 
 def options(**changes) -> Namespace:

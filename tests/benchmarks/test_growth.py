@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symmim_mm.benchmarks.growth import config_at, fit, tables
-from symmim_mm.benchmarks.growth_picture import draw
-from symmim_mm.benchmarks.laws import evaluate, in_words, polynomial, power
-from symmim_mm.errors import UserError
+from benchmarks.growth import config_at, fit, tables
+from benchmarks.growth_picture import draw
+from benchmarks.laws import evaluate, in_words, polynomial, power
+from symmim_mm.utils.errors import UserError
 
 TOKENS = [197, 257, 401, 577, 785]
 positive = st.floats(1e-6, 1e3)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from symmim_mm.benchmarks import loader, loader_steps
-from symmim_mm.data.sample_layouts import picture_generator
-from symmim_mm.data.scenes import draw_scene
+from benchmarks import loader, loader_steps
+from symmim_mm.datasets.sample.layouts import picture_generator
+from symmim_mm.datasets.sample.scenes import draw_scene
 
 
 @pytest.fixture(scope='module')

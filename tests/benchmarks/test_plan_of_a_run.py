@@ -5,11 +5,11 @@ import json
 import math
 
 import pytest
-from conftest import ROOT
+from paths import ROOT
 
-from symmim_mm.benchmarks.plan import find_entry, loader_need, read_result
-from symmim_mm.benchmarks.step_cases import config_of, identity
-from symmim_mm.errors import UserError
+from benchmarks.plan import find_entry, loader_need, read_result
+from benchmarks.step_cases import config_of, identity
+from symmim_mm.utils.errors import UserError
 
 MIB = 2**20
 

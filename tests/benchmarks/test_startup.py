@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from symmim_mm.benchmarks.startup import make_tree
+from benchmarks.startup import make_tree
 
 
 def test_tree(tmp_path: Path) -> None:

@@ -5,17 +5,17 @@ import math
 
 import pytest
 import torch
-from conftest import ROOT
 from mmengine.config import Config
 from mmengine.registry import MODELS
+from paths import ROOT
 from torch import nn
 
-from symmim_mm.benchmarks import matrix_rate, step_cases
-from symmim_mm.benchmarks.step_cases import STOCK_CONFIGS, config_of, identity, make_trainer
-from symmim_mm.benchmarks.step_methods import CHECKPOINTED, METHODS, STOCK
-from symmim_mm.benchmarks.step_stock import StockSymMIM
-from symmim_mm.benchmarks.step_tables import tables, update_share
-from symmim_mm.benchmarks.step_trainer import bytes_per_picture, checkpointing, shares_of
+from benchmarks import matrix_rate, step_cases
+from benchmarks.step_cases import STOCK_CONFIGS, config_of, identity, make_trainer
+from benchmarks.step_methods import CHECKPOINTED, METHODS, STOCK
+from benchmarks.step_stock import StockSymMIM
+from benchmarks.step_tables import tables, update_share
+from benchmarks.step_trainer import bytes_per_picture, checkpointing, shares_of
 
 CPU = torch.device('cpu')
 BUILT = [name for name in METHODS if name not in CHECKPOINTED]

@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from symmim_mm.engine.annotation_check import SHOWN, check_annotations
-from symmim_mm.errors import UserError
+from symmim_mm.utils.errors import UserError
 
 ENTRY = dict(
     id=1, image_id=1, category_id=1, bbox=[2, 2, 18, 18], area=162, iscrowd=0,

@@ -7,7 +7,7 @@ from mmengine.config import ConfigDict
 from toy_run import toy_runner
 
 from symmim_mm.engine.data_check import check_data
-from symmim_mm.errors import UserError
+from symmim_mm.utils.errors import UserError
 
 
 @pytest.mark.parametrize(

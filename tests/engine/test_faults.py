@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
 from mmengine.config import Config
+from paths import ROOT, SUPPORT
 from processes import wait_until
 from toy_run import At, Deadly, Hanging, toy_runner
 
 from symmim_mm.engine.faults import in_one_line, make_resumable, told_in_one_line
-from symmim_mm.errors import Fault, UserError
+from symmim_mm.utils.errors import Fault, UserError
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_workers_that_die_at_once_are_noticed(tmp_path: Path) -> None:
         '               loader=dict(timeout=900)).train()'
     )
     done = subprocess.run(
-        [sys.executable, '-c', program, tmp_path], cwd=Path(__file__).parent, capture_output=True,
-        text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)}, timeout=300,
+        [sys.executable, '-c', program, tmp_path], cwd=ROOT, capture_output=True,
+        text=True, env={**os.environ, 'PYTHONPATH': SUPPORT}, timeout=300,
     )  # fmt: skip
     assert re.search(r'Fault: .*DataLoader worker .* killed .*, reading row', done.stderr)
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from command_lines import train_arguments
-from conftest import ROOT
 from mmengine.config import Config
+from paths import ROOT
 
-from symmim_mm.config import load_config
+from symmim_mm.apis.train import configure
+from symmim_mm.config.load import load_config
 from symmim_mm.engine.faults import was_restarted
 from symmim_mm.engine.launch import join_on_cpu, place_of, runner_of, set_threads
-from symmim_mm.engine.train import configure
-from symmim_mm.errors import Fault, UserError
+from symmim_mm.utils.errors import Fault, UserError
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ DAMAGES = dict(cut_in_half=cut, emptied=empty, one_bit_flipped=flip)
 
 def killed_run(config: Path, work_dir: Path, log: Path) -> list[Path]:
     """A run that was killed with two checkpoints, and the two."""
-    from symmim_mm.checkpoints import checkpoint_files
+    from symmim_mm.checkpoint.read import checkpoint_files
 
     process = runs.start([config, '--work-dir', work_dir], log)
     runs.wait_for(lambda: (work_dir / 'epoch_3.pth').exists(), process)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 def is_clean(work_dir: Path) -> bool:
     """Whether every checkpoint is as it was written, and no part of one was left."""
-    from symmim_mm.checkpoints import checkpoint_files
-    from symmim_mm.sealed_file import check_seal
+    from symmim_mm.checkpoint.read import checkpoint_files
+    from symmim_mm.checkpoint.sealed import check_seal
 
     whole = [check_seal(path) for path in checkpoint_files(work_dir)]
     return all(whole) and not list(work_dir.glob('.*'))
@@ -14,7 +14,7 @@ def is_clean(work_dir: Path) -> bool:
 
 def last_checkpoint(work_dir: Path) -> dict:
     """The last checkpoint of a finished run, read safely."""
-    from symmim_mm.checkpoints import checkpoint_files, read_checkpoint
+    from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
 
     return read_checkpoint(checkpoint_files(work_dir)[-1])
 

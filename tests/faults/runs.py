@@ -17,8 +17,8 @@ from typing import NoReturn
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-sys.path.append(str(HERE.parent))
+sys.path.append(str(HERE.parent / 'support'))
+from paths import ROOT  # noqa: E402
 from processes import free_ports as free_ports  # noqa: E402
 
 TASKS = ('pretrain', 'finetune', 'detection', 'segmentation')
@@ -113,7 +113,7 @@ def write_config(folder: Path, task: str, data: Path, changes: str = '') -> Path
 
 def sample_data(folder: Path) -> Path:
     """A handful of drawn pictures in all layouts."""
-    from symmim_mm.data.sample_data import write_sample_data
+    from symmim_mm.datasets.sample.generate import write_sample_data
 
     data = folder / 'data'
     write_sample_data(data, train=30, val=10, coco_train=12, coco_val=4, ade_train=12, ade_val=4)
@@ -129,8 +129,8 @@ def preload() -> None:
     import mmseg.models  # noqa: F401
     import torch
 
+    import symmim_mm.apis.train
     import symmim_mm.data
-    import symmim_mm.engine.train
     import symmim_mm.models  # noqa: F401
 
     torch.set_num_threads(1)

@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument('--keep', type=Path, help='work in this folder and leave it')
     args = parser.parse_args()
     runs.preload()
-    from symmim_mm.checkpoints import checkpoint_files
+    from symmim_mm.checkpoint.read import checkpoint_files
 
     with runs.workplace(args.keep, 'workers') as folder:
         data = runs.sample_data(folder)

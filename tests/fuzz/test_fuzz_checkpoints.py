@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from mmengine.logging import HistoryBuffer
 from mmpretrain.models import VisionTransformer
 
-from symmim_mm import key_map
-from symmim_mm.checkpoints import backbone_state, load_backbone, read_checkpoint
-from symmim_mm.encoder_file import read_encoder
-from symmim_mm.errors import UserError
+from symmim_mm.checkpoint import key_map
+from symmim_mm.checkpoint.backbone import backbone_state, load_backbone
+from symmim_mm.checkpoint.encoder import read_encoder
+from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.utils.errors import UserError
 
 pytestmark = pytest.mark.slow
 

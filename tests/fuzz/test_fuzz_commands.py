@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from conftest import ROOT
 from fuzzing import cases
 from hypothesis import given
 from hypothesis import strategies as st
+from paths import ROOT
 
 from symmim_mm import cli
 from symmim_mm.cli import run

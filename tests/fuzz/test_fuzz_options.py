@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
 from fuzzing import cases, one_line
 from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.config import Config
+from paths import ROOT
 
-from symmim_mm import config as config_module
-from symmim_mm.config import add_run_arguments, load_config
-from symmim_mm.errors import UserError
-from symmim_mm.suite import plan
+from symmim_mm.config import load as config_module
+from symmim_mm.config.load import add_run_arguments, load_config
+from symmim_mm.suite import graph as plan
+from symmim_mm.utils.errors import UserError
 
 pytestmark = pytest.mark.slow
 

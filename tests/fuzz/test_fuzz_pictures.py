@@ -14,7 +14,7 @@ from fuzzing import cases, one_line
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symmim_mm.data.picture_region import Picture, PictureError
+from symmim_mm.datasets.transforms.decode_region import Picture, PictureError
 
 pytestmark = pytest.mark.slow
 

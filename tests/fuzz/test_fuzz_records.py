@@ -7,10 +7,10 @@ from fuzzing import cases, one_line
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symmim_mm.errors import UserError
 from symmim_mm.results.collect import collect
 from symmim_mm.results.curves import Series, chart
 from symmim_mm.results.record import Record
+from symmim_mm.utils.errors import UserError
 
 pytestmark = pytest.mark.slow
 

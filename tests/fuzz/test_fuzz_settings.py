@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.config import ConfigDict
 
-from symmim_mm import masking
-from symmim_mm.errors import UserError
-from symmim_mm.recipe import Recipe, apply_recipe
+from symmim_mm.config.recipe import Recipe, apply_recipe
+from symmim_mm.models import masks as masking
+from symmim_mm.utils.errors import UserError
 
 pytestmark = pytest.mark.slow
 

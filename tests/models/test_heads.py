@@ -7,10 +7,10 @@ import pytest
 import torch
 from mmpretrain.models.heads import MAEPretrainHead
 
-from symmim_mm.errors import UserError
 from symmim_mm.models import ContrastHead, PixelHead
 from symmim_mm.models.contrast_head import info_nce, pool
 from symmim_mm.models.pixel_head import patchify, unpatchify
+from symmim_mm.utils.errors import UserError
 
 
 def test_patchify_keeps_rows_columns_and_channels_last() -> None:

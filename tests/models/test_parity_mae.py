@@ -11,13 +11,13 @@ eps=1e-6), norm_pix_loss=True)``; weights, position tables included, from
 
 import pytest
 import torch
-from conftest import ROOT
 from formula_weights import draw, fill, relabelled
 from mmengine.config import Config
 from mmengine.registry import MODELS
+from paths import ROOT
 from torch import Tensor, nn
 
-from symmim_mm.key_map import from_dialect
+from symmim_mm.checkpoint.key_map import from_dialect
 from symmim_mm.models import MaskedViT, PixelHead
 from symmim_mm.models.masked_vit import sincos_position_embedding
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from symmim_mm.errors import UserError
 from symmim_mm.models.momentum import MomentumBranch, momentum_at
+from symmim_mm.utils.errors import UserError
 
 pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)

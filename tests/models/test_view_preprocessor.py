@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from symmim_mm.errors import UserError
 from symmim_mm.models import ViewPreprocessor
 from symmim_mm.models.view_preprocessor import LUMA, distort_colours
+from symmim_mm.utils.errors import UserError
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 

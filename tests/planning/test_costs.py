@@ -7,7 +7,7 @@ from read_config import read_config
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.profiler import ProfilerActivity, profile
 
-from symmim_mm.engine.activation_checkpointing import checkpoint_blocks
+from symmim_mm.engine.runner.activation_checkpointing import checkpoint_blocks
 from symmim_mm.planning.costs import (
     Activations,
     Operations,
@@ -15,8 +15,8 @@ from symmim_mm.planning.costs import (
     measure_activations,
     operations_of,
 )
-from symmim_mm.planning.plan import make_plan
-from symmim_mm.planning.stand_in import build_without_storage, make_runnable
+from symmim_mm.planning.fake_model import build_without_storage, make_runnable
+from symmim_mm.planning.run_plan import make_plan
 from symmim_mm.planning.step import TrainingStep
 
 

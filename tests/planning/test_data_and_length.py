@@ -1,7 +1,7 @@
 """Numbers of pictures and steps against figures that papers and data sets state."""
 
 import pytest
-from conftest import ROOT
+from paths import ROOT
 from read_config import read_config
 
 from symmim_mm.planning.data import training_pictures

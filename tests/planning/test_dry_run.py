@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from paths import ROOT
 
-from symmim_mm.config import add_run_arguments
+from symmim_mm.apis.plan import add_dry_run_arguments, dry_run
+from symmim_mm.config.load import add_run_arguments
 from symmim_mm.engine.launch import add_launch_arguments
-from symmim_mm.errors import UserError
-from symmim_mm.planning.command import add_dry_run_arguments, dry_run
+from symmim_mm.utils.errors import UserError
 
 NAMES = sorted(
     str(path.relative_to(ROOT)) for path in (ROOT / 'configs').rglob('*.py')

@@ -3,9 +3,9 @@
 import pytest
 from read_config import read_config
 
+from symmim_mm.planning.fake_model import build_without_storage
 from symmim_mm.planning.groups import parameter_groups
 from symmim_mm.planning.memory import fixed_memory, sharded_memory, state_values
-from symmim_mm.planning.stand_in import build_without_storage
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import pytest
 from read_config import read_config
 
-from symmim_mm.planning.image_size import training_image_size
-from symmim_mm.planning.stand_in import build_without_storage
+from symmim_mm.config.image_size import training_image_size
+from symmim_mm.planning.fake_model import build_without_storage
 from symmim_mm.planning.tokens import count_tokens
 
 

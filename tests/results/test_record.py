@@ -7,11 +7,11 @@ import sys
 import pytest
 from make_runs import record
 
-from symmim_mm.atomic_file import file_sha256
-from symmim_mm.errors import UserError
-from symmim_mm.results.config_hash import config_sha256
+from symmim_mm.config.hash import config_sha256
 from symmim_mm.results.machine import hardware, versions
 from symmim_mm.results.record import Record, find_records, parent_of
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import file_sha256
 
 
 def test_written_and_read_back(tmp_path):
@@ -98,7 +98,7 @@ def test_config_hash_follows_content_and_bases(tmp_path):
 def test_config_hash_is_the_same_in_another_process(tmp_path):
     config = tmp_path / 'config.py'
     config.write_text("import math\nnames = {'a', 'b'}\nfunction = math.sqrt\nx = dict(b=1, a=2)\n")
-    script = ('import sys; from symmim_mm.results.config_hash import config_sha256; '
+    script = ('import sys; from symmim_mm.config.hash import config_sha256; '
               'print(config_sha256(sys.argv[1]))')
     out = {subprocess.run([sys.executable, '-c', script, str(config)], check=True, text=True,
                           capture_output=True, env={'PYTHONHASHSEED': str(seed),
@@ -126,6 +126,6 @@ def test_hardware_and_versions(monkeypatch):
 
 
 def test_reading_records_does_not_load_torch():
-    script = ('import sys, symmim_mm.results.collect, symmim_mm.suite.run; '
+    script = ('import sys, symmim_mm.results.collect, symmim_mm.suite.run_suite; '
               "sys.exit('torch' in sys.modules)")
     subprocess.run([sys.executable, '-c', script], check=True)

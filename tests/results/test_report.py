@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 from make_runs import record, write
+from paths import ROOT
 
-from symmim_mm.errors import UserError
 from symmim_mm.results.collect import collect
 from symmim_mm.results.curves import Series, chart, read_curve, thin
-
-ROOT = Path(__file__).resolve().parents[2]
+from symmim_mm.utils.errors import UserError
 
 
 def suite(folder: Path) -> Path:

@@ -13,9 +13,10 @@ from mmengine.runner import Runner, load_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader, _safe_torch_load
 from torch import nn
 
-from symmim_mm.checkpoints import load_backbone, read_checkpoint
-from symmim_mm.errors import UserError
-from symmim_mm.mmengine_loaders import load_from_file
+from symmim_mm.checkpoint.backbone import load_backbone
+from symmim_mm.checkpoint.mmengine import load_from_file
+from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.utils.errors import UserError
 
 READERS = {
     'read_checkpoint': read_checkpoint,

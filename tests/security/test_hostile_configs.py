@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
 from mmengine.config import Config
+from paths import ROOT
 
-from symmim_mm.config_file import read_config_file
-from symmim_mm.data.sample_data import write_sample_data
-from symmim_mm.engine.compile_hook import check_compile_cache
-from symmim_mm.errors import UserError
-from symmim_mm.foreign_paths import file_inside, no_checkpoint
-from symmim_mm.results.config_hash import config_sha256
+from symmim_mm.config.file import read_config_file
+from symmim_mm.config.hash import config_sha256
+from symmim_mm.datasets.sample.generate import write_sample_data
+from symmim_mm.engine.hooks.compile_hook import check_compile_cache
 from symmim_mm.suite.finished import read_json
-from symmim_mm.suite.plan import load_suite
+from symmim_mm.suite.graph import load_suite
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.paths import file_inside, no_checkpoint
 
 PROGRAM = '!!python/object/apply:builtins.open [{}, w]'
 
@@ -121,15 +121,15 @@ def test_state_files_of_any_content(tmp_path: Path) -> None:
 # What runs code, or takes a file apart, and the only modules that may use it: benchmarks read the
 # configs of this project and of MMPretrain.
 CALLS = {
-    'torch.load': 'symmim_mm/safe_unpickling.py',
+    'torch.load': 'symmim_mm/checkpoint/unpickle.py',
     'pickle.load': '', 'pickle.loads': '', 'marshal.loads': '', 'shelve.open': '',
     'joblib.load': '',
     'yaml.load': '', 'yaml.unsafe_load': '', 'yaml.full_load': '', 'eval': '', 'exec': '',
     'os.system': '', 'os.popen': '', 'urllib.request.urlopen': '', 'urlopen': '',
     'requests.get': '', 'torch.hub.load': '', 'load_url': '', 'load_state_dict_from_url': '',
     'shutil.unpack_archive': '',
-    'tarfile.open': 'symmim_mm/data/shard_writer.py',  # it writes archives and lists their members
-    'Config.fromfile': ('symmim_mm/config_file.py', 'symmim_mm/benchmarks/'),
+    'tarfile.open': 'symmim_mm/datasets/shards/writer.py',  # writes archives, lists their members
+    'Config.fromfile': ('symmim_mm/config/file.py'),
     'Config.fromstring': '', 'mmengine.load': '', 'fileio.load': '',
 }  # fmt: skip
 WORDS = ('allow_pickle', 'weights_only', 'shell')

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
 from hostile_files import hostile_checkpoint
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
+from paths import ROOT
 from warm_commands import WarmCommands, warm_commands
 
 pytestmark = pytest.mark.slow

@@ -11,9 +11,9 @@ import pytest
 from hostile_runs import record, run_folder
 from PIL import Image
 
-from symmim_mm.errors import UserError
 from symmim_mm.results.collect import collect
 from symmim_mm.results.record import Record
+from symmim_mm.utils.errors import UserError
 
 SECRET = 'a secret of this machine'
 

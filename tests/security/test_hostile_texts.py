@@ -10,7 +10,7 @@ from hostile_runs import SHA, TEXTS, record, run_folder
 from markdown_it import MarkdownIt
 
 from symmim_mm.results.collect import Collected, collect, show
-from symmim_mm.shown_text import visible
+from symmim_mm.utils.text import visible
 
 
 def texts_everywhere(folder: Path, text: str) -> Collected:

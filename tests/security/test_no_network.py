@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from paths import ROOT
 from warm_commands import WarmCommands, warm_commands
 
 pytestmark = pytest.mark.slow

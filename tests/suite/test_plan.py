@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from paths import ROOT
 
-from symmim_mm.atomic_file import file_sha256
-from symmim_mm.errors import UserError
-from symmim_mm.results.config_hash import config_sha256
+from symmim_mm.config.hash import config_sha256
 from symmim_mm.results.record import Record
 from symmim_mm.suite.finished import MARKER, pending, wanted
-from symmim_mm.suite.plan import command, load_suite
+from symmim_mm.suite.graph import command, load_suite
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import file_sha256
 
 
 def project(folder: Path, **changes: object) -> Path:

@@ -8,18 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 from processes import WAIT_S, wait_until
 
-from symmim_mm.errors import UserError
 from symmim_mm.results.record import Record
-from symmim_mm.suite.engine import locked
+from symmim_mm.suite.graph import load_suite
 from symmim_mm.suite.job import last_error
-from symmim_mm.suite.plan import load_suite
-from symmim_mm.suite.run import run_suite
+from symmim_mm.suite.run_suite import run_suite
+from symmim_mm.suite.snakemake import locked
+from symmim_mm.utils.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
 STANDIN = Path(__file__).with_name('standin')
-LAUNCH = ("import sys; from symmim_mm.suite.run import run_suite; "
+LAUNCH = ("import sys; from symmim_mm.suite.run_suite import run_suite; "
           "sys.exit(run_suite('suite.yaml', '.', jobs=2))")
 
 

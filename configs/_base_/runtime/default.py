@@ -6,7 +6,7 @@ default_hooks = dict(
     throughput=dict(type='symmim_mm.ThroughputHook'),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='symmim_mm.SafeCheckpointHook', interval=1, max_keep_ckpts=2),
-    sampler_seed=None,  # the loops of symmim_mm.engine.resumable_loops do it
+    sampler_seed=None,  # the loops of symmim_mm.engine.runner.resumable_loops do it
     # What lets a run survive a cluster; docs/reliability.md tells how.
     exact_resume=dict(type='symmim_mm.ExactResumeHook'),
     preemption=dict(type='symmim_mm.PreemptionHook', signals=['SIGTERM', 'SIGUSR1']),

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from symmim_mm.atomic_file import file_sha256
-from symmim_mm.results.config_hash import config_sha256
+from symmim_mm.config.hash import config_sha256
 from symmim_mm.results.record import Record, parent_of
+from symmim_mm.utils.files import file_sha256
 
 
 def main() -> None:

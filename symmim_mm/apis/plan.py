@@ -1,0 +1,78 @@
+"""``tools/train.py CONFIG --dry-run``."""
+
+import argparse
+import json
+import logging
+import os
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+
+from mmengine.logging import MMLogger
+
+from symmim_mm.config.load import load_config
+from symmim_mm.engine.launch import process_count
+from symmim_mm.utils.errors import UserError
+
+
+def add_dry_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of a dry run."""
+    group = parser.add_argument_group('dry run')
+    group.add_argument(
+        '--dry-run',
+        action='store_true',
+        help='print model size, FLOPs, tokens, schedule, parameter groups, steps and memory, and '
+        'stop; needs no data and no GPU',
+    )
+    group.add_argument(
+        '--gpus', type=int, metavar='N', help='plan for N processes (default: those launched, or 1)'
+    )
+    group.add_argument(
+        '--list-parameters', action='store_true', help='name the parameters of every group'
+    )
+    group.add_argument('--json', metavar='FILE', help='write the plan there, too')
+
+
+def wants_dry_run(args: argparse.Namespace) -> bool:
+    """Whether a dry run is asked for.
+
+    Raises:
+        UserError: an option of dry runs without ``--dry-run``.
+    """
+    alone = {'--gpus': args.gpus, '--list-parameters': args.list_parameters, '--json': args.json}
+    given = [name for name, value in alone.items() if value not in (None, False)]
+    if given and not args.dry_run:
+        raise UserError(f'{given[0]} belongs to --dry-run')
+    return args.dry_run
+
+
+def dry_run(args: argparse.Namespace) -> None:
+    """Print what the run will be, and do nothing else.
+
+    Raises:
+        UserError: as a run would, but for data that are absent; a FILE that cannot be written.
+    """
+    # Here, so that `--help` does not wait for all three libraries.
+    from symmim_mm.planning.run_plan import make_plan
+    from symmim_mm.planning.text import write_plan
+
+    cfg = load_config(args, check_data=False)
+    processes = process_count(args.launcher) if args.gpus is None else args.gpus
+    if processes < 1:
+        raise UserError(f'--gpus must be at least 1, got {processes}')
+    if any(int(os.environ.get(name, 0)) for name in ('RANK', 'SLURM_PROCID')):
+        return  # one of the processes tells it
+    silence_libraries()
+    plan = make_plan(cfg, processes)
+    print(write_plan(plan, args.list_parameters))
+    if args.json:
+        try:
+            Path(args.json).write_text(json.dumps(asdict(plan), indent=1) + '\n')
+        except OSError as error:
+            raise UserError(f'--json {args.json}: {error.strerror}') from error
+
+
+def silence_libraries() -> None:
+    """MMEngine tells of every frozen parameter, MMSegmentation of a default of its own: not now."""
+    MMLogger.get_current_instance().setLevel(logging.ERROR)
+    warnings.filterwarnings('ignore', message='Default ``avg_non_ignore``')

@@ -1,0 +1,137 @@
+"""A plain ViT as a checkpoint holds it: its weights, and the sizes that they have."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from mmpretrain.models import VisionTransformer
+from torch import Tensor
+
+from symmim_mm.checkpoint.backbone import backbone_state
+from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.text import listed
+
+# Dimensions of the tensors that tell the size of a ViT.
+TELLING = {'patch_embed.projection.weight': 4, 'layers.0.ffn.layers.0.0.weight': 2, 'pos_embed': 3}
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A plain ViT as a checkpoint holds it: weights by MMPretrain's names, and its size.
+
+    Attributes:
+        pooled: the norm stands behind the mean of the patch tokens, as after fine-tuning,
+            instead of behind the last layer.
+        heads: attention heads, the one number that no tensor's shape tells.
+    """
+
+    state: dict[str, Tensor]
+    source: str
+    heads: int
+    width: int
+    layers: int
+    hidden: int
+    channels: int
+    patch: int
+    image: int
+    pooled: bool
+
+    def build(self, device: str = 'cpu') -> VisionTransformer:
+        """MMPretrain's model of this size, with the weights unless ``device`` is ``'meta'``.
+
+        It maps normalised images ``(B, channels, image, image)`` to ``(tokens,)``, with tokens
+        ``(B, 1 + n, width)``, or if pooled to ``(features,)``, ``(B, width)``.
+        """
+        arch = dict(
+            embed_dims=self.width,
+            num_layers=self.layers,
+            num_heads=self.heads,
+            feedforward_channels=self.hidden,
+        )
+        with torch.device(device):
+            model = VisionTransformer(
+                arch=arch,
+                img_size=self.image,
+                patch_size=self.patch,
+                in_channels=self.channels,
+                out_type='avg_featmap' if self.pooled else 'raw',
+                final_norm=not self.pooled,
+            )
+        if device != 'meta':
+            model.load_state_dict(self.state)
+        model.eval()
+        return model
+
+    def __str__(self) -> str:
+        return (
+            f'ViT {self.width} wide, {self.layers} layers, {self.heads} heads, patch {self.patch}, '
+            f'{self.image} x {self.image} pixels'
+        )
+
+
+def read_encoder(checkpoint: str | Path, heads: int | None = None) -> Encoder:
+    """The backbone of a pre-training's or fine-tuning's checkpoint.
+
+    Args:
+        checkpoint: any file that :func:`symmim_mm.checkpoint.read.load_backbone` takes.
+        heads: attention heads; ``None``: those of MMPretrain's architecture of the same width,
+            depth and hidden size.
+
+    Raises:
+        UserError: an unreadable file, no plain ViT or an incomplete one, one without a norm at
+            its end or for pictures that are not square, or a size for which ``heads`` must be
+            given.
+    """
+    source = f'checkpoint {checkpoint}'
+    state = backbone_state(read_checkpoint(checkpoint), source)
+    state.pop('mask_token', None)  # its work is done
+    if any(key not in state or state[key].ndim != ndim for key, ndim in TELLING.items()):
+        raise UserError(f'{source} holds no plain ViT with an absolute position embedding')
+    first, hidden, positions = (state[key] for key in TELLING)
+    pooled = 'ln2.weight' in state
+    if pooled == ('ln1.weight' in state) or 'cls_token' not in state:
+        raise UserError(
+            f'{source} has no class token or not one norm behind its layers, as backbones of '
+            'detection and segmentation: export the pre-training or a fine-tuning'
+        )
+    side = round((positions.shape[1] - 1) ** 0.5)
+    if not side or side * side + 1 != positions.shape[1]:
+        raise UserError(
+            f'{source} is for pictures that are not square (it has {positions.shape[1]} positions)'
+        )
+    width = first.shape[0]
+    layers = len({key.split('.')[1] for key in state if key.startswith('layers.')})
+    heads = _heads(width, layers, hidden.shape[0]) if heads is None else heads
+    if heads < 1 or width % heads:
+        raise UserError(f'--heads {heads} does not divide the width of {source}, {width}')
+    encoder = Encoder(
+        state=state,
+        source=source,
+        heads=heads,
+        width=width,
+        layers=layers,
+        hidden=hidden.shape[0],
+        channels=first.shape[1],
+        patch=first.shape[-1],
+        image=side * first.shape[-1],
+        pooled=pooled,
+    )
+    want = {key: tuple(value.shape) for key, value in encoder.build('meta').state_dict().items()}
+    have = {key: tuple(value.shape) for key, value in state.items()}
+    if wrong := sorted({key for key, _ in want.items() ^ have.items()}):
+        raise UserError(
+            f'{source} is not a whole plain ViT and nothing else: see {listed(wrong, 4)}'
+        )
+    return encoder
+
+
+def _heads(width: int, layers: int, hidden: int) -> int:
+    for arch in VisionTransformer.arch_zoo.values():
+        size = (arch['embed_dims'], arch['num_layers'], arch['feedforward_channels'])
+        if size == (width, layers, hidden):
+            return arch['num_heads']
+    raise UserError(
+        f'a ViT {width} wide with {layers} layers has no standard number of attention heads, and '
+        'checkpoints do not tell it: give --heads, num_heads of its config'
+    )

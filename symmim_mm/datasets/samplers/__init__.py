@@ -1,0 +1,1 @@
+"""Which sample comes next, and with which random numbers."""

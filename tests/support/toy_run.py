@@ -1,0 +1,235 @@
+"""A training of milliseconds, with everything random that a real one has, for tests."""
+
+import itertools
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.registry import HOOKS, METRICS, MODELS
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
+from symmim_mm.engine.faults import go_on, make_resumable
+
+SIZE = 22
+# MMEngine tells the runs of a process apart by name and second; two alike would share their log.
+_runs = itertools.count()
+
+
+class Numbers(Dataset):
+    """Rows of four numbers that differ at every look, as augmented pictures do.
+
+    Args:
+        bad: rows that are not finite.
+    """
+
+    metainfo = dict(classes=('a', 'b'))
+
+    def __init__(self, bad: tuple[int, ...] = ()) -> None:
+        self.bad = bad
+
+    def __len__(self) -> int:
+        return SIZE
+
+    def get_data_info(self, index: int) -> dict:
+        return dict(img_path=f'row{index}.png', width=index % 3, height=1)
+
+    def __getitem__(self, index: int) -> dict:
+        noise = torch.rand(4) + torch.tensor(np.random.rand(4), dtype=torch.float32)
+        row = torch.full((4,), float(index)) / SIZE + noise
+        return dict(inputs=row * float('nan') if index in self.bad else row)
+
+
+class Hanging(Numbers):
+    """One row takes for ever."""
+
+    def __getitem__(self, index: int) -> dict:
+        while index == 7:
+            time.sleep(1)
+        return super().__getitem__(index)
+
+
+class Deadly(Numbers):
+    """Some rows crash whoever reads them, as a picture may a decoder."""
+
+    def __init__(self, rows: range, name: str) -> None:
+        super().__init__()
+        self.rows = rows
+        self.signal = signal.Signals[name]
+
+    def __getitem__(self, index: int) -> dict:
+        if index in self.rows:
+            os.kill(os.getpid(), self.signal)
+        return super().__getitem__(index)
+
+
+@MODELS.register_module(force=True)
+class Toy(BaseModel):
+    """Batch normalisation, dropout and a mask drawn in the forward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3))
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, inputs: Tensor, mode: str = 'tensor') -> dict[str, Tensor] | list:
+        found = self.head(self.layers(inputs))
+        if mode == 'loss':
+            mask = torch.rand_like(inputs) < 0.5
+            return dict(loss=((found - inputs) ** 2 * mask).mean())
+        return list(found)
+
+
+@METRICS.register_module(force=True)
+class Count(BaseMetric):
+    """How many rows there were."""
+
+    def process(self, data_batch: dict, data_samples: list) -> None:
+        self.results += data_samples
+
+    def compute_metrics(self, results: list) -> dict:
+        return dict(rows=len(results))
+
+
+def counting_loader(dataset: Dataset) -> dict:
+    """The config of a loader with two workers for :class:`Count`."""
+    return dict(
+        batch_size=4,
+        num_workers=2,
+        dataset=dataset,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        collate_fn=dict(type='default_collate'),
+    )
+
+
+@HOOKS.register_module(force=True)
+class At(Hook):
+    """Calls a function at one iteration (from 0)."""
+
+    def __init__(self, iteration: int, call) -> None:
+        self.iteration = iteration
+        self.call = call
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+        if runner.iter == self.iteration:
+            self.call()
+
+
+def toy_runner(
+    work_dir: Path,
+    *,
+    epochs: int = 0,
+    iterations: int = 0,
+    accumulation: int = 1,
+    workers: int = 0,
+    resume: bool = False,
+    hooks: tuple[Hook, ...] = (),
+    dataset: Dataset | None = None,
+    validation: Dataset | None = None,
+    optimizer: dict | None = None,
+    extra: dict | None = None,
+    **changes: dict,
+) -> Runner:
+    """A runner as ``tools/train.py`` makes it, over ``epochs`` or over ``iterations``.
+
+    Args:
+        validation: rows that are counted after every epoch.
+        extra: further ``default_hooks``.
+        **changes: of ``default_hooks``.
+    """
+    loop = dict(type='IterBasedTrainLoop', max_iters=iterations)
+    sampler = dict(type='InfiniteSampler', shuffle=True)
+    saving = dict(type='symmim_mm.SafeCheckpointHook', interval=4, max_keep_ckpts=2)
+    if epochs:
+        loop = dict(type='EpochBasedTrainLoop', max_epochs=epochs)
+        sampler['type'] = 'DefaultSampler'
+        saving['interval'] = 1
+    else:
+        saving['by_epoch'] = False
+    default_hooks = dict(
+        logger=dict(type='symmim_mm.SafeLoggerHook', log_metric_by_epoch=bool(epochs)),
+        checkpoint=saving,
+        exact_resume=dict(type='symmim_mm.ExactResumeHook'),
+        preemption=dict(type='symmim_mm.PreemptionHook'),
+        not_finite=dict(type='symmim_mm.NotFiniteHook'),
+        loader=dict(type='symmim_mm.LoaderHook', timeout=60),
+    )
+    default_hooks |= extra or {}
+    for name, change in changes.items():
+        default_hooks[name].update(change)
+    from mmengine.config import Config
+
+    cfg = Config(
+        dict(
+            train_cfg=loop,
+            optim_wrapper=dict(
+                type='OptimWrapper',
+                optimizer=optimizer or dict(type='AdamW', lr=0.01),
+                accumulative_counts=accumulation,
+                clip_grad=dict(max_norm=1.0),
+            ),
+        )
+    )
+    make_resumable(cfg)
+    validating = {}
+    if validation:
+        validating = dict(
+            val_cfg=dict(type='symmim_mm.WatchedValLoop'),
+            val_evaluator=dict(type='Count'),
+            val_dataloader=counting_loader(validation),
+        )
+    runner = Runner(
+        model=dict(type='Toy'),
+        work_dir=str(work_dir),
+        train_dataloader=dict(
+            batch_size=4,
+            num_workers=workers,
+            dataset=dataset or Numbers(),
+            sampler=sampler,
+            drop_last=bool(epochs),
+            collate_fn=dict(type='default_collate'),
+        ),
+        train_cfg=cfg.train_cfg,
+        optim_wrapper=cfg.optim_wrapper,
+        param_scheduler=dict(type='LinearLR', by_epoch=False, end=20),
+        default_hooks=default_hooks,
+        custom_hooks=list(hooks),
+        randomness=dict(seed=3),
+        log_processor=dict(by_epoch=bool(epochs)),
+        default_scope='mmengine',
+        experiment_name=f'toy_{next(_runs)}',
+        cfg=cfg,
+        **validating,
+    )
+    go_on(runner, resume)
+    return runner
+
+
+def final_state(work_dir: Path) -> dict:
+    """Weights, optimizer and schedule of the newest checkpoint."""
+    checkpoint = read_checkpoint(checkpoint_files(work_dir)[-1])
+    return {key: checkpoint[key] for key in ('state_dict', 'optimizer', 'param_schedulers')}
+
+
+def assert_same(one: object, other: object) -> None:
+    """Equal to the bit, whatever is nested in what."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            assert_same(a, b)
+    elif isinstance(one, Tensor):
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
+    else:
+        assert one == other
