@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.common import environment, say, write_result
 from symmim_mm.utils.errors import Fault, UserError
 
-TOOL = Path(__file__).parents[2] / 'tools/benchmark.py'
+TOOL = Path(__file__).parents[1] / 'tools/benchmark.py'
 COMPILED = ('mae', 'mae-stock', 'simmim', 'symmim', 'symmim-sparse', 'symmim-stock')
 # In the order of worth: what time is left for comes last.
 PARTS = ('eager l', 'compiled l', 'loader', 'eager b', 'eager s', 'compiled b', 'compiled s')

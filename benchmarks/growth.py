@@ -40,9 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='blocks of the encoder at the first side and batch (default 3 6 12 24)',
     )  # fmt: skip
     parser.add_argument('--repeats', type=int, default=3, help='(default 3)')
-    parser.add_argument(
-        '--device', choices=('cpu', 'cuda'), default='cpu', help='(default cpu)'
-    )
+    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu', help='(default cpu)')
     parser.add_argument('--amp', action='store_true', help='bfloat16; needs a GPU')
 
 

@@ -98,9 +98,7 @@ def make_datasets(args: argparse.Namespace, place: Path) -> dict:
     ]
     ours = [dict(type='symmim_mm.LoadRandomResizedCrop', flip_prob=0.5, **crop), pack]
     whole = [loader_steps.DecodeWhole(flip_prob=0.5, **crop), pack]
-    kind = dict(
-        type='symmim_mm.IndexedFolder', with_label=False, index_cache=str(place / 'index')
-    )
+    kind = dict(type='symmim_mm.IndexedFolder', with_label=False, index_cache=str(place / 'index'))
     datasets = {
         name: DATASETS.build(dict(kind, data_root=str(args.data), pipeline=steps))
         for name, steps in ((STOCK, stock), (WHOLE, whole), (OURS, ours))
@@ -109,9 +107,7 @@ def make_datasets(args: argparse.Namespace, place: Path) -> dict:
         say(f'preparing pictures with a shorter side of {side}')
         prepare(args.data, place / str(side), short_side=side, jobs=len(os.sched_getaffinity(0)))
         root = str(place / str(side))
-        datasets[f'prepared, {side}'] = DATASETS.build(
-            dict(kind, data_root=root, pipeline=ours)
-        )
+        datasets[f'prepared, {side}'] = DATASETS.build(dict(kind, data_root=root, pipeline=ours))
     return datasets
 
 

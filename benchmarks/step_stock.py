@@ -51,9 +51,7 @@ class StockSymMIM(BaseSelfSupervisor):
         patch = encoder.patch_embed.projection.kernel_size[0]
         self.grid = tuple(encoder.patch_resolution)
         self.decoder = MODELS.build(
-            dict(
-                type='SimMIMLinearDecoder', in_channels=encoder.embed_dims, encoder_stride=patch
-            )
+            dict(type='SimMIMLinearDecoder', in_channels=encoder.embed_dims, encoder_stride=patch)
         )
         loss = dict(type='PixelReconstructionLoss', criterion='L1', channel=3)
         self.pixels = MODELS.build(dict(type='SimMIMHead', patch_size=patch, loss=loss))

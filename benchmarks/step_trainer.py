@@ -177,9 +177,7 @@ def shares_of(phases: dict[str, list[float]]) -> dict[str, float]:
     """Medians of the shares of a step; ``forward`` is with the preprocessing of the batch."""
     whole = phases['step']
     found = {
-        name: statistics.median(
-            part / step for part, step in zip(phases[name], whole, strict=True)
-        )
+        name: statistics.median(part / step for part, step in zip(phases[name], whole, strict=True))
         for name in PHASES
         if name in phases
     }

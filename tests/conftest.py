@@ -27,7 +27,6 @@ settings.register_profile('suite', deadline=None, max_examples=50)
 settings.load_profile('suite')
 
 
-
 @pytest.fixture(autouse=True)
 def fresh_scope() -> None:
     """Forget the default scopes that an earlier test left, and seed torch."""
@@ -74,7 +73,5 @@ def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from symmim_mm.datasets.sample.generate import write_sample_data
 
     out = tmp_path_factory.mktemp('sample') / 'data'
-    write_sample_data(
-        out, train=40, val=20, coco_train=16, coco_val=8, ade_train=16, ade_val=8
-    )
+    write_sample_data(out, train=40, val=20, coco_train=16, coco_val=8, ade_train=16, ade_val=8)
     return out

@@ -10,9 +10,7 @@ from paths import ROOT
 
 from symmim_mm.config.recipe import apply_recipe
 
-CONFIGS = sorted(
-    path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts
-)
+CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
 NAMES = [str(path.relative_to(ROOT)) for path in CONFIGS]
 
 

@@ -31,9 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     imagenet.add_argument('--val', default='val', metavar='NAME', help='its validation folder')
     folder = checks.add_parser('folder', help='any folder of pictures, for pre-training')
     coco = checks.add_parser('coco', help='ROOT/{annotations,train2017,val2017}')
-    ade20k = checks.add_parser(
-        'ade20k', help='ROOT/{images,annotations}/{training,validation}'
-    )
+    ade20k = checks.add_parser('ade20k', help='ROOT/{images,annotations}/{training,validation}')
     for layout in (imagenet, folder, coco, ade20k):
         layout.add_argument('root', metavar='ROOT', help='the folder of the data set')
         if layout is not folder:

@@ -11,12 +11,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog='Exit code 0 on success, 1 if a record could not be read (the rest is written), '
-               '2 if there is nothing to collect.',
+        '2 if there is nothing to collect.',
     )
-    parser.add_argument('folders', nargs='+', metavar='DIR',
-                        help='directory of a suite or of a run; searched for result.json')
-    parser.add_argument('--out', metavar='DIR',
-                        help='where to write (default: "report" in the first DIR)')
+    parser.add_argument(
+        'folders',
+        nargs='+',
+        metavar='DIR',
+        help='directory of a suite or of a run; searched for result.json',
+    )
+    parser.add_argument(
+        '--out', metavar='DIR', help='where to write (default: "report" in the first DIR)'
+    )
     return parser
 
 

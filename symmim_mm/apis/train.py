@@ -36,7 +36,6 @@ def configure(args: argparse.Namespace) -> Config:
     changes = dict(args.cfg_options or {})
     if args.amp:
         _use_mixed_precision(cfg)
-        _count_flops(cfg)
         changes['--amp'] = True
     if args.compile:
         hooks.append(dict(type='symmim_mm.CompileHook'))
@@ -82,6 +81,8 @@ def train(args: argparse.Namespace) -> None:
         SystemExit: 75, told to stop by a signal, after saving.
     """
     cfg = configure(args)
+    if args.amp:
+        _count_flops(cfg)
     patience_s = LEASE_S if args.resume or was_restarted() else 0.0
     with runner_of(cfg, args.launcher) as runner, alone_in(runner.work_dir, patience_s):
         go_on(runner, args.resume)

@@ -39,9 +39,7 @@ def draw(args: argparse.Namespace) -> Iterator[Path]:
         try:
             model.load_state_dict(state)
         except RuntimeError as error:
-            raise UserError(
-                f'checkpoint {args.checkpoint} does not fit {args.config}'
-            ) from error
+            raise UserError(f'checkpoint {args.checkpoint} does not fit {args.config}') from error
     model.eval()
     seed_everything(args.seed)
     kinds = dict(

@@ -84,7 +84,7 @@ def _dialect_and_state(checkpoint: dict, source: str) -> tuple[str, dict[str, Te
         heads = sorted({key.split('.')[0] for key in whole if isinstance(key, str)})
         raise UserError(
             f"{source} has no '{PREFIX}' entries "
-            f"(it starts with {listed(heads, NAMES_SHOWN) or 'nothing'}): "
+            f'(it starts with {listed(heads, NAMES_SHOWN) or "nothing"}): '
             "take the checkpoint of a pre-training, as MMEngine saved it, or one with timm's or "
             "HuggingFace's names"
         )
@@ -123,9 +123,7 @@ def load_backbone(backbone: nn.Module, path: str | Path) -> LoadReport:
         if key == 'pos_embed':
             resized = _fit_pos_embed(value, backbone, str(path))
             if resized.shape != value.shape:
-                report.resized.append(
-                    f'pos_embed {value.shape[1]} -> {resized.shape[1]} positions'
-                )
+                report.resized.append(f'pos_embed {value.shape[1]} -> {resized.shape[1]} positions')
             value = resized
         if value.shape != target[key].shape:
             wrong.append(f'{key} {tuple(value.shape)} instead of {tuple(target[key].shape)}')

@@ -88,9 +88,7 @@ HF = Dialect(
         'ffn.layers.0.0': 'intermediate.dense',
         'ffn.layers.1': 'output.dense',
     },
-    split={
-        'attn.qkv': tuple(f'attention.attention.{part}' for part in ('query', 'key', 'value'))
-    },
+    split={'attn.qkv': tuple(f'attention.attention.{part}' for part in ('query', 'key', 'value'))},
     wrappers=('', 'vit.'),  # a bare encoder; one with a head or MAE's decoder
     not_encoder=('pooler.', 'classifier.', 'decoder.'),
 )
@@ -208,4 +206,4 @@ def _parts(name: str, layers: str) -> tuple[str, str, str]:
     inside = re.fullmatch(rf'{re.escape(layers)}\.(\d+)\.(.+)', name)
     number, rest = inside.groups() if inside else ('', name)
     stem = re.sub(r'\.(weight|bias)$', '', rest)
-    return number, stem, rest[len(stem):]
+    return number, stem, rest[len(stem) :]

@@ -32,6 +32,4 @@ def read_config_file(path: str | Path, **options: Any) -> 'Config':
     try:
         return Config.fromfile(str(path), **options)
     except Exception as error:
-        raise UserError(
-            f'config {path} cannot be read: {type(error).__name__}: {error}'
-        ) from error
+        raise UserError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error

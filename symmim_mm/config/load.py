@@ -123,7 +123,7 @@ def _check_work_dir(work_dir: str) -> None:
 def _check_run(run: dict, path: Path) -> None:
     """What a record takes from ``run`` must be what a record can hold."""
     if not all(isinstance(run.get(name), str) and run[name] for name in ('task', 'dataset')):
-        raise UserError(f"config {path} has no run=dict(task=..., dataset=...): is it a base file?")
+        raise UserError(f'config {path} has no run=dict(task=..., dataset=...): is it a base file?')
     if run['task'] not in TASKS:
         tasks = ', '.join(TASKS)
         raise UserError(f'config {path}: run.task must be one of {tasks}, got {run["task"]:.80}')

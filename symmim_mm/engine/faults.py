@@ -31,7 +31,7 @@ from symmim_mm.utils.errors import (
 )
 
 # MMEngine's words; a KeyError shows them in quotes.
-UNKNOWN_TYPE = re.compile(r'''['"]?(\S+) is not in the (?:\w+::)?(\w+) registry''')
+UNKNOWN_TYPE = re.compile(r"""['"]?(\S+) is not in the (?:\w+::)?(\w+) registry""")
 RESTARTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
 
 
@@ -134,8 +134,7 @@ def in_one_line(error: BaseException, again: str = RESUME) -> BaseException:
         )
     if isinstance(error, DistError) or 'by peer' in text or '/gloo/' in text:
         return Fault(
-            f'process {get_rank()} lost the others, one of which has died: {text[:200]}: '
-            f'{again}'
+            f'process {get_rank()} lost the others, one of which has died: {text[:200]}: {again}'
         )
     return error
 

@@ -170,9 +170,7 @@ def _rates(cfg: Config, model: nn.Module, length: Length) -> list[RateSample]:
     steps['last'] = last
 
     # A step is made after the last of its micro-batches, at that one's rate.
-    iterations = [
-        min((step + 1) * accumulation, length.iterations) - 1 for step in steps.values()
-    ]
+    iterations = [min((step + 1) * accumulation, length.iterations) - 1 for step in steps.values()]
     momentum = isinstance(model, SymMIM) and model.contrast_weight > 0
     return [
         RateSample(

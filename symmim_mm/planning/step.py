@@ -52,9 +52,7 @@ class TrainingStep(nn.Module):
                 with torch.no_grad():
                     return self.model.backbone(inputs)[-1].sum()
         classes = self.model.head.num_classes
-        samples = [
-            DataSample().set_gt_score(torch.full((classes,), 1.0 / classes)) for _ in inputs
-        ]
+        samples = [DataSample().set_gt_score(torch.full((classes,), 1.0 / classes)) for _ in inputs]
         return _total(self.model.loss(inputs, samples))
 
     def _segmentation(self, inputs: Tensor) -> Tensor:

@@ -63,8 +63,9 @@ def collect(folders: Sequence[str | Path], out: str | Path | None = None) -> Col
     tables, notes = build_tables([run.record for run in runs])
     problems: list[str] = []
     title = visible(', '.join(dict.fromkeys(Path(folder).resolve().name for folder in folders)))
-    page = render_page(title, runs, tables, notes + [f'record left out: {text}'
-                                                     for text in unreadable], problems)
+    page = render_page(
+        title, runs, tables, notes + [f'record left out: {text}' for text in unreadable], problems
+    )
     out = Path(out)
     write_atomic(out / 'results.csv', to_csv(tables))
     write_atomic(out / 'results.md', to_markdown(tables, notes))

@@ -70,9 +70,11 @@ def thin(points: Points, most: int = 160) -> Points:
     if len(points) <= most:
         return points
     size = math.ceil(len(points) / (most - 1))
-    groups = [points[start:start + size] for start in range(0, len(points), size)]
-    means = [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group))
-             for group in groups]
+    groups = [points[start : start + size] for start in range(0, len(points), size)]
+    means = [
+        (sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group))
+        for group in groups
+    ]
     return means[:-1] + [points[-1]]
 
 
@@ -104,29 +106,41 @@ def chart(series: Sequence[Series], x_label: str, y_label: str, chance: float | 
     def py(y: float) -> float:
         return HEIGHT - BOTTOM - (scale(y) - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
 
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-             f'aria-label="{escape(y_label)} over {escape(x_label)}">']
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(y_label)} over {escape(x_label)}">'
+    ]
     for value in y_ticks:
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(value):.1f}" '
-                     f'y2="{py(value):.1f}"/><text class="tick" x="{LEFT - 7}" '
-                     f'y="{py(value) + 4:.1f}" text-anchor="end">{_number(value)}</text>')
+        parts.append(
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(value):.1f}" '
+            f'y2="{py(value):.1f}"/><text class="tick" x="{LEFT - 7}" '
+            f'y="{py(value) + 4:.1f}" text-anchor="end">{_number(value)}</text>'
+        )
     for value in x_ticks:
-        parts.append(f'<text class="tick" x="{px(value):.1f}" y="{HEIGHT - BOTTOM + 17}" '
-                     f'text-anchor="middle">{_number(value)}</text>')
+        parts.append(
+            f'<text class="tick" x="{px(value):.1f}" y="{HEIGHT - BOTTOM + 17}" '
+            f'text-anchor="middle">{_number(value)}</text>'
+        )
     note = ' (y: log scale)' if logarithmic else ''
-    parts.append(f'<text class="axis" x="{WIDTH - RIGHT}" y="{HEIGHT - 5}" text-anchor="end">'
-                 f'{escape(x_label)}{note}</text>')
+    parts.append(
+        f'<text class="axis" x="{WIDTH - RIGHT}" y="{HEIGHT - 5}" text-anchor="end">'
+        f'{escape(x_label)}{note}</text>'
+    )
     if chance is not None:
-        parts.append(f'<line class="chance" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(chance):.1f}"'
-                     f' y2="{py(chance):.1f}"/><text class="tick" x="{WIDTH - RIGHT}" '
-                     f'y="{py(chance) - 5:.1f}" text-anchor="end">chance</text>')
+        parts.append(
+            f'<line class="chance" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(chance):.1f}"'
+            f' y2="{py(chance):.1f}"/><text class="tick" x="{WIDTH - RIGHT}" '
+            f'y="{py(chance) - 5:.1f}" text-anchor="end">chance</text>'
+        )
     for line in lines:
         path = ' '.join(f'{px(x):.1f},{py(y):.1f}' for x, y in line.points)
         title = f'<title>{escape(line.name)}</title>'
         parts.append(f'<polyline class="line s{line.slot}" points="{path}">{title}</polyline>')
         if len(line.points) <= 12:
-            parts += [f'<circle class="dot s{line.slot}" cx="{px(x):.1f}" cy="{py(y):.1f}" r="3"/>'
-                      for x, y in line.points]
+            parts += [
+                f'<circle class="dot s{line.slot}" cx="{px(x):.1f}" cy="{py(y):.1f}" r="3"/>'
+                for x, y in line.points
+            ]
     parts.append('</svg>')
     return ''.join(parts)
 
@@ -147,16 +161,26 @@ def _ticks(low: float, high: float, inside: bool = False) -> list[float]:
 
 def _log_ticks(low: float, high: float) -> list[float]:
     """Values 1, 2 and 5 times powers of ten that enclose ``low`` .. ``high``."""
-    values = [factor * 10.0 ** power
-              for power in range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
-              for factor in (1, 2, 5)]
+    values = [
+        factor * 10.0**power
+        for power in range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+        for factor in (1, 2, 5)
+    ]
     first = max(index for index, value in enumerate(values) if value <= low * (1 + 1e-9))
-    last = min((index for index, value in enumerate(values) if value >= high * (1 - 1e-9)),
-               default=len(values) - 1)
-    chosen = values[first:last + 1]
-    return chosen if len(chosen) <= 8 else [value for value in chosen
-                                            if value in (chosen[0], chosen[-1])
-                                            or math.log10(value) % 1 < 1e-9]
+    last = min(
+        (index for index, value in enumerate(values) if value >= high * (1 - 1e-9)),
+        default=len(values) - 1,
+    )
+    chosen = values[first : last + 1]
+    return (
+        chosen
+        if len(chosen) <= 8
+        else [
+            value
+            for value in chosen
+            if value in (chosen[0], chosen[-1]) or math.log10(value) % 1 < 1e-9
+        ]
+    )
 
 
 def _number(value: float) -> str:

@@ -25,8 +25,9 @@ def embed(folder: Path, name: str, problems: list[str]) -> str | None:
             content = path.read_bytes()
             if picture.width > MAX_WIDTH:
                 height = max(1, round(picture.height * MAX_WIDTH / picture.width))
-                smaller = picture.convert('RGB').resize((MAX_WIDTH, height),
-                                                        Image.Resampling.LANCZOS)
+                smaller = picture.convert('RGB').resize(
+                    (MAX_WIDTH, height), Image.Resampling.LANCZOS
+                )
                 buffer = io.BytesIO()
                 smaller.save(buffer, 'PNG', optimize=True)
                 content = buffer.getvalue()

@@ -36,9 +36,7 @@ def _top1(
     ]
 
 
-def _miou(
-    method: str, epochs: int, values: dict[str, float], source: str
-) -> list[Published]:
+def _miou(method: str, epochs: int, values: dict[str, float], source: str) -> list[Published]:
     return [
         Published(method, size, epochs, 'segmentation', 'ade20k', 'miou', value, source)
         for size, value in values.items()

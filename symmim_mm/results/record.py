@@ -28,6 +28,7 @@ PERCENT = ('top1', 'top5', 'box_ap', 'box_ap50', 'mask_ap', 'mask_ap50', 'miou',
 
 _HASH = re.compile(r'[0-9a-f]{64}')
 
+
 @dataclass(kw_only=True)
 class Record:
     """What a finished run was and what it reached.
@@ -176,8 +177,10 @@ def _optional(check: Any) -> Any:
 
 
 _CHECKS = (
-    *((name, is_text, 'a text in UTF-8')
-      for name in ('run', 'method', 'arch', 'dataset', 'config')),
+    *(
+        (name, is_text, 'a text in UTF-8')
+        for name in ('run', 'method', 'arch', 'dataset', 'config')
+    ),
     ('task', lambda value: value in TASKS, 'one of ' + ', '.join(TASKS)),
     ('config_sha256', _hash, '64 hexadecimal digits'),
     ('checkpoint', _optional(_inside), 'a path below the run directory or null'),
@@ -189,11 +192,17 @@ _CHECKS = (
     ('metrics', _numbers, 'an object of finite numbers'),
     ('chance', _numbers, 'an object of finite numbers'),
     ('curve', _optional(_inside), 'a path below the run directory or null'),
-    ('pictures', lambda value: isinstance(value, list) and all(map(_inside, value)),
-     'a list of paths below the run directory'),
+    (
+        'pictures',
+        lambda value: isinstance(value, list) and all(map(_inside, value)),
+        'a list of paths below the run directory',
+    ),
     ('hardware', _machine, 'an object of cpu and gpu, texts, and of counts'),
-    ('versions', lambda value: isinstance(value, dict) and all(map(is_text, value.values())),
-     'an object of texts'),
+    (
+        'versions',
+        lambda value: isinstance(value, dict) and all(map(is_text, value.values())),
+        'an object of texts',
+    ),
     ('images', _optional(_count), 'a count or null'),
     ('duration_s', lambda value: is_number(value) and value >= 0, 'seconds >= 0'),
     ('peak_memory_mib', _optional(lambda value: is_number(value) and value >= 0), 'MiB or null'),

@@ -14,9 +14,23 @@ from symmim_mm.results.table import METHOD_NAMES, METRICS, Cell, Row, Table
 from symmim_mm.utils.time_text import hours_text
 
 CSV_FIELDS = (
-    'method', 'arch', 'pretrain_dataset', 'pretrain_config', 'pretrain_config_sha256', 'task',
-    'dataset', 'config', 'config_sha256', 'metric', 'mean', 'std', 'n', 'seeds', 'chance',
-    'mean_duration_s', 'runs',
+    'method',
+    'arch',
+    'pretrain_dataset',
+    'pretrain_config',
+    'pretrain_config_sha256',
+    'task',
+    'dataset',
+    'config',
+    'config_sha256',
+    'metric',
+    'mean',
+    'std',
+    'n',
+    'seeds',
+    'chance',
+    'mean_duration_s',
+    'runs',
 )
 HOURS = ('Hours, pre-training', 'Hours, all')
 NOT_COMPARABLE = 'Published results on ImageNet-1K, COCO and ADE20K'
@@ -32,8 +46,9 @@ def to_csv(tables: Sequence[Table]) -> str:
             if row.pretrain is not None:
                 writer.writerow(_csv_line(table, row, 'loss', row.pretrain, None))
             for column, cell in row.cells.items():
-                writer.writerow(_csv_line(table, row, column.metric, cell,
-                                          table.chance.get(column)))
+                writer.writerow(
+                    _csv_line(table, row, column.metric, cell, table.chance.get(column))
+                )
     return out.getvalue()
 
 
@@ -41,13 +56,19 @@ def _csv_line(table: Table, row: Row, metric: str, cell: Cell, chance: float | N
     first = cell.records[0]
     durations = [record.duration_s for record in cell.records]
     return {
-        'method': _cell_text(row.method), 'arch': _cell_text(first.arch),
+        'method': _cell_text(row.method),
+        'arch': _cell_text(first.arch),
         'pretrain_dataset': _cell_text(table.dataset) if row.config else '',
-        'pretrain_config': _cell_text(row.config), 'pretrain_config_sha256': row.config_sha256,
-        'task': first.task, 'dataset': _cell_text(first.dataset),
+        'pretrain_config': _cell_text(row.config),
+        'pretrain_config_sha256': row.config_sha256,
+        'task': first.task,
+        'dataset': _cell_text(first.dataset),
         'config': _cell_text(first.config),
-        'config_sha256': first.config_sha256, 'metric': metric, 'mean': repr(cell.mean),
-        'std': '' if cell.std is None else repr(cell.std), 'n': cell.n,
+        'config_sha256': first.config_sha256,
+        'metric': metric,
+        'mean': repr(cell.mean),
+        'std': '' if cell.std is None else repr(cell.std),
+        'n': cell.n,
         'seeds': ' '.join(str(record.seed) for record in cell.records),
         'chance': '' if chance is None else repr(chance),
         'mean_duration_s': repr(sum(durations) / len(durations)),
@@ -100,21 +121,31 @@ def to_markdown(tables: Sequence[Table], notes: Sequence[str] = ()) -> str:
                 best = cell is not None and cell.mean == table.best(column)
                 text = '' if cell is None else table.text(cell)
                 cells.append(f'**{text}**' if best else text)
-            lines.append([_escape(row.label), *cells, hours_text(row.hours_pretrain),
-                          hours_text(row.hours_total)])
-        lines.append(['*chance*', *(_level(table.chance.get(column)) for column in table.columns),
-                      '', ''])
+            lines.append(
+                [
+                    _escape(row.label),
+                    *cells,
+                    hours_text(row.hours_pretrain),
+                    hours_text(row.hours_total),
+                ]
+            )
+        lines.append(
+            ['*chance*', *(_level(table.chance.get(column)) for column in table.columns), '', '']
+        )
         parts.append(f'## {_escape(table.caption)}\n\n' + _markdown(head, lines))
         beside = published_for(table)
         if beside:
             parts.append('### Published\n\n' + _published_markdown(beside))
-    parts.append('Percent; mean ± sample standard deviation over the seeds where there are several '
-                 '(n: where it differs from the rest); '
-                 'bold is the highest mean of a column; an empty cell was not run.\n')
+    parts.append(
+        'Percent; mean ± sample standard deviation over the seeds where there are several '
+        '(n: where it differs from the rest); '
+        'bold is the highest mean of a column; an empty cell was not run.\n'
+    )
     if not any(map(published_for, tables)):
-        parts.append(f'## {NOT_COMPARABLE}\n\nOther data and far longer training: not to be '
-                     'compared with the numbers above.\n\n'
-                     + _published_markdown(published.rows()))
+        parts.append(
+            f'## {NOT_COMPARABLE}\n\nOther data and far longer training: not to be '
+            'compared with the numbers above.\n\n' + _published_markdown(published.rows())
+        )
     if notes:
         parts.append('## Notes\n\n' + ''.join(f'* {_escape(note)}\n' for note in notes))
     return '\n'.join(parts)
@@ -126,8 +157,11 @@ def _published_markdown(rows: Sequence[Sequence[published.Published]]) -> str:
     lines = []
     for row in rows:
         cells = published_cells(row)
-        texts = [published_label(row), *(cells.get(key, '') for key in keys),
-                 published_sources(row)]
+        texts = [
+            published_label(row),
+            *(cells.get(key, '') for key in keys),
+            published_sources(row),
+        ]
         lines.append(list(map(_escape, texts)))
     return _markdown(head, lines)
 
@@ -152,8 +186,9 @@ def to_terminal(tables: Sequence[Table]) -> list[RichTable]:
     """The tables for a ``rich`` console."""
     rendered = []
     for table in tables:
-        rich = RichTable(title=Text(table.caption), box=SIMPLE_HEAD, title_justify='left',
-                         title_style='bold')
+        rich = RichTable(
+            title=Text(table.caption), box=SIMPLE_HEAD, title_justify='left', title_style='bold'
+        )
         rich.add_column('')
         for label in (*(column.label for column in table.columns), *HOURS):
             rich.add_column(Text(label), justify='right')
@@ -162,12 +197,17 @@ def to_terminal(tables: Sequence[Table]) -> list[RichTable]:
             for column in table.columns:
                 cell = row.cells.get(column)
                 best = cell is not None and cell.mean == table.best(column)
-                texts.append(Text('' if cell is None else table.text(cell),
-                                  'bold' if best else ''))
-            rich.add_row(Text(row.label), *texts, hours_text(row.hours_pretrain),
-                         hours_text(row.hours_total))
-        rich.add_row('chance', *(_level(table.chance.get(column)) for column in table.columns),
-                     '', '', style='dim')
+                texts.append(Text('' if cell is None else table.text(cell), 'bold' if best else ''))
+            rich.add_row(
+                Text(row.label), *texts, hours_text(row.hours_pretrain), hours_text(row.hours_total)
+            )
+        rich.add_row(
+            'chance',
+            *(_level(table.chance.get(column)) for column in table.columns),
+            '',
+            '',
+            style='dim',
+        )
         rendered.append(rich)
     return rendered
 

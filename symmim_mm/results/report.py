@@ -32,8 +32,11 @@ from symmim_mm.utils.time_text import duration_text, hours_text, moment_text
 MAX_PICTURES = 6
 MOST_CURVE_BYTES = 1 << 28
 TASK_TITLES = {
-    'pretrain': 'Pre-training', 'finetune': 'Fine-tuning', 'linear': 'Linear probe',
-    'knn': 'k-NN', 'detection': 'Detection and instance segmentation',
+    'pretrain': 'Pre-training',
+    'finetune': 'Fine-tuning',
+    'linear': 'Linear probe',
+    'knn': 'k-NN',
+    'detection': 'Detection and instance segmentation',
     'segmentation': 'Semantic segmentation',
 }
 PANELS = {
@@ -51,23 +54,46 @@ class Run:
     folder: Path
 
 
-def render_page(title: str, runs: Sequence[Run], tables: Sequence[Table], notes: Sequence[str],
-                problems: list[str]) -> str:
+def render_page(
+    title: str,
+    runs: Sequence[Run],
+    tables: Sequence[Table],
+    notes: Sequence[str],
+    problems: list[str],
+) -> str:
     """Render the page. What is missing or broken is appended to ``problems``, a line each."""
-    runs = sorted(runs, key=lambda run: (*method_order(run.record.method), run.record.seed,
-                                         TASKS.index(run.record.task), run.record.run))
+    runs = sorted(
+        runs,
+        key=lambda run: (
+            *method_order(run.record.method),
+            run.record.seed,
+            TASKS.index(run.record.task),
+            run.record.run,
+        ),
+    )
     slots = _slots(runs)
     curves = _curve_sections(runs, slots, problems)
     pictures = _picture_sections(runs, problems)
     problems[:] = map(visible, problems)
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
-                              undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     comparable = any(map(published_for, tables))
     return environment.get_template('report.html.j2').render(
-        title=title, last=max((moment_text(run.record.finished) for run in runs), default=''),
-        tables=[_table(table) for table in tables], curves=curves,
-        pictures=pictures, facts=_facts(runs), runs=[_run(run) for run in runs],
-        commands=_commands(runs), notes=notes, problems=problems,
+        title=title,
+        last=max((moment_text(run.record.finished) for run in runs), default=''),
+        tables=[_table(table) for table in tables],
+        curves=curves,
+        pictures=pictures,
+        facts=_facts(runs),
+        runs=[_run(run) for run in runs],
+        commands=_commands(runs),
+        notes=notes,
+        problems=problems,
         published=None if comparable else _published(published.rows()),
         published_title=NOT_COMPARABLE,
     )
@@ -85,9 +111,14 @@ def _slots(runs: Sequence[Run]) -> dict[str, int]:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    tops = {column: max([row.cells[column].mean for row in table.rows if column in row.cells]
-                        + [table.chance.get(column, 0.0)], default=0.0)
-            for column in table.columns}
+    tops = {
+        column: max(
+            [row.cells[column].mean for row in table.rows if column in row.cells]
+            + [table.chance.get(column, 0.0)],
+            default=0.0,
+        )
+        for column in table.columns
+    }
     rows = []
     for row in table.rows:
         cells = []
@@ -97,12 +128,23 @@ def _table(table: Table) -> dict[str, Any]:
                 cells.append(None)
                 continue
             share = cell.mean / tops[column] if tops[column] else 0.0
-            cells.append({'mean': f'{cell.mean:.1f}', 'best': cell.mean == table.best(column),
-                          'spread': f'{cell.spread} {table.count(cell)}'.strip(),
-                          'share': f'{100 * share:.1f}',
-                          'runs': ', '.join(item.run for item in cell.records)})
-        rows.append({'label': row.label, 'method': row.method, 'cells': cells,
-                     'hours': [hours_text(row.hours_pretrain), hours_text(row.hours_total)]})
+            cells.append(
+                {
+                    'mean': f'{cell.mean:.1f}',
+                    'best': cell.mean == table.best(column),
+                    'spread': f'{cell.spread} {table.count(cell)}'.strip(),
+                    'share': f'{100 * share:.1f}',
+                    'runs': ', '.join(item.run for item in cell.records),
+                }
+            )
+        rows.append(
+            {
+                'label': row.label,
+                'method': row.method,
+                'cells': cells,
+                'hours': [hours_text(row.hours_pretrain), hours_text(row.hours_total)],
+            }
+        )
     levels = [table.chance.get(column) for column in table.columns]
     return {
         'title': table.caption,
@@ -116,9 +158,14 @@ def _table(table: Table) -> dict[str, Any]:
 def _published(rows: Sequence[Sequence[published.Published]]) -> dict[str, Any]:
     known = {(item.task, item.metric) for row in rows for item in row}
     columns = [(task, metric, label) for task, metric, label in METRICS if (task, metric) in known]
-    lines = [{'label': published_label(row), 'source': published_sources(row),
-              'cells': [published_cells(row).get(column[:2], '') for column in columns]}
-             for row in rows]
+    lines = [
+        {
+            'label': published_label(row),
+            'source': published_sources(row),
+            'cells': [published_cells(row).get(column[:2], '') for column in columns],
+        }
+        for row in rows
+    ]
     return {'head': [label for _, _, label in columns], 'rows': lines}
 
 
@@ -134,8 +181,9 @@ def _heading(text: str, dataset: str, datasets: int) -> str:
     return f'{text}, {dataset}' if datasets > 1 else text
 
 
-def _curve_sections(runs: Sequence[Run], slots: dict[str, int],
-                    problems: list[str]) -> list[dict[str, Any]]:
+def _curve_sections(
+    runs: Sequence[Run], slots: dict[str, int], problems: list[str]
+) -> list[dict[str, Any]]:
     sections = []
     settings = _settings(runs)
     datasets = len({dataset for _, dataset in settings})
@@ -160,19 +208,26 @@ def _curve_sections(runs: Sequence[Run], slots: dict[str, int],
         charts = [chart(losses, 'iteration', 'loss')]
         if key:
             values = [item for item in values if len(item.points) > 1]
-            charts.append(chart(values, 'validation step', label,
-                                chances.pop() if len(chances) == 1 else None))
+            charts.append(
+                chart(
+                    values, 'validation step', label, chances.pop() if len(chances) == 1 else None
+                )
+            )
         labels = ['Loss', label[:1].upper() + label[1:]]
         # Built by our own function, which escapes every text it is given.
         shown = [(text, Markup(svg)) for text, svg in zip(labels, charts, strict=False) if svg]
         if shown:
             methods = list(dict.fromkeys(run.record.method for run in group))
-            sections.append({
-                'title': _heading(TASK_TITLES[task], dataset, datasets), 'charts': shown,
-                'legend': [(method_name(method), slots[method]) for method in methods],
-                'note': 'The methods minimise different losses: compare the shape, not the height.'
-                        if task == 'pretrain' else '',
-            })
+            sections.append(
+                {
+                    'title': _heading(TASK_TITLES[task], dataset, datasets),
+                    'charts': shown,
+                    'legend': [(method_name(method), slots[method]) for method in methods],
+                    'note': 'The methods minimise different losses: compare the shape, not the height.'
+                    if task == 'pretrain'
+                    else '',
+                }
+            )
     return sections
 
 
@@ -184,11 +239,16 @@ def _picture_sections(runs: Sequence[Run], problems: list[str]) -> list[dict[str
         columns = [run for run in _first_seeds(group) if run.record.pictures]
         if task not in PANELS or not columns:
             continue
-        names = list(dict.fromkeys(Path(name).name for run in columns
-                                   for name in run.record.pictures))
+        names = list(
+            dict.fromkeys(Path(name).name for run in columns for name in run.record.pictures)
+        )
         methods = [run.record.method for run in columns]
-        heads = [method_name(run.record.method) if methods.count(run.record.method) == 1
-                 else run.record.run for run in columns]
+        heads = [
+            method_name(run.record.method)
+            if methods.count(run.record.method) == 1
+            else run.record.run
+            for run in columns
+        ]
         rows = []
         for name in names[:MAX_PICTURES]:
             cells = []
@@ -198,8 +258,14 @@ def _picture_sections(runs: Sequence[Run], problems: list[str]) -> list[dict[str
                 cells.append({'data': data, 'alt': f'{head}: {name}', 'head': head})
             rows.append(cells)
         title, caption = PANELS[task]
-        sections.append({'title': _heading(title, dataset, datasets), 'caption': caption,
-                         'heads': heads, 'rows': rows})
+        sections.append(
+            {
+                'title': _heading(title, dataset, datasets),
+                'caption': caption,
+                'heads': heads,
+                'rows': rows,
+            }
+        )
     return sections
 
 
@@ -217,12 +283,15 @@ def _facts(runs: Sequence[Run]) -> list[dict[str, Any]]:
     for run in runs:
         machine, versions = run.record.hardware, run.record.versions
         gpus, processes = machine.get('gpus') or 0, machine.get('world_size') or 1
-        text = (f'{machine.get("cpu", "unknown processor")}, {machine.get("cores", "?")} cores, '
-                + (f'{gpus} × {machine.get("gpu")}' if gpus else 'no GPU')
-                + (f', {processes} processes' if processes > 1 else ''))
+        text = (
+            f'{machine.get("cpu", "unknown processor")}, {machine.get("cores", "?")} cores, '
+            + (f'{gpus} × {machine.get("gpu")}' if gpus else 'no GPU')
+            + (f', {processes} processes' if processes > 1 else '')
+        )
         software = ', '.join(f'{name} {version}' for name, version in versions.items())
-        entry = gathered.setdefault(f'{text}\n{software}', {
-            'hardware': text, 'software': software, 'count': 0})
+        entry = gathered.setdefault(
+            f'{text}\n{software}', {'hardware': text, 'software': software, 'count': 0}
+        )
         entry['count'] += 1
     return list(gathered.values())
 
@@ -230,10 +299,16 @@ def _facts(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def _run(run: Run) -> dict[str, Any]:
     record = run.record
     return {
-        'run': record.run, 'config': record.config, 'config_sha256': record.config_sha256,
-        'arch': record.arch, 'dataset': record.dataset, 'seed': record.seed,
-        'checkpoint': record.checkpoint, 'checkpoint_sha256': record.checkpoint_sha256,
-        'backbone_sha256': record.backbone_sha256, 'parent': record.parent,
+        'run': record.run,
+        'config': record.config,
+        'config_sha256': record.config_sha256,
+        'arch': record.arch,
+        'dataset': record.dataset,
+        'seed': record.seed,
+        'checkpoint': record.checkpoint,
+        'checkpoint_sha256': record.checkpoint_sha256,
+        'backbone_sha256': record.backbone_sha256,
+        'parent': record.parent,
         'images': '' if record.images is None else f'{record.images:,}',
         'duration': duration_text(record.duration_s),
         'memory': '' if record.peak_memory_mib is None else f'{record.peak_memory_mib:,.0f}',
@@ -242,15 +317,25 @@ def _run(run: Run) -> dict[str, Any]:
 
 
 def _commands(runs: Sequence[Run]) -> str:
-    files = {run.record.checkpoint_sha256: _shown(run.folder) / run.record.checkpoint
-             for run in runs if run.record.checkpoint}
+    files = {
+        run.record.checkpoint_sha256: _shown(run.folder) / run.record.checkpoint
+        for run in runs
+        if run.record.checkpoint
+    }
     lines = []
     for run in sorted(runs, key=lambda item: item.record.task != 'pretrain'):
         record = run.record
         # An evaluation of frozen features leaves no checkpoint.
         evaluation = None if record.checkpoint else EVALUATION_TOOLS.get(record.task)
-        words = ['python', evaluation or TRAIN_TOOL, record.config, '--work-dir',
-                 str(_shown(run.folder)), '--seed', str(record.seed)]
+        words = [
+            'python',
+            evaluation or TRAIN_TOOL,
+            record.config,
+            '--work-dir',
+            str(_shown(run.folder)),
+            '--seed',
+            str(record.seed),
+        ]
         backbone = files.get(record.backbone_sha256, record.backbone)
         if record.backbone_sha256 and backbone:
             words += ['--backbone', str(backbone)]

@@ -131,8 +131,11 @@ def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
             continue
         origin = record if record.task == 'pretrain' else pretrained.get(_origin_key(record))
         setting = (origin.dataset, origin.arch) if origin else ('', '')
-        row = (record.method, origin.config if origin else '',
-               origin.config_sha256 if origin else '')
+        row = (
+            record.method,
+            origin.config if origin else '',
+            origin.config_sha256 if origin else '',
+        )
         grouped.setdefault(setting, {}).setdefault(row, []).append(record)
 
     tables = []
@@ -156,8 +159,9 @@ def _recipe(record: Record) -> tuple[str, str, str]:
 
 
 def _pretrained(records: Sequence[Record]) -> dict[tuple[str, str | None], Record]:
-    return {(item.method, item.checkpoint_sha256): item
-            for item in records if item.task == 'pretrain'}
+    return {
+        (item.method, item.checkpoint_sha256): item for item in records if item.task == 'pretrain'
+    }
 
 
 def _origin_key(record: Record) -> tuple[str, str | None]:
@@ -172,8 +176,11 @@ def _latest(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
         # The pre-training counts by what it was, not by its file: running it again gives a file
         # of another hash, and the transfers of both are repetitions of one another.
         origin = pretrained.get(_origin_key(record))
-        start = ((origin.config_sha256, origin.seed, origin.dataset) if origin
-                 else (record.backbone_sha256,))
+        start = (
+            (origin.config_sha256, origin.seed, origin.dataset)
+            if origin
+            else (record.backbone_sha256,)
+        )
         key = (record.method, _recipe(record), record.arch, record.seed, start)
         same.setdefault(key, []).append(record)
     kept, notes = [], []
@@ -182,8 +189,10 @@ def _latest(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
         kept.append(group[-1])
         if len(group) > 1:
             last = group[-1]
-            notes.append(f'{last.run} (seed {last.seed}): {len(group)} records of the same run; '
-                         f'the one finished {last.finished} counts')
+            notes.append(
+                f'{last.run} (seed {last.seed}): {len(group)} records of the same run; '
+                f'the one finished {last.finished} counts'
+            )
     return kept, notes
 
 
@@ -199,8 +208,11 @@ def _table(dataset: str, arch: str, rows: dict[tuple[str, str, str], list[Record
             label += f' ({config}, {digest[:8]})' if digest else ' (pre-training unknown)'
         table.rows.append(_fill(Row(method, config, digest, label), columns, rows[key]))
     for column in columns:
-        levels = [item.chance[column.metric] for item in records
-                  if _recipe(item) == _column_recipe(column) and column.metric in item.chance]
+        levels = [
+            item.chance[column.metric]
+            for item in records
+            if _recipe(item) == _column_recipe(column) and column.metric in item.chance
+        ]
         if levels:
             table.chance[column] = statistics.fmean(levels)
     return table
@@ -218,8 +230,11 @@ def _column_recipe(column: Column) -> tuple[str, str, str]:
 def _columns(records: Sequence[Record]) -> list[Column]:
     columns = []
     for task, metric, label in METRICS:
-        recipes = {_recipe(item): item.config for item in records
-                   if item.task == task and metric in item.metrics}
+        recipes = {
+            _recipe(item): item.config
+            for item in records
+            if item.task == task and metric in item.metrics
+        }
         datasets = {dataset for _, dataset, _ in recipes}
         for (_, dataset, digest), config in sorted(recipes.items()):
             name = label
@@ -235,8 +250,11 @@ def _columns(records: Sequence[Record]) -> list[Column]:
 
 def _fill(row: Row, columns: list[Column], records: list[Record]) -> Row:
     for column in columns:
-        chosen = [item for item in records if _recipe(item) == _column_recipe(column)
-                  and column.metric in item.metrics]
+        chosen = [
+            item
+            for item in records
+            if _recipe(item) == _column_recipe(column) and column.metric in item.metrics
+        ]
         if chosen:
             row.cells[column] = _cell(chosen, column.metric)
     pretrain = [item for item in records if item.task == 'pretrain']
@@ -249,12 +267,14 @@ def _fill(row: Row, columns: list[Column], records: list[Record]) -> Row:
     if recipes and (pretrain or row.method == RANDOM):
         row.hours_total = (row.hours_pretrain or 0.0) + sum(
             statistics.fmean(item.duration_s for item in records if _recipe(item) == recipe)
-            for recipe in recipes) / 3600
+            for recipe in recipes
+        ) / 3600
     return row
 
 
 def _cell(records: Sequence[Record], metric: str) -> Cell:
     ordered = tuple(sorted(records, key=lambda item: item.seed))
     values = [item.metrics[metric] for item in ordered]
-    return Cell(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None,
-                ordered)
+    return Cell(
+        statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, ordered
+    )

@@ -29,16 +29,23 @@ class Display:
         self.begun = self.spoken = time.monotonic()
         self.running: dict[str, dict[str, Any]] = {}
         self.done = 0
-        self.live = Live(console=self.console, refresh_per_second=4, transient=True) \
-            if self.console.is_terminal else None
+        self.live = (
+            Live(console=self.console, refresh_per_second=4, transient=True)
+            if self.console.is_terminal
+            else None
+        )
 
     def __enter__(self) -> 'Display':
         if self.live:
             self.live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self.live:
             self.live.stop()
 
@@ -64,20 +71,26 @@ class Display:
         if self.live:
             self.live.update(self._view())
         elif self.running and time.monotonic() - self.spoken > QUIET_S:
-            now = '; '.join(f'{name} {last_step(Path(state["log"]))}'.rstrip()
-                            for name, state in self.running.items())
+            now = '; '.join(
+                f'{name} {last_step(Path(state["log"]))}'.rstrip()
+                for name, state in self.running.items()
+            )
             self._say(f'[{self.done}/{self.total}] running: {now}')
 
     def _view(self) -> Group:
         elapsed = duration_text(time.monotonic() - self.begun)
         head = Table.grid(padding=(0, 1))
-        head.add_row(ProgressBar(self.total, self.done, width=30),
-                     Text(f'{self.done} of {self.total} done, {elapsed}'))
+        head.add_row(
+            ProgressBar(self.total, self.done, width=30),
+            Text(f'{self.done} of {self.total} done, {elapsed}'),
+        )
         jobs = Table.grid(padding=(0, 2))
         for name, state in self.running.items():
-            jobs.add_row(Text('  ' + name, 'bold'),
-                         Text(duration_text(time.time() - state['started'])),
-                         Text(last_step(Path(state['log'])), 'dim'))
+            jobs.add_row(
+                Text('  ' + name, 'bold'),
+                Text(duration_text(time.time() - state['started'])),
+                Text(last_step(Path(state['log'])), 'dim'),
+            )
         return Group(head, jobs)
 
 

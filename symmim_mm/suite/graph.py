@@ -79,8 +79,13 @@ class Suite:
         return self.root / self.generator[1] / 'manifest.json' if self.generator else None
 
 
-def load_suite(path: str | Path, root: str | Path, work_dir: str | Path | None = None,
-               tools_dir: str = 'tools', size: str | None = None) -> Suite:
+def load_suite(
+    path: str | Path,
+    root: str | Path,
+    work_dir: str | Path | None = None,
+    tools_dir: str = 'tools',
+    size: str | None = None,
+) -> Suite:
     """Read and check a suite file.
 
     Args:
@@ -112,20 +117,35 @@ def load_suite(path: str | Path, root: str | Path, work_dir: str | Path | None =
             read[config] = tool_and_hash(task, config)
         name = f'{method}-{task}-seed{seed}'
         tool = str(Path(tools_dir) / Path(read[config][0]).name)
-        run = Run(name, method, task, config, read[config][1], seed, str(work_dir / name), tool,
-                  parent.name if parent else None, parent.folder if parent else None,
-                  data['gpus'], data['amp'])
+        run = Run(
+            name,
+            method,
+            task,
+            config,
+            read[config][1],
+            seed,
+            str(work_dir / name),
+            tool,
+            parent.name if parent else None,
+            parent.folder if parent else None,
+            data['gpus'],
+            data['amp'],
+        )
         runs.append(run)
         return run
 
     # Pre-trainings of all seeds come first: the longest chains start there.
-    origins = {(method, seed): add(method, 'pretrain', config, seed, None) if config else None
-               for seed in data['seeds'] for method, config in data['methods'].items()}
+    origins = {
+        (method, seed): add(method, 'pretrain', config, seed, None) if config else None
+        for seed in data['seeds']
+        for method, config in data['methods'].items()
+    }
     for (method, seed), origin in origins.items():
         for task, config in data['transfers'].items():
             add(method, task, config, seed, origin)
-    return Suite(data['name'], root, work_dir, tuple(data['data']), tuple(runs),
-                 data['gpus'], data['slurm'])
+    return Suite(
+        data['name'], root, work_dir, tuple(data['data']), tuple(runs), data['gpus'], data['slurm']
+    )
 
 
 def _read(path: Path, size: str | None) -> dict[str, Any]:
@@ -150,40 +170,66 @@ def _read(path: Path, size: str | None) -> dict[str, Any]:
 
     need(isinstance(data, dict), 'a suite file is a mapping with name, methods and transfers')
     known = {'name', 'data', 'seeds', 'methods', 'transfers', 'slurm', 'size', 'gpus', 'amp'}
-    need(not data.keys() - known, f'unknown key {", ".join(sorted(map(str, data.keys() - known)))}'
-                                  f'; known are {", ".join(sorted(known))}')
+    need(
+        not data.keys() - known,
+        f'unknown key {", ".join(sorted(map(str, data.keys() - known)))}'
+        f'; known are {", ".join(sorted(known))}',
+    )
     name = data.get('name')
-    need(isinstance(name, str) and re.fullmatch(r'[A-Za-z0-9][\w.-]*', name) is not None,
-         'name must be a word that can name a directory')
+    need(
+        isinstance(name, str) and re.fullmatch(r'[A-Za-z0-9][\w.-]*', name) is not None,
+        'name must be a word that can name a directory',
+    )
     seeds = data.get('seeds', [0])
-    need(isinstance(seeds, list) and seeds != []
-         and all(type(seed) is int and 0 <= seed < 1 << 32 for seed in seeds)
-         and len(set(seeds)) == len(seeds), 'seeds must be a list of different whole numbers >= 0')
+    need(
+        isinstance(seeds, list)
+        and seeds != []
+        and all(type(seed) is int and 0 <= seed < 1 << 32 for seed in seeds)
+        and len(set(seeds)) == len(seeds),
+        'seeds must be a list of different whole numbers >= 0',
+    )
     methods, transfers = data.get('methods'), data.get('transfers', {})
     need(isinstance(methods, dict) and methods != {}, 'methods must map names to configs')
     for method, config in methods.items():
-        need(isinstance(method, str) and _NAME.fullmatch(method) is not None,
-             f'method {method!r} must be a word of letters, digits, "_" and "."')
+        need(
+            isinstance(method, str) and _NAME.fullmatch(method) is not None,
+            f'method {method!r} must be a word of letters, digits, "_" and "."',
+        )
         need(config is None or isinstance(config, str), f'method {method}: a config path or null')
     need(isinstance(transfers, dict), 'transfers must map tasks to configs')
     for task, config in transfers.items():
         need(task in TASKS[1:], f'unknown transfer {task!r}; known are {", ".join(TASKS[1:])}')
         need(isinstance(config, str), f'transfer {task}: expected the path of a config')
     source = data.get('data') or {}
-    need(isinstance(source, dict) and not source.keys() - {'generator'},
-         'data takes one key, generator')
+    need(
+        isinstance(source, dict) and not source.keys() - {'generator'},
+        'data takes one key, generator',
+    )
     generator = source.get('generator', [])
-    need(isinstance(generator, list) and (not generator or len(generator) > 1)
-         and all(isinstance(word, str | int | float) for word in generator),
-         'data.generator must be a list: a command and its output directory, then options')
+    need(
+        isinstance(generator, list)
+        and (not generator or len(generator) > 1)
+        and all(isinstance(word, str | int | float) for word in generator),
+        'data.generator must be a list: a command and its output directory, then options',
+    )
     gpus, amp = data.get('gpus', 0), data.get('amp', False)
-    need(isinstance(gpus, int) and not isinstance(gpus, bool) and gpus >= 0,
-         'gpus must be a whole number: processes of each training')
+    need(
+        isinstance(gpus, int) and not isinstance(gpus, bool) and gpus >= 0,
+        'gpus must be a whole number: processes of each training',
+    )
     need(isinstance(amp, bool), 'amp must be true or false')
     slurm = data.get('slurm') or {}
     need(isinstance(slurm, dict), 'slurm must map resource names to values')
-    return {'name': name, 'seeds': seeds, 'methods': methods, 'transfers': transfers,
-            'data': [str(word) for word in generator], 'gpus': gpus, 'amp': amp, 'slurm': slurm}
+    return {
+        'name': name,
+        'seeds': seeds,
+        'methods': methods,
+        'transfers': transfers,
+        'data': [str(word) for word in generator],
+        'gpus': gpus,
+        'amp': amp,
+        'slurm': slurm,
+    }
 
 
 def command(run: Run, root: Path, backbone: str | None, resume: bool = False) -> list[str]:

@@ -118,15 +118,23 @@ def _execute(words: list[str], plan: dict[str, Any], log: Path) -> None:
     """Run a command with its output appended to ``log``; ``UserError`` if it fails."""
     environment = dict(os.environ, PYTHONUNBUFFERED='1')
     if plan['threads']:
-        environment.update(dict.fromkeys(('OMP_NUM_THREADS', 'MKL_NUM_THREADS'),
-                                         str(plan['threads'])))
+        environment.update(
+            dict.fromkeys(('OMP_NUM_THREADS', 'MKL_NUM_THREADS'), str(plan['threads']))
+        )
     with open(log, 'ab') as out:
         out.write(('$ ' + ' '.join(words) + '\n').encode())
         out.flush()
         begin = out.tell()
-        child = subprocess.Popen(words, cwd=plan['root'], env=environment, stdout=out,
-                                 stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                 start_new_session=True, preexec_fn=end_with_parent)
+        child = subprocess.Popen(
+            words,
+            cwd=plan['root'],
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
         _groups.add(child.pid)
         try:
             code = child.wait()

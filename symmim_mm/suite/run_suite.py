@@ -14,9 +14,17 @@ from symmim_mm.utils.errors import UserError
 SLURM_JOBS = 100
 
 
-def run_suite(path: str | Path, root: str | Path, work_dir: str | Path | None = None, *,
-              jobs: int | None = None, dry_run: bool = False, slurm: bool = False,
-              tools_dir: str = 'tools', size: str | None = None) -> int:
+def run_suite(
+    path: str | Path,
+    root: str | Path,
+    work_dir: str | Path | None = None,
+    *,
+    jobs: int | None = None,
+    dry_run: bool = False,
+    slurm: bool = False,
+    tools_dir: str = 'tools',
+    size: str | None = None,
+) -> int:
     """Make what is not finished of a suite, then its table and page; returns the exit code.
 
     ``tools_dir`` and ``size`` are those of ``load_suite``. The exit code is 0
@@ -33,8 +41,11 @@ def run_suite(path: str | Path, root: str | Path, work_dir: str | Path | None = 
         states: dict[str, dict] = {}
         finished = len(suite.runs) - len(runs)
         if runs or not data_finished(suite):
-            print(f'{suite.name}: {len(runs)} of {len(suite.runs)} runs to make, {finished} '
-                  f'finished, in {shown(suite.work_dir, suite.root)}', flush=True)
+            print(
+                f'{suite.name}: {len(runs)} of {len(suite.runs)} runs to make, {finished} '
+                f'finished, in {shown(suite.work_dir, suite.root)}',
+                flush=True,
+            )
             # Without Slurm every training on GPUs takes those of this machine for itself.
             jobs = jobs or (SLURM_JOBS if slurm else 1 if suite.gpus else default_jobs())
             states = launch(suite, runs, jobs, owner, slurm)

@@ -48,8 +48,10 @@ def locked(suite: Suite) -> Iterator[str]:
                     continue
                 file.seek(0)
                 owner = file.read().partition(' ')[0] or 'unknown'
-                raise UserError(f'{suite.work_dir}: another suite is at work there (process '
-                                f'{owner}); wait for it or give another --work-dir') from error
+                raise UserError(
+                    f'{suite.work_dir}: another suite is at work there (process '
+                    f'{owner}); wait for it or give another --work-dir'
+                ) from error
         owner = f'{os.getpid()} {time.time_ns()}'
         file.truncate(0)
         file.write(owner)
@@ -57,17 +59,20 @@ def locked(suite: Suite) -> Iterator[str]:
         yield owner
 
 
-def launch(suite: Suite, runs: list[Run], jobs: int, owner: str,
-           slurm: bool = False) -> dict[str, dict]:
+def launch(
+    suite: Suite, runs: list[Run], jobs: int, owner: str, slurm: bool = False
+) -> dict[str, dict]:
     """Make ``runs``, at most ``jobs`` at a time; a failure stops only what depends on it.
 
     Returns the last state of every job that was started, by name. The caller holds the lock as
     ``owner``.
     """
     if slurm and find_spec('snakemake_executor_plugin_slurm') is None:
-        raise UserError('--slurm needs the package snakemake-executor-plugin-slurm; '
-                        f'install it with: {sys.executable} -m pip install -c '
-                        'requirements/constraints.txt snakemake-executor-plugin-slurm')
+        raise UserError(
+            '--slurm needs the package snakemake-executor-plugin-slurm; '
+            f'install it with: {sys.executable} -m pip install -c '
+            'requirements/constraints.txt snakemake-executor-plugin-slurm'
+        )
     base = suite.work_dir / STATE
     for old in base.glob('launch-*'):
         shutil.rmtree(old, ignore_errors=True)
@@ -76,10 +81,15 @@ def launch(suite: Suite, runs: list[Run], jobs: int, owner: str,
     plan = _plan(suite, runs, jobs, slurm) | {'owner': owner}
     write_atomic(folder / 'plan.json', json.dumps(plan, indent=1))
     with open(folder / 'snakemake.log', 'wb') as log:
-        process = subprocess.Popen(_snakemake(folder, suite, jobs, slurm), stdout=log,
-                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                   env=_environment(), cwd=suite.root,
-                                   preexec_fn=end_with_parent)
+        process = subprocess.Popen(
+            _snakemake(folder, suite, jobs, slurm),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=_environment(),
+            cwd=suite.root,
+            preexec_fn=end_with_parent,
+        )
         previous = signal.signal(signal.SIGTERM, _interrupt)
         try:
             states = _follow(process, folder, plan)
@@ -91,8 +101,10 @@ def launch(suite: Suite, runs: list[Run], jobs: int, owner: str,
     if process.returncode and not any(state['state'] == 'failed' for state in states.values()):
         text = (folder / 'snakemake.log').read_text(encoding='utf-8', errors='replace')
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        raise UserError(f'Snakemake stopped: {lines[-1] if lines else process.returncode} '
-                        f'(log: {folder / "snakemake.log"})')
+        raise UserError(
+            f'Snakemake stopped: {lines[-1] if lines else process.returncode} '
+            f'(log: {folder / "snakemake.log"})'
+        )
     return states
 
 
@@ -106,15 +118,23 @@ def _plan(suite: Suite, runs: list[Run], jobs: int, slurm: bool) -> dict[str, An
         table[DATA] = {'needs': [], 'priority': total, 'log': str(log)}
     for index, run in enumerate(runs):
         needs = [DATA] * make_data + [run.parent] * (run.parent in names)
-        table[run.name] = {'needs': needs, 'priority': total - 1 - index,
-                           'log': str(Path(run.folder) / 'log.txt'), 'run': asdict(run)}
+        table[run.name] = {
+            'needs': needs,
+            'priority': total - 1 - index,
+            'log': str(Path(run.folder) / 'log.txt'),
+            'run': asdict(run),
+        }
     return {
-        'jobs': table, 'root': str(suite.root), 'work_dir': str(suite.work_dir),
-        'python': sys.executable, 'generator': list(suite.generator),
+        'jobs': table,
+        'root': str(suite.root),
+        'work_dir': str(suite.work_dir),
+        'python': sys.executable,
+        'generator': list(suite.generator),
         'manifest': str(suite.manifest) if suite.manifest else None,
         'data_sha256': None if make_data else data_sha256(suite),
         # On a cluster the scheduler deals out the cores, and jobs end with the scheduler's help.
-        'threads': None if slurm else max(1, _cores() // jobs), 'watch': not slurm,
+        'threads': None if slurm else max(1, _cores() // jobs),
+        'watch': not slurm,
         'lock': str(suite.work_dir / STATE / 'lock'),
     }
 
@@ -129,15 +149,32 @@ def default_jobs() -> int:
 
 
 def _snakemake(folder: Path, suite: Suite, jobs: int, slurm: bool) -> list[str]:
-    words = [sys.executable, '-m', 'snakemake', '--snakefile', str(SNAKEFILE), '--directory',
-             str(folder), '--config', f'plan={folder / "plan.json"}', '--nolock', '--keep-going',
-             '--scheduler', 'greedy', '--runtime-source-cache-path', str(folder / 'cache'),
-             '--jobs', str(jobs)]
+    words = [
+        sys.executable,
+        '-m',
+        'snakemake',
+        '--snakefile',
+        str(SNAKEFILE),
+        '--directory',
+        str(folder),
+        '--config',
+        f'plan={folder / "plan.json"}',
+        '--nolock',
+        '--keep-going',
+        '--scheduler',
+        'greedy',
+        '--runtime-source-cache-path',
+        str(folder / 'cache'),
+        '--jobs',
+        str(jobs),
+    ]
     if slurm:
         words += ['--executor', 'slurm', '--latency-wait', '60', *_status_command()]
         if suite.slurm:
-            words += ['--default-resources',
-                      *(f'{key}={value}' for key, value in suite.slurm.items())]
+            words += [
+                '--default-resources',
+                *(f'{key}={value}' for key, value in suite.slurm.items()),
+            ]
         return words
     return [*words, '--cores', str(jobs)]
 

@@ -19,14 +19,17 @@ def spread(value: float) -> dict:
 
 
 def entry(method: str = 'symmim', size: str = 'quickstart', rate: float = 100.0, **more) -> dict:
-    return dict(
-        batch=4,
-        model=identity(config_of(size, method)),
-        stock=False,
-        checkpointed=False,
-        rate=spread(rate),
-        memory=dict(kept=9 * MIB, fixed=5 * MIB, each=3 * MIB),
-    ) | more
+    return (
+        dict(
+            batch=4,
+            model=identity(config_of(size, method)),
+            stock=False,
+            checkpointed=False,
+            rate=spread(rate),
+            memory=dict(kept=9 * MIB, fixed=5 * MIB, each=3 * MIB),
+        )
+        | more
+    )
 
 
 def result(**sizes: dict) -> dict:
@@ -82,9 +85,7 @@ def test_files_that_are_no_results(tmp_path) -> None:
 def test_command(tool, tmp_path) -> None:
     """The quickstart's SymMIM: 8 epochs of as many pictures as the config's data hold."""
     measured = write(tmp_path / 'step.json', result(quickstart=dict(symmim=entry())))
-    loader = dict(
-        alone=dict(ours=dict(rate=spread(50.0))), environment=dict(processor='Another')
-    )
+    loader = dict(alone=dict(ours=dict(rate=spread(50.0))), environment=dict(processor='Another'))
     feeding = write(tmp_path / 'loader.json', loader)
     config = ROOT / 'configs/quickstart/symmim_pretrain.py'
     out = tmp_path / 'plan.json'

@@ -28,7 +28,5 @@ def test_command(tool, tmp_path: Path) -> None:
     ]  # fmt: skip
     assert found['cases']['CustomDataset']['times_faster']['median'] == 1
     assert [path.name for path in tmp_path.iterdir()] == ['startup.json']
-    wrong = tool(
-        'benchmark.py', 'startup', '--pictures', '2', '--folders', '5', '--json', result
-    )
+    wrong = tool('benchmark.py', 'startup', '--pictures', '2', '--folders', '5', '--json', result)
     assert wrong.returncode == 2 and '--folders must be' in wrong.stderr

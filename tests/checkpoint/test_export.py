@@ -229,7 +229,8 @@ def test_mistakes_on_the_command_line(tool, tmp_path: Path, checkpoint: Path) ->
     result = tool('export_backbone.py', checkpoint, '--format', 'tensorflow', out)
     assert result.returncode == 2
     assert "invalid choice: 'tensorflow' (choose from timm, hf, onnx)" in result.stderr.replace(
-        "'timm', 'hf', 'onnx'", 'timm, hf, onnx'  # Python 3.11 puts quotes around each
+        "'timm', 'hf', 'onnx'",
+        'timm, hf, onnx',  # Python 3.11 puts quotes around each
     )
     checkpoint.write_bytes(checkpoint.read_bytes()[:-5000])
     result = tool('export_backbone.py', checkpoint, '--format', 'hf', out, timeout=900)

@@ -10,9 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.runner import Runner
-from test_exact_resume import train_with_stops
 from torch import nn
-from toy_run import Toy, assert_same, final_state, toy_runner
+from toy_run import Toy, assert_same, final_state, toy_runner, train_with_stops
 
 from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
 from symmim_mm.utils.errors import UserError

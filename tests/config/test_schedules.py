@@ -88,9 +88,7 @@ def check_all_groups(name: str, cfg: Config, length: Length, expected: np.ndarra
     assert (difference <= slack).all(), (difference - slack).argmax()
 
 
-@pytest.mark.parametrize(
-    ('processes', 'accumulation'), [(8, 1), (1, 4)], ids=['8x1', '1x4']
-)
+@pytest.mark.parametrize(('processes', 'accumulation'), [(8, 1), (1, 4)], ids=['8x1', '1x4'])
 @pytest.mark.parametrize('name', COSINE)
 def test_warm_up_and_cosine(name: str, processes: int, accumulation: int) -> None:
     cfg = read(name, processes, accumulation)
@@ -184,9 +182,7 @@ def test_mask_rcnn_1x(accumulation: int) -> None:
         ('classification/vit_l_finetune_imagenet.py', 1, 20018),
     ],
 )
-def test_formula_of_dry_runs_in_full_length(
-    name: str, processes: int, epoch_length: int
-) -> None:
+def test_formula_of_dry_runs_in_full_length(name: str, processes: int, epoch_length: int) -> None:
     """``RateSchedule.rate`` is what MMEngine's recursion comes to after up to a million steps."""
     cfg = read(name, processes)
     iterations = cfg.train_cfg.max_epochs * epoch_length
@@ -247,9 +243,7 @@ def test_momentum_is_moco_v3s(accumulation: int) -> None:
         max_iters=total,
         model=SimpleNamespace(update_momentum=update_momentum),
         message_hub=SimpleNamespace(update_scalar=lambda *_: None),
-        optim_wrapper=SimpleNamespace(
-            should_update=lambda: (runner.iter + 1) % accumulation == 0
-        ),
+        optim_wrapper=SimpleNamespace(should_update=lambda: (runner.iter + 1) % accumulation == 0),
     )
     hook = MomentumUpdateHook()
     for runner.iter in range(total):

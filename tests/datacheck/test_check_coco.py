@@ -95,9 +95,7 @@ def test_categories(tmp_path: Path) -> None:
     data = changed('categories', 1, name='star')
     found = check(write(tmp_path, data))
     assert found == {
-        'class-sets': [
-            ('annotations', f'categories of {TRAIN} and {VAL} differ in 5 ring, 5 star')
-        ]
+        'class-sets': [('annotations', f'categories of {TRAIN} and {VAL} differ in 5 ring, 5 star')]
     }
     assert check(write(tmp_path), ['ring', 'disc'])['classes'] == [
         (path, 'disc, ring in place of ring, disc') for path in (TRAIN, VAL)

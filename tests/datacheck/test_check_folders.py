@@ -78,9 +78,7 @@ def test_missing_folders(imagenet: Path, tmp_path: Path) -> None:
     assert kinds(imagenet_report(imagenet)) == {'missing-folder': [('val', '')]}
     put(tmp_path, 'imagenet/val/n01/d.JPEG', 'imagenet/val/n02/d.JPEG')
     hint = f'found in {imagenet}: name that folder'
-    assert kinds(imagenet_report(tmp_path)) == {
-        'missing-folder': [('train', hint), ('val', hint)]
-    }
+    assert kinds(imagenet_report(tmp_path)) == {'missing-folder': [('train', hint), ('val', hint)]}
     assert kinds(imagenet_report(imagenet, splits=('train', 'test'))) == {
         'missing-folder': [('test', '')]
     }

@@ -59,9 +59,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def scans(monkeypatch: pytest.MonkeyPatch) -> list:
     """Grows with every walk through a folder."""
     made, scan = [], folder_index._scan
-    monkeypatch.setattr(
-        folder_index, '_scan', lambda *args: made.append(args) or scan(*args)
-    )
+    monkeypatch.setattr(folder_index, '_scan', lambda *args: made.append(args) or scan(*args))
     return made
 
 
@@ -115,9 +113,7 @@ def test_any_tree_in_the_order_of_custom_dataset(tmp_path_factory, names, labels
     assert infos(IndexedFolder(**options, index_cache=str(root.parent / 'c'))) == infos(stock)
 
 
-def test_walks_once(
-    tree: Path, scans: list, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_walks_once(tree: Path, scans: list, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         IndexedFolder(data_root=str(tree))
     assert len(scans) == 1

@@ -60,9 +60,7 @@ def test_ours_stand_in_for_mmengines_parts_alone() -> None:
 
 
 def test_a_worker_that_hangs_is_named(tmp_path: Path, sigchld) -> None:
-    runner = toy_runner(
-        tmp_path, epochs=3, workers=2, dataset=Hanging(), loader=dict(timeout=10)
-    )
+    runner = toy_runner(tmp_path, epochs=3, workers=2, dataset=Hanging(), loader=dict(timeout=10))
     hangs = r'within 10 seconds: one of them hangs, at .*row7.png'
     with pytest.raises(Fault, match=hangs), told_in_one_line():
         runner.train()

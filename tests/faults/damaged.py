@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The newest checkpoint is damaged: is it named, and is the one before it used?
 
-    python tests/faults/damaged.py
+python tests/faults/damaged.py
 """
 
 import argparse

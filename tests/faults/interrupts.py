@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Ctrl-C at random moments of the long commands: one line, nobody left, and can it go on?
 
-    python tests/faults/interrupts.py --times 20
+python tests/faults/interrupts.py --times 20
 """
 
 import argparse

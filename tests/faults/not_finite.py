@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pictures that make the loss not finite: what becomes of a pre-training that meets them?
 
-    python tests/faults/not_finite.py
+python tests/faults/not_finite.py
 """
 
 import argparse

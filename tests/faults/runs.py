@@ -220,9 +220,7 @@ def wait_for(condition: Callable[[], object], process: int, seconds: float = 300
         time.sleep(0.003)
 
 
-def must(
-    arguments: Sequence[str | Path], log: Path, code: int = 0, tool: str = 'train.py'
-) -> None:
+def must(arguments: Sequence[str | Path], log: Path, code: int = 0, tool: str = 'train.py') -> None:
     """Run to the end and insist on an exit code."""
     found = wait(start(arguments, log, tool=tool))
     if found != code:

@@ -31,9 +31,7 @@ VALUES = st.one_of(
 @pytest.fixture(scope='module')
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """What every command parses its words with."""
-    return {
-        name: runpy.run_path(str(ROOT / 'tools' / name))['build_parser']() for name in TOOLS
-    }
+    return {name: runpy.run_path(str(ROOT / 'tools' / name))['build_parser']() for name in TOOLS}
 
 
 def options_of(parser: argparse.ArgumentParser) -> Iterator[str]:

@@ -45,9 +45,7 @@ def test_present_data_are_counted(sample_data, name, folder, count):
     assert (found.count, found.source, found.problem) == (count, 'counted', None)
 
 
-@pytest.mark.parametrize(
-    ('processes', 'accumulation'), [(1, 16), (8, 2), (16, 1), (64, 1)]
-)
+@pytest.mark.parametrize(('processes', 'accumulation'), [(1, 16), (8, 2), (16, 1), (64, 1)])
 def test_mae_has_its_published_number_of_steps(processes, accumulation):
     """MAE: 1,281,167 pictures in batches of 4096, the last one dropped: 312 an epoch, 800 times."""
     cfg = read_config('mae/vit_b_pretrain.py', processes)

@@ -24,24 +24,27 @@ def test_written_and_read_back(tmp_path):
     assert keys[:3] == ['schema', 'run', 'method'] and keys[-2:] == ['started', 'finished']
 
 
-@pytest.mark.parametrize(('field', 'value', 'message'), [
-    ('schema', 2, 'schema 2'),
-    ('task', 'finetuning', 'task must be one of'),
-    ('seed', '0', 'seed must be'),
-    ('seed', True, 'seed must be'),
-    ('config_sha256', 'abc', 'config_sha256 must be 64'),
-    ('metrics', {'top1': 0.61e3}, 'metrics.top1 must be a percentage'),
-    ('metrics', {'top1': None}, 'metrics must be'),
-    ('chance', {'miou': -1}, 'chance.miou'),
-    ('pictures', ['../../other/secret.png'], 'pictures must be'),
-    ('curve', '/etc/passwd', 'curve must be a path below'),
-    ('checkpoint', None, 'checkpoint and checkpoint_sha256'),
-    ('duration_s', -1, 'duration_s must be'),
-    ('finished', 'yesterday', 'finished must be'),
-    ('finished', '2026-01-01T00:00:00', 'finished must be'),
-    ('surprise', 1, 'unknown field: surprise'),
-    ('run', ..., 'missing field: run'),
-])
+@pytest.mark.parametrize(
+    ('field', 'value', 'message'),
+    [
+        ('schema', 2, 'schema 2'),
+        ('task', 'finetuning', 'task must be one of'),
+        ('seed', '0', 'seed must be'),
+        ('seed', True, 'seed must be'),
+        ('config_sha256', 'abc', 'config_sha256 must be 64'),
+        ('metrics', {'top1': 0.61e3}, 'metrics.top1 must be a percentage'),
+        ('metrics', {'top1': None}, 'metrics must be'),
+        ('chance', {'miou': -1}, 'chance.miou'),
+        ('pictures', ['../../other/secret.png'], 'pictures must be'),
+        ('curve', '/etc/passwd', 'curve must be a path below'),
+        ('checkpoint', None, 'checkpoint and checkpoint_sha256'),
+        ('duration_s', -1, 'duration_s must be'),
+        ('finished', 'yesterday', 'finished must be'),
+        ('finished', '2026-01-01T00:00:00', 'finished must be'),
+        ('surprise', 1, 'unknown field: surprise'),
+        ('run', ..., 'missing field: run'),
+    ],
+)
 def test_a_bad_field_is_named_in_one_line(tmp_path, field, value, message):
     path = record().write(tmp_path)
     data = json.loads(path.read_text()) | {field: value}
@@ -54,8 +57,18 @@ def test_a_bad_field_is_named_in_one_line(tmp_path, field, value, message):
     assert '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize('text', ['', '{"schema": 1', '[]', 'null', '\x00\xff', '[' * 100000,
-                                  '{"schema": 1, "metrics": {"top1": NaN}}'])
+@pytest.mark.parametrize(
+    'text',
+    [
+        '',
+        '{"schema": 1',
+        '[]',
+        'null',
+        '\x00\xff',
+        '[' * 100000,
+        '{"schema": 1, "metrics": {"top1": NaN}}',
+    ],
+)
 def test_what_is_no_record(tmp_path, text):
     path = tmp_path / 'result.json'
     path.write_bytes(text.encode('latin-1'))
@@ -73,8 +86,10 @@ def test_find_records_skips_hidden_and_counts_each_once(tmp_path):
     for name in ('b/one', 'a', '.suite/replaced/old'):
         record().write(tmp_path / name)
     found = find_records([tmp_path, tmp_path / 'a'])
-    assert [str(path.relative_to(tmp_path)) for path in found] == ['a/result.json',
-                                                                   'b/one/result.json']
+    assert [str(path.relative_to(tmp_path)) for path in found] == [
+        'a/result.json',
+        'b/one/result.json',
+    ]
     with pytest.raises(UserError, match='no such directory'):
         find_records([tmp_path / 'none'])
 
@@ -98,12 +113,20 @@ def test_config_hash_follows_content_and_bases(tmp_path):
 def test_config_hash_is_the_same_in_another_process(tmp_path):
     config = tmp_path / 'config.py'
     config.write_text("import math\nnames = {'a', 'b'}\nfunction = math.sqrt\nx = dict(b=1, a=2)\n")
-    script = ('import sys; from symmim_mm.config.hash import config_sha256; '
-              'print(config_sha256(sys.argv[1]))')
-    out = {subprocess.run([sys.executable, '-c', script, str(config)], check=True, text=True,
-                          capture_output=True, env={'PYTHONHASHSEED': str(seed),
-                                                    'PYTHONPATH': ':'.join(sys.path)}).stdout
-           for seed in (1, 2, 3)}
+    script = (
+        'import sys; from symmim_mm.config.hash import config_sha256; '
+        'print(config_sha256(sys.argv[1]))'
+    )
+    out = {
+        subprocess.run(
+            [sys.executable, '-c', script, str(config)],
+            check=True,
+            text=True,
+            capture_output=True,
+            env={'PYTHONHASHSEED': str(seed), 'PYTHONPATH': ':'.join(sys.path)},
+        ).stdout
+        for seed in (1, 2, 3)
+    }
     assert len(out) == 1
 
 
@@ -126,6 +149,8 @@ def test_hardware_and_versions(monkeypatch):
 
 
 def test_reading_records_does_not_load_torch():
-    script = ('import sys, symmim_mm.results.collect, symmim_mm.suite.run_suite; '
-              "sys.exit('torch' in sys.modules)")
+    script = (
+        'import sys, symmim_mm.results.collect, symmim_mm.suite.run_suite; '
+        "sys.exit('torch' in sys.modules)"
+    )
     subprocess.run([sys.executable, '-c', script], check=True)

@@ -48,7 +48,10 @@ def test_page_is_complete_and_needs_nothing_from_outside(tmp_path):
     result = collect([suite(tmp_path / 'runs')], tmp_path / 'out')
     assert (result.unreadable, result.problems, result.notes) == ([], [], [])
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
-        'index.html', 'results.csv', 'results.md']
+        'index.html',
+        'results.csv',
+        'results.md',
+    ]
     text = result.page.read_text()
     page = Page(text)
     assert page.open == []
@@ -69,9 +72,19 @@ def test_the_page_does_not_change_when_made_again(tmp_path):
 
 def test_texts_from_records_are_escaped(tmp_path):
     evil = '<script>alert(1)</script>'
-    write(tmp_path / 'runs', record('symmim', 'pretrain', dataset=evil, arch=evil,
-                                    config=f'configs/{evil}.py', hardware={'cpu': evil},
-                                    versions={'torch': evil}, run='"><img src=x>'))
+    write(
+        tmp_path / 'runs',
+        record(
+            'symmim',
+            'pretrain',
+            dataset=evil,
+            arch=evil,
+            config=f'configs/{evil}.py',
+            hardware={'cpu': evil},
+            versions={'torch': evil},
+            run='"><img src=x>',
+        ),
+    )
     item = record(evil, 'finetune', run='evil')
     write(tmp_path / 'runs', item)
     text = collect([tmp_path / 'runs'], tmp_path / 'out').page.read_text()
@@ -124,12 +137,23 @@ def test_thin_keeps_the_ends_and_the_mean():
     assert thin(points[:50]) == points[:50]
 
 
-@pytest.mark.parametrize('values', [[1.0], [0.0, 0.0], [5.0, 5.0], [1e-6, 1e4], [-3.0, 8.0],
-                                    [0.02, 0.9, 0.05], [99999.0, 123456.0]])
+@pytest.mark.parametrize(
+    'values',
+    [
+        [1.0],
+        [0.0, 0.0],
+        [5.0, 5.0],
+        [1e-6, 1e4],
+        [-3.0, 8.0],
+        [0.02, 0.9, 0.05],
+        [99999.0, 123456.0],
+    ],
+)
 def test_every_point_lies_inside_the_chart(values):
     svg = chart([Series('<&>', 0, [(float(x), y) for x, y in enumerate(values, 1)])], 'x', 'loss')
-    x_text, y_text = zip(*(pair.split(',') for pair in
-                           re.search(r'points="([^"]+)"', svg)[1].split()), strict=True)
+    x_text, y_text = zip(
+        *(pair.split(',') for pair in re.search(r'points="([^"]+)"', svg)[1].split()), strict=True
+    )
     assert all(52 <= float(x) <= 508 for x in x_text)
     assert all(12 <= float(y) <= 222 for y in y_text)
     assert '&lt;&amp;&gt;' in svg
@@ -143,8 +167,12 @@ def test_nothing_to_collect(tmp_path):
 
 
 def command(*words: str, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, str(ROOT / 'tools/collect_results.py'), *words],
-                          cwd=cwd, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, str(ROOT / 'tools/collect_results.py'), *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_the_command(tmp_path):

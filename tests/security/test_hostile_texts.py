@@ -15,12 +15,27 @@ from symmim_mm.utils.text import visible
 
 def texts_everywhere(folder: Path, text: str) -> Collected:
     """A pre-training, its transfer and a broken record, with a text in every free field."""
-    named = dict(run=text, method=text, arch=text, dataset=text, config=text,
-                 hardware={'cpu': text, 'gpu': text, 'gpus': 1}, versions={text: text})
+    named = dict(
+        run=text,
+        method=text,
+        arch=text,
+        dataset=text,
+        config=text,
+        hardware={'cpu': text, 'gpu': text, 'gpus': 1},
+        versions={text: text},
+    )
     run_folder(folder / 'first', record(**named), text)
-    transfer = dict(named, run='transfer', task='finetune', config_sha256=SHA[::-1], parent=text,
-                    backbone=text, backbone_sha256=SHA, metrics={'top1': 50.0},
-                    pictures=['pictures/' + text.replace('/', '_')[:200]])
+    transfer = dict(
+        named,
+        run='transfer',
+        task='finetune',
+        config_sha256=SHA[::-1],
+        parent=text,
+        backbone=text,
+        backbone_sha256=SHA,
+        metrics={'top1': 50.0},
+        pictures=['pictures/' + text.replace('/', '_')[:200]],
+    )
     run_folder(folder / 'second', record(**transfer), text)
     run_folder(folder / 'third', record(task=text))
     return collect([folder], folder.parent / 'out')

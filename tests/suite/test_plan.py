@@ -21,7 +21,8 @@ def project(folder: Path, **changes: object) -> Path:
         text = f"name = '{name}'\n" + 'evaluation = dict()\n' * (name == 'knn')
         (folder / f'configs/{name}.py').write_text(text)
     suite = {
-        'name': 'small', 'seeds': [0],
+        'name': 'small',
+        'seeds': [0],
         'methods': {'symmim': 'configs/symmim.py', 'mae': 'configs/mae.py', 'random': None},
         'transfers': {'finetune': 'configs/finetune.py', 'knn': 'configs/knn.py'},
     } | changes
@@ -41,12 +42,25 @@ def finish(root: Path, name: str | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / 'last.pth').write_text(run.name)
         want = wanted(run, None)
-        Record(run=run.name, method=run.method, arch='tiny', task=run.task, dataset='sample',
-               config=run.config, config_sha256=run.config_sha256, checkpoint='last.pth',
-               checkpoint_sha256=file_sha256(folder / 'last.pth'),
-               backbone_sha256=want.backbone_sha256, seed=run.seed, metrics={}, hardware={},
-               versions={}, duration_s=1, started='2026-01-01T00:00:00Z',
-               finished='2026-01-01T00:00:01Z').write(folder)
+        Record(
+            run=run.name,
+            method=run.method,
+            arch='tiny',
+            task=run.task,
+            dataset='sample',
+            config=run.config,
+            config_sha256=run.config_sha256,
+            checkpoint='last.pth',
+            checkpoint_sha256=file_sha256(folder / 'last.pth'),
+            backbone_sha256=want.backbone_sha256,
+            seed=run.seed,
+            metrics={},
+            hardware={},
+            versions={},
+            duration_s=1,
+            started='2026-01-01T00:00:00Z',
+            finished='2026-01-01T00:00:01Z',
+        ).write(folder)
 
 
 def names(root: Path) -> list[str]:
@@ -57,8 +71,11 @@ def test_order_and_names(tmp_path):
     root = project(tmp_path, seeds=[0, 3])
     runs = load(root).runs
     assert [run.name for run in runs][:4] == [
-        'symmim-pretrain-seed0', 'mae-pretrain-seed0', 'symmim-pretrain-seed3',
-        'mae-pretrain-seed3']
+        'symmim-pretrain-seed0',
+        'mae-pretrain-seed0',
+        'symmim-pretrain-seed3',
+        'mae-pretrain-seed3',
+    ]
     assert len(runs) == 2 * (2 + 3 * 2)
     by_name = {run.name: run for run in runs}
     assert by_name['mae-knn-seed3'].parent == 'mae-pretrain-seed3'
@@ -72,9 +89,16 @@ def test_command(tmp_path):
     by_name = {run.name: run for run in load(root).runs}
     words = command(by_name['mae-finetune-seed0'], root, str(root / 'work_dirs/x.pth'), True)
     assert words[1:] == [
-        'tools/train.py', 'configs/finetune.py', '--work-dir',
-        'work_dirs/small/mae-finetune-seed0', '--seed', '0', '--backbone', 'work_dirs/x.pth',
-        '--resume']
+        'tools/train.py',
+        'configs/finetune.py',
+        '--work-dir',
+        'work_dirs/small/mae-finetune-seed0',
+        '--seed',
+        '0',
+        '--backbone',
+        'work_dirs/x.pth',
+        '--resume',
+    ]
     # The evaluation of frozen features knows no --resume.
     assert '--resume' not in command(by_name['mae-knn-seed0'], root, 'x.pth', True)
     assert '--backbone' not in command(by_name['random-knn-seed0'], root, None)
@@ -155,20 +179,23 @@ def test_unfinished_data_make_every_run_pending(tmp_path):
     assert len(names(root)) == 8
 
 
-@pytest.mark.parametrize(('changes', 'message'), [
-    ({'methods': {}}, 'methods must map'),
-    ({'methods': {'a b': None}}, "method 'a b'"),
-    ({'methods': {'../up': None}}, "method '../up'"),
-    ({'methods': {'symmim': 'configs/none.py'}}, 'no such config file: configs/none.py'),
-    ({'transfers': {'pretrain': 'configs/knn.py'}}, "unknown transfer 'pretrain'"),
-    ({'transfers': {'knn': None}}, 'transfer knn'),
-    ({'seeds': []}, 'seeds must be'),
-    ({'seeds': [1, 1]}, 'seeds must be'),
-    ({'seeds': ['x']}, 'seeds must be'),
-    ({'name': '../x'}, 'name must be'),
-    ({'transfer': {}}, 'unknown key transfer'),
-    ({'data': {'generator': ['only_a_tool.py']}}, 'data.generator'),
-])
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'methods': {}}, 'methods must map'),
+        ({'methods': {'a b': None}}, "method 'a b'"),
+        ({'methods': {'../up': None}}, "method '../up'"),
+        ({'methods': {'symmim': 'configs/none.py'}}, 'no such config file: configs/none.py'),
+        ({'transfers': {'pretrain': 'configs/knn.py'}}, "unknown transfer 'pretrain'"),
+        ({'transfers': {'knn': None}}, 'transfer knn'),
+        ({'seeds': []}, 'seeds must be'),
+        ({'seeds': [1, 1]}, 'seeds must be'),
+        ({'seeds': ['x']}, 'seeds must be'),
+        ({'name': '../x'}, 'name must be'),
+        ({'transfer': {}}, 'unknown key transfer'),
+        ({'data': {'generator': ['only_a_tool.py']}}, 'data.generator'),
+    ],
+)
 def test_mistakes_in_a_suite_file_are_one_line(tmp_path, changes, message):
     root = project(tmp_path, **changes)
     with pytest.raises(UserError, match='suite.yaml') as error:
@@ -191,12 +218,24 @@ def test_the_suites_of_the_project_load():
     for path in found:
         suite = load_suite(path, root)
         assert {run.task for run in suite.runs} == {
-            'pretrain', 'finetune', 'linear', 'knn', 'detection', 'segmentation'}
+            'pretrain',
+            'finetune',
+            'linear',
+            'knn',
+            'detection',
+            'segmentation',
+        }
 
 
 def test_size_gpus_and_mixed_precision(tmp_path):
-    root = project(tmp_path, name='by_{size}', size='b', gpus=8, amp=True,
-                   methods={'mae': 'configs/mae_{size}.py'})
+    root = project(
+        tmp_path,
+        name='by_{size}',
+        size='b',
+        gpus=8,
+        amp=True,
+        methods={'mae': 'configs/mae_{size}.py'},
+    )
     for size in 'bl':
         (root / f'configs/mae_{size}.py').write_text(f"name = '{size}'\n")
     assert load(root).name == 'by_b'
@@ -206,9 +245,19 @@ def test_size_gpus_and_mixed_precision(tmp_path):
     # The record of a run in mixed precision carries the option in its hash.
     assert pretrain.config_sha256 == config_sha256(root / pretrain.config, ['--amp=True'])
     assert command(finetune, root, 'x.pth', True) == [
-        'bash', 'tools/dist_train.sh', 'configs/finetune.py', '8', '--work-dir',
-        'work_dirs/by_l/mae-finetune-seed0', '--seed', '0', '--backbone', 'x.pth', '--amp',
-        '--resume']
+        'bash',
+        'tools/dist_train.sh',
+        'configs/finetune.py',
+        '8',
+        '--work-dir',
+        'work_dirs/by_l/mae-finetune-seed0',
+        '--seed',
+        '0',
+        '--backbone',
+        'x.pth',
+        '--amp',
+        '--resume',
+    ]
     # Frozen features are judged in one process, with the hash of the config alone.
     assert command(knn, root, 'x.pth')[1:3] == ['tools/knn.py', 'configs/knn.py']
     assert '--amp' not in command(knn, root, 'x.pth')
@@ -223,10 +272,15 @@ def test_a_linear_probe_is_trained_unless_its_config_evaluates(tmp_path):
     assert {run.tool for run in load(root).runs} == {'tools/train.py', 'tools/linear.py'}
 
 
-@pytest.mark.parametrize(('change', 'words'), [
-    (dict(gpus='all'), 'whole number'), (dict(gpus=-1), 'whole number'),
-    (dict(amp='bf16'), 'true or false'), (dict(size='b'), 'no {size}'),
-])
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (dict(gpus='all'), 'whole number'),
+        (dict(gpus=-1), 'whole number'),
+        (dict(amp='bf16'), 'true or false'),
+        (dict(size='b'), 'no {size}'),
+    ],
+)
 def test_bad_size_gpus_and_precision(tmp_path, change, words):
     with pytest.raises(UserError, match=words):
         load(project(tmp_path, **change))
@@ -240,4 +294,10 @@ def test_every_suite_of_the_repository_loads(path):
     for size in ('s', 'b', 'l') if '{size}' in path.read_text() else (None,):
         suite = load_suite(path, ROOT, size=size)
         assert {run.task for run in suite.runs} == {
-            'pretrain', 'finetune', 'linear', 'knn', 'detection', 'segmentation'}
+            'pretrain',
+            'finetune',
+            'linear',
+            'knn',
+            'detection',
+            'segmentation',
+        }

@@ -19,8 +19,10 @@ from symmim_mm.suite.snakemake import locked
 from symmim_mm.utils.errors import UserError
 
 STANDIN = Path(__file__).with_name('standin')
-LAUNCH = ("import sys; from symmim_mm.suite.run_suite import run_suite; "
-          "sys.exit(run_suite('suite.yaml', '.', jobs=2))")
+LAUNCH = (
+    'import sys; from symmim_mm.suite.run_suite import run_suite; '
+    "sys.exit(run_suite('suite.yaml', '.', jobs=2))"
+)
 
 
 def write_config(root: Path, name: str, **standin: object) -> None:
@@ -38,7 +40,8 @@ def project(tmp_path):
         'name: small\n'
         'data: {generator: [tools/make_data.py, data, first]}\n'
         'methods: {symmim: configs/symmim.py, mae: configs/mae.py, random: null}\n'
-        'transfers: {finetune: configs/finetune.py, knn: configs/knn.py}\n')
+        'transfers: {finetune: configs/finetune.py, knn: configs/knn.py}\n'
+    )
     return tmp_path
 
 
@@ -52,15 +55,20 @@ def runs(root: Path) -> Path:
 
 def calls(root: Path) -> dict[str, list[str]]:
     """What each run's tool was told, by run: one entry for every time it was started."""
-    return {path.parent.name: path.read_text().split()
-            for path in runs(root).glob('*/calls.txt')}
+    return {path.parent.name: path.read_text().split() for path in runs(root).glob('*/calls.txt')}
 
 
 def start(root: Path) -> subprocess.Popen:
     environment = dict(os.environ, PYTHONPATH=str(ROOT))
-    return subprocess.Popen([sys.executable, '-c', LAUNCH], cwd=root, env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, '-c', LAUNCH],
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def alive(word: str) -> list[str]:
@@ -101,12 +109,14 @@ def test_runs_all_then_nothing_then_what_changed(project, capsys):
     assert go(project, dry_run=True) == 0
     assert '0 to run, 8 finished' in capsys.readouterr().out
 
-    before = {path.parent.name: path.stat().st_mtime_ns
-              for path in runs(project).glob('*/result.json')}
+    before = {
+        path.parent.name: path.stat().st_mtime_ns for path in runs(project).glob('*/result.json')
+    }
     write_config(project, 'mae', sleep=0.01)
     assert go(project, jobs=2) == 0
-    after = {path.parent.name: path.stat().st_mtime_ns
-             for path in runs(project).glob('*/result.json')}
+    after = {
+        path.parent.name: path.stat().st_mtime_ns for path in runs(project).glob('*/result.json')
+    }
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {'mae-pretrain-seed0', 'mae-finetune-seed0', 'mae-knn-seed0'}
     # What they replace is kept aside, and none of it was resumed.
@@ -120,14 +130,23 @@ def test_a_failure_stops_only_what_depends_on_it(project, capsys):
     assert go(project, jobs=2) == 1
     captured = capsys.readouterr()
     lines = captured.err.splitlines()
-    assert ('failed: mae-pretrain-seed0: ValueError: the stand-in was told to fail '
-            '(log: work_dirs/small/mae-pretrain-seed0/log.txt)') in lines
+    assert (
+        'failed: mae-pretrain-seed0: ValueError: the stand-in was told to fail '
+        '(log: work_dirs/small/mae-pretrain-seed0/log.txt)'
+    ) in lines
     assert 'not run: mae-knn-seed0: mae-pretrain-seed0 failed' in lines
     assert len(lines) == 3
     done = {path.parent.name for path in runs(project).glob('*/result.json')}
-    assert done == {f'{method}-{task}-seed0' for method, task in (
-        ('symmim', 'pretrain'), ('symmim', 'finetune'), ('symmim', 'knn'),
-        ('random', 'finetune'), ('random', 'knn'))}
+    assert done == {
+        f'{method}-{task}-seed0'
+        for method, task in (
+            ('symmim', 'pretrain'),
+            ('symmim', 'finetune'),
+            ('symmim', 'knn'),
+            ('random', 'finetune'),
+            ('random', 'knn'),
+        )
+    }
 
     write_config(project, 'mae', sleep=0)
     assert go(project, jobs=2) == 0
@@ -170,8 +189,11 @@ def test_goes_on_after_kill_9(project, whom):
 @pytest.mark.slow
 def test_other_data_options_make_everything_again(project):
     suite = project / 'suite.yaml'
-    suite.write_text(suite.read_text().replace('mae: configs/mae.py, random: null', 'random: null')
-                     .replace(', knn: configs/knn.py', ''))
+    suite.write_text(
+        suite.read_text()
+        .replace('mae: configs/mae.py, random: null', 'random: null')
+        .replace(', knn: configs/knn.py', '')
+    )
     assert go(project, jobs=2) == 0
     suite.write_text(suite.read_text().replace('first', 'second'))
     assert go(project, jobs=2) == 0
@@ -191,13 +213,19 @@ def test_a_job_number_below_one(project):
         go(project, jobs=0)
 
 
-@pytest.mark.parametrize(('text', 'line'), [
-    ('one\nerror: no such file\n\n', 'error: no such file'),
-    ('Traceback\n  x\nRuntimeError: bad shape\nsrun: done\n', 'RuntimeError: bad shape'),
-    ('torch.OutOfMemoryError: CUDA out of memory\n', 'torch.OutOfMemoryError: CUDA out of memory'),
-    ('all well\n\n', 'all well'),
-    ('', ''),
-])
+@pytest.mark.parametrize(
+    ('text', 'line'),
+    [
+        ('one\nerror: no such file\n\n', 'error: no such file'),
+        ('Traceback\n  x\nRuntimeError: bad shape\nsrun: done\n', 'RuntimeError: bad shape'),
+        (
+            'torch.OutOfMemoryError: CUDA out of memory\n',
+            'torch.OutOfMemoryError: CUDA out of memory',
+        ),
+        ('all well\n\n', 'all well'),
+        ('', ''),
+    ],
+)
 def test_last_error(tmp_path, text, line):
     path = tmp_path / 'log.txt'
     path.write_text(text)

@@ -16,7 +16,7 @@ TEXTS = {
     'markdown link': '[x](javascript:alert(1)) ![y](http://a.example/y.png) `z` *bold*',
     'table': 'a | b \\| c\n| d |\n# head\n---',
     'formula': '=HYPERLINK("http://a.example","x")',
-    'formula after a sign': '-2+3+cmd|\' /C calc\'!A0',
+    'formula after a sign': "-2+3+cmd|' /C calc'!A0",
     'new lines': 'a\nb\r\nc\u2028d',
     'terminal': 'a\x1b[2J\x1b]0;title\x07b\x9b1m',
     'other direction': 'a\u202egnp.exe\u2066',

@@ -14,23 +14,41 @@ def sha(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def record(method: str = 'symmim', task: str = 'finetune', seed: int = 0, *,
-           recipe: str = '', pretrain: str = '', **changes: Any) -> Record:
+def record(
+    method: str = 'symmim',
+    task: str = 'finetune',
+    seed: int = 0,
+    *,
+    recipe: str = '',
+    pretrain: str = '',
+    **changes: Any,
+) -> Record:
     """A valid record; ``recipe`` and ``pretrain`` name its config and that of its parent."""
     started_from = None
     if task != 'pretrain' and method != 'random':
         started_from = sha('checkpoint', method, 'pretrain', seed, pretrain)
     values: dict[str, Any] = {
-        'run': f'{method}-{task}-seed{seed}', 'method': method, 'arch': 'tiny', 'task': task,
-        'dataset': 'sample', 'config': f'configs/{task}{recipe}.py',
+        'run': f'{method}-{task}-seed{seed}',
+        'method': method,
+        'arch': 'tiny',
+        'task': task,
+        'dataset': 'sample',
+        'config': f'configs/{task}{recipe}.py',
         'config_sha256': sha(task, recipe, method if task == 'pretrain' else ''),
         'checkpoint': 'last.pth',
         'checkpoint_sha256': sha('checkpoint', method, task, seed, recipe),
-        'backbone_sha256': started_from, 'seed': seed,
-        'metrics': {'pretrain': {'loss': 0.5}, 'detection': {'box_ap': 20.0, 'mask_ap': 15.0},
-                    'segmentation': {'miou': 30.0}}.get(task, {'top1': 60.0}),
-        'hardware': {'cpu': 'a cpu', 'cores': 2, 'gpus': 0}, 'versions': {'torch': '2.11.0'},
-        'duration_s': 3600.0, 'started': '2026-01-01T00:00:00Z', 'finished': '2026-01-01T01:00:00Z',
+        'backbone_sha256': started_from,
+        'seed': seed,
+        'metrics': {
+            'pretrain': {'loss': 0.5},
+            'detection': {'box_ap': 20.0, 'mask_ap': 15.0},
+            'segmentation': {'miou': 30.0},
+        }.get(task, {'top1': 60.0}),
+        'hardware': {'cpu': 'a cpu', 'cores': 2, 'gpus': 0},
+        'versions': {'torch': '2.11.0'},
+        'duration_s': 3600.0,
+        'started': '2026-01-01T00:00:00Z',
+        'finished': '2026-01-01T01:00:00Z',
     }
     return Record(**values | changes)
 

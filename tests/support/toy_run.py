@@ -4,9 +4,11 @@ import itertools
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
@@ -233,3 +235,29 @@ def assert_same(one: object, other: object) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
     else:
         assert one == other
+
+
+class Rows(Numbers):
+    """The same number at every look."""
+
+    def __getitem__(self, index: int) -> dict:
+        return dict(inputs=torch.full((4,), float(index)))
+
+
+def train_with_stops(work_dir: Path, stops: tuple[int, ...], name: str, **run) -> list[str]:
+    """Train, told to stop at some iterations (from 0); names of what was saved then."""
+    saved = []
+    for number, stop in enumerate((*stops, None)):
+        tell = partial(os.kill, os.getpid(), signal.Signals[name])
+        hooks = () if stop is None else (At(stop, tell),)
+        runner = toy_runner(work_dir, resume=number > 0, hooks=hooks, **run)
+        if stop is None:
+            runner.train()
+        else:
+            with pytest.raises(SystemExit) as told:
+                runner.train()
+            assert told.value.code == 75
+            saved.append(checkpoint_files(work_dir)[-1].name)
+            for hook in runner.hooks:
+                hook.after_run(runner) if type(hook).__name__ == 'PreemptionHook' else None
+    return saved

@@ -125,4 +125,3 @@ def check_images(name: str, entries: list[Any], report: Report) -> dict[Id, tupl
         files.add(entry['file_name'])
         images[entry['id']] = entry['file_name'], (int(entry['width']), int(entry['height']))
     return images
-

@@ -113,7 +113,7 @@ def _compare_categories(
         if classes is None:
             if names != list(NAMES):
                 text = (
-                    f'{plural(len(names), "category")} ({named(names)}) in place of COCO\'s 80: '
+                    f"{plural(len(names), 'category')} ({named(names)}) in place of COCO's 80: "
                     f'set metainfo=dict(classes=...) and num_classes={len(names)}'
                 )
                 report.add('class-count', files[split], text)

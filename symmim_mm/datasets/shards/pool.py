@@ -126,9 +126,7 @@ def _write(task: Task, recipe: Recipe) -> Written:
 
     def prepare(source: str) -> bytes:
         with _under_way.picture(source), time_limit(recipe.limit_s):
-            return prepare_picture(
-                read_file(source), source, recipe.short_side, recipe.quality
-            )
+            return prepare_picture(read_file(source), source, recipe.short_side, recipe.quality)
 
     return write_shard(task.path, recipe.source, task.names, prepare, recipe.skip)
 

@@ -111,9 +111,7 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         )
 
 
-def resize(
-    picture: np.ndarray, size: Sequence[int], interpolation: str = 'bicubic'
-) -> Tensor:
+def resize(picture: np.ndarray, size: Sequence[int], interpolation: str = 'bicubic') -> Tensor:
     """Resize with antialiased interpolation, as Pillow's ``BICUBIC`` and ``BILINEAR``.
 
     Args:

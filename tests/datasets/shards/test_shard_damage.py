@@ -122,9 +122,7 @@ def test_permuted_labels(source: Path, prepared: Path, copied: Path) -> None:
     check_is_told_and_mended(copied, source, digest(prepared), 'is not the list that')
 
 
-def test_list_of_another_set(
-    source: Path, prepared: Path, copied: Path, tmp_path: Path
-) -> None:
+def test_list_of_another_set(source: Path, prepared: Path, copied: Path, tmp_path: Path) -> None:
     prepare(source, tmp_path / 'other', **OPTIONS, quality=50)
     shutil.copy(tmp_path / 'other' / 'pictures', copied)
     check_is_told_and_mended(copied, source, digest(prepared), 'is not the list that')

@@ -110,9 +110,7 @@ PIPELINES = {
 
 
 @pytest.mark.parametrize('kind', PIPELINES)
-def test_pictures_of_every_kind_make_one_batch(
-    mmpretrain_scope, tmp_path: Path, kind: str
-) -> None:
+def test_pictures_of_every_kind_make_one_batch(mmpretrain_scope, tmp_path: Path, kind: str) -> None:
     """Grey or deep, of one pixel, misnamed, and of any name: three channels of 32 x 32 pixels."""
     steps = Compose([TRANSFORMS.build(step) for step in PIPELINES[kind]])
     paths = []

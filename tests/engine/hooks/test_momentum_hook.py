@@ -69,9 +69,7 @@ def test_one_update_per_optimizer_step(accumulate: int, steps: int, tmp_path: Pa
             collate_fn=dict(type='default_collate'),
         ),
         train_cfg=dict(by_epoch=True, max_epochs=2),
-        optim_wrapper=dict(
-            optimizer=dict(type='AdamW', lr=1e-2), accumulative_counts=accumulate
-        ),
+        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-2), accumulative_counts=accumulate),
         default_hooks=dict(
             momentum=dict(type='symmim_mm.MomentumUpdateHook'),
             checkpoint=None,

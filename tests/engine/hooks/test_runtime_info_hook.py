@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.runner import Runner
-from test_watched_loader import Rows
-from toy_run import SIZE, assert_same, final_state, toy_runner
+from toy_run import SIZE, Rows, assert_same, final_state, toy_runner
 
 from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
 from symmim_mm.engine.hooks import runtime_info_hook

@@ -1,34 +1,12 @@
 """A run that is stopped anywhere and resumed ends with the weights of one that was not."""
 
-import os
-import signal
-from functools import partial
 from pathlib import Path
 
 import pytest
-from toy_run import At, assert_same, final_state, toy_runner
+from toy_run import assert_same, final_state, toy_runner, train_with_stops
 
 from symmim_mm.checkpoint.read import checkpoint_files
 from symmim_mm.utils.errors import UserError
-
-
-def train_with_stops(work_dir: Path, stops: tuple[int, ...], name: str, **run) -> list[str]:
-    """Train, told to stop at some iterations (from 0); names of what was saved then."""
-    saved = []
-    for number, stop in enumerate((*stops, None)):
-        tell = partial(os.kill, os.getpid(), signal.Signals[name])
-        hooks = () if stop is None else (At(stop, tell),)
-        runner = toy_runner(work_dir, resume=number > 0, hooks=hooks, **run)
-        if stop is None:
-            runner.train()
-        else:
-            with pytest.raises(SystemExit) as told:
-                runner.train()
-            assert told.value.code == 75
-            saved.append(checkpoint_files(work_dir)[-1].name)
-            for hook in runner.hooks:
-                hook.after_run(runner) if type(hook).__name__ == 'PreemptionHook' else None
-    return saved
 
 
 # 22 rows in batches of 4, the last one dropped: 5 iterations an epoch.

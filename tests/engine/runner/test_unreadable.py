@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.dataset import DefaultSampler
-from test_exact_resume import train_with_stops
 from torch.utils.data import DataLoader
-from toy_run import SIZE, Numbers, assert_same, final_state, toy_runner
+from toy_run import SIZE, Numbers, assert_same, final_state, toy_runner, train_with_stops
 
 from symmim_mm.datasets.transforms.decode_region import PictureError
 from symmim_mm.engine.hooks.unreadable_hook import UnreadableHook

@@ -13,19 +13,12 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from processes import wait_until
 from torch.utils.data import DataLoader
-from toy_run import SIZE, Deadly, Hanging, Numbers, counting_loader, toy_runner
+from toy_run import SIZE, Deadly, Hanging, Numbers, Rows, counting_loader, toy_runner
 
 from symmim_mm.engine.faults import told_in_one_line
 from symmim_mm.engine.runner.watched_loader import WatchedDataset, WatchedLoader
 from symmim_mm.engine.runner.watched_loops import watch_loops
 from symmim_mm.utils.errors import START_AGAIN, Fault
-
-
-class Rows(Numbers):
-    """The same number at every look."""
-
-    def __getitem__(self, index: int) -> dict:
-        return dict(inputs=torch.full((4,), float(index)))
 
 
 def plain_loader(dataset: Numbers, **options) -> DataLoader:
