@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
+from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.checkpoint.read import read_model_state
 from symmim_mm.config.file import read_config_file
 from symmim_mm.datasets.samplers.seeding import seed_everything
@@ -29,6 +30,7 @@ def draw(args: argparse.Namespace) -> Iterator[Path]:
     Raises:
         UserError: a file that is not there or does not fit.
     """
+    use_safe_loaders()
     cfg = read_config_file(args.config)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     if 'data_preprocessor' in cfg:

@@ -18,7 +18,7 @@ from symmim_mm.datasets.decoding_processes import (
     decoding_context,
     time_limit,
 )
-from symmim_mm.utils.signals import interrupts_wait
+from symmim_mm.utils.signals import defer_interrupts
 
 CHUNK = 32  # pictures handed over at a time
 AHEAD = 4  # chunks waiting for each process, so that memory stays bounded
@@ -88,7 +88,7 @@ class Workers:
             self.lost.append(chunk)
 
     def _hand_over(self, pool: ProcessPoolExecutor, chunk: list[Job]) -> Future:
-        with interrupts_wait():  # a process may start
+        with defer_interrupts():  # a process may start
             return pool.submit(_check_chunk, chunk, self.options, self.limit_s)
 
     def _collect(self) -> Iterator[tuple[Job, Outcome]]:

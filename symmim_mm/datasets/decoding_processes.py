@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 
-from symmim_mm.utils.signals import interrupts_wait
+from symmim_mm.utils.signals import defer_interrupts
 
 LIMIT_S = 600  # for one picture, as LoaderHook's for a batch
 NOTE_BYTES = 4096  # of a path
@@ -23,7 +23,7 @@ def decoding_context(module: str) -> ForkServerContext:
     """
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload([module])
-    with interrupts_wait():  # what it forks hears none either
+    with defer_interrupts():  # what it forks hears none either
         forkserver.ensure_running()
     return context
 

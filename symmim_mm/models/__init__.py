@@ -1,6 +1,5 @@
 """Encoders, heads and algorithms. Importing this registers them all."""
 
-from symmim_mm.checkpoint import mmengine as mmengine_loaders  # noqa: F401  checkpoints are read safely
 from symmim_mm.models.contrast_head import ContrastHead
 from symmim_mm.models.feature_pyramid import SimpleFeaturePyramid
 from symmim_mm.models.masked_vit import MaskedViT

@@ -179,7 +179,7 @@ def test_two_launches_with_the_settings_of_two_nodes_are_one_job(
     options = [
         'configs/quickstart/mae_pretrain.py', '1', '--work-dir', tmp_path / 'run', '--cfg-options',
         f'train_dataloader.dataset.data_root={root}', 'recipe.epochs=1', 'recipe.warmup_epochs=0',
-        f'default_hooks.pictures.dataset.data_root={root}', 'recipe.batch=8',
+        f'default_hooks.images.dataset.data_root={root}', 'recipe.batch=8',
     ]  # fmt: skip
     (port,) = free_ports(1)
     settings = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=str(port))

@@ -40,7 +40,7 @@ CHANGES = dict(
 model = dict(backbone=dict(arch={ARCH}), contrast=dict(hidden_dims=32, out_dims=16))
 recipe = dict(epochs=5, batch=4, lr_batch=4)
 train_dataloader = dict(num_workers=2)
-default_hooks = dict(pictures=dict(count=1), logger=dict(interval=4))
+default_hooks = dict(images=dict(count=1), logger=dict(interval=4))
 """,
     finetune=f"""
 model = dict(
@@ -100,7 +100,7 @@ def write_config(folder: Path, task: str, data: Path, changes: str = '') -> Path
     lines += [f"{split}_dataloader = dict(dataset=dict(data_root='{layout}'))" for split in splits]
     if task == 'pretrain':
         pictures = f"dict(dataset=dict(data_root='{layout}'))"
-        lines.append(f'default_hooks = dict(pictures={pictures})')
+        lines.append(f'default_hooks = dict(images={pictures})')
     if task == 'detection':
         annotations = layout / 'annotations' / 'instances_val2017.json'
         lines += [f"{s}_evaluator = dict(ann_file='{annotations}')" for s in splits[1:]]
@@ -130,7 +130,7 @@ def preload() -> None:
     import torch
 
     import symmim_mm.apis.train
-    import symmim_mm.data
+    import symmim_mm.engine.hooks
     import symmim_mm.models  # noqa: F401
 
     torch.set_num_threads(1)

@@ -84,7 +84,7 @@ def main() -> None:
         data = folder / 'data'
         make = [sys.executable, 'tools/make_sample_data.py', str(data)]
         subprocess.run(make, cwd=runs.ROOT, check=True, stdout=subprocess.DEVNULL)
-        pictures = f'default_hooks.pictures.dataset.data_root={data}/imagenet'
+        pictures = f'default_hooks.images.dataset.data_root={data}/imagenet'
         command = [
             sys.executable, 'tools/train.py', CONFIG, '--work-dir', str(folder / 'run'),
             '--cfg-options', f'train_dataloader.num_workers={args.workers}', 'recipe.epochs=100000',

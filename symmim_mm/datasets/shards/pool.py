@@ -21,7 +21,7 @@ from symmim_mm.datasets.shards.writer import Written, member_name, read_shard, w
 from symmim_mm.datasets.transforms.decode_region import read_file
 from symmim_mm.utils.errors import Fault, end_of
 from symmim_mm.utils.files import remove_parts
-from symmim_mm.utils.signals import interrupts_wait
+from symmim_mm.utils.signals import defer_interrupts
 
 AGAIN = 'call the same command again to go on'
 
@@ -72,7 +72,7 @@ def write_shards(
     pool = ProcessPoolExecutor(jobs, context, _begin, (under_way,))
     workers: list[BaseProcess] = []
     try:
-        with interrupts_wait():  # workers start with the first tasks
+        with defer_interrupts():  # workers start with the first tasks
             futures = {pool.submit(_write, task, recipe): task for task in tasks}
             workers = list(pool._processes.values())
         waiting = set(futures)

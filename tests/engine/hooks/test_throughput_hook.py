@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from symmim_mm.engine.hooks.throughput_hook import ThroughputHook, peak_rate
+from symmim_mm.engine.hooks.throughput_hook import ThroughputHook, peak_flops
 
 
 class Clock:
@@ -96,10 +96,10 @@ def scalars(tmp_path, clock: Clock, loading: float, computing: float) -> tuple[d
 
 def test_a_slow_loader_is_named(tmp_path, clock: Clock) -> None:
     found, log = scalars(tmp_path, clock, loading=0.02, computing=0.01)
-    # 2 pictures of 20 ms and a step of 10 ms: 40 a second, four fifths of it waiting.
+    # 2 images of 20 ms and a step of 10 ms: 40 a second, four fifths of it waiting.
     assert found['images_per_s'] == pytest.approx(40)
     assert found['data_share'] == pytest.approx(0.8)
-    assert log.count('the loader holds the training back: 80% of the time') == 1
+    assert log.count('the loader slows the training down: 80% of the time') == 1
 
 
 def test_a_fast_loader_is_not(tmp_path, clock: Clock) -> None:
@@ -107,7 +107,7 @@ def test_a_fast_loader_is_not(tmp_path, clock: Clock) -> None:
     assert found['images_per_s'] == pytest.approx(40)
     assert found['data_share'] == pytest.approx(0.04)
     assert 'mfu' not in found  # a CPU has no known peak
-    assert 'holds the training back' not in log
+    assert 'slows the training down' not in log
 
 
 @pytest.mark.parametrize(
@@ -120,4 +120,4 @@ def test_a_fast_loader_is_not(tmp_path, clock: Clock) -> None:
     ],
 )
 def test_peaks(name: str, rate: float | None) -> None:
-    assert peak_rate(name) == rate
+    assert peak_flops(name) == rate

@@ -1,4 +1,4 @@
-"""Loaders that only read: the batches of MMEngine's, and a word on workers that die or hang."""
+"""Loaders of validations and tests: MMEngine's batches, and reports of workers that die or hang."""
 
 import multiprocessing
 import pickle
@@ -15,9 +15,12 @@ from processes import wait_until
 from torch.utils.data import DataLoader
 from toy_run import SIZE, Deadly, Hanging, Numbers, Rows, counting_loader, toy_runner
 
-from symmim_mm.engine.faults import told_in_one_line
-from symmim_mm.engine.runner.watched_loader import WatchedDataset, WatchedLoader
-from symmim_mm.engine.runner.watched_loops import watch_loops
+from symmim_mm.engine.faults import report_faults
+from symmim_mm.engine.launch import substitute_types
+from symmim_mm.engine.runner.fault_reporting_loader import (
+    FaultReportingDataset,
+    FaultReportingLoader,
+)
 from symmim_mm.utils.errors import START_AGAIN, Fault
 
 
@@ -27,7 +30,7 @@ def plain_loader(dataset: Numbers, **options) -> DataLoader:
 
 @pytest.mark.parametrize('workers', [0, 1, 2])
 def test_batches_are_those_of_the_loader_within(workers: int) -> None:
-    found = WatchedLoader(plain_loader(Rows(), num_workers=workers), 'val_dataloader')
+    found = FaultReportingLoader(plain_loader(Rows(), num_workers=workers), 'val_dataloader')
     expected = list(plain_loader(Rows()))
     assert len(found) == len(expected) and found.batch_size == 4
     for _ in range(2):
@@ -36,8 +39,8 @@ def test_batches_are_those_of_the_loader_within(workers: int) -> None:
     assert found.dataset.reading.tolist() == [-1] * workers
 
 
-def test_the_data_set_within_stays_reachable() -> None:
-    found = WatchedDataset(Rows())
+def test_the_dataset_within_stays_accessible() -> None:
+    found = FaultReportingDataset(Rows())
     assert len(found) == SIZE and found.metainfo == Rows.metainfo
     assert found.get_data_info(3)['img_path'] == 'row3.png'
     assert torch.equal(found[3]['inputs'], Rows()[3]['inputs'])
@@ -45,31 +48,18 @@ def test_the_data_set_within_stays_reachable() -> None:
     assert len(pickle.loads(pickle.dumps(found))) == SIZE
 
 
-def test_another_errors_and_another_loaders_deaths_pass(sigchld) -> None:
-    found = WatchedLoader(plain_loader(Rows()), 'val_dataloader')
+def test_other_errors_and_other_loaders_deaths_are_not_reported(sigchld) -> None:
+    found = FaultReportingLoader(plain_loader(Rows()), 'val_dataloader')
     for text in ('shapes do not fit', 'DataLoader worker (pid 7) is killed by signal: Killed.'):
-        with pytest.raises(RuntimeError) as error, found.deaths_told():
+        with pytest.raises(RuntimeError) as error, found.report_deaths():
             raise RuntimeError(text)
         assert str(error.value) == text
 
 
-def test_ours_stand_in_for_mmengines_loops_alone() -> None:
-    cfg = Config(dict(val_cfg=dict(), test_cfg=dict(type='TestLoop', fp16=True)))
-    watch_loops(cfg)
-    assert cfg.val_cfg == dict(type='symmim_mm.WatchedValLoop')
-    assert cfg.test_cfg == dict(type='symmim_mm.WatchedTestLoop', fp16=True)
-    again = Config(cfg.to_dict())
-    watch_loops(again)
-    assert again.to_dict() == cfg.to_dict()
-    other = Config(dict(val_cfg=dict(type='MyLoop'), test_cfg=None))
-    watch_loops(other)
-    assert other.to_dict() == dict(val_cfg=dict(type='MyLoop'), test_cfg=None)
-
-
 def runner_for_test(folder: Path, dataset: Numbers) -> Runner:
-    """A runner as ``tools/test.py`` makes it."""
+    """Build a runner as ``tools/test.py`` does."""
     cfg = Config(dict(test_cfg=dict()))
-    watch_loops(cfg)
+    substitute_types(cfg)
     return Runner(
         model=dict(type='Toy'),
         work_dir=str(folder),
@@ -78,7 +68,7 @@ def runner_for_test(folder: Path, dataset: Numbers) -> Runner:
         test_evaluator=dict(type='Count'),
         default_hooks=dict(
             logger=dict(type='symmim_mm.SafeLoggerHook'),
-            loader=dict(type='symmim_mm.LoaderHook', timeout=10),
+            loader=dict(type='symmim_mm.LoaderTimeoutHook', timeout=5),
         ),
         default_scope='mmengine',
         experiment_name=folder.name,
@@ -92,51 +82,48 @@ def test_validation_and_test_are_mmengines(tmp_path: Path) -> None:
     assert runner.val_loop.run() == dict(rows=SIZE)
 
 
-DIED = r'worker was killed by SIGKILL, reading row7.png; .* fewer {}.num_workers .* {}$'
-HANGS = r'within 10 seconds: one of them hangs, at .*row7.png'
+FAULTS = {
+    'dies': (
+        Deadly(range(7, 8), 'SIGKILL'),
+        r'worker was killed by SIGKILL, reading row7.png; .* fewer {}.num_workers .* {}$',
+    ),
+    'hangs': (Hanging(), r'within 5 seconds: one of them hangs, at .*row7.png'),
+}
 
 
-def test_a_validation_names_what_kills_a_worker(tmp_path: Path, sigchld) -> None:
-    runner = toy_runner(tmp_path, epochs=2, validation=Deadly(range(7, 8), 'SIGKILL'))
-    died = DIED.format('val_dataloader', '--resume')
-    with pytest.raises(Fault, match=died), told_in_one_line():
+@pytest.mark.parametrize('fault', FAULTS)
+def test_a_validation_names_what_kills_or_hangs_a_worker(
+    tmp_path: Path, sigchld, fault: str
+) -> None:
+    dataset, problem = FAULTS[fault]
+    runner = toy_runner(tmp_path, epochs=2, validation=dataset, loader=dict(timeout=5))
+    problem = problem.format('val_dataloader', '--resume')
+    with pytest.raises(Fault, match=problem), report_faults():
         runner.train()
     assert wait_until(lambda: not multiprocessing.active_children())
 
 
-def test_a_validation_names_what_hangs_a_worker(tmp_path: Path, sigchld) -> None:
-    runner = toy_runner(tmp_path, epochs=2, validation=Hanging(), loader=dict(timeout=10))
-    with pytest.raises(Fault, match=HANGS), told_in_one_line():
-        runner.train()
-    assert wait_until(lambda: not multiprocessing.active_children())
-
-
-def test_a_test_names_what_kills_a_worker(tmp_path: Path, sigchld) -> None:
-    runner = runner_for_test(tmp_path, Deadly(range(7, 8), 'SIGKILL'))
-    died = DIED.format('test_dataloader', START_AGAIN)
-    with pytest.raises(Fault, match=died), told_in_one_line(START_AGAIN):
-        runner.test()
-    assert wait_until(lambda: not multiprocessing.active_children())
-
-
-def test_a_test_names_what_hangs_a_worker(tmp_path: Path, sigchld) -> None:
-    with pytest.raises(Fault, match=HANGS), told_in_one_line(START_AGAIN):
-        runner_for_test(tmp_path, Hanging()).test()
+@pytest.mark.parametrize('fault', FAULTS)
+def test_a_test_names_what_kills_or_hangs_a_worker(tmp_path: Path, sigchld, fault: str) -> None:
+    dataset, problem = FAULTS[fault]
+    problem = problem.format('test_dataloader', START_AGAIN)
+    with pytest.raises(Fault, match=problem), report_faults(START_AGAIN):
+        runner_for_test(tmp_path, dataset).test()
     assert wait_until(lambda: not multiprocessing.active_children())
 
 
 class KillTrainingWorker(Hook):
     def before_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None):
         runner.train_dataloader.workers[0].kill()
-        time.sleep(60)  # torch's handler of signals ends it with an error
+        time.sleep(60)  # until torch's signal handler raises an error
 
 
 def test_a_training_worker_that_dies_during_a_validation_is_named_as_one(
     tmp_path: Path, sigchld
 ) -> None:
-    """With data without an end, its workers live on while the validation reads."""
+    """With endless data its workers live on while the validation reads."""
     runner = toy_runner(tmp_path, iterations=8, workers=2, validation=Rows(),
                         hooks=(KillTrainingWorker(),))  # fmt: skip
     died = r'worker was killed by SIGKILL.* fewer train_dataloader.num_workers .* --resume$'
-    with pytest.raises(Fault, match=died), told_in_one_line():
+    with pytest.raises(Fault, match=died), report_faults():
         runner.train()

@@ -6,16 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_lines import train_arguments
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
+from paths import CONFIGS
 from tiny_vit import TINY
 from torch import Tensor, nn
 
 from symmim_mm.apis.train import train
 from symmim_mm.checkpoint.read import read_checkpoint
-from symmim_mm.engine.runner.activation_checkpointing import checkpoint_blocks, pop_switch
+from symmim_mm.models.activation_checkpointing import (
+    checkpoint_blocks,
+    pop_activation_checkpointing,
+)
 from symmim_mm.utils.errors import UserError
 
 ARCH = dict(TINY, num_layers=4)
@@ -84,7 +87,7 @@ def make(kind: str) -> tuple[nn.Module, Callable[[nn.Module], Tensor]]:
 
 
 def gradients(model: nn.Module, loss: Callable[[nn.Module], Tensor]) -> tuple[dict, Tensor]:
-    """All gradients after one step from a fixed random state, and the random number after it."""
+    """Return all gradients of a step from a fixed random state, and the random number after it."""
     torch.manual_seed(1)
     loss(model).backward()
     return {name: param.grad for name, param in model.named_parameters()}, torch.rand(1)
@@ -107,7 +110,7 @@ def test_gradients_and_random_state_are_the_same_to_the_bit(kind: str) -> None:
 
 
 def kept_bytes(model: nn.Module, loss: Callable[[nn.Module], Tensor]) -> int:
-    """Memory that the graph holds between the forward and the backward pass, weights aside."""
+    """Return the memory of the graph between forward and backward pass, weights aside."""
     weights = {param.untyped_storage().data_ptr() for param in model.parameters()}
     kept: dict[int, int] = {}
 
@@ -155,7 +158,7 @@ def test_every_kind_of_block_runs_when_the_model_is_evaluated() -> None:
             assert torch.equal(loss(model), expected)
 
 
-def test_it_goes_through_the_compiler_in_one_piece() -> None:
+def test_a_block_compiles_to_one_graph() -> None:
     block = TransformerEncoderLayer(32, 4, 64)
     expected, x = copy.deepcopy(block), torch.randn(2, 5, 32)
     checkpoint_blocks(block)
@@ -171,14 +174,14 @@ def test_a_model_without_blocks_is_refused() -> None:
         checkpoint_blocks(nn.Linear(2, 2))
 
 
-def test_the_switch_is_true_or_false() -> None:
+def test_the_option_is_true_or_false() -> None:
     for value in (True, False):
         cfg = Config(dict(activation_checkpointing=value))
-        assert pop_switch(cfg) is value
+        assert pop_activation_checkpointing(cfg) is value
         assert 'activation_checkpointing' not in cfg
-    assert pop_switch(Config({})) is False
+    assert pop_activation_checkpointing(Config({})) is False
     with pytest.raises(UserError, match=r"got \['backbone.layers.0'\]"):
-        pop_switch(Config(dict(activation_checkpointing=['backbone.layers.0'])))
+        pop_activation_checkpointing(Config(dict(activation_checkpointing=['backbone.layers.0'])))
 
 
 @pytest.mark.slow
@@ -203,13 +206,12 @@ def test_the_option_trains_to_the_same_weights(
             options['val_dataloader.dataset.data_root'] = str(sample_data / 'imagenet')
         else:
             root = str(sample_data / 'imagenet')
-            options['default_hooks.pictures.dataset.data_root'] = root
+            options['default_hooks.images.dataset.data_root'] = root
         work_dir = tmp_path / str(switch)
-        args = train_arguments(f'quickstart/{name}', work_dir, options=options)
-        train(args)
+        train(CONFIGS / f'quickstart/{name}.py', work_dir=work_dir, cfg_options=options)
         states.append(read_checkpoint(work_dir / 'epoch_1.pth')['state_dict'])
         log = next(work_dir.rglob('*.log')).read_text()
-        assert ('blocks are computed again' in log) == switch
+        assert ('blocks are recomputed' in log) == switch
     assert states[0].keys() == states[1].keys()
     for key, value in states[0].items():
         assert torch.equal(states[1][key], value), key
