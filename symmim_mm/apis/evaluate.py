@@ -17,7 +17,6 @@ from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.config.load import load_config
 from symmim_mm.datasets.samplers.seeding import seed_everything
 from symmim_mm.engine.faults import report_faults
-from symmim_mm.engine.launch import set_threads
 from symmim_mm.evaluation.features import POOLINGS, build_loaders, extract
 from symmim_mm.evaluation.knn import classify_knn
 from symmim_mm.evaluation.linear import classify_linear
@@ -48,7 +47,6 @@ def evaluate(args: argparse.Namespace, task: str) -> None:
     cfg = _configure(args, task)
     settings = dict(cfg.evaluation)
     pooling = settings.pop('pooling', 'patch_mean')
-    set_threads()
     seed_everything(cfg.randomness.seed)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     with DefaultScope.overwrite_default_scope('mmpretrain'):

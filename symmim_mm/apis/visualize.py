@@ -17,11 +17,11 @@ from symmim_mm.config.file import read_config_file
 from symmim_mm.datasets.samplers.seeding import seed_everything
 from symmim_mm.datasets.transforms.box import Box
 from symmim_mm.datasets.transforms.decode_region import open_picture
-from symmim_mm.engine.hooks.images_hook import draw_detection, draw_segmentation
 from symmim_mm.evaluation.attention import class_attention
 from symmim_mm.models.base import MaskedImageModel
 from symmim_mm.utils.errors import UserError
 from symmim_mm.visualization import images as vis
+from symmim_mm.visualization.predictions import draw_detection, draw_segmentation
 
 
 def draw(args: argparse.Namespace) -> Iterator[Path]:

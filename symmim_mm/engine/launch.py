@@ -88,23 +88,6 @@ def process_count(launcher: str) -> int:
     return 1 if launcher == 'none' else rank_info(launcher)[1]
 
 
-def set_threads() -> None:
-    """Let torch compute with ``OMP_NUM_THREADS`` threads, where that is set.
-
-    OpenMP takes a list as well, of which the first number counts here. An empty string counts as
-    not set.
-
-    Raises:
-        UserError: it is not a number above 0.
-    """
-    text = os.environ.get('OMP_NUM_THREADS', '').split(',')[0].strip()
-    if not text:
-        return
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f'OMP_NUM_THREADS must be a number of threads above 0, got {text!r:.80}')
-    torch.set_num_threads(int(text))
-
-
 def init_cpu_processes(launcher: str) -> None:
     """Connect the processes of a launcher where there is no GPU, as MMEngine's start needs one.
 
@@ -145,7 +128,6 @@ def launched_runner(cfg: Config, launcher: str, again: str = RESUME) -> Iterator
     substitute_types(cfg)
     use_safe_loaders()
     cfg.launcher = launcher
-    set_threads()
     if launcher != 'none' and not torch.cuda.is_available():
         # Without a device, DDP must not be given one.
         cfg.model_wrapper_cfg = dict(

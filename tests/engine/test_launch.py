@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config, ConfigDict
 from paths import CONFIGS
 from toy_run import toy_runner
@@ -16,31 +15,12 @@ from symmim_mm.engine.launch import (
     init_cpu_processes,
     launched_runner,
     rank_info,
-    set_threads,
     substitute_types,
 )
 from symmim_mm.engine.resume import was_restarted
 from symmim_mm.utils.errors import Fault, UserError
 
 PRETRAIN = CONFIGS / 'quickstart/symmim_pretrain.py'
-
-
-@pytest.mark.parametrize(
-    ('text', 'threads'), [('2', 2), ('3,1', 3), (' 2 ', 2), ('', 1), (None, 1)]
-)
-def test_number_of_threads(monkeypatch, text: str | None, threads: int) -> None:
-    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
-    if text is not None:
-        monkeypatch.setenv('OMP_NUM_THREADS', text)
-    set_threads()
-    assert torch.get_num_threads() == threads
-
-
-@pytest.mark.parametrize('text', ['abc', '0', '-1', '1.5', '²', 'a,2'])
-def test_no_number_of_threads(monkeypatch, text: str) -> None:
-    monkeypatch.setenv('OMP_NUM_THREADS', text)
-    with pytest.raises(UserError, match='OMP_NUM_THREADS must be a number of threads above 0'):
-        set_threads()
 
 
 def test_rank_info(monkeypatch) -> None:

@@ -6,15 +6,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import mmcv
 import numpy as np
 from mmengine.dist import get_world_size, master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch.utils.data import Dataset
 
 from symmim_mm.engine.hooks.images_hook import FOLDER as IMAGES
 from symmim_mm.registry import HOOKS
+from symmim_mm.results.metrics import DETECTION, chance_levels, has_objects, in_percent
 from symmim_mm.results.record import FILE_NAME, is_number
 from symmim_mm.results.run_info import add_costs, describe_run
 from symmim_mm.utils.dist import on_main_rank
@@ -23,19 +22,8 @@ from symmim_mm.utils.files import file_sha256, write_atomic
 from symmim_mm.utils.text import is_text
 from symmim_mm.utils.work_dir import check_work_dir
 
-# Names in our records <- names in the libraries' metrics, and the factor to percent.
-METRICS = {
-    'top1': ('accuracy/top1', 1.0),
-    'box_ap': ('coco/bbox_mAP', 100.0),
-    'box_ap50': ('coco/bbox_mAP_50', 100.0),
-    'mask_ap': ('coco/segm_mAP', 100.0),
-    'mask_ap50': ('coco/segm_mAP_50', 100.0),
-    'miou': ('mIoU', 1.0),
-    'macc': ('mAcc', 1.0),
-}
 CURVE = 'curve.jsonl'
 LAST_CHECKPOINT = 'last_checkpoint'
-DETECTION = ('box_ap', 'box_ap50', 'mask_ap', 'mask_ap50')
 
 
 @HOOKS.register_module()
@@ -137,8 +125,9 @@ class RecordHook(Hook):
                 f'{", ".join(sorted(undefined))}: undefined, as the validation set has no '
                 f'annotation to measure by; left out of {FILE_NAME}'
             )
-        chance = _chance(runner, record.task)
-        record.chance = {name: level for name, level in chance.items() if name not in undefined}
+        if record.task != 'pretrain':
+            chance = chance_levels(record.task, runner.val_loop.dataloader.dataset)
+            record.chance = {k: level for k, level in chance.items() if k not in undefined}
         checkpoint = Path((work_dir / LAST_CHECKPOINT).read_text().strip())
         record.checkpoint = checkpoint.name
         record.checkpoint_sha256 = file_sha256(work_dir / checkpoint.name)
@@ -152,15 +141,12 @@ class RecordHook(Hook):
         """Return metrics by our names, in percent after a validation; NaN where undefined."""
         if task == 'pretrain':
             return _mean_losses(runner)
-        found = {
-            ours: _percentage(self.metrics[theirs], factor)
-            for ours, (theirs, factor) in METRICS.items()
-            if theirs in self.metrics
-        }
+        dataset = runner.val_loop.dataloader.dataset
+        found = in_percent(self.metrics)
         if task == 'detection' and not found:
             # CocoMetric gives no numbers when nothing was detected: precision is zero then, if
             # there is something to detect.
-            if not has_objects(runner.val_loop.dataloader.dataset):
+            if not has_objects(dataset):
                 return dict.fromkeys(DETECTION, math.nan)
             runner.logger.warning('nothing was detected on the validation set: all AP are 0')
             return dict.fromkeys(DETECTION, 0.0)
@@ -178,42 +164,6 @@ def _mean_losses(runner: Runner) -> dict[str, float]:
             if len(values):
                 means[key.removeprefix('train/')] = float(values.mean())
     return means
-
-
-def _chance(runner: Runner, task: str) -> dict[str, float]:
-    """Return the metrics, in percent, of a model that has learned nothing."""
-    if task == 'pretrain':
-        return {}
-    dataset = runner.val_loop.dataloader.dataset
-    if task == 'detection':
-        return dict.fromkeys(DETECTION, 0.0)
-    if task == 'segmentation':
-        return {'miou': blind_miou(dataset)}
-    return {'top1': 100.0 / len(dataset.metainfo['classes'])}
-
-
-def _percentage(value: float, factor: float) -> float:
-    """Return a metric in percent; NaN for NaN and for values below zero, as CocoMetric's -1."""
-    value = float(value)
-    return value * factor if value >= 0 else math.nan
-
-
-def has_objects(dataset: Dataset) -> bool:
-    """Return whether an MMDetection dataset has any object to detect; a crowd is none."""
-    infos = (dataset.get_data_info(index) for index in range(len(dataset)))
-    return any(not found.get('ignore_flag') for info in infos for found in info['instances'])
-
-
-def blind_miou(dataset: Dataset) -> float:
-    """Return the mIoU in percent of giving every pixel the most frequent class of the dataset."""
-    counts = np.zeros(256, dtype=np.int64)
-    for index in range(len(dataset)):
-        path = dataset.get_data_info(index)['seg_map_path']
-        labels = mmcv.imread(path, 'unchanged', backend='pillow')  # as the dataset reads it
-        counts += np.bincount(labels.ravel(), minlength=256)
-    classes = len(dataset.metainfo['classes'])
-    counts = counts[1 : classes + 1] if dataset.reduce_zero_label else counts[:classes]
-    return float(100.0 * counts.max() / max(counts.sum(), 1) / classes)
 
 
 def collect_curve(work_dir: Path) -> str | None:

@@ -10,18 +10,9 @@ from symmim_mm.registry import HOOKS
 # Dense 16-bit matrix FLOP/s from NVIDIA's data sheets; the first name that is part of the device's
 # counts.
 PEAKS = {
-    'H100 PCIe': 756e12,
-    'H100': 989e12,
-    'H200': 989e12,
-    'B200': 2250e12,
-    'A100': 312e12,
-    'A40': 149.7e12,
-    'A10': 125e12,
-    'L40S': 362e12,
-    'L4': 121e12,
-    'V100': 125e12,
-    'T4': 65e12,
-}
+    'H100 PCIe': 756e12, 'H100': 989e12, 'H200': 989e12, 'B200': 2250e12, 'A100': 312e12,
+    'A40': 149.7e12, 'A10': 125e12, 'L40S': 362e12, 'L4': 121e12, 'V100': 125e12, 'T4': 65e12,
+}  # fmt: skip
 
 
 def peak_flops(device_name: str) -> float | None:

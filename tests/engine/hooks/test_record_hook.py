@@ -18,12 +18,11 @@ from paths import ROOT
 
 from symmim_mm.engine.hooks.record_hook import (
     CURVE,
-    DETECTION,
     RecordHook,
-    blind_miou,
     collect_curve,
     find_images,
 )
+from symmim_mm.results.metrics import DETECTION, blind_miou
 from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.results.run_info import architecture
 from symmim_mm.utils.errors import UserError
