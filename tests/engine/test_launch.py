@@ -1,6 +1,7 @@
 """What a launch takes from the environment and the config, and what it refuses."""
 
 import os
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from symmim_mm.apis.train import configure
 from symmim_mm.config.load import load_config
 from symmim_mm.engine.data_check import check_data
 from symmim_mm.engine.launch import (
+    RANK_VARIABLES,
     init_cpu_processes,
     launched_runner,
     rank_info,
@@ -27,6 +29,14 @@ def test_rank_info(monkeypatch) -> None:
     for name, value in dict(RANK='3', WORLD_SIZE='4', LOCAL_RANK='1').items():
         monkeypatch.setenv(name, value)
     assert rank_info('pytorch') == (3, 4, 1)
+
+
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_a_launcher_that_did_not_start_the_process(monkeypatch, launcher: str) -> None:
+    for name in chain(*RANK_VARIABLES.values()):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match=f'--launcher {launcher}: .* start the processes with'):
+        rank_info(launcher)
 
 
 @pytest.mark.parametrize(

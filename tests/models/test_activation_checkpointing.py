@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from paths import CONFIGS
-from tiny_vit import TINY
+from tiny_models import TINY, tiny_config
 from torch import Tensor, nn
 
 from symmim_mm.apis.train import train
@@ -21,48 +21,25 @@ from symmim_mm.models.activation_checkpointing import (
 )
 from symmim_mm.utils.errors import UserError
 
-ARCH = dict(TINY, num_layers=4)
-VIT = dict(arch=ARCH, img_size=32, patch_size=8)
-CONTRAST = dict(hidden_dims=16, out_dims=8)
+LAYERS = 4
+METHODS = {
+    'symmim': dict(method='symmim'),
+    'symmim_sparse': dict(method='symmim', encoding='sparse', decoder_depth=2),
+    'simmim': dict(method='simmim'),
+    'mae': dict(method='mae', decoder_depth=2),
+}
 
 
 def self_supervised(kind: str) -> tuple[dict, Callable[[nn.Module], Tensor]]:
-    masked = dict(type='symmim_mm.MaskedViT', **VIT, drop_path_rate=0.3)
-    decoder = dict(depth=2, embed_dims=16, num_heads=2)
-    cfg = {
-        'symmim': dict(type='symmim_mm.SymMIM', backbone=masked, head={}, contrast=CONTRAST),
-        'symmim_sparse': dict(
-            type='symmim_mm.SymMIM',
-            backbone=dict(masked, encoding='sparse'),
-            head=dict(decoder=decoder),
-            contrast=CONTRAST,
-        ),
-        'simmim': dict(type='symmim_mm.SimMIM', backbone=masked, head={}),
-        'mae': dict(
-            type='mmpretrain.MAE',
-            backbone=dict(type='mmpretrain.MAEViT', **VIT, drop_path_rate=0.3),
-            neck=dict(
-                type='mmpretrain.MAEPretrainDecoder',
-                num_patches=16,
-                patch_size=8,
-                embed_dim=32,
-                decoder_embed_dim=16,
-                decoder_depth=2,
-                decoder_num_heads=2,
-            ),
-            head=dict(
-                type='mmpretrain.MAEPretrainHead',
-                patch_size=8,
-                loss=dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2'),
-            ),
-        ),
-    }[kind]
     images = torch.randn(4, 3, 32, 32)
-    return cfg, lambda model: sum(model.loss(images, None).values())
+    config = tiny_config(**METHODS[kind], layers=LAYERS, drop_path_rate=0.3)
+    return config, lambda model: sum(model.loss(images, None).values())
 
 
 def transfer(kind: str) -> tuple[dict, Callable[[nn.Module], Tensor]]:
-    vit = dict(**VIT, out_type='featmap', out_indices=[0, 3], drop_path_rate=0.3)
+    arch = dict(TINY, num_layers=LAYERS)
+    vit = dict(arch=arch, img_size=32, patch_size=8, drop_path_rate=0.3)
+    vit.update(out_type='featmap', out_indices=[0, 3])
     cfg = dict(type='mmpretrain.VisionTransformer', **vit)
     if kind == 'windowed':
         cfg.update(type='symmim_mm.WindowedViT', window_size=3, global_blocks=(1, 3))
