@@ -15,7 +15,7 @@ import torch
 from mmengine.config import Config
 from paths import ROOT, SUPPORT
 from processes import wait_until
-from toy_run import At, Deadly, Hanging, toy_runner
+from toy_run import At, Numbers, toy_runner
 
 from symmim_mm.engine.faults import as_one_line, report_faults
 from symmim_mm.utils.errors import Fault, UserError
@@ -65,7 +65,8 @@ def test_an_interrupt_that_a_library_wraps_stays_one(monkeypatch) -> None:
 @pytest.mark.parametrize('length', [dict(epochs=3), dict(iterations=40)])
 @pytest.mark.parametrize('name', ['SIGSEGV', 'SIGKILL'])
 def test_an_image_that_kills_workers_is_named(tmp_path: Path, length: dict, name: str) -> None:
-    runner = toy_runner(tmp_path, workers=2, dataset=Deadly(range(7, 8), name), **length)
+    dataset = Numbers(deadly=[7], signal_name=name)
+    runner = toy_runner(tmp_path, workers=2, dataset=dataset, **length)
     died = rf'a DataLoader worker was killed by {name}, reading row7.png; if one dies there again'
     with pytest.raises(Fault, match=died), report_faults():
         runner.train()
@@ -73,7 +74,8 @@ def test_an_image_that_kills_workers_is_named(tmp_path: Path, length: dict, name
 
 
 def test_an_image_that_hangs_workers_is_named(tmp_path: Path) -> None:
-    runner = toy_runner(tmp_path, epochs=3, workers=2, dataset=Hanging(), loader=dict(timeout=5))
+    dataset = Numbers(hanging=[7])
+    runner = toy_runner(tmp_path, epochs=3, workers=2, dataset=dataset, loader=dict(timeout=5))
     hangs = r'within 5 seconds: one of them hangs, at .*row7.png'
     with pytest.raises(Fault, match=hangs), report_faults():
         runner.train()
@@ -88,8 +90,8 @@ def test_workers_that_die_at_once_are_noticed(tmp_path: Path) -> None:
     program = (
         'import pathlib, sys\n'
         'from symmim_mm.engine.faults import report_faults\n'
-        'from toy_run import Deadly, toy_runner\n'
-        "rows = Deadly(range(22), 'SIGKILL')\n"
+        'from toy_run import Numbers, toy_runner\n'
+        'rows = Numbers(deadly=range(22))\n'
         'with report_faults():\n'
         '    toy_runner(pathlib.Path(sys.argv[1]), epochs=1, workers=8, dataset=rows,'
         '               loader=dict(timeout=900)).train()'

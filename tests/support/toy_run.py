@@ -4,6 +4,7 @@ import itertools
 import os
 import signal
 import time
+from collections.abc import Container
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from torch.utils.data import Dataset
 
 from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
+from symmim_mm.datasets.transforms.decode_region import PictureError
 from symmim_mm.engine.launch import substitute_types
 from symmim_mm.engine.resume import resume_from_latest
 
@@ -33,13 +35,28 @@ class Numbers(Dataset):
     """Rows of four numbers that differ at every access, as augmented images do.
 
     Args:
+        fixed: let rows be the same at every access.
         bad: rows that are not finite.
+        unreadable: rows that raise the error of an image that cannot be read.
+        deadly: rows that kill the process that reads them, as an image may crash a decoder.
+        signal_name: what kills it.
+        hanging: rows that take for ever.
     """
 
     metainfo = dict(classes=('a', 'b'))
 
-    def __init__(self, bad: tuple[int, ...] = ()) -> None:
-        self.bad = bad
+    def __init__(
+        self,
+        fixed: bool = False,
+        *,
+        bad: Container[int] = (),
+        unreadable: Container[int] = (),
+        deadly: Container[int] = (),
+        signal_name: str = 'SIGKILL',
+        hanging: Container[int] = (),
+    ) -> None:
+        self.fixed, self.bad, self.unreadable = fixed, bad, unreadable
+        self.deadly, self.signal, self.hanging = deadly, signal.Signals[signal_name], hanging
 
     def __len__(self) -> int:
         return SIZE
@@ -48,32 +65,18 @@ class Numbers(Dataset):
         return dict(img_path=f'row{index}.png', width=index % 3, height=1)
 
     def __getitem__(self, index: int) -> dict:
+        while index in self.hanging:
+            time.sleep(1)
+        if index in self.deadly:
+            os.kill(os.getpid(), self.signal)
+        if self.fixed:
+            return dict(inputs=torch.full((4,), float(index)))
+        # Draws first, so that reading an unreadable row uses random numbers.
         noise = torch.rand(4) + torch.tensor(np.random.rand(4), dtype=torch.float32)
+        if index in self.unreadable:
+            raise PictureError(f'row{index}.png ends too early')
         row = torch.full((4,), float(index)) / SIZE + noise
         return dict(inputs=row * float('nan') if index in self.bad else row)
-
-
-class Hanging(Numbers):
-    """One row takes for ever."""
-
-    def __getitem__(self, index: int) -> dict:
-        while index == 7:
-            time.sleep(1)
-        return super().__getitem__(index)
-
-
-class Deadly(Numbers):
-    """Some rows crash the process that reads them, as an image may crash a decoder."""
-
-    def __init__(self, rows: range, name: str) -> None:
-        super().__init__()
-        self.rows = rows
-        self.signal = signal.Signals[name]
-
-    def __getitem__(self, index: int) -> dict:
-        if index in self.rows:
-            os.kill(os.getpid(), self.signal)
-        return super().__getitem__(index)
 
 
 @MODELS.register_module(force=True)
@@ -237,13 +240,6 @@ def assert_same(one: object, other: object) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
     else:
         assert one == other
-
-
-class Rows(Numbers):
-    """The same numbers at every access."""
-
-    def __getitem__(self, index: int) -> dict:
-        return dict(inputs=torch.full((4,), float(index)))
 
 
 def train_with_stops(work_dir: Path, stops: tuple[int, ...], name: str, **run) -> list[str]:

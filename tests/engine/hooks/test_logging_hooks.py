@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.runner import LogProcessor, Runner
-from toy_run import SIZE, Rows, assert_same, final_state, toy_runner
+from toy_run import SIZE, Numbers, assert_same, final_state, toy_runner
 
 from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
 from symmim_mm.engine.hooks import SafeLoggerHook, logging_hooks
@@ -25,7 +25,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(work_dir: Path, kind: str = 'symmim_mm.AsyncRuntimeInfoHook', **options) -> Runner:
     runner = toy_runner(
-        work_dir, validation=Rows(), extra=dict(runtime_info=dict(type=kind)),
+        work_dir, validation=Numbers(fixed=True), extra=dict(runtime_info=dict(type=kind)),
         **(dict(epochs=EPOCHS) | options),
     )  # fmt: skip
     runner.log_processor.window_size = 3

@@ -13,7 +13,6 @@ from paths import CONFIGS
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from symmim_mm.engine.optim.layer_decay import merge_groups
 from symmim_mm.utils.errors import UserError
 
 # Full-size transfers: layer decay, weight decay, and whose rule for the latter. The numbers are
@@ -203,19 +202,6 @@ def test_a_shared_parameter_is_optimized_once():
     model.second.weight = model.head.weight
     names = by_name(build_optim_wrapper(model, wrapper_cfg())).keys()
     assert 'head.weight' in names and 'second.weight' not in names and 'second.bias' in names
-
-
-def test_merging_keeps_order_and_settings():
-    a, b, c = (nn.Parameter(torch.zeros(1)) for _ in range(3))
-    groups = [
-        dict(params=[a], param_name='a', layer_id=0, lr=1.0, lr_scale=1.0),
-        dict(params=[b], param_name='b', layer_id=1, lr=0.5, lr_scale=0.5),
-        dict(params=[c], param_name='c', layer_id=2, lr=1.0, lr_scale=1.0),
-    ]
-    merged = merge_groups(groups)
-    assert [group['names'] for group in merged] == [['a', 'c'], ['b']]
-    assert merged[0]['params'][1] is c
-    assert [group['lr'] for group in merged] == [1.0, 0.5]
 
 
 @pytest.mark.parametrize('rate', [None, 0, 1.5, 'x'])

@@ -13,7 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from processes import wait_until
 from torch.utils.data import DataLoader
-from toy_run import SIZE, Deadly, Hanging, Numbers, Rows, counting_loader, toy_runner
+from toy_run import SIZE, Numbers, counting_loader, toy_runner
 
 from symmim_mm.engine.faults import report_faults
 from symmim_mm.engine.launch import substitute_types
@@ -30,8 +30,10 @@ def plain_loader(dataset: Numbers, **options) -> DataLoader:
 
 @pytest.mark.parametrize('workers', [0, 1, 2])
 def test_batches_are_those_of_the_loader_within(workers: int) -> None:
-    found = FaultReportingLoader(plain_loader(Rows(), num_workers=workers), 'val_dataloader')
-    expected = list(plain_loader(Rows()))
+    found = FaultReportingLoader(
+        plain_loader(Numbers(fixed=True), num_workers=workers), 'val_dataloader'
+    )
+    expected = list(plain_loader(Numbers(fixed=True)))
     assert len(found) == len(expected) and found.batch_size == 4
     for _ in range(2):
         pairs = zip(found, expected, strict=True)
@@ -40,16 +42,16 @@ def test_batches_are_those_of_the_loader_within(workers: int) -> None:
 
 
 def test_the_dataset_within_stays_accessible() -> None:
-    found = FaultReportingDataset(Rows())
-    assert len(found) == SIZE and found.metainfo == Rows.metainfo
+    found = FaultReportingDataset(Numbers(fixed=True))
+    assert len(found) == SIZE and found.metainfo == Numbers.metainfo
     assert found.get_data_info(3)['img_path'] == 'row3.png'
-    assert torch.equal(found[3]['inputs'], Rows()[3]['inputs'])
+    assert torch.equal(found[3]['inputs'], Numbers(fixed=True)[3]['inputs'])
     assert not hasattr(found, '__getitems__') and not hasattr(found, 'no_such_thing')
     assert len(pickle.loads(pickle.dumps(found))) == SIZE
 
 
 def test_other_errors_and_other_loaders_deaths_are_not_reported(sigchld) -> None:
-    found = FaultReportingLoader(plain_loader(Rows()), 'val_dataloader')
+    found = FaultReportingLoader(plain_loader(Numbers(fixed=True)), 'val_dataloader')
     for text in ('shapes do not fit', 'DataLoader worker (pid 7) is killed by signal: Killed.'):
         with pytest.raises(RuntimeError) as error, found.report_deaths():
             raise RuntimeError(text)
@@ -76,18 +78,18 @@ def runner_for_test(folder: Path, dataset: Numbers) -> Runner:
 
 
 def test_validation_and_test_are_mmengines(tmp_path: Path) -> None:
-    assert runner_for_test(tmp_path / 'test', Rows()).test() == dict(rows=SIZE)
-    runner = toy_runner(tmp_path / 'train', epochs=2, validation=Rows())
+    assert runner_for_test(tmp_path / 'test', Numbers(fixed=True)).test() == dict(rows=SIZE)
+    runner = toy_runner(tmp_path / 'train', epochs=2, validation=Numbers(fixed=True))
     runner.train()
     assert runner.val_loop.run() == dict(rows=SIZE)
 
 
 FAULTS = {
     'dies': (
-        Deadly(range(7, 8), 'SIGKILL'),
+        Numbers(deadly=[7]),
         r'worker was killed by SIGKILL, reading row7.png; .* fewer {}.num_workers .* {}$',
     ),
-    'hangs': (Hanging(), r'within 5 seconds: one of them hangs, at .*row7.png'),
+    'hangs': (Numbers(hanging=[7]), r'within 5 seconds: one of them hangs, at .*row7.png'),
 }
 
 
@@ -122,7 +124,7 @@ def test_a_training_worker_that_dies_during_a_validation_is_named_as_one(
     tmp_path: Path, sigchld
 ) -> None:
     """With endless data its workers live on while the validation reads."""
-    runner = toy_runner(tmp_path, iterations=8, workers=2, validation=Rows(),
+    runner = toy_runner(tmp_path, iterations=8, workers=2, validation=Numbers(fixed=True),
                         hooks=(KillTrainingWorker(),))  # fmt: skip
     died = r'worker was killed by SIGKILL.* fewer train_dataloader.num_workers .* --resume$'
     with pytest.raises(Fault, match=died), report_faults():

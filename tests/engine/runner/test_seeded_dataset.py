@@ -17,25 +17,11 @@ from symmim_mm.utils.errors import RESUME, UserError
 BROKEN = (3, 11)
 
 
-class Damaged(Numbers):
-    """Rows of which some cannot be read."""
-
-    def __init__(self, broken: tuple[int, ...] = BROKEN) -> None:
-        super().__init__()
-        self.broken = broken
-
-    def __getitem__(self, index: int) -> dict:
-        row = super().__getitem__(index)  # draws first, so that a try uses random numbers
-        if index in self.broken:
-            raise PictureError(f'row{index}.png ends too early')
-        return row
-
-
 def run(broken: tuple[int, ...] = BROKEN, **changes) -> dict:
     """Return options of :func:`toy_runner`; a row of 22 is 4.5 %."""
     options = dict(most_share=0.5, least_seen=8) | changes
     unreadable = dict(type='symmim_mm.UnreadableImagesHook', **options)
-    return dict(dataset=Damaged(broken), extra=dict(unreadable=unreadable))
+    return dict(dataset=Numbers(unreadable=broken), extra=dict(unreadable=unreadable))
 
 
 def listed(work_dir: Path) -> dict[str, str]:
@@ -93,7 +79,7 @@ def test_other_images_are_those_of_a_run_without_broken_ones(tmp_path: Path) -> 
         return rows
 
     expected = batches(Numbers(), False)
-    found = batches(Damaged(), True)
+    found = batches(Numbers(unreadable=BROKEN), True)
     same = (found == expected).all(dim=1)
     assert [index for index in range(SIZE) if not same[index]] == list(BROKEN)
     # The replacement keeps the random numbers of the position: only the row's own part differs.
@@ -108,7 +94,11 @@ def test_replacements_are_spread_and_fixed() -> None:
         samples = [seeded.readable_sample(index, position) for position in range(50)]
         return [sample.value['inputs'] for sample in samples]
 
-    first, again, plain = draw(Damaged(), 3), draw(Damaged(), 3), draw(Numbers(), 0)
+    first, again, plain = (
+        draw(Numbers(unreadable=BROKEN), 3),
+        draw(Numbers(unreadable=BROKEN), 3),
+        draw(Numbers(), 0),
+    )
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     rows = {round(((a - b)[0] * SIZE).item()) for a, b in zip(first, plain, strict=True)}
     assert len(rows) > 10 and not rows & set(BROKEN)
@@ -151,16 +141,16 @@ def test_other_errors_are_not_skipped(tmp_path: Path) -> None:
 
 def test_without_the_hook_the_first_one_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match=r'^row(3|11)\.png ends too early$'):
-        toy_runner(tmp_path, epochs=1, dataset=Damaged()).train()
+        toy_runner(tmp_path, epochs=1, dataset=Numbers(unreadable=BROKEN)).train()
 
 
 @pytest.mark.parametrize('name', ['a\tb\nc.png', 'Größe 名前.png', 'bytes\udcff.png'])
 def test_names_of_every_kind_take_one_line(tmp_path: Path, name: str) -> None:
-    class Named(Damaged):
+    class Named(Numbers):
         def get_data_info(self, index: int) -> dict:
             return dict(img_path=name)
 
-    toy_runner(tmp_path, epochs=2, **(run() | dict(dataset=Named()))).train()
+    toy_runner(tmp_path, epochs=2, **(run() | dict(dataset=Named(unreadable=BROKEN)))).train()
     content = (tmp_path / 'unreadable.txt').read_bytes()
     expected = name.replace('\t', ' ').replace('\n', ' ').encode('utf-8', 'surrogateescape')
     assert content.count(b'\n') == 1
