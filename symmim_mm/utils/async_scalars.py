@@ -10,7 +10,7 @@ LAG = 2  # steps by which reading stays behind a GPU, so that it never waits
 
 
 class AsyncScalars:
-    """Named scalars of successive steps, copied to the host while the GPU goes on.
+    """Named scalars of successive steps, copied to the host while the GPU works on.
 
     Scalars of a GPU can be read ``LAG`` steps later without waiting; those of a CPU at once.
     """

@@ -111,7 +111,7 @@ def worker_pids() -> list[int]:
 def test_a_killed_worker_is_noticed_whatever_a_library_makes_of_the_error(
     tmp_path: Path, wrapped_in: type | None
 ) -> None:
-    """torch raises its error in the midst of any code, which may raise another one, or go on."""
+    """torch raises its error in the midst of any code, which may raise another one, or continue."""
 
     def kill_worker() -> None:
         try:

@@ -60,7 +60,7 @@ def test_a_bad_step_changes_nothing(clip, fused: bool, bad: float) -> None:
     made.update_params(net(batch(1) * bad).square().mean())
     assert_same(state(net, made), before)
     assert list(made.take_verdicts()) == [(False, False, False), (True, True, True)]
-    # And the run goes on as one that never met it.
+    # And the run continues as one without such a step.
     made.update_params(net(batch(2)).square().mean())
     other = model()
     control = wrapper(other, GuardedOptimWrapper, clip, fused)
