@@ -33,7 +33,7 @@ class FaultReportingDataset(Dataset):
         # process: one that an image has killed cannot say which it was.
         self.reading = torch.full((workers,), -1).share_memory_()
 
-    def __getitem__(self, index: int) -> Any:  # noqa: ANN401  a sample of any library
+    def __getitem__(self, index: int) -> Any:
         worker = get_worker_info()
         if worker is None:
             return self.dataset[index]
@@ -46,7 +46,7 @@ class FaultReportingDataset(Dataset):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         # Not `__getitems__`, which would fetch a batch past the above, nor what pickle asks for
         # before there is a dataset.
         if name.startswith('__') or name == 'dataset':

@@ -16,7 +16,7 @@ class ReportsWorkerDeaths:
 
     dataloader: FaultReportingLoader
 
-    def run(self) -> Any:  # noqa: ANN401  as each loop of MMEngine
+    def run(self) -> Any:
         """Run the loop; a dead loader worker ends it with one line that names its image."""
         with self.dataloader.report_deaths():
             return super().run()
@@ -66,7 +66,7 @@ class EndlessBatches:
         """Start with batch ``count`` of the run; called once, before the first is drawn."""
         self.loader.start_at(0, count)
 
-    def __next__(self) -> Any:  # noqa: ANN401  a batch of any library
+    def __next__(self) -> Any:
         if self.iterator is None:
             self.iterator = iter(self.loader)
         return next(self.iterator)

@@ -45,6 +45,7 @@ class CollateWithSkips:
         self.collate = collate
 
     def __call__(self, samples: list[SampleWithSkips]) -> SampleWithSkips:
+        """Collate the samples, and join their skips."""
         skipped = [image for sample in samples for image in sample.skipped]
         return SampleWithSkips(self.collate([sample.value for sample in samples]), skipped)
 
@@ -65,7 +66,7 @@ class SeededDataset(FaultReportingDataset):
         self.seed = seed
         self.skips = False  # see ResumableLoader.skip_unreadable
 
-    def __getitem__(self, draw: Draw | int) -> Any:  # noqa: ANN401  a sample of any library
+    def __getitem__(self, draw: Draw | int) -> Any:
         if not isinstance(draw, tuple):
             return super().__getitem__(draw)
         index, position = draw

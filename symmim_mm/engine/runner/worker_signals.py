@@ -29,6 +29,7 @@ class OutliveSignals:
         self.init = init
 
     def __call__(self, worker_id: int) -> None:
+        """Set up the signals of a worker that has just started."""
         if self.init is not None:
             self.init(worker_id)
         sys.excepthook = ignore_disconnection
