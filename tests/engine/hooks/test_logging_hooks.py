@@ -1,6 +1,7 @@
 """Logging: as much history as may be asked for, no waiting for a GPU, one writer of metrics."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -101,3 +102,17 @@ def test_one_process_writes_the_metrics_of_a_test(rank: int, tmp_path: Path, mon
     files = list(tmp_path.iterdir())
     assert len(files) == (rank == 0)
     assert all(json.loads(file.read_text())['mIoU'] == 12.5 for file in files)
+
+
+def test_a_full_disk_does_not_fill_the_console(tmp_path: Path, capsys) -> None:
+    """``logging`` prints a traceback for every line that a handler cannot write."""
+    runner = toy_runner(tmp_path, epochs=1)
+    handler = logging.FileHandler('/dev/full')
+    runner.logger.addHandler(handler)
+    runner.logger.error('a line')
+    assert 'No space left' in capsys.readouterr().err
+    runner.call_hook('before_run')
+    capsys.readouterr()
+    runner.logger.error('another line')
+    runner.logger.removeHandler(handler)
+    assert 'No space left' not in capsys.readouterr().err
