@@ -12,7 +12,7 @@ from symmim_mm.checkpoint.sealed import check_seal
 from symmim_mm.checkpoint.unpickle import safe_load
 from symmim_mm.checkpoint.weights import check_plain
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.paths import no_checkpoint
+from symmim_mm.utils.paths import checkpoint_problem
 from symmim_mm.utils.text import short
 
 CHECKPOINT_NAME = re.compile(r'(?=epoch|iter)(?:epoch_(\d+))?_?(?:iter_(\d+))?\.pth')
@@ -31,7 +31,7 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     Raises:
         UserError: no such file, not a checkpoint, a damaged one, or one that would run code.
     """
-    if problem := no_checkpoint(path):
+    if problem := checkpoint_problem(path):
         raise UserError(f'checkpoint {problem}')
     path = Path(path)
     tensors_only = path.suffix == '.safetensors'

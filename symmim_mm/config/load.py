@@ -12,7 +12,7 @@ from symmim_mm.config import TASKS
 from symmim_mm.config.file import read_config_file
 from symmim_mm.config.image_size import check_image_size
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.paths import no_checkpoint
+from symmim_mm.utils.paths import checkpoint_problem
 from symmim_mm.utils.text import is_text
 
 # What a config may state as a dict or leave out; some of them may be None.
@@ -78,9 +78,9 @@ def load_config(args: argparse.Namespace, check_data: bool = True) -> Config:
         raise UserError(f'--seed must be a whole number from 0 to 2**32 - 1, got {seed!s:.80}')
     cfg.randomness = dict(randomness, seed=seed)
     backbone = getattr(args, 'backbone', None)
-    if backbone and (problem := no_checkpoint(backbone)):
+    if backbone and (problem := checkpoint_problem(backbone)):
         raise UserError(f'--backbone {problem}')
-    if cfg.get('load_from') and (problem := no_checkpoint(cfg.load_from)):
+    if cfg.get('load_from') and (problem := checkpoint_problem(cfg.load_from)):
         raise UserError(f'load_from {problem}')
     _check_image_sizes(cfg.model.to_dict())
     if check_data and (problem := next(data_problems(cfg), None)):

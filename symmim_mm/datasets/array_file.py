@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from symmim_mm.utils.files import replacing
-from symmim_mm.utils.regular_file import open_regular
+from symmim_mm.utils.paths import open_regular
 
 MARK = b'symmim1\n'
 ALIGNMENT = 64

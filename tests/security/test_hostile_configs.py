@@ -19,7 +19,7 @@ from symmim_mm.engine.hooks.compile_hook import check_compile_cache
 from symmim_mm.suite.finished import read_json
 from symmim_mm.suite.graph import load_suite
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.paths import file_inside, no_checkpoint
+from symmim_mm.utils.paths import checkpoint_problem, file_inside
 
 PROGRAM = '!!python/object/apply:builtins.open [{}, w]'
 
@@ -187,12 +187,12 @@ def test_a_store_of_compiled_programs_of_another_user(
 
 
 def test_paths_of_checkpoints() -> None:
-    assert no_checkpoint(__file__) is None
-    assert 'is a folder' in no_checkpoint('.')
+    assert checkpoint_problem(__file__) is None
+    assert 'is a folder' in checkpoint_problem('.')
     for name in ('x' * 5000, 'a\0b', 'none.pth', ''):
-        assert 'does not exist' in no_checkpoint(name)
+        assert 'does not exist' in checkpoint_problem(name)
     for name in ('https://a.example/x.pth', 'open-mmlab:s3://x', 'hf://x'):
-        assert 'is an address' in no_checkpoint(name)
+        assert 'is an address' in checkpoint_problem(name)
 
 
 def test_files_inside_a_folder(tmp_path: Path) -> None:

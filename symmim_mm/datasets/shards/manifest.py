@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from symmim_mm.datasets.shards.writer import shard_name
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.regular_file import open_regular
+from symmim_mm.utils.paths import open_regular
 
 FORMAT = 1
 MANIFEST = 'manifest.json'

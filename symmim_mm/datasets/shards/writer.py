@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from symmim_mm.datasets.transforms.decode_region import PictureError
 from symmim_mm.utils.files import replacing
-from symmim_mm.utils.regular_file import open_regular
+from symmim_mm.utils.paths import open_regular
 
 JPEG_SUFFIXES = ('.jpg', '.jpeg')
 
