@@ -98,7 +98,7 @@ def make_datasets(args: argparse.Namespace, place: Path) -> dict:
     ]
     ours = [dict(type='symmim_mm.LoadRandomResizedCrop', flip_prob=0.5, **crop), pack]
     whole = [loader_steps.DecodeWhole(flip_prob=0.5, **crop), pack]
-    kind = dict(type='symmim_mm.IndexedFolder', with_label=False, index_cache=str(place / 'index'))
+    kind = dict(type='symmim_mm.ImageFolder', with_label=False, index_cache=str(place / 'index'))
     datasets = {
         name: DATASETS.build(dict(kind, data_root=str(args.data), pipeline=steps))
         for name, steps in ((STOCK, stock), (WHOLE, whole), (OURS, ours))

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.common import Sample, environment, interleave, markdown, say, spread, with_spread
 from symmim_mm.utils.errors import UserError
 
-STOCK, FIRST, AGAIN = 'CustomDataset', 'IndexedFolder, first time', 'IndexedFolder, again'
+STOCK, FIRST, AGAIN = 'CustomDataset', 'ImageFolder, first time', 'ImageFolder, again'
 TIMEOUT = 3600
 
 

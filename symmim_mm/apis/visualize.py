@@ -14,8 +14,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from symmim_mm.checkpoint.read import read_model_state
 from symmim_mm.config.file import read_config_file
 from symmim_mm.datasets.samplers.seeding import seed_everything
-from symmim_mm.datasets.transforms.box import Box
-from symmim_mm.datasets.transforms.decode_region import open_picture
+from symmim_mm.datasets.transforms.decode_region import open_image
 from symmim_mm.engine.hooks.images_hook import draw_detection, draw_segmentation
 from symmim_mm.evaluation.attention import class_attention
 from symmim_mm.models.base import MaskedImageModel
@@ -74,8 +73,8 @@ def _masks(args: argparse.Namespace, cfg: Config, model: BaseModel) -> Iterator[
 
 def _read(path: str, size: tuple[int, int]) -> torch.Tensor:
     """A picture file, BGR uint8 ``(1, 3, H, W)``: shorter side to the size, centre crop."""
-    opened = open_picture(path)
-    image = opened.region(Box(0, 0, *opened.size[::-1]))
+    opened = open_image(path)
+    image = opened.crop(0, 0, *opened.size[::-1])
     scale = max(size[0] / image.shape[0], size[1] / image.shape[1])
     height, width = (max(round(a * scale), b) for a, b in zip(image.shape[:2], size, strict=True))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

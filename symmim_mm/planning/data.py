@@ -65,6 +65,6 @@ def _count(cfg: Config) -> int:
     settings = copy.deepcopy(cfg.train_dataloader.dataset)
     scope = DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain'))
     with scope, TemporaryDirectory() as folder:
-        if settings.type.endswith('IndexedFolder'):
+        if settings.type.endswith('ImageFolder'):
             settings.index_cache = folder  # a dry run leaves nothing behind
         return len(DATASETS.build(settings))

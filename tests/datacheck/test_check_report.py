@@ -15,15 +15,15 @@ from symmim_mm.utils.errors import UserError
 
 
 def test_lines(tmp_path: Path) -> None:
-    report = Report('folder', '/data/pictures')
-    report.fact('pictures', '1,234', number=1234)
+    report = Report('folder', '/data/images')
+    report.fact('images', '1,234', number=1234)
     for name in ('b.jpg', 'c.jpg', 'a.jpg'):
         report.add('cut-off', name, 'JPEG 3 x 4')
     report.add('empty', 'd.jpg')
     report.add('rotated', 'e.jpg', 'orientation 6')
     assert list(report.lines(limit=2)) == [
-        '/data/pictures',
-        '  pictures: 1,234',
+        '/data/images',
+        '  images: 1,234',
         '',
         '4 problems',
         f'  empty (1): {KINDS["empty"].means}',
@@ -61,7 +61,7 @@ def test_unknown_kind_is_a_defect() -> None:
 
 def test_json(tmp_path: Path) -> None:
     report = Report('coco', tmp_path)
-    report.fact('train2017', '3 pictures', pictures=3)
+    report.fact('train2017', '3 images', images=3)
     report.add('rotated', 'a.jpg', 'orientation 6')
     report.add('empty', os.fsdecode(b'\xff.jpg'))
     path = tmp_path / 'deep' / 'report.json'
@@ -71,7 +71,7 @@ def test_json(tmp_path: Path) -> None:
         'schema': 1,
         'check': 'coco',
         'root': str(tmp_path),
-        'counts': {'train2017': {'pictures': 3}},
+        'counts': {'train2017': {'images': 3}},
         'problems': 1,
         'notices': 1,
         'numbers': {'empty': 1, 'rotated': 1},
@@ -106,8 +106,8 @@ def test_printable(text: str) -> None:
 
 
 def test_plural() -> None:
-    assert [plural(number, 'picture') for number in (0, 1, 1200)] == [
-        '0 pictures', '1 picture', '1,200 pictures',
+    assert [plural(number, 'image') for number in (0, 1, 1200)] == [
+        '0 images', '1 image', '1,200 images',
     ]  # fmt: skip
     assert (plural(2, 'class'), plural(2, 'category')) == ('2 classes', '2 categories')
 

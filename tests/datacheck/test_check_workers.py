@@ -1,4 +1,4 @@
-"""Many pictures in several processes: crashes, kills, interruptions, and what is kept of them."""
+"""Many images in several processes: crashes, kills, interruptions, and what is kept of them."""
 
 import contextlib
 import json
@@ -11,17 +11,17 @@ from pathlib import Path
 
 import psutil
 import pytest
-from check_samples import encode, picture, samples
+from image_samples import encode, make_image, samples
 from paths import ROOT
 from processes import WAIT_S, wait_until
 
 from symmim_mm.datacheck.image import Options
-from symmim_mm.datacheck.job import Job, Outcome
 from symmim_mm.datacheck.journal import TABLE, Journal
+from symmim_mm.datacheck.layout import Job, Outcome
 from symmim_mm.datacheck.workers import CHUNK, Workers
 from symmim_mm.utils.errors import UserError
 
-JPEG = encode(picture())
+JPEG = encode(make_image())
 
 
 def put_many(folder: Path, number: int, data: bytes = JPEG) -> list[Job]:
@@ -55,7 +55,7 @@ def busy(process: subprocess.Popen) -> list[psutil.Process]:
     return found
 
 
-def test_every_picture_once(tmp_path: Path) -> None:
+def test_every_image_once(tmp_path: Path) -> None:
     jobs = put_many(tmp_path, 3 * CHUNK + 5)
     (tmp_path / '0007.jpg').write_bytes(b'')
     with Workers(2, Options(str(tmp_path))) as workers:
@@ -73,14 +73,14 @@ def test_complaints_and_sizes_come_back(tmp_path: Path) -> None:
             [Job('0000.jpg', size=(64, 48)), Job('0001.jpg', size=(48, 64))]
         )
     complaint = 'Corrupt JPEG data: premature end of data segment'
-    assert one.findings == [('complaint', '0000.jpg', complaint)]
+    assert one.findings == [('decoder-warning', '0000.jpg', complaint)]
     assert other.findings[1] == (
-        'size-differs', '0001.jpg', 'picture 64 x 48, annotations say 48 x 64',
+        'size-differs', '0001.jpg', 'image 64 x 48, annotations say 48 x 64',
     )  # fmt: skip
 
 
-def test_picture_that_kills_its_process(tmp_path: Path) -> None:
-    """It is named, and every other picture is checked all the same."""
+def test_image_that_kills_its_process(tmp_path: Path) -> None:
+    """It is named, and every other image is checked all the same."""
     jobs = put_many(tmp_path / 'many', 6 * CHUNK)
     for index in (3, 100):
         path = tmp_path / 'many' / jobs[index].path
@@ -96,23 +96,23 @@ def test_picture_that_kills_its_process(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_worker_loses_nothing(tmp_path: Path) -> None:
-    """``kill -9`` of a worker, as by a system out of memory: its pictures are checked again."""
+    """``kill -9`` of a worker, as by a system out of memory: its images are checked again."""
     number = 4000
-    put_many(tmp_path / 'many', number, encode(picture(1200, 900)))
+    put_many(tmp_path / 'many', number, encode(make_image(1200, 900)))
     process = start('folder', tmp_path / 'many', '--workers', 2, '--json', tmp_path / 'x.json')
     killed = []
     assert wait_until(lambda: killed.extend(busy(process)[:1]) or killed)
     killed[0].kill()
     out, errors = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0 and errors == '' and 'no problems' in out
-    assert json.loads((tmp_path / 'x.json').read_text())['counts']['checked']['pictures'] == number
+    assert json.loads((tmp_path / 'x.json').read_text())['counts']['checked']['images'] == number
 
 
 @pytest.mark.slow
 def test_interrupted_check_goes_on(tmp_path: Path) -> None:
     """Ctrl-C: one line, exit code 130, no process left; the next check does only the rest."""
     number = 3000
-    put_many(tmp_path / 'many', number, encode(picture(1200, 900)))
+    put_many(tmp_path / 'many', number, encode(make_image(1200, 900)))
     (tmp_path / 'many/0000.jpg').write_bytes(b'')
     state, report = tmp_path / 'state', tmp_path / 'x.json'
     arguments = ('folder', tmp_path / 'many', '--workers', 2, '--state', state, '--json', report)
@@ -132,7 +132,7 @@ def test_interrupted_check_goes_on(tmp_path: Path) -> None:
 
 
 def kept(state: Path) -> int:
-    """How many pictures a state file holds, 0 where it is not there yet."""
+    """How many images a state file holds, 0 where it is not there yet."""
     if not state.exists():
         return 0
     with contextlib.closing(sqlite3.connect(f'file:{state}?mode=ro', uri=True)) as base:
@@ -144,7 +144,7 @@ def kept(state: Path) -> int:
 
 @pytest.mark.slow
 def test_workers_go_with_a_killed_check(tmp_path: Path) -> None:
-    put_many(tmp_path / 'many', 2000, encode(picture(1200, 900)))
+    put_many(tmp_path / 'many', 2000, encode(make_image(1200, 900)))
     process = start('folder', tmp_path / 'many', '--workers', 2)
     assert wait_until(lambda: busy(process))
     children = psutil.Process(process.pid).children(recursive=True)

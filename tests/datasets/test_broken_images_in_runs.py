@@ -1,4 +1,4 @@
-"""Broken pictures in runs as a user starts them: pre-trainings pass over, other tasks refuse."""
+"""Broken images in runs as a user starts them: pre-trainings pass over, other tasks refuse."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from check_samples import damaged_animation, png_of_size
+from image_samples import damaged_animation, png_of_size
 from paths import ROOT
 
 pytestmark = pytest.mark.slow
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def broken_data(sample_data: Path, tmp_path: Path) -> Path:
-    """A copy of the sample data of which some pictures are broken."""
+    """A copy of the sample data of which some images are broken."""
     root = tmp_path / 'data'
     shutil.copytree(sample_data, root)
     return root
@@ -28,7 +28,7 @@ def damage(path: Path) -> Path:
     return path
 
 
-def pictures(folder: Path) -> list[Path]:
+def images(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob('*') if path.suffix in ('.png', '.jpg', '.JPEG'))
 
 
@@ -44,20 +44,20 @@ PRETRAIN = ('recipe.epochs=2', 'recipe.warmup_epochs=0', 'recipe.batch=8',
 
 
 def roots_of(root: Path) -> list[str]:
-    names = ('train_dataloader', 'default_hooks.pictures')
+    names = ('train_dataloader', 'default_hooks.images')
     return [f'{name}.dataset.data_root={root}' for name in names]
 
 
-def test_a_pretraining_on_broken_pictures(tool, broken_data: Path, tmp_path: Path) -> None:
+def test_a_pretraining_on_broken_images(tool, broken_data: Path, tmp_path: Path) -> None:
     """It ends well, with a list; with a limit that these pass it ends in one line."""
     root = broken_data / 'imagenet'
-    paths = pictures(root / 'train')
+    paths = images(root / 'train')
     damage(paths[3])
     paths[10].write_bytes(b'')
     paths[17].write_text('<html>404</html>')
     paths[24].write_bytes(png_of_size(60_000, 60_000))
     paths[31].write_bytes(damaged_animation())  # of which OpenCV 4.12 alone would die
-    damage(pictures(root / 'val')[0])  # the first of those that are drawn at the end
+    damage(images(root / 'val')[0])  # the first of those that are drawn at the end
     roots = roots_of(root)
     config = 'configs/quickstart/symmim_pretrain.py'
     run = tmp_path / 'run'
@@ -67,18 +67,18 @@ def test_a_pretraining_on_broken_pictures(tool, broken_data: Path, tmp_path: Pat
     assert {line.split('\t')[0] for line in lines} == {str(paths[i]) for i in (3, 10, 17, 24, 31)}
     assert len(lines) == 5
     assert (run / 'result.json').is_file()
-    assert 'passed over a picture: ' in done.stdout + done.stderr
+    assert 'skipped an image: ' in done.stdout + done.stderr
 
     limits = ['default_hooks.unreadable.least_seen=20', 'default_hooks.unreadable.most_share=0.03']
     done = tool('train.py', config, '--work-dir', tmp_path / 'limit', '--cfg-options', *roots,
                 *PRETRAIN, *limits)  # fmt: skip
-    assert 'pictures cannot be read, more than 3.00%: mend or remove those' in error_line(done)
+    assert 'images cannot be read, more than 3.00%: fix or remove those' in error_line(done)
 
 
 def test_two_processes_count_together(broken_data: Path, tmp_path: Path) -> None:
-    """Both stop at the same step, at the share of all pictures, and list each of them once."""
+    """Both stop at the same step, at the share of all images, and list each of them once."""
     root = broken_data / 'imagenet'
-    broken = pictures(root / 'train')[::8]
+    broken = images(root / 'train')[::8]
     for path in broken:
         path.write_bytes(b'')
     options = [*roots_of(root), *PRETRAIN,
@@ -91,10 +91,10 @@ def test_two_processes_count_together(broken_data: Path, tmp_path: Path) -> None
         timeout=300,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr[-3000:]
-    found = re.findall(r'^error: (\d+) of (\d+) pictures cannot be read', done.stderr, re.MULTILINE)
+    found = re.findall(r'^error: (\d+) of (\d+) images cannot be read', done.stderr, re.MULTILINE)
     assert len(found) == 2 and len(set(found)) == 1, done.stderr[-3000:]
     count, seen = map(int, found[0])
-    assert seen == 80 + count  # two epochs of 40 pictures, and what replaced some
+    assert seen == 80 + count  # two epochs of 40 images, and what replaced some
     lines = (tmp_path / 'run' / 'unreadable.txt').read_text().splitlines()
     names = [line.split('\t')[0] for line in lines]
     assert sorted(names) == sorted(map(str, broken))
@@ -106,7 +106,7 @@ SUPERVISED = {
     'linear': ('imagenet', 'val'),
     'mask_rcnn': ('coco', 'train2017'),
     'upernet': ('ade20k', 'images/training'),
-    'upernet class map': ('ade20k', 'annotations/training'),
+    'upernet label map': ('ade20k', 'annotations/training'),
 }
 
 
@@ -114,7 +114,7 @@ SUPERVISED = {
 def test_supervised_tasks_refuse(tool, broken_data: Path, tmp_path: Path, task: str) -> None:
     layout, folder = SUPERVISED[task]
     name = task.split()[0]
-    broken = [str(path) for path in pictures(broken_data / layout / folder)]
+    broken = [str(path) for path in images(broken_data / layout / folder)]
     for path in broken:
         Path(path).write_bytes(bytes(500))  # of which no library has anything to say on stderr
     options = [f'{split}_dataloader.dataset.data_root={broken_data / layout}/'

@@ -14,7 +14,7 @@ ENDING = ' or set train_dataloader.dataset.data_root'
 
 def problem(root: Path) -> str | None:
     """What is said first, as a command does."""
-    dataset = dict(type='symmim_mm.IndexedFolder', data_root=str(root))
+    dataset = dict(type='symmim_mm.ImageFolder', data_root=str(root))
     told = next(data_problems(Config(dict(train_dataloader=dict(dataset=dataset)))), None)
     if told is None:
         return None

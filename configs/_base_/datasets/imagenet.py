@@ -11,7 +11,7 @@ train_dataloader = dict(
     collate_fn=dict(type='default_collate'),
     drop_last=True,
     dataset=dict(
-        type='symmim_mm.IndexedFolder',
+        type='symmim_mm.ImageFolder',
         data_root='{{$IMAGENET_ROOT:data/imagenet}}',
         data_prefix='train',
         pipeline=[
@@ -46,11 +46,11 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='default_collate'),
     dataset=dict(
-        type='symmim_mm.IndexedFolder',
+        type='symmim_mm.ImageFolder',
         data_root='{{$IMAGENET_ROOT:data/imagenet}}',
         data_prefix='val',
         pipeline=[
-            dict(type='symmim_mm.LoadPicture'),
+            dict(type='symmim_mm.LoadImageStrict'),
             dict(
                 type='mmpretrain.ResizeEdge',
                 scale=256,

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from symmim_mm.datasets.samplers.seeding import seed_everything
-from symmim_mm.datasets.transforms.decode_region import PictureError
+from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.registry import HOOKS
 from symmim_mm.visualization import images as vis
 
@@ -64,7 +64,7 @@ class PicturesHook(Hook):
             for place, index in enumerate(chosen):
                 try:
                     picture = self.draw(model, dataset, int(index))
-                except PictureError as error:  # days of training do not end over a picture
+                except ImageError as error:  # days of training do not end over a picture
                     runner.logger.warning(f'picture {place} is not drawn: {error}')
                     continue
                 vis.save(Path(runner.work_dir, FOLDER, f'{place}.png'), picture)

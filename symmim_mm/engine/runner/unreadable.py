@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from torch.utils.data import Dataset
 
 from symmim_mm.datasets.samplers.seeding import REPLACEMENT, seed_sample, words_from
-from symmim_mm.datasets.transforms.decode_region import PictureError
+from symmim_mm.datasets.transforms.decode_region import ImageError
 
 MOST_TRIES = 50  # pictures for one place, before the data set is given up
 
@@ -52,7 +52,7 @@ def readable_sample(dataset: Dataset, index: int, seed: int, place: int) -> Note
     loader workers, sees the same; every try draws the numbers of that place.
 
     Raises:
-        PictureError: ``MOST_TRIES`` pictures in a row cannot be read.
+        ImageError: ``MOST_TRIES`` pictures in a row cannot be read.
     """
     passed: list[Unreadable] = []
     for attempt in range(MOST_TRIES):
@@ -61,9 +61,9 @@ def readable_sample(dataset: Dataset, index: int, seed: int, place: int) -> Note
         seed_sample(seed, place)
         try:
             return Noted(dataset[index], passed)
-        except PictureError as error:
+        except ImageError as error:
             passed.append(Unreadable(sample_name(dataset, index), str(error)))
-    raise PictureError(
+    raise ImageError(
         f'{MOST_TRIES} pictures in a row cannot be read: look at them with '
         f'tools/check_dataset.py; the last one: {passed[-1].reason}'
     )

@@ -8,7 +8,7 @@ from mmengine.dataset import DefaultSampler
 from torch.utils.data import DataLoader
 from toy_run import SIZE, Numbers, assert_same, final_state, toy_runner, train_with_stops
 
-from symmim_mm.datasets.transforms.decode_region import PictureError
+from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.engine.hooks.unreadable_hook import UnreadableHook
 from symmim_mm.engine.runner.resumable_loader import PositionedLoader
 from symmim_mm.engine.runner.unreadable import MOST_TRIES, readable_sample
@@ -27,7 +27,7 @@ class Damaged(Numbers):
     def __getitem__(self, index: int) -> dict:
         row = super().__getitem__(index)  # draws first, so that a try leaves traces behind
         if index in self.broken:
-            raise PictureError(f'row{index}.png ends too early')
+            raise ImageError(f'row{index}.png ends too early')
         return row
 
 
@@ -134,7 +134,7 @@ def test_few_pictures_say_nothing_about_the_share(tmp_path: Path) -> None:
 
 def test_a_data_set_that_is_all_broken(tmp_path: Path) -> None:
     runner = toy_runner(tmp_path, epochs=1, **run(tuple(range(SIZE))))
-    with pytest.raises(PictureError, match=f'{MOST_TRIES} pictures in a row .* ends too early'):
+    with pytest.raises(ImageError, match=f'{MOST_TRIES} pictures in a row .* ends too early'):
         runner.train()
 
 
@@ -148,7 +148,7 @@ def test_other_errors_are_not_passed_over(tmp_path: Path) -> None:
 
 
 def test_without_the_hook_the_first_one_stops_the_run(tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match=r'^row(3|11)\.png ends too early$'):
+    with pytest.raises(ImageError, match=r'^row(3|11)\.png ends too early$'):
         toy_runner(tmp_path, epochs=1, dataset=Damaged()).train()
 
 

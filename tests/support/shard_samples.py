@@ -1,22 +1,22 @@
-"""Pictures to make prepared sets of, and what a set is to the byte."""
+"""Images to make shards of, and what a set is to the byte."""
 
 import hashlib
 from pathlib import Path
 
-from encoded_pictures import drawn, jpeg, pillow
+from encoded_images import drawn, jpeg, pillow
 
 COUNT = 23
-OPTIONS = dict(short_side=48, shard_pictures=5)
+OPTIONS = dict(short_side=48, shard_images=5)
 
 
 def write_source(root: Path) -> Path:
-    """Pictures of three classes, one of them empty, as JPEG and PNG."""
+    """Images of three classes, one of them empty, as JPEG and PNG."""
     (root / 'c').mkdir()
     for index in range(COUNT):
-        picture = drawn(60 + index, 90, index)
-        name, data = f'{index:02d}.JPEG', jpeg(picture)
+        image = drawn(60 + index, 90, index)
+        name, data = f'{index:02d}.JPEG', jpeg(image)
         if index % 5 == 0:
-            name, data = f'{index:02d}.png', pillow(picture, 'PNG')
+            name, data = f'{index:02d}.png', pillow(image, 'PNG')
         folder = root / 'ab'[index % 2] / ('deep' if index % 3 == 0 else '')
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)

@@ -1,4 +1,4 @@
-"""Pictures of every kind that a data set may hold, made for real, and damaged ones."""
+"""Images of every kind that a dataset may hold, made for real, and damaged ones."""
 
 import struct
 import zlib
@@ -12,18 +12,18 @@ from PIL import Image
 ORIENTATION = 0x112
 
 
-def picture(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
-    """A smooth coloured picture."""
+def make_image(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
+    """A smooth colored image."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (4, 5, 3), np.uint8)
     return Image.fromarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
 
 
 def encode(image: Image.Image, kind: str = 'JPEG', frames: int = 1, **options: Any) -> bytes:
-    """A picture file; with ``frames`` above 1, further pictures of the same size follow."""
+    """An image file; with ``frames`` above 1, further images of the same size follow."""
     buffer = BytesIO()
     if frames > 1:
-        more = [picture(*image.size, n).convert(image.mode) for n in range(1, frames)]
+        more = [make_image(*image.size, n).convert(image.mode) for n in range(1, frames)]
         options |= dict(save_all=True, append_images=more)
     image.copy().save(buffer, kind, **options)  # saving leaves settings behind in the original
     return buffer.getvalue()
@@ -57,7 +57,7 @@ def damaged_animation() -> bytes:
 
     OpenCV 4.12 alone answers it with a segmentation fault or never (its issue 27744).
     """
-    data = encode(picture(), 'PNG', frames=2)
+    data = encode(make_image(), 'PNG', frames=2)
     start = data.index(b'IDAT')
     end = start + 4 + int.from_bytes(data[start - 4 : start], 'big')
     rows = bytearray(zlib.decompress(data[start + 4 : end]))
@@ -67,7 +67,7 @@ def damaged_animation() -> bytes:
 
 def samples() -> dict[str, tuple[str, bytes, set[str]]]:
     """``(file name, bytes, kinds expected of a full check)`` by what they are."""
-    image = picture()
+    image = make_image()
     jpeg, png = encode(image, quality=90), encode(image, 'PNG')
     deep = cv2.imencode('.png', np.asarray(image).astype(np.uint16) * 257)[1].tobytes()
     damaged = bytearray(png)
@@ -75,17 +75,17 @@ def samples() -> dict[str, tuple[str, bytes, set[str]]]:
     return {
         'jpeg': ('a.JPEG', jpeg, set()),
         'progressive': ('a.jpg', encode(image, progressive=True), set()),
-        'grey': ('a.jpg', encode(image.convert('L')), set()),
+        'gray': ('a.jpg', encode(image.convert('L')), set()),
         'png': ('a.png', png, set()),
         'bmp': ('a.bmp', encode(image, 'BMP'), set()),
         'ppm': ('a.ppm', encode(image, 'PPM'), set()),
         'tiff': ('a.tif', encode(image, 'TIFF'), set()),
-        'two pictures of a telephone': ('a.jpg', encode(image, 'MPO', frames=2), set()),
+        'two images of a telephone': ('a.jpg', encode(image, 'MPO', frames=2), set()),
         'bytes behind the end': ('a.jpg', jpeg + b'trailer' * 9, set()),
         'empty': ('a.jpg', b'', {'empty'}),
-        'zeros': ('a.jpg', bytes(500), {'not-a-picture'}),
-        'web page': ('a.jpg', b'<html>404 not found</html>', {'not-a-picture'}),
-        'head of a JPEG': ('a.jpg', jpeg[:100], {'not-a-picture'}),
+        'zeros': ('a.jpg', bytes(500), {'not-an-image'}),
+        'web page': ('a.jpg', b'<html>404 not found</html>', {'not-an-image'}),
+        'head of a JPEG': ('a.jpg', jpeg[:100], {'not-an-image'}),
         'half a JPEG': ('a.jpg', jpeg[: len(jpeg) // 2], {'cut-off'}),
         'JPEG without end': ('a.jpg', jpeg[:-2], {'cut-off'}),
         'half a progressive JPEG': ('a.jpg', encode(image, progressive=True)[:900], {'cut-off'}),
@@ -102,7 +102,7 @@ def samples() -> dict[str, tuple[str, bytes, set[str]]]:
         'bomb': ('a.png', png_of_size(60_000, 60_000), {'enormous'}),
         'smaller bomb': ('a.png', png_of_size(12_000, 12_000), {'enormous'}),
         'hole in a JPEG': (
-            'a.jpg', jpeg[: len(jpeg) // 2] + b'\xff\xd9', {'complaint'},
+            'a.jpg', jpeg[: len(jpeg) // 2] + b'\xff\xd9', {'decoder-warning'},
         ),
         'PNG named JPEG': ('a.JPEG', png, {'wrong-extension'}),
         'GIF named JPEG': ('a.jpg', encode(image, 'GIF'), {'wrong-extension', 'palette'}),
@@ -112,7 +112,7 @@ def samples() -> dict[str, tuple[str, bytes, set[str]]]:
         ),
         'CMYK': ('a.jpg', encode(image.convert('CMYK')), {'cmyk'}),
         '16-bit PNG': ('a.png', deep, {'16-bit'}),
-        '16-bit grey PNG': (
+        '16-bit gray PNG': (
             'a.png',
             encode(Image.fromarray(np.asarray(image)[..., 0].astype(np.uint16) * 257), 'PNG'),
             {'16-bit'},
@@ -129,6 +129,6 @@ def samples() -> dict[str, tuple[str, bytes, set[str]]]:
         'two pages': ('a.tif', encode(image, 'TIFF', frames=2), {'animated'}),
         'rotated': ('a.jpg', encode(image, exif=turned(6)), {'rotated'}),
         'rotated PNG': ('a.png', encode(image, 'PNG', exif=turned(6)), {'rotated'}),
-        'one pixel': ('a.jpg', encode(picture(1, 1)), {'tiny'}),
-        'one line': ('a.png', encode(picture(300, 1), 'PNG'), {'tiny'}),
+        'one pixel': ('a.jpg', encode(make_image(1, 1)), {'tiny'}),
+        'one line': ('a.png', encode(make_image(300, 1), 'PNG'), {'tiny'}),
     }  # fmt: skip

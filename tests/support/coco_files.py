@@ -1,22 +1,22 @@
-"""Small COCO data sets, right and wrong, and what the check finds in them."""
+"""Small COCO datasets, right and wrong, and what the check finds in them."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from check_samples import encode, picture
+from image_samples import encode, make_image
 
 from symmim_mm.datacheck.coco.layout import plan_coco
 from symmim_mm.datacheck.image import Options
-from symmim_mm.datacheck.job import check_job
 from symmim_mm.datacheck.report import Report
+from symmim_mm.datacheck.workers import check_job
 
-JPEG = encode(picture(64, 48))
+JPEG = encode(make_image(64, 48))
 TRAIN, VAL = (f'annotations/instances_{split}2017.json' for split in ('train', 'val'))
 
 
 def content() -> dict[str, list[dict[str, Any]]]:
-    """Two pictures, two categories, two annotations."""
+    """Two images, two categories, two annotations."""
     return {
         'images': [
             dict(id=1, file_name='a.jpg', width=64, height=48),
@@ -52,7 +52,7 @@ def check(root: Path, classes=None) -> dict[str, list[tuple[str, str]]]:
     for job in jobs:
         for finding in check_job(job, Options(str(root))).findings:
             report.add(*finding)
-    expected = ('picture-count', 'class-count') if classes is None else ()
+    expected = ('image-count', 'class-count') if classes is None else ()
     return {kind: found for kind, found in report.findings.items() if kind not in expected}
 
 

@@ -1,4 +1,4 @@
-"""Damaged bytes of a picture of any kind: pixels or one line, and the process lives on.
+"""Damaged bytes of an image of any kind: pixels or one line, and the process lives on.
 
 OpenCV alone dies of many of these animated PNGs (docs/security.md).
 """
@@ -9,24 +9,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from check_samples import damaged_animation, encode, picture
 from fuzzing import cases, one_line
 from hypothesis import given
 from hypothesis import strategies as st
+from image_samples import damaged_animation, encode, make_image
 
-from symmim_mm.datasets.transforms.decode_region import Picture, PictureError
+from symmim_mm.datasets.transforms.decode_region import EncodedImage, ImageError
 
 pytestmark = pytest.mark.slow
 
-PICTURE = picture()
+IMAGE = make_image()
 WHOLE = {
-    'apng': encode(PICTURE, 'PNG', frames=2),
-    'apng, still picture beside it': encode(PICTURE, 'PNG', frames=2, default_image=True),
-    'apng, palette': encode(PICTURE.convert('P'), 'PNG', frames=2),
+    'apng': encode(IMAGE, 'PNG', frames=2),
+    'apng, still image next to it': encode(IMAGE, 'PNG', frames=2, default_image=True),
+    'apng, palette': encode(IMAGE.convert('P'), 'PNG', frames=2),
     'apng, damaged': damaged_animation(),
-    'png': encode(PICTURE, 'PNG'),
-    **{kind: encode(PICTURE, kind, frames=2) for kind in ('GIF', 'WEBP', 'TIFF')},
-    **{kind: encode(PICTURE, kind) for kind in ('JPEG', 'BMP', 'PPM', 'JPEG2000', 'AVIF')},
+    'png': encode(IMAGE, 'PNG'),
+    **{kind: encode(IMAGE, kind, frames=2) for kind in ('GIF', 'WEBP', 'TIFF')},
+    **{kind: encode(IMAGE, kind) for kind in ('JPEG', 'BMP', 'PPM', 'JPEG2000', 'AVIF')},
 }
 VALUES = st.one_of(
     st.binary(min_size=1, max_size=8),
@@ -47,7 +47,7 @@ def with_checksums(data: bytes) -> bytes:
 
 
 @st.composite
-def damaged_pictures(draw: Any) -> bytes:
+def damaged_images(draw: Any) -> bytes:
     """Some bytes overwritten, removed or put in, most often near the head."""
     data = WHOLE[draw(st.sampled_from(sorted(WHOLE)))]
     for _ in range(draw(st.integers(1, 6))):
@@ -59,13 +59,13 @@ def damaged_pictures(draw: Any) -> bytes:
 
 
 @cases(6000)
-@given(damaged_pictures())
-def test_damaged_pictures(data: bytes) -> None:
+@given(damaged_images())
+def test_damaged_images(data: bytes) -> None:
     try:
-        found = Picture(data, 'a picture')
+        found = EncodedImage(data, 'an image')
         if found.pixels is None:
             found.decode_whole()
-    except PictureError as error:
+    except ImageError as error:
         one_line(error)
     else:
         assert found.pixels.dtype == np.uint8 and found.pixels.ndim == 3
@@ -74,6 +74,6 @@ def test_damaged_pictures(data: bytes) -> None:
 def test_all_of_them_are_read_when_whole() -> None:
     for name, data in WHOLE.items():
         if name != 'apng, damaged':
-            found = Picture(data, name)
+            found = EncodedImage(data, name)
             found.decode_whole()
-            assert found.size == PICTURE.size, name
+            assert found.size == IMAGE.size, name
