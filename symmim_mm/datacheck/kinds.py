@@ -94,7 +94,7 @@ KINDS: dict[str, Kind] = {
     'map-lossy': Kind(PROBLEM, 'label maps of a lossy format: compression alters class numbers'),
     'map-float': Kind(PROBLEM, 'label maps of floating-point numbers: training stops'),
     'stray-label': Kind(PROBLEM, 'values that are no class, above or below: training stops'),
-    'mixed-suffix': Kind(PROBLEM, 'training reads one extension only and passes these over'),
+    'mixed-suffix': Kind(PROBLEM, 'training reads one extension only and skips these'),
     'map-without-image': Kind(NOTICE, 'label maps without an image: not read'),
     'unlabeled': Kind(NOTICE, 'label maps without one labeled pixel: nothing to learn'),
     'suffix': Kind(NOTICE, 'another extension than the full dataset has: set it in the config'),

@@ -1,7 +1,7 @@
 """Many images checked in several processes, whatever happens to one of them.
 
-Where an image kills the process that decodes it, those that were in progress are checked again one
-at a time, and the one that kills its process a second time is named.
+Where a process dies, the image that it was decoding is checked again in a process of its own, and
+named if that dies, too: the first may have been killed for want of memory.
 """
 
 import os
@@ -45,22 +45,25 @@ def check_jobs(
         processes: how many.
         limit_s: seconds after which an image that is not done ends its process.
     """
-    return _run(_chunks(jobs), options, processes, limit_s)
+    chunks, again = _chunks(jobs), []
 
+    def waiting() -> Iterator[list[Job]]:
+        while again:
+            yield again.pop()
+        for chunk in chunks:  # noqa: UP028 - `yield from` would close them
+            yield chunk
 
-def _run(
-    chunks: Iterable[list[Job]], options: Options, processes: int, limit_s: float
-) -> Iterator[tuple[Job, Outcome]]:
-    chunks = iter(chunks)
     while True:
         try:
             with DecodingPool(processes, __name__, _catch_warnings) as pool:
-                for chunk, outcomes in pool.run(_check_chunk, chunks, options, limit_s):
+                for chunk, outcomes in pool.run(_check_chunk, waiting(), options, limit_s):
                     yield from zip(chunk, outcomes, strict=True)
             return
         except WorkersDied as death:
             lost = [job for chunk in death.tasks for job in chunk]
-        for job in lost:
+            suspects = [job for job in lost if job.path in death.paths] or lost
+            again += _chunks(job for job in lost if job not in suspects)
+        for job in suspects:
             yield job, _check_alone(job, options, limit_s)
 
 

@@ -17,8 +17,8 @@ from symmim_mm.datacheck.coco.layout import plan_coco
 from symmim_mm.datacheck.image import Options, inspect_image
 from symmim_mm.datacheck.kinds import KINDS, PROBLEM
 from symmim_mm.datacheck.label_map import inspect_label_map
-from symmim_mm.datacheck.listing import EXTENSIONS
 from symmim_mm.datacheck.report import Report
+from symmim_mm.datasets.folder_scan import EXTENSIONS
 
 JPEG = encode(make_image(80, 60), quality=85)
 

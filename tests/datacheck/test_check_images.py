@@ -187,14 +187,14 @@ def test_names_that_promise_nothing(tmp_path: Path) -> None:
         assert inspect(encode(make_image()), tmp_path, name)[0] == []
 
 
-def test_complaints_are_caught_per_image(tmp_path: Path) -> None:
+def test_decoder_warnings_are_caught_per_image(tmp_path: Path) -> None:
     """What libjpeg prints is read after each image; in a process of its own."""
     script = (
         'import sys\n'
-        'from symmim_mm.datacheck.image import Complaints, Options, inspect_image\n'
-        'complaints = Complaints()\n'
+        'from symmim_mm.datacheck.image import DecoderWarnings, Options, inspect_image\n'
+        'warnings = DecoderWarnings()\n'
         'for path in sys.argv[1:]:\n'
-        '    print(inspect_image(path, path, Options(""), complaints)[0])\n'
+        '    print(inspect_image(path, path, Options(""), warnings)[0])\n'
     )
     paths = []
     for number, what in enumerate(('hole in a JPEG', 'jpeg', 'hole in a JPEG', 'web page')):

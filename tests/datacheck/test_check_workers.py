@@ -18,7 +18,7 @@ from processes import WAIT_S, wait_until
 from symmim_mm.datacheck.image import Options
 from symmim_mm.datacheck.journal import TABLE, Journal
 from symmim_mm.datacheck.layout import Job, Outcome
-from symmim_mm.datacheck.workers import CHUNK, Workers
+from symmim_mm.datacheck.workers import CHUNK, check_jobs
 from symmim_mm.utils.errors import UserError
 
 JPEG = encode(make_image())
@@ -58,22 +58,19 @@ def busy(process: subprocess.Popen) -> list[psutil.Process]:
 def test_every_image_once(tmp_path: Path) -> None:
     jobs = put_many(tmp_path, 3 * CHUNK + 5)
     (tmp_path / '0007.jpg').write_bytes(b'')
-    with Workers(2, Options(str(tmp_path))) as workers:
-        seen = dict(workers.check(iter(jobs)))
+    seen = dict(check_jobs(iter(jobs), Options(str(tmp_path)), 2))
     assert sorted(seen) == jobs
     assert seen.pop(jobs[7]) == Outcome([('empty', '0007.jpg', '')])
     assert set(map(str, seen.values())) == {str(Outcome([]))}
 
 
-def test_complaints_and_sizes_come_back(tmp_path: Path) -> None:
+def test_warnings_and_sizes_come_back(tmp_path: Path) -> None:
     hole = samples()['hole in a JPEG'][1]
     put_many(tmp_path, 40, hole)
-    with Workers(1, Options(str(tmp_path))) as workers:
-        ((_, one), (_, other)) = workers.check(
-            [Job('0000.jpg', size=(64, 48)), Job('0001.jpg', size=(48, 64))]
-        )
-    complaint = 'Corrupt JPEG data: premature end of data segment'
-    assert one.findings == [('decoder-warning', '0000.jpg', complaint)]
+    pair = [Job('0000.jpg', size=(64, 48)), Job('0001.jpg', size=(48, 64))]
+    ((_, one), (_, other)) = check_jobs(pair, Options(str(tmp_path)), 1)
+    warning = 'Corrupt JPEG data: premature end of data segment'
+    assert one.findings == [('decoder-warning', '0000.jpg', warning)]
     assert other.findings[1] == (
         'size-differs', '0001.jpg', 'image 64 x 48, annotations say 48 x 64',
     )  # fmt: skip
@@ -86,8 +83,7 @@ def test_image_that_kills_its_process(tmp_path: Path) -> None:
         path = tmp_path / 'many' / jobs[index].path
         path.unlink()
         os.mkfifo(path)  # reading it would wait for ever: the system kills the process
-    with Workers(2, Options(str(tmp_path / 'many')), limit_s=2) as workers:
-        seen = dict(workers.check(jobs))
+    seen = dict(check_jobs(jobs, Options(str(tmp_path / 'many')), 2, limit_s=2))
     assert sorted(seen) == jobs
     assert {job.path: outcome.findings for job, outcome in seen.items() if outcome.findings} == {
         '0003.jpg': [('crash', '0003.jpg', '')], '0100.jpg': [('crash', '0100.jpg', '')],
@@ -153,28 +149,29 @@ def test_workers_go_with_a_killed_check(tmp_path: Path) -> None:
     assert wait_until(lambda: not any(child.is_running() for child in children))
 
 
-def test_state_notices_changes(tool, tmp_path: Path) -> None:
+def test_state_notices_changes(run_check, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     """Only what is new, changed, or asked for otherwise is checked again."""
-    put_many(tmp_path / 'many', 10)
-    (tmp_path / 'many/0003.jpg').write_bytes(b'')
-    state = tmp_path / 'state'
-    arguments = ('check_dataset.py', 'folder', tmp_path / 'many', '--state', state)
-    first = tool(*arguments)
-    assert 'known from' not in first.stdout and '    0003.jpg' in first.stdout
-    second = tool(*arguments)
-    assert f'10 of them known from {state}' in second.stdout and '    0003.jpg' in second.stdout
-    assert second.stderr == first.stderr == f'error: {tmp_path / "many"}: 1 problem\n'
-    (tmp_path / 'many/0003.jpg').write_bytes(JPEG)
-    (tmp_path / 'many/0004.jpg').write_bytes(JPEG[:-2])
-    third = tool(*arguments)
-    assert '8 of them known' in third.stdout and '    0003.jpg' not in third.stdout
-    assert '    0004.jpg' in third.stdout
-    assert 'known from' not in tool(*arguments, '--max-pixels', 10**6).stdout
+    root, state = tmp_path / 'many', tmp_path / 'state'
+    put_many(root, 10)
+    (root / '0003.jpg').write_bytes(b'')
+
+    def check(*options: object) -> str:
+        with pytest.raises(UserError, match=f'^{root}: 1 problem$'):
+            run_check('folder', root, '--state', state, '--workers', 1, *options)
+        return capfd.readouterr().out
+
+    first, second = check(), check()
+    assert 'known from' not in first and '    0003.jpg' in first
+    assert f'10 of them known from {state}' in second and '    0003.jpg' in second
+    (root / '0003.jpg').write_bytes(JPEG)
+    (root / '0004.jpg').write_bytes(JPEG[:-2])
+    third = check()
+    assert '8 of them known' in third and '    0003.jpg' not in third and '    0004.jpg' in third
+    assert 'known from' not in check('--max-pixels', 10**6)
 
 
-@pytest.mark.parametrize('content', [b'no data base at all' * 50, None])
-def test_state_file_that_is_none(content: bytes | None, tmp_path: Path, tool) -> None:
-    put_many(tmp_path / 'many', 1)
+@pytest.mark.parametrize('content', [b'no database at all' * 50, None])
+def test_state_file_that_is_none(content: bytes | None, tmp_path: Path) -> None:
     state = tmp_path / 'state'
     if content:
         state.write_bytes(content)
@@ -182,10 +179,9 @@ def test_state_file_that_is_none(content: bytes | None, tmp_path: Path, tool) ->
         with contextlib.closing(sqlite3.connect(state)) as base:
             base.execute('CREATE TABLE cookies (name)')
     before = state.read_bytes()
-    done = tool('check_dataset.py', 'folder', tmp_path / 'many', '--state', state)
-    assert done.returncode == 2 and done.stdout == ''
-    assert done.stderr.startswith(f'error: --state {state} cannot be used')
-    assert done.stderr.count('\n') == 1 and state.read_bytes() == before
+    with pytest.raises(UserError, match=f'^--state {state} cannot be used'):
+        Journal(state, Options(str(tmp_path)))
+    assert state.read_bytes() == before
 
 
 def test_journal(tmp_path: Path) -> None:

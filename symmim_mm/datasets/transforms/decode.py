@@ -4,7 +4,7 @@ from io import BytesIO
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 ANIMATION_CHUNKS = (b'acTL', b'fcTL', b'fdAT')  # PNG, third edition, 11.3.5
@@ -82,6 +82,8 @@ def decode_label_map(data: bytes, formats: tuple[str, ...] | None = None) -> np.
     try:
         with Image.open(BytesIO(data), formats=formats) as image:
             mode, labels = image.mode, np.array(image).squeeze()
+    except UnidentifiedImageError as error:  # its message names a buffer
+        raise LabelMapError('map-unreadable', 'no image that Pillow knows') from error
     except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
         raise LabelMapError('map-unreadable', ' '.join(str(error).split())) from error
     if mode == 'F':
