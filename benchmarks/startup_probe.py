@@ -1,4 +1,4 @@
-"""Open a folder of pictures in a fresh process and print time and memory as JSON."""
+"""Open a folder of images in a fresh process and print time and memory as JSON."""
 
 import json
 import resource
@@ -7,7 +7,7 @@ import time
 
 
 def main(kind: str, folder: str, cache: str, labels: str) -> None:
-    """Open ``folder`` as ``'stock'`` or ``'ours'`` data set, and take its last picture's place."""
+    """Open ``folder`` as ``'stock'`` or ``'ours'`` dataset, and take its last image's path."""
     from mmengine.logging import MMLogger
     from mmpretrain.datasets import CustomDataset
 

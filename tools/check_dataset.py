@@ -19,6 +19,7 @@ examples:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
     from symmim_mm.datacheck.check import default_workers
     from symmim_mm.datacheck.image import MAX_PIXELS
 
@@ -75,6 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
+    """Run the command."""
     from symmim_mm.datacheck.check import check, read_classes
 
     options = vars(args)

@@ -22,6 +22,7 @@ example: tools/make_sample_data.py work_dirs/quickstart/data
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -45,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
+    """Run the command."""
     from symmim_mm.datasets.sample.generate import write_sample_data
 
     manifest = write_sample_data(**vars(args))

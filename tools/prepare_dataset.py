@@ -20,6 +20,7 @@ example: tools/prepare_dataset.py data/imagenet/train data/imagenet_320/train --
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -46,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
+    """Run the command."""
     from symmim_mm.datasets.shards.prepare import prepare
     from symmim_mm.datasets.shards.reader import verify
 

@@ -84,7 +84,8 @@ def check_table(columns: Columns, classes: list[str] | None, **others: type) -> 
     lengths = {len(column) for name, column in columns.items() if name != 'text'}
     if len(lengths) != 1:
         raise ValueError(f'its columns have {" or ".join(map(str, sorted(lengths)))} rows')
-    if not np.array_equal(np.flatnonzero(columns['text'] == 0), columns['ends']):
+    bounds = np.concatenate([[-1], columns['ends']])
+    if bounds[-1] != len(columns['text']) - 1 or not (bounds[1:] > bounds[:-1]).all():
         raise ValueError('its names are out of range')
     labels = columns.get('labels')
     if labels is not None and not ((labels >= 0) & (labels < len(classes))).all():

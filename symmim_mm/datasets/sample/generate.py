@@ -93,10 +93,15 @@ def write_sample_data(
 
     Args:
         out: folder that does not exist, is empty, or holds sample data of the same options.
+        seed: of all random numbers.
         size: side of the detection and segmentation images, in pixels.
         class_size: side of the classification images, in pixels.
-        train, val: numbers of classification images; classes take turns.
-        coco_train, coco_val, ade_train, ade_val: numbers of scenes.
+        train: number of classification images to train on; classes take turns.
+        val: the same to validate on.
+        coco_train: number of detection scenes to train on.
+        coco_val: the same to validate on.
+        ade_train: number of segmentation scenes to train on.
+        ade_val: the same to validate on.
 
     Returns:
         The manifest: version, seed, size, counts, classes and sha256 over all files.

@@ -136,6 +136,7 @@ def draw_classification_image(rng: np.random.Generator, label: int, size: int) -
     """Draw one main object of class ``label`` among smaller ones and behind a few strokes.
 
     Args:
+        rng: draws everything.
         label: index into ``CLASSES``.
         size: side in pixels.
 

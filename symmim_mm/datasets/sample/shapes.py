@@ -63,7 +63,9 @@ def signed_distance(shape: str, x: Array, y: Array) -> Array:
     Near corners it is the distance to the extended edges, which is all that soft edges need.
 
     Args:
-        x, y: float32 of one shape, relative to the shape's center, in units of sqrt(area).
+        shape: one of ``SHAPES``.
+        x: float32, relative to the shape's center, in units of sqrt(area).
+        y: the same; broadcasts with ``x``.
 
     Raises:
         ValueError: a shape that is not in ``SHAPES``.
@@ -102,7 +104,9 @@ def texture_weight(texture: str, u: Array, v: Array, period: float) -> Array:
     histogram does not tell them apart.
 
     Args:
-        u, v: float32 in pixels, across and along the stripes; broadcast to one shape.
+        texture: one of ``TEXTURES``.
+        u: float32 in pixels, across the stripes.
+        v: along them; broadcasts with ``u``.
         period: in pixels; without meaning for ``plain`` and ``halved``.
 
     Raises:

@@ -15,7 +15,9 @@ def prepare_image(data: bytes, name: str, short_side: int, quality: int) -> byte
     :func:`cut_rows` can begin. A JPEG that is small enough and upright is kept byte for byte.
 
     Args:
-        data: of the file ``name``.
+        data: the whole file.
+        name: of the file, for messages.
+        short_side: in pixels; smaller images keep their size.
         quality: of libjpeg, 1 to 100.
 
     Raises:

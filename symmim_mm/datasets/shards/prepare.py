@@ -53,7 +53,8 @@ def prepare(
         source: folder of images; the folders directly in it are classes, unless an image lies
             next to them.
         out: folder of the shards: does not exist, is empty, or holds a part of the same shards.
-        short_side, quality: as :func:`~symmim_mm.datasets.shards.image.prepare_image`.
+        short_side: as of :func:`~symmim_mm.datasets.shards.image.prepare_image`.
+        quality: the same.
         shard_images: images of a shard, about.
         seed: of the dealing.
         jobs: processes.

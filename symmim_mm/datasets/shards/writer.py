@@ -47,7 +47,8 @@ def write_shard(
 
     Args:
         path: of the shard.
-        root, names: the images are ``root/name``.
+        root: folder of the images.
+        names: their paths from it.
         prepare: what is written of an image, given its path.
         skip: leave out what cannot be decoded, where else it is an error.
 

@@ -52,7 +52,8 @@ def stored_box(
 
     Args:
         box: ``(top, left, height, width)`` in the upright image.
-        width, height: of the stored image.
+        width: of the stored image.
+        height: of the stored image.
         orientation: EXIF's, 1 to 8.
     """
     transpose, upside_down, mirror = TURNS[orientation]

@@ -15,8 +15,10 @@ def cut_rows(data: bytes, header: JpegHeader, top: int, bottom: int) -> tuple[by
     """Cut a JPEG down to the rows from ``top`` to ``bottom`` (not included) and some around them.
 
     Args:
-        data: the whole file, with ``header`` as read from it.
-        top, bottom: in the stored image, ``0 <= top < bottom <= header.height``.
+        data: the whole file.
+        header: as read from it.
+        top: in the stored image.
+        bottom: ``0 <= top < bottom <= header.height``.
 
     Returns:
         The new JPEG and the row of the image that is its first. Its rows ``top - first`` to
