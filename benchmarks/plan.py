@@ -30,7 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--cfg-options', nargs='+', action=OptionsAction, metavar='KEY=VALUE',
         help='changes of the config, e.g. activation_checkpointing=True recipe.epochs=300',
     )  # fmt: skip
-    parser.set_defaults(work_dir=None, seed=None)
 
 
 def run(args: argparse.Namespace) -> dict:
@@ -46,7 +45,7 @@ def run(args: argparse.Namespace) -> dict:
     if args.gpus < 1:
         raise UserError(f'--gpus must be at least 1, got {args.gpus}')
     measured = read_result(args.measured)
-    cfg = load_config(args, check_data=False)
+    cfg = load_config(args.config, cfg_options=args.cfg_options, check_data=False)
     if cfg.run.task != 'pretrain':
         raise UserError(f'{args.config} is no pre-training: the step was measured of those only')
     checkpointed = bool(cfg.get('activation_checkpointing', False))

@@ -16,8 +16,8 @@ from benchmarks.step_methods import CHECKPOINTED, STOCK
 from benchmarks.step_stock import StockSymMIM
 from benchmarks.step_trainer import Trainer
 from symmim_mm.config.recipe import apply_recipe
-from symmim_mm.engine.faults import make_resumable
-from symmim_mm.engine.hooks.compile_hook import compile_model
+from symmim_mm.engine.hooks.model_hooks import compile_model
+from symmim_mm.engine.launch import substitute_types
 from symmim_mm.engine.optim.guarded_wrapper import GuardedStep
 from symmim_mm.models.masks import checkerboard, draw_parity, invert
 
@@ -128,7 +128,7 @@ def trainer_of(
     settings.optim_wrapper.pop('accumulative_counts', None)
     if amp:
         settings.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16')
-    make_resumable(settings)
+    substitute_types(settings)
     wrapper = build_optim_wrapper(model, settings.optim_wrapper)
     if isinstance(wrapper, GuardedStep):
         wrapper.watch(model)

@@ -12,7 +12,7 @@ from mmengine.optim import OptimWrapper
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from torch import Tensor, nn
 
-from symmim_mm.engine.runner.activation_checkpointing import checkpoint_blocks
+from symmim_mm.models.activation_checkpointing import checkpoint_blocks
 from symmim_mm.planning.peak_memory import PeakMemory
 
 PHASES = ('backward', 'optimizer', 'ema')  # the rest of a step is its forward part

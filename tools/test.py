@@ -7,20 +7,20 @@ from symmim_mm import cli
 
 
 def build_parser() -> argparse.ArgumentParser:
-    from symmim_mm.config.load import add_run_arguments
-    from symmim_mm.engine.launch import add_launch_arguments
+    from symmim_mm.apis.arguments import add_test_arguments
 
     parser = argparse.ArgumentParser(description=__doc__)
-    add_run_arguments(parser)
-    parser.add_argument('checkpoint', help='checkpoint of a run of this config')
-    add_launch_arguments(parser)
+    add_test_arguments(parser)
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
-    from symmim_mm.apis.test import evaluate_checkpoint
+    from symmim_mm.apis.test import test
 
-    evaluate_checkpoint(args)
+    test(
+        args.config, args.checkpoint, work_dir=args.work_dir, seed=args.seed,
+        cfg_options=args.cfg_options, launcher=args.launcher,
+    )  # fmt: skip
 
 
 if __name__ == '__main__':

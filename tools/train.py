@@ -7,19 +7,10 @@ from symmim_mm import cli
 
 
 def build_parser() -> argparse.ArgumentParser:
-    from symmim_mm.apis.plan import add_dry_run_arguments
-    from symmim_mm.config.load import add_run_arguments
-    from symmim_mm.engine.launch import add_launch_arguments
+    from symmim_mm.apis.arguments import add_train_arguments
 
     parser = argparse.ArgumentParser(description=__doc__)
-    add_run_arguments(parser)
-    parser.add_argument('--backbone', metavar='FILE', help='pre-trained checkpoint to start from')
-    parser.add_argument('--resume', action='store_true', help='go on from the last checkpoint')
-    parser.add_argument('--amp', action='store_true', help='mixed precision, bf16 where possible')
-    parser.add_argument('--compile', action='store_true', help='compile the model (torch.compile)')
-    parser.add_argument('--fsdp', action='store_true', help='share the model over the processes')
-    add_launch_arguments(parser)
-    add_dry_run_arguments(parser)
+    add_train_arguments(parser)
     return parser
 
 
@@ -31,7 +22,11 @@ def main(args: argparse.Namespace) -> None:
         return
     from symmim_mm.apis.train import train
 
-    train(args)
+    train(
+        args.config, work_dir=args.work_dir, backbone=args.backbone, resume=args.resume,
+        amp=args.amp, compile=args.compile, fsdp=args.fsdp, seed=args.seed,
+        cfg_options=args.cfg_options, launcher=args.launcher,
+    )  # fmt: skip
 
 
 if __name__ == '__main__':

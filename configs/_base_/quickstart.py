@@ -41,8 +41,8 @@ quick.update(
         ),
         hooks=dict(
             logger=dict(interval=10),
-            pictures=dict(
-                type='symmim_mm.PicturesHook',
+            images=dict(
+                type='symmim_mm.ImagesHook',
                 kind='reconstruction',
                 dataset=dict(
                     type='symmim_mm.ImageFolder',

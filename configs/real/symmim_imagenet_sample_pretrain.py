@@ -10,8 +10,8 @@ train_dataloader = dict(
 recipe = dict(epochs=6, batch=32, lr=1e-3, lr_batch=32, warmup_epochs=1)
 default_hooks = dict(
     logger=dict(interval=4),
-    pictures=dict(
-        type='symmim_mm.PicturesHook',
+    images=dict(
+        type='symmim_mm.ImagesHook',
         kind='reconstruction',
         dataset=dict(
             type='symmim_mm.ImageFolder',

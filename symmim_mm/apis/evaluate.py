@@ -13,17 +13,17 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from symmim_mm.checkpoint.backbone import load_backbone
+from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.config.load import load_config
 from symmim_mm.datasets.samplers.seeding import seed_everything
-from symmim_mm.engine.faults import told_in_one_line
-from symmim_mm.engine.launch import set_threads
+from symmim_mm.engine.faults import report_faults
 from symmim_mm.evaluation.features import POOLINGS, build_loaders, extract
 from symmim_mm.evaluation.knn import classify_knn
 from symmim_mm.evaluation.linear import classify_linear
 from symmim_mm.results.record import FILE_NAME
 from symmim_mm.results.run_info import add_costs, describe_run
 from symmim_mm.utils.errors import START_AGAIN, UserError
-from symmim_mm.utils.work_dir import check_run_folder, told_of_writing
+from symmim_mm.utils.work_dir import check_work_dir
 
 CLASSIFIERS: dict[str, Callable[..., Tensor]] = {'knn': classify_knn, 'linear': classify_linear}
 
@@ -39,13 +39,14 @@ def evaluate(args: argparse.Namespace, task: str) -> None:
 
     Raises:
         UserError: for what a user can mend.
-        Fault: a loader worker died or hangs, or the disk of the work directory is full.
+        Fault: a loader worker died or hangs.
+        OSError: the work directory cannot be written to.
     """
     started = time.time()
+    use_safe_loaders()
     cfg = _configure(args, task)
     settings = dict(cfg.evaluation)
     pooling = settings.pop('pooling', 'patch_mean')
-    set_threads()
     seed_everything(cfg.randomness.seed)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
@@ -57,7 +58,7 @@ def evaluate(args: argparse.Namespace, task: str) -> None:
         print(load_backbone(backbone, args.backbone))
     # All that can go wrong at the end is seen to before the pictures are encoded.
     classes = _count_classes(loaders['train'].dataset, loaders['val'].dataset)
-    check_run_folder(cfg.work_dir, START_AGAIN, files=[FILE_NAME])
+    check_work_dir(cfg.work_dir, files=[FILE_NAME])
     record = describe_run(
         run=cfg.run,
         config_path=args.config,
@@ -73,7 +74,7 @@ def evaluate(args: argparse.Namespace, task: str) -> None:
 
     encoded = {}
     for split, loader in loaders.items():
-        with told_in_one_line(START_AGAIN), loader.deaths_told():
+        with report_faults(START_AGAIN), loader.report_deaths():
             encoded[split] = extract(backbone, preprocessor, loader, pooling)
     (train, labels), (test, truth) = encoded['train'], encoded['val']
     classify = partial(CLASSIFIERS[task], **settings)
@@ -87,14 +88,16 @@ def evaluate(args: argparse.Namespace, task: str) -> None:
     record.chance = {'top1': chance}
     record.images = len(train) + len(test)
     add_costs(record, time.time() - started)
-    with told_of_writing(Path(cfg.work_dir, FILE_NAME), START_AGAIN):
-        path = record.write(cfg.work_dir)
+    path = record.write(cfg.work_dir)
     print(f'recorded in {path}')
 
 
 def _configure(args: argparse.Namespace, task: str) -> Config:
     """The config of the command line, if it is one of this task."""
-    cfg = load_config(args)
+    cfg = load_config(
+        args.config, work_dir=args.work_dir, seed=args.seed, cfg_options=args.cfg_options,
+        backbone=args.backbone,
+    )  # fmt: skip
     if cfg.run.task != task:
         raise UserError(f'{args.config} is a config for {cfg.run.task}, not for {task}')
     if cfg.get('evaluation') is None:

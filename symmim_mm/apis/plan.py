@@ -8,29 +8,8 @@ import warnings
 from dataclasses import asdict
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-
 from symmim_mm.config.load import load_config
-from symmim_mm.engine.launch import process_count
 from symmim_mm.utils.errors import UserError
-
-
-def add_dry_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of a dry run."""
-    group = parser.add_argument_group('dry run')
-    group.add_argument(
-        '--dry-run',
-        action='store_true',
-        help='print model size, FLOPs, tokens, schedule, parameter groups, steps and memory, and '
-        'stop; needs no data and no GPU',
-    )
-    group.add_argument(
-        '--gpus', type=int, metavar='N', help='plan for N processes (default: those launched, or 1)'
-    )
-    group.add_argument(
-        '--list-parameters', action='store_true', help='name the parameters of every group'
-    )
-    group.add_argument('--json', metavar='FILE', help='write the plan there, too')
 
 
 def wants_dry_run(args: argparse.Namespace) -> bool:
@@ -53,10 +32,16 @@ def dry_run(args: argparse.Namespace) -> None:
         UserError: as a run would, but for data that are absent; a FILE that cannot be written.
     """
     # Here, so that `--help` does not wait for all three libraries.
+    from symmim_mm.checkpoint.mmengine import use_safe_loaders
+    from symmim_mm.engine.launch import process_count
     from symmim_mm.planning.run_plan import make_plan
     from symmim_mm.planning.text import write_plan
 
-    cfg = load_config(args, check_data=False)
+    use_safe_loaders()
+    cfg = load_config(
+        args.config, work_dir=args.work_dir, seed=args.seed, cfg_options=args.cfg_options,
+        backbone=args.backbone, check_data=False,
+    )  # fmt: skip
     processes = process_count(args.launcher) if args.gpus is None else args.gpus
     if processes < 1:
         raise UserError(f'--gpus must be at least 1, got {processes}')
@@ -74,5 +59,7 @@ def dry_run(args: argparse.Namespace) -> None:
 
 def silence_libraries() -> None:
     """MMEngine tells of every frozen parameter, MMSegmentation of a default of its own: not now."""
+    from mmengine.logging import MMLogger
+
     MMLogger.get_current_instance().setLevel(logging.ERROR)
     warnings.filterwarnings('ignore', message='Default ``avg_non_ignore``')

@@ -11,15 +11,16 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
+from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.checkpoint.read import read_model_state
 from symmim_mm.config.file import read_config_file
 from symmim_mm.datasets.samplers.seeding import seed_everything
 from symmim_mm.datasets.transforms.decode_region import open_image
-from symmim_mm.engine.hooks.images_hook import draw_detection, draw_segmentation
 from symmim_mm.evaluation.attention import class_attention
 from symmim_mm.models.base import MaskedImageModel
 from symmim_mm.utils.errors import UserError
 from symmim_mm.visualization import images as vis
+from symmim_mm.visualization.predictions import draw_detection, draw_segmentation
 
 
 def draw(args: argparse.Namespace) -> Iterator[Path]:
@@ -28,6 +29,7 @@ def draw(args: argparse.Namespace) -> Iterator[Path]:
     Raises:
         UserError: a file that is not there or does not fit.
     """
+    use_safe_loaders()
     cfg = read_config_file(args.config)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     if 'data_preprocessor' in cfg:

@@ -1,9 +1,8 @@
-"""How MMEngine, and with it MMPretrain, MMDetection and MMSegmentation, reads checkpoints here.
+"""MMEngine's checkpoint loaders, and with them those of MMPretrain, MMDetection, MMSegmentation.
 
 All of them ask ``CheckpointLoader`` for the loader of a path: for ``load_from``, ``--resume`` and
 ``init_cfg=dict(type='Pretrained', ...)``. MMEngine's own loaders fall back to unpickling that runs
-code, and fetch files from the network. Importing this module puts ours in their places; the
-packages that hold our models, hooks and evaluations import it.
+code, and download files.
 """
 
 import os
@@ -13,21 +12,29 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from symmim_mm.checkpoint.read import read_checkpoint
 
-# '' is any path; the others are what MMEngine knows how to fetch.
+# '' is any path; the others are what MMEngine knows how to download.
 PREFIXES = (
     '', 'http://', 'https://', 'pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://', 'modelzoo://',
     'torchvision://', 'open-mmlab://', 'openmmlab://', 'mmcls://',
 )  # fmt: skip
 
 
-@CheckpointLoader.register_scheme(prefixes=PREFIXES, force=True)
-def load_from_file(filename: str, map_location: Any = None, **_: Any) -> dict:
+def use_safe_loaders() -> None:
+    """Let MMEngine read every checkpoint of this process with :func:`load_from_file`.
+
+    The commands and the functions of ``symmim_mm.apis`` call this. Importing models or hooks does
+    not: a project that only borrows them keeps MMEngine's loaders.
+    """
+    CheckpointLoader.register_scheme(prefixes=PREFIXES, loader=load_from_file, force=True)
+
+
+def load_from_file(filename: str, map_location: Any = None, **_: object) -> dict:
     """Read a checkpoint file as :func:`symmim_mm.checkpoint.read.read_checkpoint` does.
 
     ``meta['config']`` is left out: ``Runner.resume`` would run that text as a program.
 
     Raises:
-        UserError: as ``read_checkpoint``; also for every address, as nothing is fetched.
+        UserError: as ``read_checkpoint``; also for every address, as nothing is downloaded.
     """
     checkpoint = read_checkpoint(os.path.expanduser(filename), map_location or 'cpu')
     if isinstance(checkpoint.get('meta'), dict):

@@ -3,7 +3,7 @@
 import argparse
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -50,34 +50,46 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_config(args: argparse.Namespace, check_data: bool = True) -> Config:
-    """Read the config, apply the command line to it and check what can be checked at once.
+def load_config(
+    config: str | Path,
+    *,
+    work_dir: str | Path | None = None,
+    seed: int | None = None,
+    cfg_options: Mapping[str, object] | None = None,
+    backbone: str | Path | None = None,
+    check_data: bool = True,
+) -> Config:
+    """Read a config, apply the options of a command and check what can be checked at once.
 
     Args:
-        args: as from :func:`add_run_arguments`.
-        check_data: whether the data must be there.
+        config: a config file.
+        work_dir: where the run is kept; ``work_dirs/<config>`` by default.
+        seed: random seed, 0 to 2**32 - 1; that of the config, or 0, by default.
+        cfg_options: changes of the config, by dotted name.
+        backbone: checkpoint to start from, which must exist.
+        check_data: whether the data must exist.
 
     Raises:
         UserError: no such file, a config that does not parse, or a setting that cannot work.
     """
-    path = Path(args.config)
+    path = Path(config)
     cfg = read_config_file(path)
-    if args.cfg_options:
+    if cfg_options:
         try:
-            cfg.merge_from_dict(args.cfg_options)
+            options = {k: str(v) if isinstance(v, Path) else v for k, v in cfg_options.items()}
+            cfg.merge_from_dict(options)
         except Exception as error:  # options of any shape meet values of any shape
             raise UserError(
                 f'--cfg-options do not fit {path}: {type(error).__name__}: {error!s:.200}'
             ) from error
     _check_kinds(cfg, path)
-    cfg.work_dir = args.work_dir or str(Path('work_dirs') / path.stem)
+    cfg.work_dir = str(work_dir or Path('work_dirs') / path.stem)
     _check_work_dir(cfg.work_dir)
     randomness = cfg.get('randomness') or {}
-    seed = args.seed if args.seed is not None else randomness.get('seed') or 0
+    seed = seed if seed is not None else randomness.get('seed') or 0
     if type(seed) is not int or not 0 <= seed < 1 << 32:
-        raise UserError(f'--seed must be a whole number from 0 to 2**32 - 1, got {seed!s:.80}')
+        raise UserError(f'--seed must be an integer from 0 to 2**32 - 1, got {seed!s:.80}')
     cfg.randomness = dict(randomness, seed=seed)
-    backbone = getattr(args, 'backbone', None)
     if backbone and (problem := checkpoint_problem(backbone)):
         raise UserError(f'--backbone {problem}')
     if cfg.get('load_from') and (problem := checkpoint_problem(cfg.load_from)):

@@ -18,7 +18,7 @@ from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from symmim_mm.utils.signals import interrupts_wait
+from symmim_mm.utils.signals import defer_interrupts
 
 LIMIT_S = 600  # for one image, as LoaderHook's for a batch
 AHEAD = 4  # tasks waiting for each process, so that memory stays bounded
@@ -109,7 +109,7 @@ class DecodingPool:
             raise self._death(lost)
 
     def _submit(self, function: Callable, task: Any, arguments: tuple) -> Future:
-        with interrupts_wait():  # a process may start
+        with defer_interrupts():  # a process may start
             future = self.pool.submit(function, task, *arguments)
             self.workers.update(self.pool._processes or {})
         return future
@@ -180,7 +180,7 @@ def _context(module: str) -> ForkServerContext:
     """
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload([module])
-    with interrupts_wait():  # what it forks hears none either
+    with defer_interrupts():  # what it forks hears none either
         forkserver.ensure_running()
     return context
 

@@ -1,7 +1,7 @@
-"""``torchrun`` with exit codes that mean something, and one line in place of a traceback.
+"""``torchrun`` with meaningful exit codes, and one line in place of a traceback.
 
 ``torchrun`` ends with 1 whatever happened. Here the code is that of the process that failed first,
-75 where the run was told to stop (``PreemptionHook``), and 1 where a process was killed.
+75 where a signal stopped the run (``PreemptionHook``), and 1 where a process was killed.
 """
 
 import signal
@@ -12,7 +12,7 @@ from torch.distributed import run
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-from symmim_mm.utils.errors import EXIT_FAULT, EXIT_PREEMPTED, print_error
+from symmim_mm.utils.errors import EXIT_FAULT, EXIT_PREEMPTED, RESUME, print_error
 
 STOPPING = (signal.SIGTERM, signal.SIGUSR1)
 # It passes these on to its processes and gives them 30 seconds.
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
             name = signal.Signals(-failure.exitcode).name
             print_error(
                 f'the process of rank {rank} (pid {failure.pid}) was killed by {name}, and the '
-                'others were stopped: go on with --resume'
+                f'others were stopped: {RESUME}'
             )
             return EXIT_FAULT
         return failure.exitcode

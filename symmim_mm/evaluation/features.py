@@ -6,8 +6,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from symmim_mm.engine.hooks.loader_hook import look_after
-from symmim_mm.engine.runner.watched_loader import WatchedLoader
+from symmim_mm.engine.runner.fault_reporting_loader import FaultReportingLoader
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.errors import START_AGAIN, UserError
 
@@ -40,17 +39,17 @@ def extract(
     return torch.cat(features), torch.cat(labels)
 
 
-def build_loaders(cfg: Config) -> dict[str, WatchedLoader]:
+def build_loaders(cfg: Config) -> dict[str, FaultReportingLoader]:
     """Train and test loaders of a config; both read every picture once, as for testing."""
-    # What watches over a training's loaders, unless the config takes it out.
+    # What limits a training's loaders, unless the config takes it out.
     hook = cfg.get('default_hooks', {}).get('loader')
     found = {}
     for name in ('train', 'val'):
         loader = cfg[f'{name}_dataloader'].copy()
         built = Runner.build_dataloader(loader, seed=cfg.randomness.seed)
-        found[name] = WatchedLoader(built, f'{name}_dataloader', START_AGAIN)
+        found[name] = FaultReportingLoader(built, f'{name}_dataloader', START_AGAIN)
         if hook:
-            look_after(found[name], HOOKS.build(hook).timeout)
+            HOOKS.build(hook).limit(found[name])
         if len(found[name].dataset) == 0:
             raise UserError(f'{name}_dataloader: no pictures in {loader.dataset.data_root}')
     return found

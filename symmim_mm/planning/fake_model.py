@@ -8,7 +8,10 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from symmim_mm.engine.runner.activation_checkpointing import checkpoint_blocks, pop_switch
+from symmim_mm.models.activation_checkpointing import (
+    checkpoint_blocks,
+    pop_activation_checkpointing,
+)
 
 
 def build_without_storage(cfg: Config) -> nn.Module:
@@ -26,7 +29,7 @@ def build_without_storage(cfg: Config) -> nn.Module:
     scope = DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain'))
     with scope, torch.device('meta'):
         model = MODELS.build(settings)
-    if pop_switch(cfg):
+    if pop_activation_checkpointing(cfg):
         checkpoint_blocks(model)
     return model
 

@@ -1,55 +1,45 @@
-"""Numbers on their way from the device, for which nobody waits."""
+"""Asynchronous copies of logged scalars from a GPU."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
-LAG = 2  # steps that a GPU may be ahead of what is known about them
+LAG = 2  # steps by which reading stays behind a GPU, so that it never waits
 
 
-class LateNumbers:
-    """A small tensor that is copied to the host while the program goes on.
+class AsyncScalars:
+    """Named scalars of successive steps, copied to the host while the GPU works on.
 
-    Args:
-        values: of any shape and type; on the CPU they are there at once.
-    """
-
-    def __init__(self, values: Tensor) -> None:
-        self.event = None
-        self.values = values
-        if values.is_cuda:
-            self.values = torch.empty_like(values, device='cpu', pin_memory=True)
-            self.values.copy_(values, non_blocking=True)
-            self.event = torch.cuda.Event()
-            self.event.record()
-
-    def numbers(self) -> list:
-        """Python's numbers, after waiting for them where they are not there yet."""
-        if self.event is not None:
-            self.event.synchronize()
-        return self.values.tolist()
-
-
-class LateQueue:
-    """Named numbers of one step after another, handed out when they are there.
-
-    Those of a GPU are handed out ``LAG`` steps later, when reading them costs no waiting.
+    Scalars of a GPU can be read ``LAG`` steps later without waiting; those of a CPU at once.
     """
 
     def __init__(self) -> None:
-        self.waiting: deque[tuple[list[str], LateNumbers]] = deque()
+        self.pending: deque[tuple[list[str], Tensor, torch.cuda.Event | None]] = deque()
 
-    def put(self, numbers: dict[str, Tensor]) -> None:
-        """Add scalars of one device and one step."""
-        values = torch.stack([value.detach().float().reshape(()) for value in numbers.values()])
-        self.waiting.append((list(numbers), LateNumbers(values)))
+    def put(self, scalars: Mapping[str, Tensor]) -> None:
+        """Start copying the scalars of one step, which are on one device, as float32."""
+        values = torch.stack([value.detach().float().reshape(()) for value in scalars.values()])
+        copied = None
+        if values.is_cuda:
+            host = torch.empty_like(values, device='cpu', pin_memory=True)
+            values = host.copy_(values, non_blocking=True)
+            copied = torch.cuda.Event()
+            copied.record()
+        self.pending.append((list(scalars), values, copied))
 
-    def take(self, lag: int | None = None) -> Iterator[tuple[str, float]]:
-        """What is ready, oldest first; ``lag=0`` waits for everything."""
+    def take(self, lag: int | None = None) -> Iterator[dict[str, float]]:
+        """Yield the scalars of the steps that are ready, oldest first.
+
+        Args:
+            lag: newest steps to leave out; by default ``LAG`` on a GPU and none on a CPU. With 0
+                this waits for all copies.
+        """
         if lag is None:
-            lag = LAG if self.waiting and self.waiting[-1][1].event is not None else 0
-        while len(self.waiting) > lag:
-            names, late = self.waiting.popleft()
-            yield from zip(names, late.numbers(), strict=True)
+            lag = LAG if self.pending and self.pending[-1][2] is not None else 0
+        while len(self.pending) > lag:
+            names, values, copied = self.pending.popleft()
+            if copied is not None:
+                copied.synchronize()
+            yield dict(zip(names, values.tolist(), strict=True))

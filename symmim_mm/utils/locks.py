@@ -1,4 +1,4 @@
-"""One run at a time in a work directory."""
+"""A lock that admits one run at a time to a work directory."""
 
 import errno
 import fcntl
@@ -6,12 +6,12 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
+from symmim_mm.utils.dist import on_main_rank
 from symmim_mm.utils.errors import UserError
 
 NAME = 'run.lock'
@@ -21,55 +21,59 @@ POLL_S = 1.0
 
 
 @contextmanager
-def alone_in(work_dir: str, patience_s: float = 0.0) -> Iterator[None]:
+def exclusive_work_dir(work_dir: str, patience_s: float = 0.0) -> Iterator[None]:
     """Keep other runs out of a work directory, where they would overwrite each other's files.
 
-    Rank 0 holds the lock; all ranks refuse together. It is a record lock of POSIX, as it ends with
-    the process: one of ``flock`` would last as long as the loader workers, which outlive a killed
-    run by seconds. Without locks in the file system nobody is kept out, and the log says so.
+    Rank 0 holds the lock; all ranks refuse together. It is a POSIX record lock because that ends
+    with the process: one of ``flock`` would last as long as the loader workers, which outlive a
+    killed run by seconds. On a file system without locks a message replaces the protection.
 
     Args:
         work_dir: an existing folder.
         patience_s: seconds to wait for another run to end.
 
     Raises:
-        UserError: another run has the folder.
+        UserError: another run uses the folder.
     """
-    handle, told = None, ['']
-    if is_main_process():
-        handle = os.open(Path(work_dir, NAME), os.O_CREAT | os.O_RDWR, 0o644)
-        told = [_lock(handle, work_dir, patience_s)]
+    with ExitStack() as held:
+
+        def lock() -> None:
+            held.enter_context(_locked(work_dir, patience_s))
+
+        on_main_rank(lock)
+        yield
+
+
+@contextmanager
+def _locked(work_dir: str, patience_s: float) -> Iterator[None]:
+    handle = os.open(Path(work_dir, NAME), os.O_CREAT | os.O_RDWR, 0o644)
     try:
-        broadcast_object_list(told)
-        if told[0]:
-            raise UserError(told[0])
+        _acquire(handle, work_dir, patience_s)
         yield
     finally:
-        if handle is not None:
-            os.close(handle)
+        os.close(handle)
 
 
-def _lock(handle: int, work_dir: str, patience_s: float) -> str:
-    """Lock a file; who else has it, in words, if that does not end in time."""
-    until = time.monotonic() + patience_s
+def _acquire(handle: int, work_dir: str, patience_s: float) -> None:
+    """Lock an open file and write down who holds it."""
+    deadline = time.monotonic() + patience_s
     while True:
         try:
             fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
         except (BlockingIOError, PermissionError):  # POSIX allows both
-            if time.monotonic() >= until:
+            if time.monotonic() >= deadline:
                 holder = os.pread(handle, 200, 0).decode(errors='replace').strip()
-                return (
-                    f'another run ({holder or "unknown"}) is using {work_dir}: wait for its end, '
-                    'or name another --work-dir'
-                )
+                raise UserError(
+                    f'another run ({holder or "unknown"}) is using {work_dir}: wait until it '
+                    'ends, or choose another --work-dir'
+                ) from None
             time.sleep(POLL_S)
-            continue
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
-            print_log(f'{work_dir} is on a file system without locks: see to it that no other '
-                      'run uses it', 'current')  # fmt: skip
-            return ''
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f'process {os.getpid()} on {socket.gethostname()}\n'.encode(), 0)
-        return ''
+            message = f'{work_dir} is on a file system without locks: let no other run use it'
+            print_log(message, 'current')
+            return
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f'process {os.getpid()} on {socket.gethostname()}\n'.encode(), 0)

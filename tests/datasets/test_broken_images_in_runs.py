@@ -53,7 +53,7 @@ PRETRAIN = ('recipe.epochs=2', 'recipe.warmup_epochs=0', 'recipe.batch=8',
 
 
 def roots_of(root: Path) -> list[str]:
-    names = ('train_dataloader', 'default_hooks.pictures')
+    names = ('train_dataloader', 'default_hooks.images')
     return [f'{name}.dataset.data_root={root}' for name in names]
 
 

@@ -1,7 +1,7 @@
 """Several processes compute what one computes with the joint batch.
 
-Masks: every process seeds its generator alike and draws away those of the earlier processes'
-pictures, so that its own draw is its share of what one process draws for the joint batch.
+Masks: every process has the same seed and first draws those of the earlier processes' images, so
+that its own draw is its share of what one process draws for the joint batch.
 """
 
 import functools
@@ -10,6 +10,7 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,16 +21,18 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
+from tiny_models import TINY, tiny_config
 from torch import Tensor, nn
 
-ARCH = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)
-SIZE, BATCH, STEPS = dict(arch=ARCH, img_size=32, patch_size=8), 8, 3
-MASKED_VIT = dict(type='symmim_mm.MaskedViT', **SIZE)
+from symmim_mm.utils.dist import on_main_rank
+from symmim_mm.utils.errors import UserError
+
+BATCH, STEPS = 8, 3
 
 
 @dataclass
 class Case:
-    """A model, and what it draws for a number of pictures in one forward pass."""
+    """A model, and what it draws for a number of images in one forward pass."""
 
     model: dict
     draw: Callable[[nn.Module, int], object]
@@ -38,41 +41,18 @@ class Case:
 
 
 CASES = {
-    # BatchNorm is synchronised between ranks on GPUs only, so the heads go without it here.
+    # BatchNorm is synchronized between ranks on GPUs only, so the heads have none here.
     'symmim': Case(
-        dict(
-            type='symmim_mm.SymMIM',
-            backbone=MASKED_VIT,
-            head={},
-            contrast=dict(hidden_dims=16, out_dims=8, norm=None),
-        ),
+        tiny_config('symmim', norm=None),
         draw=lambda model, count: model.draw_masks(count, 'cpu'),
         views=2,
     ),
     'simmim': Case(
-        dict(type='symmim_mm.SimMIM', backbone=MASKED_VIT, head={}),
+        tiny_config('simmim'),
         draw=lambda model, count: model.draw_reconstruction_mask(count, 'cpu'),
     ),
     'mae': Case(
-        dict(
-            type='mmpretrain.MAE',
-            backbone=dict(type='mmpretrain.MAEViT', **SIZE, mask_ratio=0.75),
-            neck=dict(
-                type='mmpretrain.MAEPretrainDecoder',
-                num_patches=16,
-                patch_size=8,
-                embed_dim=32,
-                decoder_embed_dim=16,
-                decoder_depth=1,
-                decoder_num_heads=2,
-            ),
-            head=dict(
-                type='mmpretrain.MAEPretrainHead',
-                norm_pix=True,
-                patch_size=8,
-                loss=dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2'),
-            ),
-        ),
+        tiny_config('mae', mask_ratio=0.75),
         draw=lambda model, count: model.backbone.random_masking(torch.zeros(count, 16, 1)),
     ),
     'finetune': Case(
@@ -80,7 +60,9 @@ CASES = {
             type='mmpretrain.ImageClassifier',
             backbone=dict(
                 type='mmpretrain.VisionTransformer',
-                **SIZE,
+                arch=TINY,
+                img_size=32,
+                patch_size=8,
                 out_type='avg_featmap',
                 final_norm=False,
             ),
@@ -115,7 +97,7 @@ def build(name: str, accumulation: int = 1) -> tuple[nn.Module, OptimWrapper]:
 
 
 def micro_batch(name: str, model: nn.Module, step: int, part: int, parts: int) -> dict:
-    """Part ``part`` of ``parts`` of the joint batch, with the generator where its draws start."""
+    """Return part ``part`` of the joint batch, with the generator where its draws start."""
     case = CASES[name]
     generator = torch.Generator().manual_seed(100 + step)
     shape = (BATCH, 3, 32, 32)
@@ -134,7 +116,7 @@ def micro_batch(name: str, model: nn.Module, step: int, part: int, parts: int) -
 
 def train(name: str, run: nn.Module, model: nn.Module, optim: OptimWrapper, parts: list[int],
           of: int) -> list[dict[str, Tensor]]:  # fmt: skip
-    """Some steps, as MMEngine makes them; the mean losses over ``parts`` of every step."""
+    """Make some steps as MMEngine does; return the mean losses over ``parts`` of every step."""
     history = []
     for step in range(STEPS):
         totals: dict[str, Tensor] = {}
@@ -151,7 +133,7 @@ def train(name: str, run: nn.Module, model: nn.Module, optim: OptimWrapper, part
 
 
 def share(name: str, rank: int, world: int) -> dict:
-    """One process's part of the work: the losses averaged over the processes, the weights."""
+    """Do one process's part; return the losses averaged over the processes, and the weights."""
     model, optim = build(name)
     wrapped = MMDistributedDataParallel(model, broadcast_buffers=False)
     history = train(name, wrapped, model, optim, [rank], world)
@@ -161,6 +143,21 @@ def share(name: str, rank: int, world: int) -> dict:
     return dict(history=history, state=model.state_dict())
 
 
+def outcome_of(rank: int, fails: bool) -> str:
+    """Return what this rank gets from a function that only rank 0 may call."""
+
+    def only_on_rank_0() -> dict:
+        assert rank == 0
+        if fails:
+            raise UserError('refused')
+        return dict(rank=rank)
+
+    try:
+        return repr(on_main_rank(only_on_rank_0))
+    except Exception as error:
+        return repr(error)
+
+
 def worker(rank: int, world: int, folder: str) -> None:
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank))
     torch.set_num_threads(1)
@@ -168,6 +165,7 @@ def worker(rank: int, world: int, folder: str) -> None:
     found = {name: share(name, rank, world) for name in CASES}
     if rank == 0:
         torch.save(found, f'{folder}/result.pth')
+    Path(folder, f'outcomes{rank}').write_text(repr([outcome_of(rank, fails) for fails in (0, 1)]))
     # A wrapper that outlives its process group may keep a process from ending.
     gc.collect()
     dist.destroy_process_group()
@@ -175,7 +173,7 @@ def worker(rank: int, world: int, folder: str) -> None:
 
 @pytest.fixture(scope='module')
 def together(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[str, dict]]:
-    """What so many processes found for every case; they are started once."""
+    """Return the results of ``world`` processes for every case; they are started once."""
     # Forked from a server that has imported the libraries: once, not in every process.
     multiprocessing.set_forkserver_preload(['mmpretrain.models', 'symmim_mm.models.symmim'])
 
@@ -183,13 +181,14 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[s
     def run(world: int) -> dict[str, dict]:
         folder = tmp_path_factory.mktemp(f'world{world}')
         mp.start_processes(worker, (world, str(folder)), world, start_method='forkserver')
-        return torch.load(folder / 'result.pth', weights_only=True)
+        found = torch.load(folder / 'result.pth', weights_only=True)
+        return found | dict(outcomes=[path.read_text() for path in folder.glob('outcomes*')])
 
     return run
 
 
 def assert_equal(found: dict, model: nn.Module, history: list[dict[str, Tensor]]) -> None:
-    # The contrastive loss and the normalised pixels are computed in float32, hence the tolerance.
+    # The contrastive loss and the normalized pixels are computed in float32, hence the tolerance.
     for one, many in zip(history, found['history'], strict=True):
         assert one.keys() == many.keys()
         for key, value in one.items():
@@ -198,8 +197,8 @@ def assert_equal(found: dict, model: nn.Module, history: list[dict[str, Tensor]]
         torch.testing.assert_close(found['state'][key], value, rtol=1e-5, atol=1e-6)
 
 
-def moved(name: str, model: nn.Module) -> float:
-    """How far training carried the weights: next to nothing would make a comparison empty."""
+def distance_moved(name: str, model: nn.Module) -> float:
+    """Return how far training moved the weights; a comparison of unmoved ones shows nothing."""
     start = build(name)[0].state_dict()
     return max(float((value - start[key]).abs().max()) for key, value in model.state_dict().items())
 
@@ -211,7 +210,7 @@ def test_ranks_give_the_losses_and_weights_of_one_process(
 ) -> None:
     model, optim = build(name)
     history = train(name, model, model, optim, [0], 1)
-    assert moved(name, model) > 1e-3
+    assert distance_moved(name, model) > 1e-3
     assert_equal(together(world)[name], model, history)
 
 
@@ -219,12 +218,16 @@ def test_ranks_give_the_losses_and_weights_of_one_process(
 def test_accumulated_micro_batches_equal_two_processes(name: str, together: Callable) -> None:
     model, optim = build(name, accumulation=2)
     history = train(name, model, model, optim, [0, 1], 2)
-    assert moved(name, model) > 1e-3
+    assert distance_moved(name, model) > 1e-3
     assert_equal(together(2)[name], model, history)
 
 
+def test_all_ranks_share_the_outcome_of_rank_0(together: Callable) -> None:
+    assert together(2)['outcomes'] == [repr(["{'rank': 0}", "UserError('refused')"])] * 2
+
+
 def test_negatives_come_from_the_batch_of_all_processes() -> None:
-    """Micro-batches of one process do not see each other's pictures; the joint batch does."""
+    """Micro-batches of one process do not see each other's images; the joint batch does."""
     model, optim = build('symmim')
     whole = train('symmim', model, model, optim, [0], 1)[0]
     model, optim = build('symmim', accumulation=2)
@@ -235,7 +238,7 @@ def test_negatives_come_from_the_batch_of_all_processes() -> None:
 
 @pytest.mark.parametrize('name', ['symmim', 'simmim', 'mae'])
 def test_ranks_draw_the_shares_of_the_joint_masks(name: str) -> None:
-    """What the comparison above relies on."""
+    """The comparison above relies on this."""
     model, _ = build(name)
 
     def masks(part: int, parts: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Runs of several processes as a user starts them: they stay in step and count every picture."""
+"""Runs of several processes as a user starts them: they stay in step and count every image."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from symmim_mm.checkpoint.read import read_checkpoint
 pytestmark = pytest.mark.slow
 LIMIT_S = 900
 
-# Notes, after every iteration, a hash of this rank's weights and the loss on its own pictures.
+# Writes, after every iteration, a hash of this rank's weights and the loss on its own images.
 WEIGHTS_HOOK = """
 import hashlib, json
 from pathlib import Path
@@ -36,9 +36,9 @@ class WeightsHook(Hook):
             file.write(json.dumps(note) + '\\n')
 """
 DATA = dict(finetune='imagenet', mask_rcnn='coco', upernet='ade20k')
-# An odd number of pictures: one of two ranks evaluates a picture a second time, which must not
-# count. Without random changes of the pictures, and with nothing random in the model, training
-# depends on the number of processes through rounding alone.
+# An odd number of images: one of two ranks evaluates an image a second time, which must not count.
+# Without augmentation, and with nothing random in the model, training depends on the number of
+# processes through rounding alone.
 CHANGES = dict(
     finetune="""
 plain = [
@@ -87,7 +87,7 @@ def start(tmp_path: Path):
 
 @pytest.fixture
 def run(start):
-    """Run such a command to its end, which must be a good one; what it printed."""
+    """Run such a command to its end, which must be a good one; return its output."""
 
     def call(*words: str | Path, **settings: str) -> str:
         process = start(*words, **settings)
@@ -131,7 +131,7 @@ def last_checkpoint(folder: Path) -> Path:
 
 
 def metrics_of(folder: Path) -> dict:
-    """What a test run has written."""
+    """Return the metrics that a test has written."""
     (file,) = (path for path in folder.glob('*/*.json') if re.fullmatch(r'\d+_\d+', path.stem))
     return json.loads(file.read_text())
 
@@ -145,7 +145,7 @@ def test_ranks_stay_in_step_and_their_metrics_are_those_of_one(
     ours, theirs = notes(folder, 0), notes(folder, 1)
     assert [note['weights'] for note in ours] == [note['weights'] for note in theirs]
     assert len({note['weights'] for note in ours}) == len(ours) >= 8
-    # They saw different pictures.
+    # They got different images.
     assert all(one['loss'] != other['loss'] for one, other in zip(ours, theirs, strict=True))
 
     checkpoint = last_checkpoint(folder)
@@ -179,7 +179,7 @@ def test_two_launches_with_the_settings_of_two_nodes_are_one_job(
     options = [
         'configs/quickstart/mae_pretrain.py', '1', '--work-dir', tmp_path / 'run', '--cfg-options',
         f'train_dataloader.dataset.data_root={root}', 'recipe.epochs=1', 'recipe.warmup_epochs=0',
-        f'default_hooks.pictures.dataset.data_root={root}', 'recipe.batch=8',
+        f'default_hooks.images.dataset.data_root={root}', 'recipe.batch=8',
     ]  # fmt: skip
     (port,) = free_ports(1)
     settings = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=str(port))

@@ -18,7 +18,7 @@ CODE = {'size': [48, 64], 'counts': [130, 10, 48 * 64 - 140]}
 
 
 def content(*changes: dict[str, Any]) -> dict[str, list]:
-    """One picture with an annotation for each of the changes."""
+    """Return one image with an annotation for each of the changes."""
     return dict(
         images=[dict(id=1, file_name='a.jpg', width=64, height=48)],
         annotations=[ENTRY | dict(id=n) | change for n, change in enumerate(changes)],
@@ -46,8 +46,8 @@ WRONG = {
     'infinite box': (content({}, *2 * [dict(bbox=[0, 0, float('inf'), 1])]),
                      'annotation 1 of a.jpg: bbox [0, 0, inf, 1], area 162 and 1 more '
                      '(json-layout: '),
-    'text in a box': (content(dict(bbox=[0, 'a', 1, 1])), "bbox [0, 'a', 1, 1]"),
-    'text for an area': (content(dict(area='large')), "area 'large'"),
+    'string in a box': (content(dict(bbox=[0, 'a', 1, 1])), "bbox [0, 'a', 1, 1]"),
+    'string for an area': (content(dict(area='large')), "area 'large'"),
     'the same id': (content({}, dict(id=0)), 'annotation 0 of a.jpg (duplicate-id: '),
     'null mask': (content(dict(segmentation=None)), '(segmentation-empty: '),
     'huge runs': (content(dict(segmentation=CODE | dict(counts=[10**30]))), '(rle: '),
@@ -80,18 +80,18 @@ def test_refused(what: str, tmp_path: Path) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_what_mmdetection_leaves_out_is_not_refused(change: dict, tmp_path: Path) -> None:
+def test_entries_that_mmdetection_drops_are_not_refused(change: dict, tmp_path: Path) -> None:
     check_annotations(config(tmp_path, content({}, change)), ('train', 'val'))
 
 
-def test_data_of_which_the_filter_leaves_nothing(tmp_path: Path) -> None:
-    """MMEngine ends with a traceback where no picture is left."""
+def test_data_that_the_filter_drops_altogether(tmp_path: Path) -> None:
+    """MMEngine ends with a traceback where no image is left."""
     cfg = config(tmp_path, content({}))
     dataset = cfg.train_dataloader.dataset
     dataset.filter_cfg = dict(filter_empty_gt=True, min_size=48)
     check_annotations(cfg, ('train',))
     dataset.filter_cfg.min_size = 49
-    assert 'a.json: every annotated picture has a side below 49 pixels' in refusal(cfg)
+    assert 'a.json: every annotated image has a side below 49 pixels' in refusal(cfg)
     del dataset.metainfo  # COCO's own classes then
     assert 'has none of the classes of the config, its own are disc: set metainfo' in refusal(cfg)
 

@@ -12,17 +12,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_lines import train_arguments
 from full_layouts import data_options, write_for
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from paths import ROOT
+from paths import CONFIGS, ROOT
 from torch import Tensor
 
 from symmim_mm.apis.train import configure
 from symmim_mm.config.recipe import recipe_of
-from symmim_mm.engine.launch import runner_of
+from symmim_mm.engine.launch import launched_runner
 
 # One after the other: each takes up to 9 GB.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group('memory')]
@@ -133,9 +132,9 @@ def run(name: str, batch: int, step: bool, data: Path, tmp_path: Path, **options
         'recipe.warmup_iterations': 0,
     }
     options = {**data_options(name, root), **small, **options}
-    cfg = configure(train_arguments(name, tmp_path, options=options))
+    cfg = configure(CONFIGS / f'{name}.py', work_dir=tmp_path, cfg_options=options)
     probe = Probe(step)
-    with runner_of(cfg, 'none') as runner:
+    with launched_runner(cfg, 'none') as runner:
         runner.register_hook(probe)
         with pytest.raises(Stop):
             runner.train()

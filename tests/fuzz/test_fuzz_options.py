@@ -66,7 +66,8 @@ def test_options(small_config: Path, options: list, seed: str | None) -> None:
     read = dict(READ) if READ else READ.update(cfg=Config.fromfile(small_config)) or dict(READ)
     original, config_module.Config = config_module.Config, _Prepared(read['cfg'])
     try:
-        cfg = load_config(parser.parse_args(words))
+        args = parser.parse_args(words)
+        cfg = load_config(args.config, seed=args.seed, cfg_options=args.cfg_options)
     except UserError as error:
         return one_line(error)
     except (argparse.ArgumentError, SystemExit):

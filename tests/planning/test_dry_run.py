@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from paths import ROOT
 
-from symmim_mm.apis.plan import add_dry_run_arguments, dry_run
-from symmim_mm.config.load import add_run_arguments
-from symmim_mm.engine.launch import add_launch_arguments
+from symmim_mm.apis.arguments import add_train_arguments
+from symmim_mm.apis.plan import dry_run
 from symmim_mm.utils.errors import UserError
 
 NAMES = sorted(
@@ -38,10 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def call(name: str, *options: str) -> None:
         parser = argparse.ArgumentParser()
-        add_run_arguments(parser)
-        parser.add_argument('--backbone')
-        add_launch_arguments(parser)
-        add_dry_run_arguments(parser)
+        add_train_arguments(parser)
         dry_run(parser.parse_args([str(ROOT / name), '--dry-run', *options]))
         assert list(empty.iterdir()) == []
 

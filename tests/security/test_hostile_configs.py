@@ -15,7 +15,6 @@ from paths import ROOT
 from symmim_mm.config.file import read_config_file
 from symmim_mm.config.hash import config_sha256
 from symmim_mm.datasets.sample.generate import write_sample_data
-from symmim_mm.engine.hooks.compile_hook import check_compile_cache
 from symmim_mm.suite.finished import read_json
 from symmim_mm.suite.graph import load_suite
 from symmim_mm.utils.errors import UserError
@@ -153,37 +152,6 @@ def test_nothing_else_here_reads_programs() -> None:
                     safe = word.arg == 'weights_only'
                     assert ast.unparse(word.value) == str(safe), f'{place}:{node.lineno} {word.arg}'
     assert found == {name for name, place in CALLS.items() if place}
-
-
-def test_a_store_of_compiled_programs_of_another_user(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
-    monkeypatch.delenv('TORCHINDUCTOR_CACHE_DIR', raising=False)
-
-    def check() -> None:
-        monkeypatch.delenv('TORCHINDUCTOR_CACHE_DIR', raising=False)  # torch sets it
-        check_compile_cache()
-
-    check()
-    store = next(tmp_path.iterdir())
-    check()
-    store.chmod(0o777)
-    with pytest.raises(UserError, match='set TORCHINDUCTOR_CACHE_DIR'):
-        check()
-    store.chmod(0o700)
-    monkeypatch.setattr(os, 'getuid', lambda: store.stat().st_uid + 1)
-    with pytest.raises(UserError, match='set TORCHINDUCTOR_CACHE_DIR'):
-        check()
-    # A place that the user has named is the user's own affair, such as one shared by a group.
-    monkeypatch.setenv('TORCHINDUCTOR_CACHE_DIR', str(tmp_path / 'named'))
-    check_compile_cache()
-    monkeypatch.undo()
-    store.rename(tmp_path / 'elsewhere')
-    store.symlink_to(tmp_path / 'elsewhere')
-    monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
-    with pytest.raises(UserError, match='set TORCHINDUCTOR_CACHE_DIR'):
-        check()
 
 
 def test_paths_of_checkpoints() -> None:

@@ -56,7 +56,7 @@ class Try:
                  for split in ('train', 'val', 'test')]  # fmt: skip
         if config.endswith('pretrain'):
             words = words[:1]
-            words.append(f'default_hooks.pictures.dataset.data_root={self.data / layout}')
+            words.append(f'default_hooks.images.dataset.data_root={self.data / layout}')
         if config == 'mask_rcnn':
             annotations = self.data / layout / 'annotations' / 'instances_val2017.json'
             words += [f'{split}_evaluator.ann_file={annotations}' for split in ('val', 'test')]

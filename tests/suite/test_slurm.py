@@ -47,7 +47,7 @@ def test_two_tasks_pretrain_to_a_record(sample_data: Path, tmp_path: Path) -> No
     root = sample_data / 'imagenet'
     result = train(
         partition, tmp_path / 'run', f'train_dataloader.dataset.data_root={root}',
-        f'default_hooks.pictures.dataset.data_root={root}', 'recipe.batch=8',
+        f'default_hooks.images.dataset.data_root={root}', 'recipe.batch=8',
         'recipe.epochs=1', 'recipe.warmup_epochs=0',
     )  # fmt: skip
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]

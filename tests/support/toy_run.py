@@ -1,15 +1,17 @@
-"""A training of milliseconds, with everything random that a real one has, for tests."""
+"""A training of milliseconds for tests, with everything random that a real one has."""
 
 import itertools
 import os
 import signal
 import time
+from collections.abc import Container
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
@@ -18,8 +20,11 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
-from symmim_mm.engine.faults import go_on, make_resumable
+from symmim_mm.datasets.transforms.decode_region import ImageError
+from symmim_mm.engine.launch import substitute_types
+from symmim_mm.engine.resume import resume_from_latest
 
 SIZE = 22
 # MMEngine tells the runs of a process apart by name and second; two alike would share their log.
@@ -27,16 +32,31 @@ _runs = itertools.count()
 
 
 class Numbers(Dataset):
-    """Rows of four numbers that differ at every look, as augmented pictures do.
+    """Rows of four numbers that differ at every access, as augmented images do.
 
     Args:
+        fixed: let rows be the same at every access.
         bad: rows that are not finite.
+        unreadable: rows that raise the error of an image that cannot be read.
+        deadly: rows that kill the process that reads them, as an image may crash a decoder.
+        signal_name: what kills it.
+        hanging: rows that take for ever.
     """
 
     metainfo = dict(classes=('a', 'b'))
 
-    def __init__(self, bad: tuple[int, ...] = ()) -> None:
-        self.bad = bad
+    def __init__(
+        self,
+        fixed: bool = False,
+        *,
+        bad: Container[int] = (),
+        unreadable: Container[int] = (),
+        deadly: Container[int] = (),
+        signal_name: str = 'SIGKILL',
+        hanging: Container[int] = (),
+    ) -> None:
+        self.fixed, self.bad, self.unreadable = fixed, bad, unreadable
+        self.deadly, self.signal, self.hanging = deadly, signal.Signals[signal_name], hanging
 
     def __len__(self) -> int:
         return SIZE
@@ -45,37 +65,23 @@ class Numbers(Dataset):
         return dict(img_path=f'row{index}.png', width=index % 3, height=1)
 
     def __getitem__(self, index: int) -> dict:
+        while index in self.hanging:
+            time.sleep(1)
+        if index in self.deadly:
+            os.kill(os.getpid(), self.signal)
+        if self.fixed:
+            return dict(inputs=torch.full((4,), float(index)))
+        # Draws first, so that reading an unreadable row uses random numbers.
         noise = torch.rand(4) + torch.tensor(np.random.rand(4), dtype=torch.float32)
+        if index in self.unreadable:
+            raise ImageError(f'row{index}.png ends too early')
         row = torch.full((4,), float(index)) / SIZE + noise
         return dict(inputs=row * float('nan') if index in self.bad else row)
 
 
-class Hanging(Numbers):
-    """One row takes for ever."""
-
-    def __getitem__(self, index: int) -> dict:
-        while index == 7:
-            time.sleep(1)
-        return super().__getitem__(index)
-
-
-class Deadly(Numbers):
-    """Some rows crash whoever reads them, as a picture may a decoder."""
-
-    def __init__(self, rows: range, name: str) -> None:
-        super().__init__()
-        self.rows = rows
-        self.signal = signal.Signals[name]
-
-    def __getitem__(self, index: int) -> dict:
-        if index in self.rows:
-            os.kill(os.getpid(), self.signal)
-        return super().__getitem__(index)
-
-
 @MODELS.register_module(force=True)
 class Toy(BaseModel):
-    """Batch normalisation, dropout and a mask drawn in the forward pass."""
+    """Batch normalization, dropout and a mask drawn in the forward pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +98,7 @@ class Toy(BaseModel):
 
 @METRICS.register_module(force=True)
 class Count(BaseMetric):
-    """How many rows there were."""
+    """Number of rows."""
 
     def process(self, data_batch: dict, data_samples: list) -> None:
         self.results += data_samples
@@ -102,7 +108,7 @@ class Count(BaseMetric):
 
 
 def counting_loader(dataset: Dataset) -> dict:
-    """The config of a loader with two workers for :class:`Count`."""
+    """Return the config of a loader with two workers for :class:`Count`."""
     return dict(
         batch_size=4,
         num_workers=2,
@@ -140,7 +146,7 @@ def toy_runner(
     extra: dict | None = None,
     **changes: dict,
 ) -> Runner:
-    """A runner as ``tools/train.py`` makes it, over ``epochs`` or over ``iterations``.
+    """Build a runner as ``tools/train.py`` does, over ``epochs`` or over ``iterations``.
 
     Args:
         validation: rows that are counted after every epoch.
@@ -162,13 +168,11 @@ def toy_runner(
         exact_resume=dict(type='symmim_mm.ExactResumeHook'),
         preemption=dict(type='symmim_mm.PreemptionHook'),
         not_finite=dict(type='symmim_mm.NotFiniteHook'),
-        loader=dict(type='symmim_mm.LoaderHook', timeout=60),
+        loader=dict(type='symmim_mm.LoaderTimeoutHook', timeout=60),
     )
     default_hooks |= extra or {}
     for name, change in changes.items():
         default_hooks[name].update(change)
-    from mmengine.config import Config
-
     cfg = Config(
         dict(
             train_cfg=loop,
@@ -180,11 +184,12 @@ def toy_runner(
             ),
         )
     )
-    make_resumable(cfg)
+    substitute_types(cfg)
+    use_safe_loaders()
     validating = {}
     if validation:
         validating = dict(
-            val_cfg=dict(type='symmim_mm.WatchedValLoop'),
+            val_cfg=dict(type='symmim_mm.FaultReportingValLoop'),
             val_evaluator=dict(type='Count'),
             val_dataloader=counting_loader(validation),
         )
@@ -211,18 +216,18 @@ def toy_runner(
         cfg=cfg,
         **validating,
     )
-    go_on(runner, resume)
+    resume_from_latest(runner, resume)
     return runner
 
 
 def final_state(work_dir: Path) -> dict:
-    """Weights, optimizer and schedule of the newest checkpoint."""
+    """Return weights, optimizer and schedule of the newest checkpoint."""
     checkpoint = read_checkpoint(checkpoint_files(work_dir)[-1])
     return {key: checkpoint[key] for key in ('state_dict', 'optimizer', 'param_schedulers')}
 
 
 def assert_same(one: object, other: object) -> None:
-    """Equal to the bit, whatever is nested in what."""
+    """Compare nested states bit by bit."""
     if isinstance(one, dict):
         assert one.keys() == other.keys()
         for key in one:
@@ -237,26 +242,19 @@ def assert_same(one: object, other: object) -> None:
         assert one == other
 
 
-class Rows(Numbers):
-    """The same number at every look."""
-
-    def __getitem__(self, index: int) -> dict:
-        return dict(inputs=torch.full((4,), float(index)))
-
-
 def train_with_stops(work_dir: Path, stops: tuple[int, ...], name: str, **run) -> list[str]:
-    """Train, told to stop at some iterations (from 0); names of what was saved then."""
+    """Train, signaled to stop at some iterations (from 0); return names of what was saved then."""
     saved = []
     for number, stop in enumerate((*stops, None)):
-        tell = partial(os.kill, os.getpid(), signal.Signals[name])
-        hooks = () if stop is None else (At(stop, tell),)
+        stop_now = partial(os.kill, os.getpid(), signal.Signals[name])
+        hooks = () if stop is None else (At(stop, stop_now),)
         runner = toy_runner(work_dir, resume=number > 0, hooks=hooks, **run)
         if stop is None:
             runner.train()
         else:
-            with pytest.raises(SystemExit) as told:
+            with pytest.raises(SystemExit) as stopped:
                 runner.train()
-            assert told.value.code == 75
+            assert stopped.value.code == 75
             saved.append(checkpoint_files(work_dir)[-1].name)
             for hook in runner.hooks:
                 hook.after_run(runner) if type(hook).__name__ == 'PreemptionHook' else None

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from symmim_mm.utils.signals import interrupts_wait, signals_wait
+from symmim_mm.utils.signals import defer_interrupts, defer_signals
 
 # A terminal sends the signal to the whole group: here before the workers are there, and while they
 # start.
@@ -15,13 +15,13 @@ GROUP = """
 import os, signal, sys, time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from symmim_mm.utils.signals import interrupts_wait
+from symmim_mm.utils.signals import defer_interrupts
 
 if __name__ == '__main__':
     signal.signal(signal.SIGINT, signal.default_int_handler)
     pool = ProcessPoolExecutor(2, get_context(sys.argv[1]))
     try:
-        with interrupts_wait():
+        with defer_interrupts():
             os.killpg(0, signal.SIGINT)
             futures = [pool.submit(time.sleep, 0.2) for _ in range(2)]
             os.killpg(0, signal.SIGINT)
@@ -48,13 +48,13 @@ def test_processes_hear_nothing_and_the_main_one_at_the_end(method: str, tmp_pat
 
 def test_what_was_is_again() -> None:
     handler, mask = signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    with interrupts_wait():
+    with defer_interrupts():
         assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    with pytest.raises(ZeroDivisionError), interrupts_wait():
+    with pytest.raises(ZeroDivisionError), defer_interrupts():
         raise ZeroDivisionError
     assert signal.getsignal(signal.SIGINT) is handler
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
-    with pytest.raises(KeyboardInterrupt), interrupts_wait():
+    with pytest.raises(KeyboardInterrupt), defer_interrupts():
         signal.raise_signal(signal.SIGINT)
 
 
@@ -71,7 +71,7 @@ def test_others_take_effect_once_and_in_order(first: str) -> None:
     try:
         with (
             pytest.raises(RuntimeError if first == 'SIGCHLD' else KeyboardInterrupt),
-            signals_wait(*order),
+            defer_signals(*order),
         ):
             for number in (signal.SIGCHLD, signal.SIGINT) * 2:
                 signal.raise_signal(number)
@@ -87,7 +87,7 @@ def test_in_a_thread_nothing_is_changed() -> None:
     seen = []
 
     def work() -> None:
-        with interrupts_wait():
+        with defer_interrupts():
             seen.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=work)

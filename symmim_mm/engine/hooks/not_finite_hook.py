@@ -5,12 +5,11 @@ from pathlib import Path
 
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from symmim_mm.engine.optim.guarded_wrapper import GuardedStep, Verdict
 from symmim_mm.registry import HOOKS
-from symmim_mm.utils.async_scalars import LAG
+from symmim_mm.utils.dist import unwrap
 from symmim_mm.utils.errors import UserError
 
 COUNT = 'skipped_steps'
@@ -18,12 +17,11 @@ COUNT = 'skipped_steps'
 
 @HOOKS.register_module()
 class NotFiniteHook(Hook):
-    """Looks after the :class:`GuardedStep` of a run.
+    """Reports the steps that the :class:`GuardedStep` of a run has skipped.
 
-    The pictures of a skipped step are listed in ``<work_dir>/not_finite_rank<rank>.txt``; the
-    count, over all attempts at the run, is logged as ``skipped_steps``. The verdict over a step
-    on a GPU is read two steps later, so that nobody waits for it; all ranks read it at the same
-    step.
+    The images of a skipped step are listed in ``<work_dir>/not_finite_rank<rank>.txt``; the count,
+    over all attempts at the run, is logged as ``skipped_steps``. The verdict on a step on a GPU is
+    read two steps later, so that nothing waits for it; all ranks read it at the same step.
 
     Args:
         most_in_a_row: optimizer steps after which the run stops. More than the 17 halvings after
@@ -37,27 +35,34 @@ class NotFiniteHook(Hook):
         self.current: list[int] = []
 
     def before_train(self, runner: Runner) -> None:
+        """Set up the optimizer wrapper, and take up the count of earlier attempts.
+
+        Raises:
+            UserError: the optimizer wrapper does not skip steps.
+        """
         if not isinstance(runner.optim_wrapper, GuardedStep):
             raise UserError(
                 f'{type(runner.optim_wrapper).__name__} does not skip steps that are not finite: '
                 'start the run with tools/train.py, or leave NotFiniteHook out'
             )
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        runner.optim_wrapper.watch(model)
+        runner.optim_wrapper.watch(unwrap(runner.model))
         self.skipped = int(runner.message_hub.get_info(COUNT, 0))
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None):
+    def after_train_iter(self, runner: Runner, **_: object) -> None:
+        """Read the verdicts that are ready.
+
+        Raises:
+            UserError: too many steps in a row were skipped.
+        """
         self.current.append(runner.iter)
         if not runner.optim_wrapper.should_update():
             return
         self.iterations.append(self.current)
         self.current = []
-        verdicts = runner.optim_wrapper.verdicts
-        lag = LAG if verdicts[-1].event is not None else 0
-        while len(verdicts) > lag:
-            self._note(runner, self.iterations.popleft(), verdicts.popleft().read())
+        for verdict in runner.optim_wrapper.take_verdicts():
+            self._count(runner, self.iterations.popleft(), verdict)
 
-    def _note(self, runner: Runner, iterations: list[int], verdict: Verdict) -> None:
+    def _count(self, runner: Runner, iterations: list[int], verdict: Verdict) -> None:
         self.in_a_row = self.in_a_row + 1 if verdict.skipped else 0
         if self.skipped or verdict.skipped:
             self.skipped += verdict.skipped
@@ -73,11 +78,11 @@ class NotFiniteHook(Hook):
         if self.in_a_row >= self.most_in_a_row:
             raise UserError(
                 f'{step}, {self.in_a_row} times in a row, and no such step was applied; the '
-                f'latest pictures are {where}: look at them, or lower recipe.lr'
+                f'latest images are {where}: look at them, or lower recipe.lr'
             )
         runner.logger.warning(
             f'{step}, the step was not applied ({self.skipped} so far, {self.in_a_row} in a row; '
-            f'pictures: {where})'
+            f'images: {where})'
         )
 
     def _list(self, runner: Runner, iterations: list[int]) -> str:
@@ -86,8 +91,8 @@ class NotFiniteHook(Hook):
         try:
             with open(path, 'a', encoding='utf-8') as file:
                 for iteration in iterations:
-                    names = loader.names(iteration, most=None)
+                    names = loader.image_names(iteration, most=None)
                     file.write(f'iteration {iteration + 1}: {names}\n')
         except OSError as error:
             runner.logger.error(f'{error.strerror}: {path}')
-        return f'{loader.names(iterations[-1])} (all in {path})'
+        return f'{loader.image_names(iterations[-1])} (all in {path})'

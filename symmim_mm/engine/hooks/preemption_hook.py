@@ -1,4 +1,4 @@
-"""Stops a run that is told to, after saving, so that it goes on as if it had never stopped."""
+"""A signal stops a run after it has saved, so that it resumes as if it had never stopped."""
 
 import signal
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from symmim_mm.utils.errors import EXIT_PREEMPTED, UserError
 
 
 class StopVote:
-    """Lets all ranks stop at the same step, though the signal reaches them at different ones.
+    """A vote by which all ranks stop at the same step, whenever the signal reaches each of them.
 
-    Every step starts a reduction of one number between the CPUs of the ranks and looks at that of
-    the step before, which has ended meanwhile: nobody waits, and no device is asked.
+    Every step starts a reduction of one number between the CPUs of the ranks and reads that of
+    the step before, which has ended meanwhile: nothing waits, and no GPU is involved.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class StopVote:
         self.pending: tuple[dist.Work, torch.Tensor] | None = None
 
     def passed(self, wanted: bool) -> bool:
-        """Cast a vote, and hear whether anybody wanted to stop at the step before."""
+        """Cast a vote, and return whether any rank wanted to stop at the step before."""
         if self.group is None:
             return wanted
         before = self.pending
@@ -42,66 +42,72 @@ class StopVote:
 
 @HOOKS.register_module()
 class PreemptionHook(Hook):
-    """On a signal: save at the next optimizer step, or within a validation, and exit with 75.
+    """Saves after a signal, at the next optimizer step or within a validation, and exits with 75.
 
-    75 is ``EX_TEMPFAIL`` of ``sysexits.h``: the same command, with ``--resume``, goes on from
-    there, within an epoch too, without repeating or skipping a picture.
+    75 is ``EX_TEMPFAIL`` of ``sysexits.h``: the same command with ``--resume`` continues from
+    there, also within an epoch, without repeating or skipping an image.
 
     Args:
         signals: names of the signals. Slurm sends SIGTERM, then, after ``KillWait`` (30 seconds),
             SIGKILL at the time limit; ``--signal=USR1@300`` sends SIGUSR1 five minutes before it.
     """
 
-    priority = 'VERY_LOW'  # after everything that a step does, and after CheckpointHook
+    priority = 'VERY_LOW'  # after all other work of a step, and after CheckpointHook
 
     def __init__(self, signals: Sequence[str] = ('SIGTERM', 'SIGUSR1')) -> None:
         self.signals = [signal.Signals[name] for name in signals]
         self.received: signal.Signals | None = None
         self.vote: StopVote | None = None
-        self.before: dict = {}
+        self.handlers: dict = {}
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        # Loader workers inherit this and thereby ignore the signal, which a scheduler sends to
-        # every process of a job: the batches that they prepare are still wanted.
+        # Loader workers inherit this handler and thereby ignore the signal, which a scheduler sends
+        # to every process of a job: the batches that they prepare are still needed.
         self.received = signal.Signals(number)
 
     def before_train(self, runner: Runner) -> None:
+        """Set the signal handlers.
+
+        Raises:
+            UserError: the run has no :class:`SafeCheckpointHook`.
+        """
         if not any(isinstance(hook, SafeCheckpointHook) for hook in runner.hooks):
             raise UserError('PreemptionHook needs symmim_mm.SafeCheckpointHook in default_hooks')
         self.vote = StopVote()
-        self.before = {number: signal.signal(number, self._receive) for number in self.signals}
+        self.handlers = {number: signal.signal(number, self._receive) for number in self.signals}
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None):
+    def after_train_iter(self, runner: Runner, **_: object) -> None:
+        """Stop after an optimizer step, if any rank has received a signal."""
         if runner.optim_wrapper.should_update() and self.vote.passed(self.received is not None):
             self._stop(runner, runner.iter + 1)
 
     def before_val_epoch(self, runner: Runner) -> None:
+        """Find the number of steps in which all ranks can vote."""
         if self.vote is not None:
-            steps = torch.tensor(len(runner.val_dataloader), device=_device(runner))
+            device = next(runner.model.parameters()).device
+            steps = torch.tensor(len(runner.val_dataloader), device=device)
             all_reduce(steps, 'min')
             self.val_steps = int(steps)
 
-    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None):
+    def after_val_iter(self, runner: Runner, batch_idx: int, **_: object) -> None:
+        """Stop within a validation, if any rank has received a signal."""
         if self.vote is None or batch_idx >= self.val_steps:  # each rank must vote as often
             return
         if self.vote.passed(self.received is not None):
             self._stop(runner, runner.iter)
 
     def after_run(self, runner: Runner) -> None:
-        for number, handler in self.before.items():
+        """Restore the signal handlers."""
+        for number, handler in self.handlers.items():
             signal.signal(number, handler)
 
     def _stop(self, runner: Runner, done: int) -> None:
         saving = next(hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook))
         name = saving.save_between(runner, done)
-        why = self.received.name if self.received else 'another process was told to stop'
+        why = self.received.name if self.received else 'another process received a signal'
         runner.logger.warning(
             f'stopped after iteration {done} ({why}), saved {name}: the same command with --resume '
-            f'goes on from there; exit code {EXIT_PREEMPTED}'
+            f'continues from there; exit code {EXIT_PREEMPTED}'
         )
         runner.visualizer.close()
         raise SystemExit(EXIT_PREEMPTED)
-
-
-def _device(runner: Runner) -> torch.device:
-    return next(runner.model.parameters()).device

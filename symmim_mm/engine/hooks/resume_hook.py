@@ -1,4 +1,4 @@
-"""Makes every training step a function of (seed, iteration), and resuming exact."""
+"""Training steps that are a function of (seed, iteration, rank), and exact resuming."""
 
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
@@ -10,18 +10,26 @@ from symmim_mm.registry import HOOKS
 from symmim_mm.utils.errors import UserError
 
 KEY = 'stream'
+# What must be equal for the iterations of two attempts at a run to be the same, in words.
+NAMES = {
+    'batch': 'images in an iteration',
+    'accumulation': 'iterations in an optimizer step',
+    'epoch': 'iterations in an epoch',
+    'seed': 'as seed',
+    'pieces': 'pieces of the shards, one per process',
+}
 
 
 @HOOKS.register_module()
 class ExactResumeHook(Hook):
     """Seeds each training step, and checks on resuming that iterations mean what they meant.
 
-    With it and the loops of ``resumable_loops``, a run that was stopped at any iteration and
-    resumed computes what it would have computed, bit for bit where the operators are
-    deterministic. Any number of processes may go on, as long as they take as many pictures in one
-    iteration; a prepared set, whose shards are dealt to the processes, asks for as many of them.
-    What is not a checkpoint of this run is refused before any of it is loaded. A validation that
-    was due when the run stopped is caught up.
+    With it and the loops of ``symmim_mm.engine.runner``, a run that was stopped at any iteration
+    and resumed computes what it would have computed, bit for bit where the operators are
+    deterministic. The number of processes may change as long as one iteration has as many images;
+    shards, which are dealt to the processes, need as many processes as before. A checkpoint of
+    another run is refused before any of it is loaded. A validation that was due when the run
+    stopped is caught up.
     """
 
     priority = 'VERY_HIGH'
@@ -29,13 +37,20 @@ class ExactResumeHook(Hook):
     def __init__(self) -> None:
         self.resumed = False
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+    def before_train_iter(self, runner: Runner, **_: object) -> None:
+        """Seed what the model draws in this step."""
         seed_step(runner.seed, runner.iter, get_rank())
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        checkpoint['meta'][KEY] = stream_of(runner)
+        """Add the data stream of the run."""
+        checkpoint['meta'][KEY] = data_stream_spec(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Check a checkpoint that was read, before its state is loaded.
+
+        Raises:
+            UserError: it is not one of this run, or not with the same data stream.
+        """
         if not runner._resume:
             check_dense(checkpoint, str(runner._load_from))
             return
@@ -44,37 +59,29 @@ class ExactResumeHook(Hook):
         schedules = {} if runner.param_schedulers is None else {'param_schedulers': list}
         numbers = {f'meta.{KEY}.{key}': int for key in NAMES}
         check_parts(checkpoint, source, {**numbers, **schedules})
-        now, then = stream_of(runner), checkpoint['meta'][KEY]
+        current, saved = data_stream_spec(runner), checkpoint['meta'][KEY]
         changes = [
-            f'{then[key]} {name}, not {now[key]}'
+            f'{saved[key]} {name}, not {current[key]}'
             for key, name in NAMES.items()
-            if then[key] != now[key]
+            if saved[key] != current[key]
         ]
         if changes:
             raise UserError(
-                f'{source} cannot be resumed so: it was trained with '
-                f'{"; ".join(changes)}: take the same recipe and data, and as many processes'
+                f'{source} cannot be resumed like this: it was trained with '
+                f'{"; ".join(changes)}: use the same recipe and data, and as many processes'
             )
         check_fit(runner, checkpoint, source)
 
     def before_train_epoch(self, runner: Runner) -> None:
+        """Catch up a validation that was due when the run stopped."""
         if self.resumed and runner.val_loop is not None and _validation_due(runner):
             runner.logger.info('validating first, as the run may have stopped before')
             runner.val_loop.run()
         self.resumed = False
 
 
-NAMES = {
-    'batch': 'pictures in an iteration',
-    'accumulation': 'iterations in an optimizer step',
-    'epoch': 'iterations in an epoch',
-    'seed': 'as seed',
-    'pieces': 'pieces of the prepared set, one a process',
-}
-
-
-def stream_of(runner: Runner) -> dict[str, int]:
-    """What must be equal for iterations of two attempts at a run to be the same."""
+def data_stream_spec(runner: Runner) -> dict[str, int]:
+    """Return the values of ``NAMES`` for a run."""
     loader = runner.train_loop.dataloader
     batches = loader.batch_sampler
     return dict(
@@ -87,7 +94,10 @@ def stream_of(runner: Runner) -> dict[str, int]:
 
 
 def _validation_due(runner: Runner) -> bool:
-    """Whether the loop validates after what has been done; its end is left to ``RecordHook``."""
+    """Return whether a validation follows what is done, the one at the end of the run aside.
+
+    ``RecordHook`` makes that.
+    """
     loop = runner.train_loop
     if getattr(loop.dataloader.batch_sampler, 'endless', True):
         done, at_end = loop.iter, loop.iter >= loop.max_iters

@@ -1,4 +1,4 @@
-"""How fast a training goes, how long it waits for data, and how much of the GPU it uses."""
+"""Training speed, time spent waiting for data, and use of the GPU."""
 
 import torch
 from mmengine.dist import get_world_size
@@ -7,26 +7,17 @@ from mmengine.runner import Runner
 
 from symmim_mm.registry import HOOKS
 
-# Dense 16-bit matrix rates in floating point operations a second, from NVIDIA's data sheets; the
-# first name that is part of the device's counts.
+# Dense 16-bit matrix FLOP/s from NVIDIA's data sheets; the first name that is part of the device's
+# counts.
 PEAKS = {
-    'H100 PCIe': 756e12,
-    'H100': 989e12,
-    'H200': 989e12,
-    'B200': 2250e12,
-    'A100': 312e12,
-    'A40': 149.7e12,
-    'A10': 125e12,
-    'L40S': 362e12,
-    'L4': 121e12,
-    'V100': 125e12,
-    'T4': 65e12,
-}
+    'H100 PCIe': 756e12, 'H100': 989e12, 'H200': 989e12, 'B200': 2250e12, 'A100': 312e12,
+    'A40': 149.7e12, 'A10': 125e12, 'L40S': 362e12, 'L4': 121e12, 'V100': 125e12, 'T4': 65e12,
+}  # fmt: skip
 
 
-def peak_rate(device_name: str) -> float | None:
-    """Dense 16-bit peak of a GPU in operations a second; ``None`` where it is not known."""
-    return next((rate for name, rate in PEAKS.items() if name in device_name), None)
+def peak_flops(device_name: str) -> float | None:
+    """Return the dense 16-bit peak of a GPU in FLOP/s; ``None`` where it is not known."""
+    return next((peak for name, peak in PEAKS.items() if name in device_name), None)
 
 
 @HOOKS.register_module()
@@ -34,11 +25,11 @@ class ThroughputHook(Hook):
     """Logs ``images_per_s`` (of all processes), ``data_share`` and, where it is known, ``mfu``.
 
     ``data_share`` is the share of the time in which the training waits for data; above
-    ``most_data_share`` the log says once that the loader holds the training back. ``mfu``, model
-    FLOPs utilisation, is the operations of forward and backward pass (without what activation
-    checkpointing computes again), as ``--dry-run`` counts them, over the device's peak in 16 bits:
-    in mixed precision and on GPUs of ``PEAKS`` only. All are means over ``window`` iterations
-    and start after the first window, which holds the start-up.
+    ``most_data_share`` the log says once that the loader is the bottleneck. ``mfu``, model FLOPs
+    utilization, is the FLOPs of forward and backward pass (without what activation checkpointing
+    computes again), as ``--dry-run`` counts them, over the device's peak in 16 bits: in mixed
+    precision and on GPUs of ``PEAKS`` only. All are means over ``window`` iterations and start
+    after the first window, which holds the start-up.
 
     Args:
         window: iterations.
@@ -59,11 +50,13 @@ class ThroughputHook(Hook):
         self.warned = False
 
     def before_train(self, runner: Runner) -> None:
+        """Note where the training starts, and on what device."""
         self.started = runner.iter
         if torch.cuda.is_available():
-            self.peak = peak_rate(torch.cuda.get_device_name())
+            self.peak = peak_flops(torch.cuda.get_device_name())
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None):
+    def after_train_iter(self, runner: Runner, **_: object) -> None:
+        """Log the means of the last window."""
         if runner.iter - self.started < 2 * self.window:
             return
         hub = runner.message_hub
@@ -77,7 +70,7 @@ class ThroughputHook(Hook):
         if share > self.most_data_share and not self.warned:
             self.warned = True
             runner.logger.warning(
-                f'the loader holds the training back: {share:.0%} of the time goes into waiting '
-                'for data; raise train_dataloader.num_workers or store smaller pictures '
-                '(folders of pictures: tools/prepare_dataset.py)'
+                f'the loader slows the training down: {share:.0%} of the time goes into waiting '
+                'for data; raise train_dataloader.num_workers or store smaller images '
+                '(folders of images: tools/prepare_dataset.py)'
             )

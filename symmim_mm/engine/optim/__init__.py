@@ -1,6 +1,5 @@
 """Optimizer wrappers and parameter groups. Importing this registers them all."""
 
-from symmim_mm.checkpoint import mmengine as mmengine_loaders  # noqa: F401  checkpoints are read safely
 from symmim_mm.engine.optim.guarded_wrapper import GuardedAmpOptimWrapper, GuardedOptimWrapper
 from symmim_mm.engine.optim.layer_decay import LayerDecayOptimWrapperConstructor
 

@@ -7,6 +7,7 @@ from mmpretrain.engine.optimizers import LearningRateDecayOptimWrapperConstructo
 from torch import nn
 
 from symmim_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from symmim_mm.utils.dist import unwrap
 from symmim_mm.utils.errors import UserError
 
 BACKBONE = 'backbone.'
@@ -20,10 +21,10 @@ class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor
     With ``L`` blocks and decay ``r`` a parameter of depth ``d`` learns at ``lr * r^(L + 1 - d)``
     (BEiT ``optim_factory.py``): patch, class token and position embedding have depth 0, block
     ``i`` (from 0) has ``i + 1``; the final norm and everything outside the backbone have
-    ``L + 1``, that is the full rate. MMPretrain's class does the sums; this one finds the depths
-    in the backbone of any model, also inside a parallel wrapper, and merges the groups of equal
-    settings, because an optimizer's fused and for-each steps work group by group. Position
-    embedding and class token have no weight decay unless ``custom_keys`` names them.
+    ``L + 1``, that is the full learning rate. MMPretrain's class computes the groups; this one
+    finds the depths in the backbone of any model, also inside a parallel wrapper, and merges groups
+    with equal settings, because an optimizer's fused and for-each steps work group by group.
+    Position embedding and class token have no weight decay unless ``custom_keys`` names them.
 
     ``paramwise_cfg`` takes ``layer_decay_rate`` (required), ``norm_decay_mult``,
     ``bias_decay_mult``, ``flat_decay_mult`` (all 1-d parameters) and ``custom_keys`` (name part
@@ -37,8 +38,7 @@ class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor
         Raises:
             UserError: no ``layer_decay_rate``, or a backbone without ``get_layer_depth``.
         """
-        while isinstance(getattr(model, 'module', None), nn.Module):
-            model = model.module
+        model = unwrap(model)
         rate = self.paramwise_cfg.get('layer_decay_rate')
         if not isinstance(rate, (int, float)) or not 0 < rate <= 1:
             raise UserError(
@@ -57,7 +57,7 @@ class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor
         module: nn.Module,
         prefix: str = '',
         get_layer_depth: Callable[[str], tuple[int, int]] | None = None,
-        **kwargs,
+        **kwargs: object,
     ) -> None:
         """Append the groups of ``module`` to ``params``; at the root, merge equal ones."""
         if prefix:
@@ -75,10 +75,10 @@ class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor
 
 
 def merge_groups(groups: list[dict]) -> list[dict]:
-    """Join one-parameter groups of equal settings, keeping the order of their first members.
+    """Merge one-parameter groups with equal settings, in the order of their first members.
 
-    A parameter that is met twice (shared between modules) is kept once, as first met. The names
-    are collected in ``names``; ``layer_id`` is dropped, since ``lr_scale`` already tells it.
+    A parameter that occurs twice (shared between modules) is kept once, as it occurs first. The
+    names are collected in ``names``; ``layer_id`` is dropped, as ``lr_scale`` follows from it.
     """
     merged: dict[tuple, dict] = {}
     seen: set[int] = set()

@@ -1,14 +1,15 @@
-"""FSDP: parameters, gradients and optimizer states shared out over the processes.
+"""FSDP: parameters, gradients and optimizer states sharded over the processes.
 
 For models that one GPU cannot hold. MMEngine's ``FlexibleRunner`` and ``FSDPStrategy`` do the work.
-What is here makes them give DDP's results and DDP's files: parameter groups made while the
-parameters have their shapes, clipping by the norm over all processes, a momentum branch that lies
-on the processes as the branch it follows does, synchronised BatchNorm, and whole checkpoints.
+This module makes them give DDP's results and DDP's files: parameter groups built while the
+parameters have their shapes, clipping by the norm over all processes, a momentum branch that is
+sharded as the online branch is, synchronized BatchNorm, and unsharded checkpoints.
 """
 
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 
 import torch
 from mmengine._strategy import FSDPStrategy
@@ -31,24 +32,24 @@ from symmim_mm.utils.errors import UserError
 
 
 def use_fsdp(cfg: Config, processes: int, backbone: str | None, compiled: bool) -> None:
-    """Let a run share its model out over the processes (``tools/train.py --fsdp``).
+    """Let a run shard its model over the processes (``tools/train.py --fsdp``).
 
     Args:
         cfg: of the run.
-        processes: of the run.
+        processes: number of them.
         backbone: checkpoint that a transfer starts from.
-        compiled: the model is to be compiled.
+        compiled: whether the model is to be compiled.
 
     Raises:
         UserError: there is one process only, or ``compiled``.
     """
     if processes < 2:
         raise UserError(
-            '--fsdp shares a model out over processes, and there is one: start it with '
+            '--fsdp shards a model over processes, and there is one: start it with '
             'tools/dist_train.sh or tools/slurm_train.sh, or leave --fsdp out'
         )
     if compiled:
-        raise UserError('--fsdp and --compile do not go together: leave one of them out')
+        raise UserError('--fsdp and --compile cannot be combined: leave one of them out')
     cfg.strategy = dict(
         type='symmim_mm.ShardedStrategy', sync_bn=cfg.get('sync_bn'), backbone=backbone
     )
@@ -61,13 +62,13 @@ class ShardedStrategy(FSDPStrategy):
     """``FSDPStrategy`` with the results and the checkpoint files of DDP.
 
     Args:
-        sync_bn: as in a config of MMEngine: ``'torch'`` where BatchNorm is to be synchronised.
-        backbone: checkpoint to load into ``model.backbone`` while it is whole.
+        sync_bn: as in a config of MMEngine: ``'torch'`` where BatchNorm is to be synchronized.
+        backbone: checkpoint to load into ``model.backbone`` before it is sharded.
         **kwargs: as ``FSDPStrategy``.
     """
 
     def __init__(
-        self, *, sync_bn: str | None = None, backbone: str | None = None, **kwargs
+        self, *, sync_bn: str | None = None, backbone: str | None = None, **kwargs: object
     ) -> None:
         on_gpu = torch.cuda.is_available()
         super().__init__(state_dict_cfg='full', sync_bn=sync_bn if on_gpu else None, **kwargs)
@@ -75,16 +76,16 @@ class ShardedStrategy(FSDPStrategy):
         self.names: list[list[str]] = []
         self.whole_state: dict[str, Tensor] = {}
         if not on_gpu:
-            # torch's way to the CPU frees, on the CPU, the very memory that it reads.
+            # On the CPU, torch's offloading to the CPU frees the very memory that it reads.
             self.state_dict_config.offload_to_cpu = False
             self.optim_state_dict_config.offload_to_cpu = False
 
     def prepare(
-        self, model: nn.Module | dict, *, optim_wrapper: dict | None = None, **kwargs
+        self, model: nn.Module | dict, *, optim_wrapper: dict | None = None, **kwargs: object
     ) -> tuple:
-        """As ``FSDPStrategy.prepare``; the parameter groups are made before the model is cut.
+        """Do as ``FSDPStrategy.prepare``, with parameter groups built before the model is sharded.
 
-        Their rules go by the shapes of the parameters, which are flat afterwards.
+        Their rules depend on the shapes of the parameters, which are flat afterwards.
         """
         model = self.build_model(model)
         if isinstance(optim_wrapper, dict):
@@ -99,7 +100,7 @@ class ShardedStrategy(FSDPStrategy):
 
     def _wrap_model(self, model: nn.Module) -> nn.Module:
         model = self.convert_model(model) if self.sync_bn else revert_sync_batchnorm(model)
-        # What a checkpoint holds, without values: cut, the model knows its shapes no more.
+        # What a checkpoint holds, without values: a sharded model does not know its shapes.
         state = model.state_dict()
         self.whole_state = {k: torch.empty_like(v, device='meta') for k, v in state.items()}
         chosen = {id(module) for module in fsdp_units(model)}
@@ -110,7 +111,7 @@ class ShardedStrategy(FSDPStrategy):
         return super()._wrap_model(model)
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper, model: nn.Module) -> OptimWrapper:
-        """Put the cut parameters in the place of the whole ones, and let all processes clip."""
+        """Replace the parameters by the sharded ones, and let all processes clip together."""
         parameters = {
             name.replace('_fsdp_wrapped_module.', ''): parameter
             for name, parameter in model.named_parameters()
@@ -124,16 +125,15 @@ class ShardedStrategy(FSDPStrategy):
         return optim_wrapper
 
     def whole_groups(self) -> list[list[Tensor]]:
-        """The optimizer's parameters, group by group, as they were before the model was cut."""
+        """Return the optimizer's parameters, by group, as they were before sharding."""
         return [[self.whole_state[name] for name in names] for names in self.names]
 
     def optim_state_dict(self) -> dict:
-        """State of the optimizer as one process alone saves it; incomplete but on rank 0."""
+        """Return the optimizer's state as one process alone saves it; complete on rank 0 only."""
         wrapper = self.optim_wrapper
         state = FSDP.optim_state_dict(self.model, wrapper.optimizer)
         others = {k: v for k, v in wrapper.state_dict().items() if k not in state}
-        numbers = iter(range(sum(map(len, self.names))))
-        number_of = {name: next(numbers) for names in self.names for name in names}
+        number_of = {name: number for number, name in enumerate(chain(*self.names))}
         return others | dict(
             state={number_of[name]: value for name, value in state.get('state', {}).items()},
             param_groups=[
@@ -143,8 +143,8 @@ class ShardedStrategy(FSDPStrategy):
         )
 
     def load_optim_state_dict(self, state_dict: dict) -> None:
-        """The reverse of :meth:`optim_state_dict`; also takes what DDP has saved."""
-        names = [name for group in self.names for name in group]
+        """Load the state of :meth:`optim_state_dict`, or what DDP has saved."""
+        names = [*chain(*self.names)]
         named = dict(
             state={names[number]: value for number, value in state_dict['state'].items()},
             param_groups=[
@@ -152,12 +152,12 @@ class ShardedStrategy(FSDPStrategy):
                 for group in state_dict['param_groups']
             ],
         )
-        cut = FSDP.optim_state_dict_to_load(self.model, self.optim_wrapper.optimizer, named)
+        sharded = FSDP.optim_state_dict_to_load(self.model, self.optim_wrapper.optimizer, named)
         others = {k: v for k, v in state_dict.items() if k not in named}
-        self.optim_wrapper.load_state_dict(others | cut)
+        self.optim_wrapper.load_state_dict(others | sharded)
 
-    def load_checkpoint(self, filename: str, **kwargs) -> dict:
-        """As ``FSDPStrategy.load_checkpoint``; the whole file is never on a GPU."""
+    def load_checkpoint(self, filename: str, **kwargs: object) -> dict:
+        """Do as ``FSDPStrategy.load_checkpoint``, with the whole file never on a GPU."""
         return super().load_checkpoint(filename, **{**kwargs, 'map_location': 'cpu'})
 
     def save_checkpoint(
@@ -182,8 +182,8 @@ class ShardedStrategy(FSDPStrategy):
             save_checkpoint(checkpoint, filename, backend_args=backend_args)
 
 
-def _clip(model: FSDP, params: list[Tensor], **kwargs) -> Tensor:
-    """Clip the gradients of a cut model by their norm over all processes, which is returned."""
+def _clip(model: FSDP, params: list[Tensor], **kwargs: object) -> Tensor:
+    """Clip the gradients of a sharded model by their norm over all processes; return that norm."""
     return model.clip_grad_norm_(**kwargs)
 
 
@@ -192,7 +192,7 @@ class ShardedRunner(FlexibleRunner):
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'ShardedRunner':
-        """As ``FlexibleRunner.from_cfg``; ``model`` is a module, not yet cut."""
+        """Do as ``FlexibleRunner.from_cfg``; ``model`` is a module, not yet sharded."""
         runner = super().from_cfg(cfg)
         runner.model = runner.strategy.build_model(runner.model)
         return runner
@@ -208,10 +208,10 @@ class ShardedRunner(FlexibleRunner):
         by_epoch: bool = True,
         backend_args: dict | None = None,
     ) -> None:
-        """As ``Runner.save_checkpoint``; ``FlexibleRunner`` overrules the place in ``meta``."""
-        place = dict(epoch=self.epoch + by_epoch, iter=self.iter + (not by_epoch))
+        """Do as ``Runner.save_checkpoint``; ``FlexibleRunner`` overrides ``meta``."""
+        position = dict(epoch=self.epoch + by_epoch, iter=self.iter + (not by_epoch))
         meta = {
-            **place,
+            **position,
             **(meta or {}),
             'cfg': self.cfg.pretty_text,
             'seed': self.seed,
@@ -234,7 +234,7 @@ class ShardedRunner(FlexibleRunner):
         )
 
     def whole_model(self) -> nn.Module | None:
-        """A whole copy of the model on the CPU of rank 0; to be called on every rank."""
+        """Return an unsharded copy of the model on the CPU of rank 0; every rank must call this."""
         state = self.strategy.model_state_dict()
         if not is_main_process():
             return None

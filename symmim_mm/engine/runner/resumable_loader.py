@@ -1,4 +1,4 @@
-"""A data loader that can start at any batch, with random numbers that depend on the place alone."""
+"""A data loader that can start at any batch, with samples that depend on the position alone."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -8,15 +8,20 @@ from typing import Any
 from mmengine.dist import get_rank, get_world_size
 from torch.utils.data import DataLoader, Sampler
 
-from symmim_mm.engine.runner.seeded_dataset import Draw, SeededDataset
-from symmim_mm.engine.runner.unreadable import Noted, NotedCollate, Unreadable, sample_name
-from symmim_mm.engine.runner.watched_loader import WatchedLoader
+from symmim_mm.engine.runner.fault_reporting_loader import FaultReportingLoader
+from symmim_mm.engine.runner.seeded_dataset import (
+    CollateWithSkips,
+    Draw,
+    SampleWithSkips,
+    SeededDataset,
+    UnreadableImage,
+)
 
-REMEMBERED = 512  # batches whose pictures can still be named
+REMEMBERED = 512  # batches whose images can still be named
 
 
-class PositionedBatches(Sampler):
-    """The batches of a batch sampler, from any place on, with each sample's place in the run.
+class ResumableBatches(Sampler):
+    """The batches of a batch sampler from any batch on, with each sample's position in the run.
 
     Which batches an epoch has, and in which order, is left to the samplers of the libraries,
     which are functions of (seed, epoch); those before the start are drawn and dropped, which
@@ -27,7 +32,7 @@ class PositionedBatches(Sampler):
         batch_size: samples of a full batch.
         accumulation: micro-batches of an optimizer step. An epoch is a whole number of steps, so
             that no checkpoint falls within one; the batches left over are not used.
-        endless: go on with the next epoch where one ends, for runs that count iterations.
+        endless: continue with the next epoch where one ends, for runs that count iterations.
     """
 
     def __init__(
@@ -45,19 +50,24 @@ class PositionedBatches(Sampler):
     def __len__(self) -> int:
         return len(self.batches) // self.accumulation * self.accumulation
 
-    def go_to(self, epoch: int, start: int) -> None:
-        """Let the next iteration begin with batch ``start`` of an epoch, or of the whole run."""
+    def start_at(self, epoch: int, start: int) -> None:
+        """Let the next ``iter`` begin with batch ``start`` of an epoch, or of the whole run."""
         self.epoch = epoch
         self.start = start
 
+    @property
+    def first_iteration(self) -> int:
+        """Iteration of the run (from 0) that the next ``iter`` begins with."""
+        return self.start if self.endless else self.epoch * len(self) + self.start
+
     def __iter__(self) -> Iterator[list[Draw]]:
-        first = self.start if self.endless else self.epoch * len(self) + self.start
+        first = self.first_iteration
         self.recent.clear()
         rank, ranks = get_rank(), get_world_size()
         for iteration, indices in enumerate(self._from_start(), first):
             self.recent.append((iteration, indices))
-            place = iteration * self.batch_size
-            yield [(index, (place + i) * ranks + rank) for i, index in enumerate(indices)]
+            position = iteration * self.batch_size
+            yield [(index, (position + i) * ranks + rank) for i, index in enumerate(indices)]
 
     def _from_start(self) -> Iterator[list[int]]:
         if self.endless:
@@ -77,17 +87,18 @@ class PositionedBatches(Sampler):
             self.sampler.set_epoch(epoch)
 
     def indices_of(self, iteration: int) -> list[int]:
-        """Samples of one of the latest iterations; none where they are forgotten."""
+        """Return the samples of one of the latest iterations; none where they are forgotten."""
         return next((indices for number, indices in self.recent if number == iteration), [])
 
 
-class PositionedLoader(WatchedLoader):
-    """A data loader like another one, over its data set and batches, with :meth:`go_to`.
+class ResumableLoader(FaultReportingLoader):
+    """A data loader like another one, over its dataset and batches, with :meth:`start_at`.
 
     Args:
         loader: as MMEngine builds it from a config. It has not been iterated.
         seed: of the run.
-        accumulation, endless: as :class:`PositionedBatches`.
+        accumulation: as in :class:`ResumableBatches`.
+        endless: as in :class:`ResumableBatches`.
     """
 
     def __init__(
@@ -98,37 +109,35 @@ class PositionedLoader(WatchedLoader):
             loader,
             'train_dataloader',
             dataset=SeededDataset(loader.dataset, seed, loader.num_workers),
-            batches=PositionedBatches(loader.batch_sampler, batch_size, accumulation, endless),
+            batches=ResumableBatches(loader.batch_sampler, batch_size, accumulation, endless),
         )
-        self.unreadable: list[Unreadable] = []
+        self.skipped: list[UnreadableImage] = []
 
-    def pass_over_unreadable(self) -> None:
-        """From the next ``iter`` on, take other pictures in the places of unreadable ones.
+    def skip_unreadable(self) -> None:
+        """Replace unreadable images by others from the next ``iter`` on.
 
-        Those passed over for the batch that was given last are in ``unreadable``.
+        Those skipped for the batch that was given last are in ``skipped``.
         """
-        if not self.dataset.pass_over:
-            self.dataset.pass_over = True
-            self.collate_fn = NotedCollate(self.collate_fn)
+        if not self.dataset.skips:
+            self.dataset.skips = True
+            self.collate_fn = CollateWithSkips(self.collate_fn)
 
-    def go_to(self, epoch: int, start: int) -> None:
-        """As :meth:`PositionedBatches.go_to`; takes effect with the next ``iter``."""
-        self.batch_sampler.go_to(epoch, start)
+    def start_at(self, epoch: int, start: int) -> None:
+        """Do as :meth:`ResumableBatches.start_at`; takes effect with the next ``iter``."""
+        self.batch_sampler.start_at(epoch, start)
 
     def __iter__(self) -> Iterator[Any]:
-        batches = self.batch_sampler
-        first = batches.start if batches.endless else batches.epoch * len(self) + batches.start
-        return self._unwrapped(self._watched(self._started(), first))
+        return self._without_skips(self._reporting(self.batch_sampler.first_iteration))
 
-    def _unwrapped(self, batches: Iterator[Any]) -> Iterator[Any]:
+    def _without_skips(self, batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
-            if isinstance(batch, Noted):
-                batch, self.unreadable = batch
+            if isinstance(batch, SampleWithSkips):
+                batch, self.skipped = batch
             yield batch
 
-    def names(self, number: int, most: int | None = 4) -> str:
-        """The pictures of one of the latest iterations (from 0), in words; ``None`` for all."""
-        indices = self.batch_sampler.indices_of(number)
-        shown = ', '.join(sample_name(self.dataset, index) for index in indices[:most])
+    def image_names(self, iteration: int, most: int | None = 4) -> str:
+        """Return the images of one of the latest iterations (from 0); ``None`` for all."""
+        indices = self.batch_sampler.indices_of(iteration)
+        shown = ', '.join(self.dataset.name(index) for index in indices[:most])
         left = len(indices) - len(indices[:most])
-        return (shown or super().names(number)) + (f' and {left} more' if left else '')
+        return (shown or super().image_names(iteration)) + (f' and {left} more' if left else '')

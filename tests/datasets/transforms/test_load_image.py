@@ -16,7 +16,7 @@ from symmim_mm.datasets.image_folder import ImageFolder
 from symmim_mm.datasets.shards.prepare import prepare
 from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.datasets.transforms.load_image import LoadImageStrict
-from symmim_mm.engine.runner.resumable_loader import PositionedLoader
+from symmim_mm.engine.runner.resumable_loader import ResumableLoader
 
 SAMPLES = samples()
 BROKEN = {'empty', 'not-an-image', 'cut-off', 'enormous'}
@@ -152,7 +152,7 @@ def test_broken_images_of_a_folder_and_of_shards_are_skipped(
     else:
         Path(name).write_bytes(b'')
     inner = DataLoader(dataset, batch_size=4, num_workers=2, collate_fn=default_collate)
-    loader = PositionedLoader(inner, seed=0)
+    loader = ResumableLoader(inner, seed=0)
     loader.pass_over_unreadable()
     found = []
     for batch in loader:

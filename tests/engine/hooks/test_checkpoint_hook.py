@@ -1,4 +1,4 @@
-"""Which checkpoints are kept, and what happens when one cannot be written."""
+"""Checkpoints: which are kept, and what happens when one cannot be written."""
 
 import os
 import subprocess
@@ -31,8 +31,8 @@ EPOCHS = ['epoch_1.pth', 'epoch_2.pth', 'epoch_2_iter_5.pth', 'epoch_3.pth']
         ('epoch_3.pth', 2, ['epoch_2.pth', 'epoch_3.pth']),
         ('epoch_3.pth', 1, ['epoch_3.pth']),
         ('epoch_3.pth', -1, ['epoch_1.pth', 'epoch_2.pth', 'epoch_3.pth']),
-        # One within an epoch does not drive out those of whole epochs. Later ones stay: they are
-        # broken ones that the run passed over, and will be written again.
+        # One within an epoch does not displace those of whole epochs. Later ones stay: they are
+        # broken ones that the run skipped, and will be written again.
         ('epoch_2_iter_5.pth', 2, EPOCHS),
         ('epoch_2_iter_5.pth', 1, EPOCHS[1:]),
     ],
@@ -41,7 +41,7 @@ def test_which_are_kept(newest: str, keep: int, expected: list[str], tmp_path: P
     assert left(EPOCHS, newest, keep, tmp_path) == expected
 
 
-def test_saved_ones_are_sealed(tmp_path: Path) -> None:
+def test_checkpoints_are_sealed(tmp_path: Path) -> None:
     toy_runner(tmp_path, iterations=9).train()
     files = checkpoint_files(tmp_path)
     assert [path.name for path in files] == ['iter_8.pth', 'iter_9.pth']
@@ -49,37 +49,36 @@ def test_saved_ones_are_sealed(tmp_path: Path) -> None:
     assert (tmp_path / 'last_checkpoint').read_text() == str(files[-1])
 
 
-def test_only_between_optimizer_steps(tmp_path: Path) -> None:
+def test_saved_between_optimizer_steps_only(tmp_path: Path) -> None:
     toy_runner(
         tmp_path, iterations=9, accumulation=3, checkpoint=dict(interval=4, max_keep_ckpts=9)
     ).train()
     assert [path.name for path in checkpoint_files(tmp_path)] == ['iter_6.pth', 'iter_9.pth']
 
 
-def obstacle(work_dir: Path, name: str) -> Path:
-    """Something at a checkpoint's place that no file can be renamed over, even by root."""
-    place = work_dir / name
-    place.mkdir()
-    (place / 'occupied').touch()
-    return place
+def obstruct(work_dir: Path, name: str) -> Path:
+    """Put a folder at a checkpoint's path, over which no file can be renamed, even by root."""
+    folder = work_dir / name
+    folder.mkdir()
+    (folder / 'occupied').touch()
+    return folder
 
 
-def test_training_goes_on_without_a_checkpoint_but_the_last(tmp_path: Path) -> None:
+def test_training_continues_without_a_checkpoint_unless_it_is_the_last(tmp_path: Path) -> None:
     runner = toy_runner(tmp_path, iterations=9)
-    place = obstacle(tmp_path, 'iter_4.pth')
+    folder = obstruct(tmp_path, 'iter_4.pth')
     runner.train()
     hook = next(hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook))
     assert hook.failures == 1
-    assert place.is_dir() and not list(tmp_path.glob('.*'))
+    assert folder.is_dir() and not list(tmp_path.glob('.*'))
 
     other = tmp_path / 'other'
-    runner = toy_runner(other, iterations=9, hooks=(At(1, lambda: obstacle(other, 'iter_9.pth')),))
+    runner = toy_runner(other, iterations=9, hooks=(At(1, lambda: obstruct(other, 'iter_9.pth')),))
     with pytest.raises(Fault, match='the last checkpoint of the run could not be written'):
         runner.train()
     assert [path.name for path in checkpoint_files(other)] == ['iter_4.pth', 'iter_8.pth']
 
 
-# What torch has begun to write is ended in two places, by Python's code or with the object.
 INTERRUPTED = """
 import argparse, pathlib, signal
 from torch.serialization import _open_zipfile_writer_buffer as Writer

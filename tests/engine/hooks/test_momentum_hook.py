@@ -1,4 +1,4 @@
-"""The momentum branch in a real MMEngine run: once per optimizer step, by exactly the rule."""
+"""The momentum branch in a real MMEngine run: updated once per optimizer step, by the EMA rule."""
 
 import copy
 from pathlib import Path
@@ -13,7 +13,7 @@ from symmim_mm.models.momentum import momentum_at
 ARCH = dict(embed_dims=32, num_layers=1, num_heads=4, feedforward_channels=64)
 
 
-class Pictures(torch.utils.data.Dataset):
+class Images(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return 12
 
@@ -22,8 +22,8 @@ class Pictures(torch.utils.data.Dataset):
         return dict(inputs=torch.randint(0, 256, (3, 16, 16), generator=generator).byte())
 
 
-class Watch(Hook):
-    """Follows the EMA rule in float64 beside the run."""
+class Reference(Hook):
+    """Applies the EMA rule in float64 next to the run."""
 
     priority = 'VERY_LOW'  # after the hook that is tested
 
@@ -51,7 +51,7 @@ class Watch(Hook):
 
 @pytest.mark.parametrize(('accumulate', 'steps'), [(1, 6), (2, 3), (4, 2)])
 def test_one_update_per_optimizer_step(accumulate: int, steps: int, tmp_path: Path) -> None:
-    watch = Watch()
+    reference = Reference()
     runner = Runner(
         model=dict(
             type='symmim_mm.SymMIM',
@@ -64,7 +64,7 @@ def test_one_update_per_optimizer_step(accumulate: int, steps: int, tmp_path: Pa
         work_dir=str(tmp_path),
         train_dataloader=dict(
             batch_size=4,
-            dataset=Pictures(),
+            dataset=Images(),
             sampler=dict(type='DefaultSampler', shuffle=True),
             collate_fn=dict(type='default_collate'),
         ),
@@ -74,10 +74,10 @@ def test_one_update_per_optimizer_step(accumulate: int, steps: int, tmp_path: Pa
             momentum=dict(type='symmim_mm.MomentumUpdateHook'),
             checkpoint=None,
         ),
-        custom_hooks=[watch],
+        custom_hooks=[reference],
         default_scope='mmpretrain',
         experiment_name=f'{tmp_path.name}_{accumulate}',
     )
     runner.train()
-    assert len(watch.momenta) == steps
-    assert watch.momenta[-1] == 1.0
+    assert len(reference.momenta) == steps
+    assert reference.momenta[-1] == 1.0

@@ -1,4 +1,4 @@
-"""Steps that are not finite: counted, named, and in the end too many."""
+"""Steps that are not finite: skipped, counted, listed, and limited."""
 
 from pathlib import Path
 
@@ -43,9 +43,9 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
         with torch.no_grad():
             runner.model.head.bias[0] = float('inf')
 
-    # The loss is not finite either, so that no step mends them before they would be saved.
+    # The loss is not finite either, so that no step repairs them before they would be saved.
     runner = toy_runner(tmp_path, epochs=2, hooks=(At(7, spoil),))
-    with pytest.raises(UserError, match='not finite after iteration 10 .*epoch_1.pth: go on'):
+    with pytest.raises(UserError, match='not finite after iteration 10 .*epoch_1.pth: resume'):
         runner.train()
     assert [path.name for path in checkpoint_files(tmp_path)] == ['epoch_1.pth']
 

@@ -18,15 +18,14 @@ from paths import ROOT
 
 from symmim_mm.engine.hooks.record_hook import (
     CURVE,
-    DETECTION,
     RecordHook,
-    blind_miou,
     collect_curve,
-    find_pictures,
+    find_images,
 )
+from symmim_mm.results.metrics import DETECTION, blind_miou
 from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.results.run_info import architecture
-from symmim_mm.utils.errors import Fault, UserError
+from symmim_mm.utils.errors import UserError
 
 
 def write_scalars(work_dir: Path, stamp: str, steps: range, loss: float) -> None:
@@ -67,7 +66,7 @@ def test_architecture_names(backbone: dict, name: str) -> None:
 
 
 class Labels:
-    """Two label maps: 0 is unlabelled, 24 pixels of class 1 and 6 of class 2."""
+    """Two label maps: 0 is unlabeled, 24 pixels of class 1 and 6 of class 2."""
 
     reduce_zero_label = True
     metainfo = dict(classes=('a', 'b', 'c'))
@@ -90,8 +89,8 @@ def test_blind_miou_is_the_share_of_the_largest_class_over_all_classes(tmp_path:
     assert blind_miou(Labels(tmp_path)) == pytest.approx(100 * (24 / 30) / 3)
 
 
-def runner_of(work_dir: Path, task: str) -> SimpleNamespace:
-    """As much of a runner at the end of its training as the hook looks at."""
+def finished_runner(work_dir: Path, task: str) -> SimpleNamespace:
+    """Return what the hook uses of a runner at the end of its training."""
     (work_dir / 'iter_3.pth').touch()
     (work_dir / 'last_checkpoint').write_text(str(work_dir / 'iter_3.pth'))
     cfg = dict(run=dict(task=task, dataset='sample'), model=dict(backbone=dict(arch='base')))
@@ -125,7 +124,7 @@ def hook() -> RecordHook:
 def test_undefined_metrics_are_left_out(
     tmp_path: Path, hook: RecordHook, caplog, task: str, metrics: dict, kept: dict, undefined: str
 ) -> None:
-    record = recorded(hook, runner_of(tmp_path, task), metrics)
+    record = recorded(hook, finished_runner(tmp_path, task), metrics)
     assert record.metrics == kept and undefined not in record.chance
     warnings = [entry.message for entry in caplog.records if entry.levelname == 'WARNING']
     assert len(warnings) == 1 and warnings[0].startswith(f'{undefined}: undefined')
@@ -137,54 +136,44 @@ def test_nothing_detected_is_zero_only_of_what_there_is(
 ) -> None:
     info = dict(instances=[dict(bbox=[0, 0, 4, 4], bbox_label=0, ignore_flag=crowd)])
     monkeypatch.setattr(Labels, 'get_data_info', lambda *_: info)
-    record = recorded(hook, runner_of(tmp_path, 'detection'), dict(data_time=0.1))
+    record = recorded(hook, finished_runner(tmp_path, 'detection'), dict(data_time=0.1))
     assert record.metrics == record.chance == metrics
 
 
 def test_defined_metrics_are_recorded_as_they_are(tmp_path: Path, hook: RecordHook, caplog) -> None:
-    record = recorded(hook, runner_of(tmp_path, 'segmentation'), {'mIoU': 12.5, 'mAcc': 0.0})
+    record = recorded(hook, finished_runner(tmp_path, 'segmentation'), {'mIoU': 12.5, 'mAcc': 0.0})
     assert record.metrics == {'miou': 12.5, 'macc': 0.0}
     assert record.chance == {'miou': pytest.approx(100 * (24 / 30) / 3)}
     assert not [entry for entry in caplog.records if entry.levelname == 'WARNING']
 
 
-@pytest.mark.parametrize('name', [FILE_NAME, CURVE, 'last_checkpoint'])
-def test_a_folder_in_the_place_of_a_result_is_refused_at_the_start(
+@pytest.mark.parametrize('name', [FILE_NAME, CURVE, 'last_checkpoint', 'images'])
+def test_a_taken_name_in_the_folder_is_refused_at_the_start(
     tmp_path: Path, hook: RecordHook, name: str
 ) -> None:
-    runner = runner_of(tmp_path, 'segmentation')
+    runner = finished_runner(tmp_path, 'segmentation')
     (tmp_path / name).unlink(missing_ok=True)
-    (tmp_path / name).mkdir()
-    with pytest.raises(UserError, match=f'{name} is a folder'):
+    if name == 'images':
+        (tmp_path / name).touch()
+    else:
+        (tmp_path / name).mkdir()
+    kind = 'file' if name == 'images' else 'folder'
+    with pytest.raises(UserError, match=f'{name} is a {kind} where a .* remove it'):
         hook.before_run(runner)
 
 
-def test_a_file_in_the_place_of_the_pictures_is_refused_at_the_start(
-    tmp_path: Path, hook: RecordHook
-) -> None:
-    runner = runner_of(tmp_path, 'segmentation')
-    (tmp_path / 'pictures').touch()
-    with pytest.raises(UserError, match='pictures is a file'):
+def test_unrecordable_runs_are_refused_at_the_start(tmp_path: Path, hook: RecordHook) -> None:
+    runner = finished_runner(tmp_path, 'finetune')
+    runner.val_loop = None
+    with pytest.raises(UserError, match='state val_dataloader'):
         hook.before_run(runner)
-
-
-def test_a_path_that_is_not_utf8_is_refused_at_the_start(tmp_path: Path, hook: RecordHook) -> None:
-    runner = runner_of(tmp_path, 'segmentation')
+    runner = finished_runner(tmp_path, 'segmentation')
     runner.work_dir = os.fsdecode(os.fsencode(tmp_path) + b'/folder\xff/run')
     with pytest.raises(UserError, match='is not in UTF-8'):
         hook.before_run(runner)
 
 
-def test_a_task_without_its_validation_is_refused_at_the_start(
-    tmp_path: Path, hook: RecordHook
-) -> None:
-    runner = runner_of(tmp_path, 'finetune')
-    runner.val_loop = None
-    with pytest.raises(UserError, match='state val_dataloader'):
-        hook.before_run(runner)
-
-
-def test_metrics_are_logged_though_the_record_cannot_be_written(
+def test_metrics_are_logged_even_if_the_record_cannot_be_written(
     tmp_path: Path, hook: RecordHook, caplog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def disk_full(*_: object) -> None:
@@ -192,8 +181,8 @@ def test_metrics_are_logged_though_the_record_cannot_be_written(
 
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(Record, 'write', disk_full)
-    with pytest.raises(Fault, match=f'{FILE_NAME} cannot be written: No space left on device'):
-        recorded(hook, runner_of(tmp_path, 'segmentation'), {'mIoU': 12.5})
+    with pytest.raises(OSError, match='No space left on device'):
+        recorded(hook, finished_runner(tmp_path, 'segmentation'), {'mIoU': 12.5})
     assert 'final metrics: {"miou": 12.5}' in caplog.messages
 
 
@@ -206,8 +195,8 @@ def test_an_impossible_time_of_a_checkpoint_counts_as_none(value: object) -> Non
         assert hook.earlier_s == value
 
 
-def test_only_what_was_drawn_counts_as_a_picture(tmp_path: Path) -> None:
-    (tmp_path / 'pictures').mkdir()
+def test_only_numbered_files_count_as_images(tmp_path: Path) -> None:
+    (tmp_path / 'images').mkdir()
     for name in ('10.png', '9.png', 'mine.png', '².png', '1.5.png', '2.jpg'):
-        (tmp_path / 'pictures' / name).touch()
-    assert find_pictures(tmp_path) == ['pictures/9.png', 'pictures/10.png']
+        (tmp_path / 'images' / name).touch()
+    assert find_images(tmp_path) == ['images/9.png', 'images/10.png']

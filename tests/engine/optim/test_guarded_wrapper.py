@@ -59,8 +59,8 @@ def test_a_bad_step_changes_nothing(clip, fused: bool, bad: float) -> None:
     before = state(net, made)
     made.update_params(net(batch(1) * bad).square().mean())
     assert_same(state(net, made), before)
-    assert [late.read() for late in made.verdicts] == [(False, False, False), (True, True, True)]
-    # And the run goes on as one that never met it.
+    assert list(made.take_verdicts()) == [(False, False, False), (True, True, True)]
+    # And the run continues as one without such a step.
     made.update_params(net(batch(2)).square().mean())
     other = model()
     control = wrapper(other, GuardedOptimWrapper, clip, fused)
@@ -75,7 +75,7 @@ def test_a_bad_term_without_a_gradient_counts() -> None:
     before = state(net, made)['net']['0.weight']
     made.update_params(net(batch(0)).square().mean() + torch.tensor(float('nan')))
     assert torch.equal(net[0].weight, before)
-    assert made.verdicts.pop().read().skipped
+    assert next(made.take_verdicts()).skipped
 
 
 def test_a_bad_gradient_of_a_good_loss_counts() -> None:
@@ -85,7 +85,7 @@ def test_a_bad_gradient_of_a_good_loss_counts() -> None:
     # The square root of 0 is finite, its slope is not.
     made.update_params((net(batch(0)) * 0.0).sum().sqrt())
     assert_same(state(net, made), before)
-    assert made.verdicts.pop().read() == (True, False, False)
+    assert list(made.take_verdicts()) == [(True, False, False)]
 
 
 def test_one_bad_part_spoils_the_accumulated_step() -> None:
@@ -95,8 +95,8 @@ def test_one_bad_part_spoils_the_accumulated_step() -> None:
     made.update_params(net(batch(0) * float('nan')).square().mean())
     made.update_params(net(batch(1)).square().mean())
     assert_same(state(net, made), before)
-    assert len(made.verdicts) == 1
+    assert len(list(made.take_verdicts())) == 1
     made.update_params(net(batch(2)).square().mean())
     made.update_params(net(batch(3)).square().mean())
-    assert not made.verdicts.pop().read().skipped
+    assert not next(made.take_verdicts()).skipped
     assert not torch.equal(net[0].weight, before['net']['0.weight'])

@@ -1,10 +1,9 @@
-"""Mixed precision that is on where it pays, off where it would harm, and never only by name."""
+"""Mixed precision: on where it pays, off where it would harm, and never only by name."""
 
 from pathlib import Path
 
 import pytest
 import torch
-from command_lines import train_arguments
 from full_layouts import data_options, write_for
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -16,19 +15,14 @@ from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLay
 from mmpretrain.models.utils import MultiheadAttention
 from mmpretrain.structures import DataSample
 from mmseg.structures import SegDataSample
-from paths import ROOT
+from paths import CONFIGS
 from torch import Tensor, nn
 
 from symmim_mm.apis.train import configure
-from symmim_mm.engine.launch import runner_of
+from symmim_mm.engine.launch import launched_runner
 from symmim_mm.models.contrast_head import info_nce
 from symmim_mm.utils.errors import UserError
 
-CONFIGS = sorted(
-    str(path.relative_to(ROOT / 'configs').with_suffix(''))
-    for path in (ROOT / 'configs').rglob('*.py')
-    if '_base_' not in path.parts
-)
 FULL = {
     'symmim/vit_s_pretrain': 224,
     'mae/vit_s_pretrain': 224,
@@ -40,7 +34,7 @@ FULL = {
 
 
 def build(name: str) -> nn.Module:
-    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    cfg = Config.fromfile(CONFIGS / f'{name}.py')
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     if 'data_preprocessor' in cfg:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
@@ -52,7 +46,7 @@ def build(name: str) -> nn.Module:
 
 
 def losses(model: nn.Module, name: str, side: int) -> dict[str, Tensor]:
-    """The losses of a config's model for two drawn batches of numbers; same numbers every time."""
+    """Return the losses of a config's model for two random images, the same every time."""
     torch.manual_seed(1)
     images = torch.randn(2, 3, side, side)
     kind = name.split('/')[0]
@@ -152,17 +146,18 @@ def test_the_views_are_the_same_in_mixed_precision() -> None:
     assert not torch.equal(*expected)
 
 
-@pytest.mark.parametrize('name', CONFIGS)
-def test_no_config_speaks_of_a_precision_that_it_does_not_set(name: str) -> None:
-    """The trap: ``fp16 = dict(...)`` beside ``type='OptimWrapper'`` does nothing.
+def test_no_config_names_a_precision_that_it_does_not_set() -> None:
+    """The trap: ``fp16 = dict(...)`` next to ``type='OptimWrapper'`` does nothing.
 
     MMSegmentation's MAE config does so, under a name with "amp" in it.
     """
-    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
-    assert 'amp' not in Path(name).stem.split('-') and 'fp16' not in cfg
-    assert cfg.optim_wrapper.type == 'OptimWrapper' and 'dtype' not in cfg.optim_wrapper
-    for loop in ('val_cfg', 'test_cfg'):
-        assert 'fp16' not in (cfg.get(loop) or {})
+    paths = [path for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts]
+    assert len(paths) > 30
+    for path in paths:
+        cfg = Config.fromfile(path)
+        assert 'amp' not in path.stem.split('-') and 'fp16' not in cfg, path
+        assert cfg.optim_wrapper.type == 'OptimWrapper' and 'dtype' not in cfg.optim_wrapper, path
+        assert not any('fp16' in (cfg.get(loop) or {}) for loop in ('val_cfg', 'test_cfg')), path
 
 
 @pytest.fixture(scope='module')
@@ -171,18 +166,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def configured(name: str, data: Path, work_dir: Path) -> Config:
-    """A full-size config with ``--amp`` and data in its own layout, two pictures a step."""
+    """Return a full-size config with ``--amp`` and data in its own layout, two images a step."""
     folder = {'detection': 'coco', 'segmentation': 'ade20k'}.get(name.split('/')[0], 'imagenet')
     root = write_for(name, data / folder)
     options = {**data_options(name, root), 'recipe.batch': 2}
-    return configure(train_arguments(name, work_dir, '--amp', options=options))
+    return configure(CONFIGS / f'{name}.py', work_dir=work_dir, amp=True, cfg_options=options)
 
 
 @pytest.mark.parametrize('name', FULL)
 def test_the_flag_turns_it_on_in_every_task(
     name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the question whether there is a GPU, and which, is answered for the machine."""
+    """Whether there is a GPU, and which, is the only thing that is faked."""
     for capable, dtype in ((True, 'bfloat16'), (False, 'float16')):
         with monkeypatch.context() as patch:
             patch.setattr(torch.cuda, 'is_available', lambda: True)
@@ -217,7 +212,7 @@ def test_a_step_on_a_gpu(name: str, data: Path, tmp_path: Path) -> None:
     """The recipes at full size with ``--amp``, their own data pipelines, one step."""
     cfg = configured(name, data, tmp_path)
     stop = StopHook()
-    with runner_of(cfg, 'none') as runner:
+    with launched_runner(cfg, 'none') as runner:
         runner.register_hook(stop)
         types = Types(runner.model)
         with pytest.raises(Stop):

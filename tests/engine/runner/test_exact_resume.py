@@ -1,4 +1,4 @@
-"""A run that is stopped anywhere and resumed ends with the weights of one that was not."""
+"""A run that is stopped anywhere and resumed ends with the weights of one that was not stopped."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def test_epochs(tmp_path: Path, stops, saved) -> None:
     toy_runner(tmp_path / 'whole', epochs=3).train()
     assert train_with_stops(tmp_path / 'broken', stops, 'SIGTERM', epochs=3) == saved
     assert_same(final_state(tmp_path / 'broken'), final_state(tmp_path / 'whole'))
-    # What was saved within an epoch has done its work.
+    # Those saved within an epoch are not needed any more.
     left = ['epoch_2.pth', 'epoch_3.pth']
     assert [path.name for path in checkpoint_files(tmp_path / 'broken')] == left
 
@@ -56,7 +56,7 @@ def test_never_stops_within_an_optimizer_step(tmp_path: Path) -> None:
     ids=str,
 )
 def test_optimizers(tmp_path: Path, optimizer: dict) -> None:
-    """Each keeps another state, or none; what it kept is taken for its own."""
+    """Each has another state, or none, which must be accepted as its own."""
     run = dict(epochs=2, optimizer=dict(optimizer, lr=0.01))
     toy_runner(tmp_path / 'whole', **run).train()
     train_with_stops(tmp_path / 'broken', (6,), 'SIGTERM', **run)
@@ -80,13 +80,13 @@ def test_another_batch_is_refused(tmp_path: Path) -> None:
         toy_runner(tmp_path, epochs=2, accumulation=2, resume=True).train()
 
 
-def test_checkpoints_are_not_overwritten_unasked(tmp_path: Path) -> None:
+def test_checkpoints_are_not_overwritten_by_a_new_run(tmp_path: Path) -> None:
     toy_runner(tmp_path, epochs=1).train()
-    with pytest.raises(UserError, match='epoch_1.pth the newest: go on with --resume'):
+    with pytest.raises(UserError, match='epoch_1.pth the newest: .* --resume'):
         toy_runner(tmp_path, epochs=2)
 
 
-def test_a_process_started_again_resumes(tmp_path: Path, monkeypatch) -> None:
+def test_a_restarted_process_resumes(tmp_path: Path, monkeypatch) -> None:
     toy_runner(tmp_path, epochs=1).train()
     monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', '1')
     runner = toy_runner(tmp_path, epochs=2)

@@ -4,81 +4,79 @@ import json
 import multiprocessing
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import torch.multiprocessing as mp
 from mmengine.registry import MODELS
-from paths import ROOT
+from paths import CONFIGS
 from processes import free_ports
 from torch import Tensor
 from torch.multiprocessing import ProcessExitedException
 
+from symmim_mm.apis.train import configure
 from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.utils.errors import UserError
 
 pytestmark = pytest.mark.xdist_group('sharded')  # whose fixture trains
 METHODS = ('symmim', 'mae')
 EPOCHS = 2
 # A large eps: where a gradient is nothing but rounding, as those of the keys' biases are, Adam
 # would make a step of the rounding.
-SHORT = [
-    'recipe.warmup_epochs=0', 'recipe.batch=20', f'recipe.epochs={EPOCHS}',
-    'optim_wrapper.optimizer.eps=1e-4', 'model.backbone.arch.num_layers=2',
-]  # fmt: skip
-OWN = dict(
-    symmim=['model.contrast.hidden_dims=32', 'model.head.loss=l2'],  # L1 has jumps
-    mae=['model.neck.decoder_depth=1', 'recipe.max_batch_per_gpu=5'],
-    finetune=[f'train_cfg.val_interval={EPOCHS}'],
-)
+SHORT = {
+    'recipe.warmup_epochs': 0, 'recipe.batch': 20, 'recipe.epochs': EPOCHS,
+    'optim_wrapper.optimizer.eps': 1e-4, 'model.backbone.arch.num_layers': 2,
+}  # fmt: skip
+OWN = {
+    'symmim': {'model.contrast.hidden_dims': 32, 'model.head.loss': 'l2'},  # L1 has jumps
+    'mae': {'model.neck.decoder_depth': 1, 'recipe.max_batch_per_gpu': 5},
+    'finetune': {'train_cfg.val_interval': EPOCHS},
+}
 
 
-def command(data: Path, name: str, work_dir: Path, *options: str) -> list[str]:
-    """The command line of ``tools/train.py`` for a short run of one of the quickstart's configs."""
+def call(data: Path, name: str, work_dir: Path, backbone: Path | None = None, **options) -> dict:
+    """Return the arguments of ``train`` for a short run of one of the quickstart's configs."""
     transfer = name == 'finetune'
-    places = [f'{split}_dataloader' for split in ('train', 'val', 'test')[: 3 if transfer else 1]]
-    places += [] if transfer else ['default_hooks.pictures']
-    changes = [f'{place}.dataset.data_root={data / "imagenet"}' for place in places]
-    config = ROOT / 'configs' / 'quickstart' / (f'{name}.py' if transfer else f'{name}_pretrain.py')
-    return [
-        str(config), '--work-dir', str(work_dir), '--launcher', 'pytorch', *options,
-        '--cfg-options', *changes, *SHORT, *OWN[name],
-    ]  # fmt: skip
+    parts = [f'{split}_dataloader' for split in ('train', 'val', 'test')[: 3 if transfer else 1]]
+    parts += [] if transfer else ['default_hooks.images']
+    changes = {f'{part}.dataset.data_root': str(data / 'imagenet') for part in parts}
+    config = CONFIGS / 'quickstart' / (f'{name}.py' if transfer else f'{name}_pretrain.py')
+    return dict(
+        config=config, work_dir=work_dir, backbone=backbone if transfer else None,
+        cfg_options=changes | SHORT | OWN[name], **options,
+    )  # fmt: skip
 
 
-def worker(rank: int, ports: list[int], commands: list[list[str]]) -> None:
+def worker(rank: int, ports: list[int], calls: list[dict]) -> None:
     os.environ.update(RANK=str(rank), WORLD_SIZE='2', LOCAL_RANK=str(rank), OMP_NUM_THREADS='1')
     os.environ['MASTER_ADDR'] = '127.0.0.1'
-    sys.path.insert(0, str(ROOT / 'tools'))
-    from train import build_parser
-
     from symmim_mm.apis.train import train
 
-    for port, words in zip(ports, commands, strict=True):
+    for port, arguments in zip(ports, calls, strict=True):
         os.environ['MASTER_PORT'] = str(port)
-        train(build_parser().parse_args(words))
+        train(**arguments, launcher='pytorch')
 
 
-def run(*commands: list[str]) -> None:
-    """Run commands one after the other, each in the same two processes."""
+def run(*calls: dict) -> None:
+    """Make calls of ``train`` one after the other, all in the same two processes."""
     multiprocessing.set_forkserver_preload(['mmpretrain.models', 'symmim_mm.engine.runner.fsdp'])
-    # One port each: rank 1 may begin the next command while rank 0 still serves the last one.
-    ports = free_ports(len(commands))
-    mp.start_processes(worker, (ports, list(commands)), 2, start_method='forkserver')
+    # One port each: rank 1 may begin the next run while rank 0 still serves the last one.
+    ports = free_ports(len(calls))
+    mp.start_processes(worker, (ports, list(calls)), 2, start_method='forkserver')
 
 
 @pytest.fixture(scope='module')
 def runs(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders ``<method>-ddp`` and ``<method>-fsdp``, and the same of a fine-tuning."""
     out = tmp_path_factory.mktemp('runs')
-    backbone = ['--backbone', str(out / 'symmim-fsdp' / f'epoch_{EPOCHS}.pth')]
+    backbone = out / 'symmim-fsdp' / f'epoch_{EPOCHS}.pth'
     run(
         *(
-            command(sample_data, name, out / f'{name}-{kind}', *options, *more)
-            for name, more in (*((method, []) for method in METHODS), ('finetune', backbone))
-            for kind, options in (('ddp', []), ('fsdp', ['--fsdp']))
+            call(sample_data, name, out / f'{name}-{kind}', backbone, fsdp=kind == 'fsdp')
+            for name in (*METHODS, 'finetune')
+            for kind in ('ddp', 'fsdp')
         )
     )
     return out
@@ -145,13 +143,13 @@ def test_a_transfer_loads_the_backbone(method: str, runs: Path, mmpretrain_scope
 def test_each_resumes_what_the_other_has_saved(
     runs: Path, sample_data: Path, tmp_path: Path
 ) -> None:
-    commands = []
-    for before, after, options in (('ddp', 'fsdp', ['--fsdp']), ('fsdp', 'ddp', [])):
+    calls = []
+    for before, after in (('ddp', 'fsdp'), ('fsdp', 'ddp')):
         folder = tmp_path / after
         folder.mkdir()
         shutil.copy(runs / f'symmim-{before}' / 'epoch_1.pth', folder)
-        commands.append(command(sample_data, 'symmim', folder, '--resume', *options))
-    run(*commands)
+        calls.append(call(sample_data, 'symmim', folder, resume=True, fsdp=after == 'fsdp'))
+    run(*calls)
     expected = saved(runs / 'symmim-ddp')
     for kind in ('fsdp', 'ddp'):
         found = saved(tmp_path / kind)
@@ -167,17 +165,11 @@ def test_moments_of_another_shape_are_refused(
     checkpoint['optimizer']['state'][0]['exp_avg'] = torch.zeros(3)
     torch.save(checkpoint, tmp_path / 'epoch_1.pth')
     with pytest.raises(ProcessExitedException) as ended:
-        run(command(sample_data, 'symmim', tmp_path, '--resume', '--fsdp'))
+        run(call(sample_data, 'symmim', tmp_path, resume=True, fsdp=True))
     assert ended.value.exit_code == 2
     assert not (tmp_path / 'epoch_2.pth').exists()
 
 
-@pytest.mark.slow
-def test_mistakes_are_told(tool, sample_data: Path) -> None:
-    root = sample_data / 'imagenet'
-    result = tool(
-        'train.py', 'configs/quickstart/mae_pretrain.py', '--fsdp', '--cfg-options',
-        f'train_dataloader.dataset.data_root={root}',
-    )  # fmt: skip
-    assert result.returncode == 2, result.stderr
-    assert 'error: --fsdp shares a model out over processes, and there is one' in result.stderr
+def test_one_process_is_refused(sample_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match='--fsdp shards a model over processes, and there is one'):
+        configure(**call(sample_data, 'mae', tmp_path, fsdp=True))

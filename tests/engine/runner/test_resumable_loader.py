@@ -1,4 +1,4 @@
-"""A loader that starts at any batch gives what it would have given there from the beginning."""
+"""A loader that starts at any batch gives the batches that a whole iteration gives from there."""
 
 from itertools import islice
 
@@ -12,23 +12,23 @@ from torch.utils.data import DataLoader
 from toy_run import SIZE, Numbers
 
 from symmim_mm.datasets.samplers.seeding import seed_everything, seed_sample, seed_step
-from symmim_mm.engine.faults import told_in_one_line
-from symmim_mm.engine.runner.resumable_loader import PositionedLoader
+from symmim_mm.engine.faults import report_faults
+from symmim_mm.engine.runner.resumable_loader import ResumableLoader
 from symmim_mm.engine.runner.seeded_dataset import SeededDataset
 from symmim_mm.utils.errors import Fault
 
 SEED = 5
 
 
-def loader(endless: bool, batch: int = 4, accumulation: int = 1, **options) -> PositionedLoader:
+def loader(endless: bool, batch: int = 4, accumulation: int = 1, **options) -> ResumableLoader:
     dataset = Numbers()
     sampler = (InfiniteSampler if endless else DefaultSampler)(dataset, shuffle=True, seed=SEED)
     options = dict(sampler=sampler, batch_size=batch, drop_last=not endless) | options
-    return PositionedLoader(DataLoader(dataset, **options), SEED, accumulation, endless)
+    return ResumableLoader(DataLoader(dataset, **options), SEED, accumulation, endless)
 
 
-def batches(found: PositionedLoader, count: int | None = None) -> list[torch.Tensor]:
-    torch.rand(7)  # what was drawn before must not matter
+def batches(found: ResumableLoader, count: int | None = None) -> list[torch.Tensor]:
+    torch.rand(7)  # earlier draws must not matter
     return [batch['inputs'] for batch in islice(iter(found), count)]
 
 
@@ -37,11 +37,11 @@ def test_within_an_epoch(batch: int, accumulation: int, epoch: int, data) -> Non
     found = loader(False, batch, accumulation)
     assert len(found) == SIZE // batch // accumulation * accumulation
     assert found.batch_size == batch
-    found.go_to(epoch, 0)
+    found.start_at(epoch, 0)
     whole = batches(found)
     assert len(whole) == len(found)
     start = data.draw(st.integers(0, len(found)))
-    found.go_to(epoch, start)
+    found.start_at(epoch, start)
     rest = batches(found)
     assert len(rest) == len(found) - start
     assert all(torch.equal(a, b) for a, b in zip(rest, whole[start:], strict=True))
@@ -52,16 +52,16 @@ def test_endless(start: int, finite: bool) -> None:
     """Over a sampler without an end, and over one with epochs."""
     options = dict(sampler=DefaultSampler(Numbers(), seed=SEED)) if finite else {}
     found = loader(True, **options)
-    found.go_to(0, 0)
+    found.start_at(0, 0)
     whole = batches(found, 34)
-    found.go_to(0, start)
+    found.start_at(0, start)
     pairs = zip(batches(found, 4), whole[start : start + 4], strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     assert found.batch_sampler.indices_of(start)
 
 
 class LostConnection:
-    """Ends in the process that unpickles it as a batch of a worker does that died meanwhile."""
+    """Fails in the process that unpickles it, as a batch does whose worker died meanwhile."""
 
     def __reduce__(self):
         return lose, ()
@@ -71,12 +71,12 @@ def lose() -> None:
     raise ConnectionResetError(104, 'Connection reset by peer')
 
 
-def test_a_worker_that_dies_while_its_batch_is_fetched(sigchld) -> None:
+def test_a_worker_that_dies_while_its_batch_is_sent(sigchld) -> None:
     found = loader(False, num_workers=1, collate_fn=lambda samples: LostConnection())
     with (
         pytest.raises(Fault, match='DataLoader worker exited .* iteration 1: .* --resume'),
-        told_in_one_line(),
-        found.deaths_told(),
+        report_faults(),
+        found.report_deaths(),
     ):
         next(iter(found))
 
@@ -85,7 +85,7 @@ def test_every_epoch_is_different() -> None:
     found = loader(False)
     epochs = []
     for epoch in range(2):
-        found.go_to(epoch, 0)
+        found.start_at(epoch, 0)
         epochs.append(torch.cat(batches(found)))
     assert not set(epochs[0].flatten().tolist()) & set(epochs[1].flatten().tolist())
 
@@ -95,21 +95,21 @@ def test_batches_of_one_aspect_ratio() -> None:
     dataset = Numbers()
     sampler = DefaultSampler(dataset, shuffle=True, seed=SEED)
     inner = DataLoader(dataset, batch_sampler=AspectRatioBatchSampler(sampler, 4))
-    found = PositionedLoader(inner, SEED)
+    found = ResumableLoader(inner, SEED)
     assert found.batch_size == 4
-    found.go_to(1, 0)
+    found.start_at(1, 0)
     whole = batches(found)
-    found.go_to(1, 3)
+    found.start_at(1, 3)
     assert all(torch.equal(a, b) for a, b in zip(batches(found), whole[3:], strict=True))
 
 
 @pytest.mark.parametrize('workers', [1, 3])
-def test_workers_draw_what_the_process_itself_would(workers: int) -> None:
-    """Also those that stay from one epoch to the next."""
+def test_workers_draw_the_numbers_of_the_process_itself(workers: int) -> None:
+    """Also persistent ones."""
     alone, helped = loader(False), loader(False, num_workers=workers, persistent_workers=True)
     for epoch, start in ((0, 0), (1, 2), (2, 0)):
-        alone.go_to(epoch, start)
-        helped.go_to(epoch, start)
+        alone.start_at(epoch, start)
+        helped.start_at(epoch, start)
         pairs = zip(batches(helped), batches(alone), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs)
 
@@ -121,24 +121,21 @@ def test_workers_have_read_what_they_gave() -> None:
     assert found.dataset.reading.tolist() == [-1, -1]
 
 
-def test_the_pictures_of_an_iteration_have_names() -> None:
+def test_the_images_of_an_iteration_have_names() -> None:
     found = loader(False, batch=6)
-    found.go_to(1, 1)
+    found.start_at(1, 1)
     next(iter(found))
     indices = found.batch_sampler.indices_of(len(found) + 1)
     assert len(indices) == 6
-    names = found.names(len(found) + 1)
+    names = found.image_names(len(found) + 1)
     assert names == ', '.join(f'row{index}.png' for index in indices[:4]) + ' and 2 more'
-    assert found.names(len(found) + 1, most=None).count('.png') == 6
-    assert found.names(99) == 'pictures unknown'
+    assert found.image_names(len(found) + 1, most=None).count('.png') == 6
+    assert found.image_names(99) == 'unknown images'
 
 
-def test_the_data_set_within_stays_reachable() -> None:
+def test_samples_are_seeded_by_position() -> None:
     found = SeededDataset(Numbers(), SEED)
-    assert len(found) == SIZE
-    assert found.metainfo == Numbers.metainfo
     assert found[3]['inputs'].shape == (4,)
-    assert not hasattr(found, '__getitems__')
     first, again, other = found[3, 8], found[3, 8], found[3, 9]
     assert torch.equal(first['inputs'], again['inputs'])
     assert not torch.equal(first['inputs'], other['inputs'])

@@ -7,7 +7,7 @@ from mmengine.registry import MODELS, init_default_scope
 from paths import ROOT
 from torch import nn
 
-from symmim_mm.engine.hooks.compile_hook import compile_model
+from symmim_mm.engine.hooks.model_hooks import compile_model
 
 SPARSE = dict(
     backbone=dict(encoding='sparse'),

@@ -6,60 +6,40 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_lines import train_arguments
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
-from tiny_vit import TINY
+from paths import CONFIGS
+from tiny_models import TINY, tiny_config
 from torch import Tensor, nn
 
 from symmim_mm.apis.train import train
 from symmim_mm.checkpoint.read import read_checkpoint
-from symmim_mm.engine.runner.activation_checkpointing import checkpoint_blocks, pop_switch
+from symmim_mm.models.activation_checkpointing import (
+    checkpoint_blocks,
+    pop_activation_checkpointing,
+)
 from symmim_mm.utils.errors import UserError
 
-ARCH = dict(TINY, num_layers=4)
-VIT = dict(arch=ARCH, img_size=32, patch_size=8)
-CONTRAST = dict(hidden_dims=16, out_dims=8)
+LAYERS = 4
+METHODS = {
+    'symmim': dict(method='symmim'),
+    'symmim_sparse': dict(method='symmim', encoding='sparse', decoder_depth=2),
+    'simmim': dict(method='simmim'),
+    'mae': dict(method='mae', decoder_depth=2),
+}
 
 
 def self_supervised(kind: str) -> tuple[dict, Callable[[nn.Module], Tensor]]:
-    masked = dict(type='symmim_mm.MaskedViT', **VIT, drop_path_rate=0.3)
-    decoder = dict(depth=2, embed_dims=16, num_heads=2)
-    cfg = {
-        'symmim': dict(type='symmim_mm.SymMIM', backbone=masked, head={}, contrast=CONTRAST),
-        'symmim_sparse': dict(
-            type='symmim_mm.SymMIM',
-            backbone=dict(masked, encoding='sparse'),
-            head=dict(decoder=decoder),
-            contrast=CONTRAST,
-        ),
-        'simmim': dict(type='symmim_mm.SimMIM', backbone=masked, head={}),
-        'mae': dict(
-            type='mmpretrain.MAE',
-            backbone=dict(type='mmpretrain.MAEViT', **VIT, drop_path_rate=0.3),
-            neck=dict(
-                type='mmpretrain.MAEPretrainDecoder',
-                num_patches=16,
-                patch_size=8,
-                embed_dim=32,
-                decoder_embed_dim=16,
-                decoder_depth=2,
-                decoder_num_heads=2,
-            ),
-            head=dict(
-                type='mmpretrain.MAEPretrainHead',
-                patch_size=8,
-                loss=dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2'),
-            ),
-        ),
-    }[kind]
     images = torch.randn(4, 3, 32, 32)
-    return cfg, lambda model: sum(model.loss(images, None).values())
+    config = tiny_config(**METHODS[kind], layers=LAYERS, drop_path_rate=0.3)
+    return config, lambda model: sum(model.loss(images, None).values())
 
 
 def transfer(kind: str) -> tuple[dict, Callable[[nn.Module], Tensor]]:
-    vit = dict(**VIT, out_type='featmap', out_indices=[0, 3], drop_path_rate=0.3)
+    arch = dict(TINY, num_layers=LAYERS)
+    vit = dict(arch=arch, img_size=32, patch_size=8, drop_path_rate=0.3)
+    vit.update(out_type='featmap', out_indices=[0, 3])
     cfg = dict(type='mmpretrain.VisionTransformer', **vit)
     if kind == 'windowed':
         cfg.update(type='symmim_mm.WindowedViT', window_size=3, global_blocks=(1, 3))
@@ -84,7 +64,7 @@ def make(kind: str) -> tuple[nn.Module, Callable[[nn.Module], Tensor]]:
 
 
 def gradients(model: nn.Module, loss: Callable[[nn.Module], Tensor]) -> tuple[dict, Tensor]:
-    """All gradients after one step from a fixed random state, and the random number after it."""
+    """Return all gradients of a step from a fixed random state, and the random number after it."""
     torch.manual_seed(1)
     loss(model).backward()
     return {name: param.grad for name, param in model.named_parameters()}, torch.rand(1)
@@ -107,7 +87,7 @@ def test_gradients_and_random_state_are_the_same_to_the_bit(kind: str) -> None:
 
 
 def kept_bytes(model: nn.Module, loss: Callable[[nn.Module], Tensor]) -> int:
-    """Memory that the graph holds between the forward and the backward pass, weights aside."""
+    """Return the memory of the graph between forward and backward pass, weights aside."""
     weights = {param.untyped_storage().data_ptr() for param in model.parameters()}
     kept: dict[int, int] = {}
 
@@ -155,7 +135,7 @@ def test_every_kind_of_block_runs_when_the_model_is_evaluated() -> None:
             assert torch.equal(loss(model), expected)
 
 
-def test_it_goes_through_the_compiler_in_one_piece() -> None:
+def test_a_block_compiles_to_one_graph() -> None:
     block = TransformerEncoderLayer(32, 4, 64)
     expected, x = copy.deepcopy(block), torch.randn(2, 5, 32)
     checkpoint_blocks(block)
@@ -171,14 +151,14 @@ def test_a_model_without_blocks_is_refused() -> None:
         checkpoint_blocks(nn.Linear(2, 2))
 
 
-def test_the_switch_is_true_or_false() -> None:
+def test_the_option_is_true_or_false() -> None:
     for value in (True, False):
         cfg = Config(dict(activation_checkpointing=value))
-        assert pop_switch(cfg) is value
+        assert pop_activation_checkpointing(cfg) is value
         assert 'activation_checkpointing' not in cfg
-    assert pop_switch(Config({})) is False
+    assert pop_activation_checkpointing(Config({})) is False
     with pytest.raises(UserError, match=r"got \['backbone.layers.0'\]"):
-        pop_switch(Config(dict(activation_checkpointing=['backbone.layers.0'])))
+        pop_activation_checkpointing(Config(dict(activation_checkpointing=['backbone.layers.0'])))
 
 
 @pytest.mark.slow
@@ -203,13 +183,12 @@ def test_the_option_trains_to_the_same_weights(
             options['val_dataloader.dataset.data_root'] = str(sample_data / 'imagenet')
         else:
             root = str(sample_data / 'imagenet')
-            options['default_hooks.pictures.dataset.data_root'] = root
+            options['default_hooks.images.dataset.data_root'] = root
         work_dir = tmp_path / str(switch)
-        args = train_arguments(f'quickstart/{name}', work_dir, options=options)
-        train(args)
+        train(CONFIGS / f'quickstart/{name}.py', work_dir=work_dir, cfg_options=options)
         states.append(read_checkpoint(work_dir / 'epoch_1.pth')['state_dict'])
         log = next(work_dir.rglob('*.log')).read_text()
-        assert ('blocks are computed again' in log) == switch
+        assert ('blocks are recomputed' in log) == switch
     assert states[0].keys() == states[1].keys()
     for key, value in states[0].items():
         assert torch.equal(states[1][key], value), key

@@ -1,4 +1,4 @@
-"""Unreadable pictures: other ones in their places, always the same; noted, listed, and limited."""
+"""Unreadable images: replaced, always by the same ones; counted, listed, and limited."""
 
 from pathlib import Path
 
@@ -9,33 +9,19 @@ from torch.utils.data import DataLoader
 from toy_run import SIZE, Numbers, assert_same, final_state, toy_runner, train_with_stops
 
 from symmim_mm.datasets.transforms.decode_region import ImageError
-from symmim_mm.engine.hooks.unreadable_hook import UnreadableHook
-from symmim_mm.engine.runner.resumable_loader import PositionedLoader
-from symmim_mm.engine.runner.unreadable import MOST_TRIES, readable_sample
-from symmim_mm.utils.errors import UserError
+from symmim_mm.engine.hooks.data_hooks import UnreadableImagesHook
+from symmim_mm.engine.runner.resumable_loader import ResumableLoader
+from symmim_mm.engine.runner.seeded_dataset import MOST_TRIES, SeededDataset
+from symmim_mm.utils.errors import RESUME, UserError
 
 BROKEN = (3, 11)
 
 
-class Damaged(Numbers):
-    """Rows of which some cannot be read."""
-
-    def __init__(self, broken: tuple[int, ...] = BROKEN) -> None:
-        super().__init__()
-        self.broken = broken
-
-    def __getitem__(self, index: int) -> dict:
-        row = super().__getitem__(index)  # draws first, so that a try leaves traces behind
-        if index in self.broken:
-            raise ImageError(f'row{index}.png ends too early')
-        return row
-
-
 def run(broken: tuple[int, ...] = BROKEN, **changes) -> dict:
-    """What :func:`toy_runner` needs; a row of 22 is 4.5 %."""
+    """Return options of :func:`toy_runner`; a row of 22 is 4.5 %."""
     options = dict(most_share=0.5, least_seen=8) | changes
-    unreadable = dict(type='symmim_mm.UnreadableHook', **options)
-    return dict(dataset=Damaged(broken), extra=dict(unreadable=unreadable))
+    unreadable = dict(type='symmim_mm.UnreadableImagesHook', **options)
+    return dict(dataset=Numbers(unreadable=broken), extra=dict(unreadable=unreadable))
 
 
 def listed(work_dir: Path) -> dict[str, str]:
@@ -47,7 +33,7 @@ def listed(work_dir: Path) -> dict[str, str]:
 
 def counts(runner) -> tuple[int, int]:
     hub = runner.message_hub
-    return hub.get_info('pictures_seen'), hub.get_info('unreadable_pictures')
+    return hub.get_info('images_seen'), hub.get_info('unreadable_images')
 
 
 def test_counted_and_listed_once(tmp_path: Path) -> None:
@@ -80,34 +66,40 @@ def test_loader_workers_make_no_difference(tmp_path: Path) -> None:
     assert listed(tmp_path / 'two') == listed(tmp_path / 'none')
 
 
-def test_the_others_are_drawn_as_without_broken_ones(tmp_path: Path) -> None:
-    """Nothing but the place of a broken picture changes."""
+def test_other_images_are_those_of_a_run_without_broken_ones(tmp_path: Path) -> None:
+    """Nothing changes but at the position of a broken image."""
 
-    def batches(dataset: Numbers, pass_over: bool) -> torch.Tensor:
+    def batches(dataset: Numbers, skip: bool) -> torch.Tensor:
         sampler = DefaultSampler(dataset, shuffle=False)
-        loader = PositionedLoader(DataLoader(dataset, batch_size=2, sampler=sampler), seed=5)
-        if pass_over:
-            loader.pass_over_unreadable()
+        loader = ResumableLoader(DataLoader(dataset, batch_size=2, sampler=sampler), seed=5)
+        if skip:
+            loader.skip_unreadable()
         rows = torch.cat([batch['inputs'] for batch in loader])
-        assert not loader.unreadable
+        assert not loader.skipped
         return rows
 
     expected = batches(Numbers(), False)
-    found = batches(Damaged(), True)
+    found = batches(Numbers(unreadable=BROKEN), True)
     same = (found == expected).all(dim=1)
     assert [index for index in range(SIZE) if not same[index]] == list(BROKEN)
-    # The replacement keeps the random numbers of the place: only the row's own part differs.
+    # The replacement keeps the random numbers of the position: only the row's own part differs.
     steps = (found - expected)[list(BROKEN)] * SIZE
     torch.testing.assert_close(steps, steps.round(), atol=1e-4, rtol=0)
     assert torch.equal(batches(Numbers(), True), expected)
 
 
 def test_replacements_are_spread_and_fixed() -> None:
-    dataset = Damaged()
-    first = [readable_sample(dataset, 3, 0, place).value['inputs'] for place in range(50)]
-    again = [readable_sample(dataset, 3, 0, place).value['inputs'] for place in range(50)]
+    def draw(dataset: Numbers, index: int) -> list[torch.Tensor]:
+        seeded = SeededDataset(dataset, seed=0)
+        samples = [seeded.readable_sample(index, position) for position in range(50)]
+        return [sample.value['inputs'] for sample in samples]
+
+    first, again, plain = (
+        draw(Numbers(unreadable=BROKEN), 3),
+        draw(Numbers(unreadable=BROKEN), 3),
+        draw(Numbers(), 0),
+    )
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    plain = [readable_sample(Numbers(), 0, 0, place).value['inputs'] for place in range(50)]
     rows = {round(((a - b)[0] * SIZE).item()) for a, b in zip(first, plain, strict=True)}
     assert len(rows) > 10 and not rows & set(BROKEN)
 
@@ -118,27 +110,27 @@ def test_too_many_stop_the_run(tmp_path: Path) -> None:
         runner.train()
     seen, unreadable = counts(runner)
     assert str(error.value) == (
-        f'{unreadable} of {seen} pictures cannot be read, more than 2.00%: mend or remove those '
-        f'listed in {tmp_path / "unreadable.txt"}, then go on with --resume'
+        f'{unreadable} of {seen} images cannot be read, more than 2.00%: fix or remove those '
+        f'listed in {tmp_path / "unreadable.txt"}, then {RESUME}'
     )
     assert 40 <= seen < 60
-    # The count goes on with the run.
+    # A resumed run continues the count.
     again = toy_runner(tmp_path, epochs=99, resume=True, **run(most_share=0.9, least_seen=1))
     again.load_or_resume()
     assert counts(again)[0] >= 20
 
 
-def test_few_pictures_say_nothing_about_the_share(tmp_path: Path) -> None:
+def test_the_share_of_few_images_does_not_matter(tmp_path: Path) -> None:
     toy_runner(tmp_path, epochs=1, **run(most_share=0.0, least_seen=1000)).train()
 
 
-def test_a_data_set_that_is_all_broken(tmp_path: Path) -> None:
+def test_a_dataset_that_is_all_broken(tmp_path: Path) -> None:
     runner = toy_runner(tmp_path, epochs=1, **run(tuple(range(SIZE))))
-    with pytest.raises(ImageError, match=f'{MOST_TRIES} pictures in a row .* ends too early'):
+    with pytest.raises(ImageError, match=f'{MOST_TRIES} images in a row .* ends too early'):
         runner.train()
 
 
-def test_other_errors_are_not_passed_over(tmp_path: Path) -> None:
+def test_other_errors_are_not_skipped(tmp_path: Path) -> None:
     class Defect(Numbers):
         def __getitem__(self, index: int) -> dict:
             raise KeyError('a defect of the pipeline')
@@ -149,16 +141,16 @@ def test_other_errors_are_not_passed_over(tmp_path: Path) -> None:
 
 def test_without_the_hook_the_first_one_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r'^row(3|11)\.png ends too early$'):
-        toy_runner(tmp_path, epochs=1, dataset=Damaged()).train()
+        toy_runner(tmp_path, epochs=1, dataset=Numbers(unreadable=BROKEN)).train()
 
 
 @pytest.mark.parametrize('name', ['a\tb\nc.png', 'Größe 名前.png', 'bytes\udcff.png'])
 def test_names_of_every_kind_take_one_line(tmp_path: Path, name: str) -> None:
-    class Named(Damaged):
+    class Named(Numbers):
         def get_data_info(self, index: int) -> dict:
             return dict(img_path=name)
 
-    toy_runner(tmp_path, epochs=2, **(run() | dict(dataset=Named()))).train()
+    toy_runner(tmp_path, epochs=2, **(run() | dict(dataset=Named(unreadable=BROKEN)))).train()
     content = (tmp_path / 'unreadable.txt').read_bytes()
     expected = name.replace('\t', ' ').replace('\n', ' ').encode('utf-8', 'surrogateescape')
     assert content.count(b'\n') == 1
@@ -173,4 +165,4 @@ def test_a_list_that_cannot_be_written_does_not_stop_the_run(tmp_path: Path) -> 
 @pytest.mark.parametrize('options', [dict(most_share=1.5), dict(most_share=-1), dict(least_seen=0)])
 def test_options(options: dict) -> None:
     with pytest.raises(UserError, match=next(iter(options))):
-        UnreadableHook(**options)
+        UnreadableImagesHook(**options)

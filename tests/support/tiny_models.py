@@ -1,0 +1,44 @@
+"""Configs of a small model of each method, for tests that need one and not its size."""
+
+TINY = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)
+
+
+def tiny_config(
+    method: str,
+    layers: int = 2,
+    decoder_depth: int = 0,
+    norm: str | None = 'bn',
+    **backbone: object,
+) -> dict:
+    """Return the config of a model for images of 32 pixels and 16 patches.
+
+    Args:
+        method: ``'symmim'``, ``'simmim'`` or ``'mae'``.
+        layers: blocks of the encoder.
+        decoder_depth: blocks of the decoder; with 0 there is none but in MAE, which has one.
+        norm: of the contrastive head of SymMIM.
+        **backbone: further options of the encoder.
+    """
+    vit = dict(arch=dict(TINY, num_layers=layers), img_size=32, patch_size=8, **backbone)
+    if method == 'mae':
+        return dict(
+            type='mmpretrain.MAE',
+            backbone=dict(type='mmpretrain.MAEViT', **vit),
+            neck=dict(
+                type='mmpretrain.MAEPretrainDecoder', num_patches=16, patch_size=8, embed_dim=32,
+                decoder_embed_dim=16, decoder_depth=max(decoder_depth, 1), decoder_num_heads=2,
+            ),
+            head=dict(
+                type='mmpretrain.MAEPretrainHead', norm_pix=True, patch_size=8,
+                loss=dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2'),
+            ),
+        )  # fmt: skip
+    decoder = dict(depth=decoder_depth, embed_dims=16, num_heads=2)
+    model = dict(
+        backbone=dict(type='symmim_mm.MaskedViT', **vit),
+        head=dict(decoder=decoder) if decoder_depth else {},
+    )
+    if method == 'simmim':
+        return dict(type='symmim_mm.SimMIM', **model)
+    contrast = dict(hidden_dims=16, out_dims=8, norm=norm)
+    return dict(type='symmim_mm.SymMIM', **model, contrast=contrast)
