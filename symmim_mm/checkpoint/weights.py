@@ -25,7 +25,7 @@ def check_plain(tensors: Mapping[str, Tensor], source: str) -> None:
         UserError: one that is nested, sparse, quantised, complex or without data.
     """
     for name, value in tensors.items():
-        if problem := _not_plain(value):
+        if problem := not_plain(value):
             raise UserError(f'{source}: {short(name)} {problem}: save plain, dense tensors')
 
 
@@ -50,7 +50,7 @@ def check_weights(tensors: Mapping[str, Tensor], source: str) -> None:
             )
 
 
-def _not_plain(value: Tensor) -> str | None:
+def not_plain(value: Tensor) -> str | None:
     """Why a tensor cannot be copied into another one; a nested one has no shape to ask for."""
     if value.is_nested:
         return 'is a nested tensor'
