@@ -11,32 +11,20 @@ from mmpretrain.models import VisionTransformer
 from paths import ROOT
 from safetensors import safe_open
 from safetensors.torch import load_file
+from tiny_vit import POOLED, backbone_weights, save_backbone, vit
 
 from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.checkpoint.encoder import read_encoder
 from symmim_mm.checkpoint.export import FORMATS, export_backbone
 from symmim_mm.utils.errors import UserError
 
-ARCH = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)
-POOLED = dict(out_type='avg_featmap', final_norm=False)
 ENDINGS = {form: ending for form, (_, ending) in FORMATS.items()}
 
 
-def vit(**kwargs) -> VisionTransformer:
-    settings = dict(arch=ARCH, img_size=32, patch_size=8, out_type='raw')
-    model = VisionTransformer(**(settings | kwargs))
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    model.eval()
-    return model
-
-
 def saved(path: Path, model: torch.nn.Module) -> Path:
-    """As a pre-training or fine-tuning saves it: a mask token and a head beside the encoder."""
-    state = {f'backbone.{key}': value for key, value in model.state_dict().items()}
-    state |= {'backbone.mask_token': torch.zeros(1, 1, 32), 'head.fc.weight': torch.zeros(4, 32)}
-    torch.save(dict(state_dict=state, meta=dict(epoch=1)), path)
-    return path
+    """Save it with a mask token and a head, which are not exported."""
+    extra = {'backbone.mask_token': torch.zeros(1, 1, 32), 'head.fc.weight': torch.zeros(4, 32)}
+    return save_backbone(path, model, **extra)
 
 
 @pytest.fixture
@@ -169,7 +157,7 @@ def vit_of(arch: str) -> VisionTransformer:
 
 
 def without(tmp_path: Path, *keys: str, **kwargs) -> Path:
-    state = {f'backbone.{key}': value for key, value in vit(**kwargs).state_dict().items()}
+    state = backbone_weights(vit(**kwargs))
     torch.save({key: value for key, value in state.items() if key[9:] not in keys}, tmp_path / 'x')
     return tmp_path / 'x'
 
