@@ -1,4 +1,4 @@
-"""Reading checkpoints without running any code that they may hold."""
+"""Reading of checkpoints that runs none of the code that they may hold."""
 
 import os
 import re
@@ -24,11 +24,11 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     """Read a checkpoint file without running any code that it may hold.
 
     Args:
-        path: what ``torch.save`` wrote, or a ``.safetensors`` file.
-        map_location: where its tensors go, as for ``torch.load``.
+        path: a file of ``torch.save``, or a ``.safetensors`` file.
+        map_location: device of the tensors, as for ``torch.load``.
 
     Returns:
-        What was saved, a dict.
+        The saved dict.
 
     Raises:
         UserError: no such file, not a checkpoint, a damaged one, or one that would run code.
@@ -50,7 +50,7 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
             ) from error
         raise UserError(f'checkpoint {path} is not a {kind} or is damaged') from error
     except Exception as error:
-        # The bytes are anybody's: torch and safetensors end in every way there is.
+        # Damaged and hostile bytes make torch and safetensors raise any exception.
         what = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise UserError(f'checkpoint {path} is not a {kind} or is damaged: {what}') from error
     if not isinstance(checkpoint, dict):

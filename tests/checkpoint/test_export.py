@@ -166,8 +166,12 @@ def without(tmp_path: Path, *keys: str, **kwargs) -> Path:
     ('make', 'form', 'words'),
     [
         (lambda path: without(path, 'layers.1.ln2.bias'), 'timm', 'see layers.1.ln2.bias'),
-        (lambda path: without(path, final_norm=False), 'timm', 'not one norm behind its layers'),
-        (lambda path: without(path, out_type='avg_featmap'), 'timm', 'not one norm behind'),
+        (
+            lambda path: without(path, final_norm=False),
+            'timm',
+            'not exactly one norm after its layers',
+        ),
+        (lambda path: without(path, out_type='avg_featmap'), 'timm', 'not exactly one norm'),
         (lambda path: without(path, 'cls_token'), 'hf', 'no class token'),
         (lambda path: without(path, 'pos_embed'), 'hf', 'absolute position embedding'),
         (lambda path: without(path, img_size=(32, 48)), 'timm', 'not square'),
@@ -236,7 +240,7 @@ def test_mistakes_on_the_command_line(tool, tmp_path: Path, checkpoint: Path) ->
         ('epoch_1.pth', 'hf', 'x', 5, '--heads 5 does not divide the width'),
         ('epoch_1.pth', 'hf', 'x', 0, '--heads 0 does not divide the width'),
         ('no.pth', 'hf', 'x', 4, 'does not exist'),
-        ('epoch_1.pth', 'hf', 'in', 4, 'in exists: name another place'),
+        ('epoch_1.pth', 'hf', 'in', 4, 'in exists: name another path'),
         ('epoch_1.pth', 'hf', 'in/epoch_1.pth/x', 4, 'cannot write .*epoch_1.pth is not a folder'),
     ],
 )

@@ -12,7 +12,7 @@ from tiny_vit import POOLED, TINY, vit
 from torch import Tensor
 
 from symmim_mm.checkpoint.backbone import load_backbone
-from symmim_mm.checkpoint.key_map import DIALECTS, from_dialect, recognise, to_dialect
+from symmim_mm.checkpoint.key_map import DIALECTS, from_dialect, recognize, to_dialect
 from symmim_mm.utils.errors import UserError
 
 # What transformers 5.23.0 writes with ViTModel(config).save_pretrained(), one layer, without the
@@ -110,8 +110,8 @@ def test_a_tensor_without_a_counterpart_is_named(dialect: str, name: str) -> Non
 
 
 def test_our_own_and_unknown_names_are_of_no_dialect() -> None:
-    assert recognise(f'backbone.{name}' for name in vit().state_dict()) is None
-    assert recognise(['encoder.patch_embed.weight', 'head.weight']) is None
+    assert recognize(f'backbone.{name}' for name in vit().state_dict()) is None
+    assert recognize(['encoder.patch_embed.weight', 'head.weight']) is None
 
 
 def mae_checkpoint(state: dict[str, Tensor]) -> dict:

@@ -39,9 +39,9 @@ NOT_PLAIN = {
     'nested': (lambda w: torch.nested.nested_tensor([w, w[:3]]), 'is a nested tensor'),
     'sparse': (lambda w: w.to_sparse(), r'is a sparse tensor \(torch.sparse_coo\)'),
     'csr': (lambda w: w.to_sparse_csr(), r'is a sparse tensor \(torch.sparse_csr\)'),
-    'quantised': (
+    'quantized': (
         lambda w: torch.quantize_per_tensor(w, 0.1, 0, torch.qint8),
-        r'is quantised \(torch.qint8\)',
+        r'is quantized \(torch.qint8\)',
     ),
     'complex': (lambda w: w + 1j, r'holds complex numbers \(torch.complex64\)'),
     'meta': (lambda w: w.to('meta'), r'has no data \(device meta\)'),

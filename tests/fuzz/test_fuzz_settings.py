@@ -104,7 +104,7 @@ def test_visible_indices(rows: int, columns: int, batch: int, seed: int, data: A
     assert all(torch.equal(one, mask[0] ^ turn) for one, turn in zip(inverted, parity, strict=True))
 
 
-FIELDS = [item for item in Recipe.__dataclass_fields__]
+FIELDS = list(Recipe.model_fields)
 VALUES = st.one_of(
     st.none(), st.integers(-2, 5000), st.sampled_from([1 << 70, 10**18 + 9]), st.floats(),
     st.booleans(), st.text(max_size=5), st.sampled_from(['cosine', 'step', 'linear']),
