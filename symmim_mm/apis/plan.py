@@ -1,4 +1,4 @@
-"""``tools/train.py CONFIG --dry-run``."""
+"""Dry run: the plan of a run, printed (``tools/train.py CONFIG --dry-run``)."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ from symmim_mm.utils.errors import UserError
 
 
 def add_dry_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of a dry run."""
+    """Add the options of a dry run."""
     group = parser.add_argument_group('dry run')
     group.add_argument(
         '--dry-run',
@@ -28,13 +28,13 @@ def add_dry_run_arguments(parser: argparse.ArgumentParser) -> None:
         '--gpus', type=int, metavar='N', help='plan for N processes (default: those launched, or 1)'
     )
     group.add_argument(
-        '--list-parameters', action='store_true', help='name the parameters of every group'
+        '--list-parameters', action='store_true', help='list the parameters of every group'
     )
     group.add_argument('--json', metavar='FILE', help='write the plan there, too')
 
 
 def wants_dry_run(args: argparse.Namespace) -> bool:
-    """Whether a dry run is asked for.
+    """Return whether a dry run is asked for.
 
     Raises:
         UserError: an option of dry runs without ``--dry-run``.
@@ -47,13 +47,13 @@ def wants_dry_run(args: argparse.Namespace) -> bool:
 
 
 def dry_run(args: argparse.Namespace) -> None:
-    """Print what the run will be, and do nothing else.
+    """Print the plan of a run, and do nothing else.
 
     Raises:
-        UserError: as a run would, but for data that are absent; a FILE that cannot be written.
+        UserError: as a run, except for absent data; a FILE that cannot be written.
     """
     # Here, so that `--help` does not wait for all three libraries.
-    from symmim_mm.planning.run_plan import make_plan
+    from symmim_mm.planning.run_plan import plan_run
     from symmim_mm.planning.text import write_plan
 
     cfg = load_config(args, check_data=False)
@@ -61,9 +61,9 @@ def dry_run(args: argparse.Namespace) -> None:
     if processes < 1:
         raise UserError(f'--gpus must be at least 1, got {processes}')
     if any(int(os.environ.get(name, 0)) for name in ('RANK', 'SLURM_PROCID')):
-        return  # one of the processes tells it
+        return  # only rank 0 prints
     silence_libraries()
-    plan = make_plan(cfg, processes)
+    plan = plan_run(cfg, processes)
     print(write_plan(plan, args.list_parameters))
     if args.json:
         try:
@@ -73,6 +73,6 @@ def dry_run(args: argparse.Namespace) -> None:
 
 
 def silence_libraries() -> None:
-    """MMEngine tells of every frozen parameter, MMSegmentation of a default of its own: not now."""
+    """Hide MMEngine's lines on frozen parameters and MMSegmentation's on a default."""
     MMLogger.get_current_instance().setLevel(logging.ERROR)
     warnings.filterwarnings('ignore', message='Default ``avg_non_ignore``')

@@ -12,7 +12,7 @@ from symmim_mm.engine.data_check import check_data
 from symmim_mm.engine.faults import go_on, make_resumable, was_restarted
 from symmim_mm.engine.launch import process_count, runner_of
 from symmim_mm.engine.runner.activation_checkpointing import pop_switch
-from symmim_mm.planning.costs import operations_of
+from symmim_mm.planning.costs import flops_per_image
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.locks import LEASE_S, alone_in
 
@@ -69,7 +69,7 @@ def _count_flops(cfg: Config) -> None:
     """Let the log say how much of the GPU is used; its peak is known for 16 bits."""
     throughput = (cfg.get('default_hooks') or {}).get('throughput')
     if throughput is not None:
-        throughput['flops_per_image'] = operations_of(cfg).forward_backward
+        throughput['flops_per_image'] = flops_per_image(cfg).forward_backward
 
 
 def train(args: argparse.Namespace) -> None:
