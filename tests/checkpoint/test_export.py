@@ -215,21 +215,6 @@ def test_command(tool, tmp_path: Path, checkpoint: Path) -> None:
     assert out.read_bytes() == before
 
 
-@pytest.mark.slow
-def test_mistakes_on_the_command_line(tool, tmp_path: Path, checkpoint: Path) -> None:
-    out = tmp_path / 'out'
-    result = tool('export_backbone.py', checkpoint, '--format', 'tensorflow', out)
-    assert result.returncode == 2
-    assert "invalid choice: 'tensorflow' (choose from timm, hf, onnx)" in result.stderr.replace(
-        "'timm', 'hf', 'onnx'",
-        'timm, hf, onnx',  # Python 3.11 puts quotes around each
-    )
-    checkpoint.write_bytes(checkpoint.read_bytes()[:-5000])
-    result = tool('export_backbone.py', checkpoint, '--format', 'hf', out, timeout=900)
-    one_line(result, f'{checkpoint} is', 'damaged')
-    assert [path.name for path in tmp_path.iterdir()] == ['in']
-
-
 @pytest.mark.parametrize(
     ('name', 'form', 'out', 'heads', 'words'),
     [

@@ -217,30 +217,3 @@ def test_a_report_is_short_and_visible(tmp_path: Path) -> None:
     assert len(report.unexpected) == 100
     assert '100 unexpected and not used' in str(report) and ' and 92 more' in str(report)
     assert len(str(report)) < 2000 and str(report).isprintable()
-
-
-@pytest.mark.slow
-def test_commands(tool: Callable, tmp_path: Path, sample_data: Path) -> None:
-    """With whole checkpoints of weights without names, and a backbone of NaN."""
-    data = [f'{split}_dataloader.dataset.data_root={sample_data / "imagenet"}/'
-            for split in ('train', 'val', 'test')]  # fmt: skip
-    options = ('--work-dir', tmp_path / 'out', '--cfg-options', *data[:2])
-    config = 'configs/quickstart/{}.py'.format
-    listed, nan = tmp_path / 'list.pth', tmp_path / 'nan.pth'
-    torch.save(dict(state_dict=[torch.zeros(1)]), listed)
-    saved(nan, backbone_weights(vit()), f'backbone.{WEIGHT}', lambda w: w * float('nan'))
-    for words, file, message in (
-        (('test.py', config('finetune'), listed, *options, data[2]), listed, 'no tensors by name'),
-        (('visualize.py', 'attention', config('symmim_pretrain'), listed, 'x.png', '--out',
-          tmp_path / 'out'), listed, 'no tensors by name'),
-        (('knn.py', config('knn'), '--backbone', nan, *options), nan, f'{WEIGHT} holds NaN'),
-        (('export_backbone.py', nan, '--format', 'hf', tmp_path / 'hf', '--heads', '4'), nan,
-         f'{WEIGHT} holds NaN'),
-    ):  # fmt: skip
-        result = tool(*words)
-        assert result.returncode == 2, result.stdout + result.stderr
-        assert 'Traceback' not in result.stderr
-        lines = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
-        assert len(lines) == 1 and lines[0].startswith(f'error: checkpoint {file}'), lines
-        assert message in lines[0]
-    assert not (tmp_path / 'hf').exists()
