@@ -1,4 +1,4 @@
-"""Reading config files. They are programs: reading one runs it."""
+"""Reading of config files, which are programs: reading one runs it."""
 
 import os
 from pathlib import Path
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 def read_config_file(path: str | Path, **options: Any) -> 'Config':
     """Read a config file with its bases.
 
-    MMEngine also reads YAML and JSON; its YAML reader builds any object that the file names, and
-    thereby runs code where nobody expects it. Only a file that is named as a program is run.
+    MMEngine also reads YAML and JSON; its YAML reader builds any object that the file names, which
+    runs code that nobody expects in data. Only a file that is named as a program is run.
 
     Args:
         path: a ``.py`` file.
         **options: of ``mmengine.config.Config.fromfile``.
 
     Raises:
-        UserError: no such file, another kind of file, or whatever ends the program in it.
+        UserError: no such file, another kind of file, or any error of the program in it.
     """
     from mmengine.config import Config
 

@@ -1,11 +1,17 @@
 """Exceptions that end a command with one line: mistakes a user can mend, and faults."""
 
+from __future__ import annotations
+
 import errno
 import signal
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from symmim_mm.utils.text import visible
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 EXIT_FAULT = 1
 EXIT_USER_ERROR = 2
@@ -55,6 +61,23 @@ def about_a_path(error: BaseException, again: str = START_AGAIN) -> UserError | 
     if error.errno in WRONG_PATH and error.filename:
         return UserError(what)
     return None
+
+
+def from_validation_error(error: ValidationError) -> str:
+    """Return the first problem that pydantic found, such as ``seed: must be an integer, got 'x'``.
+
+    Missing and unknown fields come first: they explain the others.
+    """
+    order = ('missing', 'extra_forbidden')
+    first = min(
+        error.errors(include_url=False), key=lambda item: (item['type'] not in order, item['loc'])
+    )
+    where = visible('.'.join(map(str, first['loc'])))[:100]
+    if first['type'] in order:
+        return f'{"missing" if first["type"] == "missing" else "unknown"} field: {where}'
+    # Our own checks raise ValueError; pydantic's texts say "Input should be ...".
+    message = first['msg'].removeprefix('Value error, ').replace('Input should', 'should', 1)
+    return f'{where}: {message}, got {first["input"]!r:.80}' if where else message
 
 
 def print_error(message: object) -> None:

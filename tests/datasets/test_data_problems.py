@@ -36,7 +36,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch, name: str, refused: Path) -> None:
 
 
 def test_folders(tmp_path: Path) -> None:
-    empty = 'is an empty folder, there are no pictures: put the data there'
+    empty = 'is an empty folder, there are no images: put the data there'
     assert problem(tmp_path) == empty
     (tmp_path / 'a').mkdir()
     assert problem(tmp_path) == empty

@@ -55,7 +55,7 @@ def small_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@cases(3000)
+@cases(1500)
 @given(st.lists(st.tuples(KEYS, WORDS), max_size=3), st.one_of(st.none(), WORDS))
 def test_options(small_config: Path, options: list, seed: str | None) -> None:
     """From the words of a command line to a config."""
@@ -129,7 +129,7 @@ def suites(draw: Any) -> str:
     return yaml.dump(data)
 
 
-@cases(1500)
+@cases(1000)
 @given(suites())
 def test_suite_file(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     folder = tmp_path_factory.getbasetemp() / 'suites'

@@ -113,11 +113,11 @@ def test_wrong_paths(tool, tmp_path: Path, data) -> None:
 @pytest.mark.parametrize(
     ('option', 'problem'),
     [
-        ('method=None', 'run.method must be a text in UTF-8, got None'),
-        ('method=5', 'run.method must be a text in UTF-8, got 5'),
-        ('method=', 'run.method must be a text'),
-        ('dataset=a\udcff', 'run.dataset must be a text in UTF-8'),
-        ('task=zz', 'run.task must be one of pretrain, .*, got zz'),
+        ('method=None', 'run.method: should be a valid string, got None'),
+        ('method=5', 'run.method: should be a valid string, got 5'),
+        ('method=', 'run.method: must be a string in UTF-8'),
+        ('dataset=a\udcff', 'run.dataset: '),
+        ('task=zz', "run.task: should be 'pretrain', .*, got 'zz'"),
     ],
 )
 def test_what_a_record_takes_from_the_config(data, option: str, problem: str) -> None:

@@ -15,9 +15,7 @@ train_dataloader = dict(
         data_root='{{$IMAGENET_ROOT:data/imagenet}}',
         data_prefix='train',
         pipeline=[
-            dict(
-                type='symmim_mm.LoadRandomResizedCrop', scale=224, flip_prob=0.5, layout='hwc'
-            ),
+            dict(type='symmim_mm.LoadRandomResizedCrop', scale=224, flip_prob=0.5, layout='hwc'),
             dict(
                 type='mmpretrain.RandAugment',
                 policies='timm_increasing',

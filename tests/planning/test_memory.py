@@ -1,11 +1,13 @@
-"""Memory that does not depend on the batch, and parameter groups."""
+"""Memory that does not depend on the batch, the peak of living tensors, parameter groups."""
 
 import pytest
+import torch
 from read_config import read_config
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from symmim_mm.planning.fake_model import build_without_storage
 from symmim_mm.planning.groups import parameter_groups
-from symmim_mm.planning.memory import fixed_memory, sharded_memory, state_values
+from symmim_mm.planning.memory import PeakMemory, fixed_memory, sharded_memory, state_values
 
 
 @pytest.mark.parametrize(
@@ -40,9 +42,9 @@ def test_symmims_memory():
     assert one.total == 4 * (every + 3 * trained) + one.buffers
 
 
-def test_memory_shared_over_processes():
-    """16 bytes a parameter in shares; the parameters and gradients of one of 12 blocks, and of what
-    is in none, come together."""
+def test_sharded_memory():
+    """16 bytes a parameter in shards; parameters and gradients of one of 12 blocks, and of what is
+    in none, are gathered."""
     cfg = read_config('classification/vit_s_finetune_imagenet.py', 8)
     model = build_without_storage(cfg)
     every = sum(p.numel() for p in model.parameters())
@@ -99,3 +101,49 @@ def test_mixed_precision_and_fused_steps_change_no_group():
     cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16')
     cfg.optim_wrapper.optimizer.fused = True
     assert parameter_groups(model, cfg) == expected
+
+
+KIB = 1024
+
+
+def two_steps(width: int) -> tuple[int, int]:
+    """Make two tensors and a third of both, drop one: ``(live, peak)`` in bytes."""
+    with PeakMemory() as memory:
+        first = torch.zeros(width)
+        second = first + 1.0
+        del first
+        third = second * second.view(-1)
+        del second
+    live, peak = memory.live, memory.peak
+    del third
+    return live, peak
+
+
+def test_live_and_peak():
+    assert two_steps(256) == (KIB, 2 * KIB)
+
+
+def test_fake_tensors_count_like_real_ones():
+    with FakeTensorMode():
+        assert two_steps(256) == (KIB, 2 * KIB)
+
+
+def test_known_tensors_views_and_updates_in_place_are_free():
+    known = torch.zeros(64)
+    with PeakMemory([known]) as memory:
+        known.add_(1.0)
+        view = known[:32].view(8, 4)
+        view.mul_(2.0)
+    assert memory.peak == 0
+
+
+def test_what_backward_keeps():
+    """exp keeps its result, 4 KiB; its backward makes the gradient that was not there."""
+    weight = torch.ones(1024, requires_grad=True)
+    with PeakMemory([weight]) as memory:
+        loss = weight.exp().sum()
+        kept = memory.live
+        loss.backward()
+    assert kept == 4 * KIB + 4
+    assert memory.live >= 4 * KIB
+    assert memory.peak >= 8 * KIB
