@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from symmim_mm.utils.errors import UserError, about_a_path, is_interrupt, print_error
+from symmim_mm.utils.errors import UserError, from_os_error, is_interrupt, print_error
 
 
 def prepare_environment() -> None:
@@ -52,7 +52,7 @@ def _tell(error: BaseException) -> int | None:
         return 128 + signal.SIGINT
     if isinstance(error, BrokenPipeError) and _reader_is_gone():
         return 128 + signal.SIGPIPE
-    told = error if isinstance(error, UserError) else about_a_path(error)
+    told = error if isinstance(error, UserError) else from_os_error(error)
     if told is None:
         return None
     print_error(told)

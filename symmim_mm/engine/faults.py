@@ -24,7 +24,7 @@ from symmim_mm.utils.errors import (
     RESUME,
     Fault,
     UserError,
-    about_a_path,
+    from_os_error,
     is_interrupt,
     print_error,
     worker_death,
@@ -118,7 +118,7 @@ def in_one_line(error: BaseException, again: str = RESUME) -> BaseException:
         return error
     error = worker_death(error) or error
     text = ' '.join(str(error).split())
-    if told := about_a_path(error, again):
+    if told := from_os_error(error, again):
         return told
     if isinstance(error, KeyError) and (unknown := UNKNOWN_TYPE.search(text)):
         return UserError(

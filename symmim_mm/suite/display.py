@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from symmim_mm.utils.time_text import duration_text
+from symmim_mm.utils.text import format_duration
 
 QUIET_S = 60
 _STEP = re.compile(r'(?:Epoch|Iter)\((?:train|val|test)\)\s+(?:\[[^\]]*\]\s*)+')
@@ -58,9 +58,9 @@ class Display:
         self.done += 1
         text = f'[{self.done}/{self.total}] {name} '
         if state['state'] == 'finished':
-            self._say(text + f'finished in {duration_text(state["seconds"])}')
+            self._say(text + f'finished in {format_duration(state["seconds"])}')
         else:
-            self._say(text + f'failed after {duration_text(state["seconds"])}: {state["error"]}')
+            self._say(text + f'failed after {format_duration(state["seconds"])}: {state["error"]}')
 
     def _say(self, text: str) -> None:
         self.spoken = time.monotonic()
@@ -78,7 +78,7 @@ class Display:
             self._say(f'[{self.done}/{self.total}] running: {now}')
 
     def _view(self) -> Group:
-        elapsed = duration_text(time.monotonic() - self.begun)
+        elapsed = format_duration(time.monotonic() - self.begun)
         head = Table.grid(padding=(0, 1))
         head.add_row(
             ProgressBar(self.total, self.done, width=30),
@@ -88,7 +88,7 @@ class Display:
         for name, state in self.running.items():
             jobs.add_row(
                 Text('  ' + name, 'bold'),
-                Text(duration_text(time.time() - state['started'])),
+                Text(format_duration(time.time() - state['started'])),
                 Text(last_step(Path(state['log'])), 'dim'),
             )
         return Group(head, jobs)

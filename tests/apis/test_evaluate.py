@@ -41,7 +41,7 @@ def no_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ('name', 'problem'),
-    [(b'w', 'result.json is a folder'), (b'w\xff', 'run must be a text in UTF-8')],
+    [(b'w', 'result.json is a folder'), (b'w\xff', 'run: should be a valid string')],
 )
 def test_a_folder_that_takes_no_record_is_told_before_encoding(
     tmp_path: Path, pictures: Path, no_encoding: None, name: bytes, problem: str

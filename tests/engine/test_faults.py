@@ -120,7 +120,7 @@ def test_a_worker_that_dies_is_noticed(tmp_path: Path, sigchld) -> None:
         os.kill(worker_pids()[0], signal.SIGKILL)
 
     runner = toy_runner(tmp_path, iterations=200, workers=2, hooks=(At(3, murder),))
-    died = r'DataLoader worker .*(killed|exited).*go on with --resume'
+    died = r'DataLoader worker .*(killed|exited).*continue with --resume'
     with pytest.raises(Fault, match=died), told_in_one_line():
         runner.train()
 
@@ -140,7 +140,7 @@ def test_a_worker_that_dies_is_noticed_whatever_a_library_makes_of_it(
                 raise made_of_it('unsupported callable') from error
 
     runner = toy_runner(tmp_path, iterations=200, workers=2, hooks=(At(3, murder),))
-    died = 'worker was killed by SIGKILL[;,] .* go on with --resume'  # with what it read, perhaps
+    died = 'worker was killed by SIGKILL[;,] .* continue with --resume'  # with what it read
     with pytest.raises(Fault, match=died), told_in_one_line():
         runner.train()
     assert runner.iter < 20

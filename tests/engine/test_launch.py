@@ -137,6 +137,6 @@ def test_a_disk_that_is_full_from_the_start(tmp_path: Path, sample_data: Path, m
         raise OSError(28, 'No space left on device', str(tmp_path))
 
     monkeypatch.setattr('mmengine.config.Config.dump', full)
-    told = f'No space left on device: {tmp_path}: make room, then go on with --resume'
+    told = f'No space left on device: {tmp_path}: make room, then continue with --resume'
     with pytest.raises(Fault, match=told), runner_of(cfg, 'none'):
         pass

@@ -43,6 +43,7 @@ def finish(root: Path, name: str | None = None) -> None:
         (folder / 'last.pth').write_text(run.name)
         want = wanted(run, None)
         Record(
+            schema=1,
             run=run.name,
             method=run.method,
             arch='tiny',

@@ -45,7 +45,7 @@ def test_suite_from_pictures_to_page(tmp_path: Path) -> None:
             assert names <= set(record['metrics'])
             assert record['parent'] == ('symmim-pretrain-seed0' if method == 'symmim' else None)
             if task in ('detection', 'segmentation'):
-                assert len(record['pictures']) == 4
+                assert len(record['figures']) == 4
     page = (tmp_path / 'work' / 'report' / 'index.html').read_text()
     assert page.count('data:image/png;base64,') >= 6 + 4 * 4
     assert 'src="http' not in page

@@ -197,7 +197,7 @@ def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
     assert (record['method'], record['task'], record['seed']) == ('symmim', 'pretrain', 3)
     assert record['images'] == 2 * 40
     assert (run / record['checkpoint']).is_file()
-    assert len(record['pictures']) == 6
+    assert len(record['figures']) == 6
     result = tool('train.py', PRETRAIN, '--work-dir', run, '--seed', '3', '--resume',
                   '--cfg-options', 'recipe.epochs=2', 'model.backbone.arch.embed_dims=64',
                   *short)  # fmt: skip
@@ -296,4 +296,4 @@ def test_two_processes_on_the_cpu(tmp_path: Path, data) -> None:
     record = json.loads((tmp_path / 'result.json').read_text())
     assert record['hardware']['world_size'] == 2
     assert record['images'] == 40
-    assert len(record['pictures']) == 6
+    assert len(record['figures']) == 6

@@ -19,7 +19,7 @@ from symmim_mm.datasets.decoding_processes import (
 from symmim_mm.datasets.shards.image import prepare_picture
 from symmim_mm.datasets.shards.writer import Written, member_name, read_shard, write_shard
 from symmim_mm.datasets.transforms.decode_region import read_file
-from symmim_mm.utils.errors import Fault, end_of
+from symmim_mm.utils.errors import Fault, describe_exit
 from symmim_mm.utils.files import remove_parts
 from symmim_mm.utils.signals import interrupts_wait
 
@@ -105,7 +105,7 @@ def _death(workers: list[BaseProcess], under_way: UnderWay, recipe: Recipe) -> s
     codes = {worker.exitcode for worker in dead}
     if codes == {-signal.SIGALRM}:
         return f'{at} was not done after {recipe.limit_s:g} seconds: mend or remove it; {AGAIN}'
-    told = f'a process {" and ".join(map(end_of, codes)) or "was ended"}'
+    told = f'a process {" and ".join(map(describe_exit, codes)) or "was ended"}'
     if at:
         told += f', preparing {at}; if one dies there again, mend or remove it'
     return f'{told}; if the memory is short, fewer --jobs help; {AGAIN}'

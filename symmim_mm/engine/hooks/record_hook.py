@@ -150,7 +150,7 @@ class RecordHook(Hook):
         record.checkpoint = checkpoint.name
         record.checkpoint_sha256 = file_sha256(work_dir / checkpoint.name)
         record.curve = collect_curve(work_dir)
-        record.pictures = find_pictures(work_dir)
+        record.figures = find_pictures(work_dir)
         record.images = runner.iter * runner.train_dataloader.batch_size * get_world_size()
         add_costs(record, elapsed)
         with told_of_writing(work_dir / FILE_NAME, RESUME):

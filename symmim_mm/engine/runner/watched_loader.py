@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from symmim_mm.engine.runner.unreadable import sample_name
-from symmim_mm.utils.errors import RESUME, Fault, UserError, end_of, worker_death
+from symmim_mm.utils.errors import RESUME, Fault, UserError, describe_exit, worker_death
 
 DEATH_S = 1  # within which a worker whose connection broke has really ended
 
@@ -158,7 +158,7 @@ class WatchedLoader(DataLoader):
             at = self._read_by(dead if self.workers else range(self.num_workers))
             if not dead and not at:  # of another loader, or none is known
                 raise
-            ends = {end_of(self.workers[number].exitcode) for number in dead}
+            ends = {describe_exit(self.workers[number].exitcode) for number in dead}
             told = f'a DataLoader worker {" and ".join(ends)}' if dead else str(death).rstrip('. ')
             if at:
                 told += f', reading {at}; if one dies there again, mend or remove it'

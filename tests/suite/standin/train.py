@@ -37,6 +37,7 @@ def main() -> None:
     parent = parent_of(args.backbone) if args.backbone else None
     metric = {'pretrain': 'loss', 'detection': 'box_ap', 'segmentation': 'miou'}
     Record(
+        schema=1,
         run=args.work_dir.name,
         method=config.run.get('method') or (parent.method if parent else 'random'),
         arch='tiny',
