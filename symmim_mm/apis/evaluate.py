@@ -1,10 +1,11 @@
-"""``tools/knn.py`` and ``tools/linear.py``: from a config and a checkpoint to a record."""
+"""k-NN and linear evaluation of frozen features: from a config and a checkpoint to a record."""
 
-import argparse
 import time
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -20,7 +21,7 @@ from symmim_mm.engine.launch import set_threads
 from symmim_mm.evaluation.features import POOLINGS, build_loaders, extract
 from symmim_mm.evaluation.knn import classify_knn
 from symmim_mm.evaluation.linear import classify_linear
-from symmim_mm.results.record import FILE_NAME
+from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.results.run_info import add_costs, describe_run
 from symmim_mm.utils.errors import START_AGAIN, UserError
 from symmim_mm.utils.work_dir import check_run_folder, told_of_writing
@@ -28,59 +29,77 @@ from symmim_mm.utils.work_dir import check_run_folder, told_of_writing
 CLASSIFIERS: dict[str, Callable[..., Tensor]] = {'knn': classify_knn, 'linear': classify_linear}
 
 
-def evaluate(args: argparse.Namespace, task: str) -> None:
-    """Encode both splits, classify the test pictures, print and record the accuracy.
+def evaluate_features(
+    task: str,
+    config: str,
+    *,
+    backbone: str | None = None,
+    work_dir: str | None = None,
+    seed: int | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> Record:
+    """Encode both splits, classify the test images, print and record the accuracy.
 
     The config's ``evaluation`` holds ``pooling`` and the parameters of the classifier.
 
     Args:
-        args: as from ``add_run_arguments``.
         task: ``'knn'`` or ``'linear'``.
+        config: path of a config of this task.
+        backbone: pre-trained checkpoint; random weights without one.
+        work_dir: directory of the run; ``work_dirs/<config>`` by default.
+        seed: random seed; that of the config by default.
+        cfg_options: overrides of the config by dotted keys.
 
     Raises:
-        UserError: for what a user can mend.
+        UserError: for what a user can fix.
         Fault: a loader worker died or hangs, or the disk of the work directory is full.
     """
     started = time.time()
-    cfg = _configure(args, task)
+    overrides = dict(cfg_options or {})
+    cfg = load_config(
+        Namespace(
+            config=config, work_dir=work_dir, seed=seed, cfg_options=overrides, backbone=backbone
+        )
+    )
+    _check_task(cfg, config, task)
     settings = dict(cfg.evaluation)
     pooling = settings.pop('pooling', 'patch_mean')
     set_threads()
     seed_everything(cfg.randomness.seed)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        backbone = MODELS.build(cfg.model.backbone)
+        model = MODELS.build(cfg.model.backbone)
         preprocessor = MODELS.build(cfg.data_preprocessor)
         loaders = build_loaders(cfg)
-    backbone.init_weights()
-    if args.backbone:
-        print(load_backbone(backbone, args.backbone))
-    # All that can go wrong at the end is seen to before the pictures are encoded.
+    model.init_weights()
+    if backbone:
+        print(load_backbone(model, backbone))
+    # Everything that can fail at the end is checked before the images are encoded.
     classes = _count_classes(loaders['train'].dataset, loaders['val'].dataset)
     check_run_folder(cfg.work_dir, START_AGAIN, files=[FILE_NAME])
     record = describe_run(
         run=cfg.run,
-        config_path=args.config,
-        overrides=[f'{k}={v}' for k, v in sorted((args.cfg_options or {}).items())],
-        backbone=args.backbone,
+        config_path=config,
+        overrides=[f'{key}={value}' for key, value in sorted(overrides.items())],
+        backbone=backbone,
         work_dir=Path(cfg.work_dir),
         backbone_cfg=cfg.model.backbone,
         seed=cfg.randomness.seed,
         started=started,
     )
     device = get_device()
-    backbone, preprocessor = backbone.to(device), preprocessor.to(device)
+    model, preprocessor = model.to(device), preprocessor.to(device)
 
     encoded = {}
     for split, loader in loaders.items():
         with told_in_one_line(START_AGAIN), loader.deaths_told():
-            encoded[split] = extract(backbone, preprocessor, loader, pooling)
+            encoded[split] = extract(model, preprocessor, loader, pooling)
     (train, labels), (test, truth) = encoded['train'], encoded['val']
     classify = partial(CLASSIFIERS[task], **settings)
     guess = classify(train.to(device), labels.to(device), test.to(device), classes).cpu()
     top1 = 100.0 * (guess == truth).double().mean().item()
     chance = 100.0 / classes
-    # Whatever becomes of the record.
+    # Before the record, which may fail to be written.
     print(f'{task} top-1 {top1:.2f} % (chance {chance:.2f} %)', flush=True)
 
     record.metrics = {'top1': round(top1, 4)}
@@ -90,23 +109,21 @@ def evaluate(args: argparse.Namespace, task: str) -> None:
     with told_of_writing(Path(cfg.work_dir, FILE_NAME), START_AGAIN):
         path = record.write(cfg.work_dir)
     print(f'recorded in {path}')
+    return record
 
 
-def _configure(args: argparse.Namespace, task: str) -> Config:
-    """The config of the command line, if it is one of this task."""
-    cfg = load_config(args)
+def _check_task(cfg: Config, config: str, task: str) -> None:
     if cfg.run.task != task:
-        raise UserError(f'{args.config} is a config for {cfg.run.task}, not for {task}')
+        raise UserError(f'{config} is a config for {cfg.run.task}, not for {task}')
     if cfg.get('evaluation') is None:
-        raise UserError(f'{args.config} trains its classifier: use tools/train.py')
+        raise UserError(f'{config} trains its classifier: use tools/train.py')
     pooling = cfg.evaluation.get('pooling', 'patch_mean')
     if pooling not in POOLINGS:
         raise UserError(f"evaluation.pooling must be one of {POOLINGS}, got '{pooling}'")
-    return cfg
 
 
 def _count_classes(train: Dataset, test: Dataset) -> int:
-    """Number of classes of two data sets, which must have the same ones."""
+    """Return the number of classes of two datasets, which must have the same ones."""
     classes = list(train.metainfo['classes'])
     if list(test.metainfo['classes']) != classes:
         raise UserError('the train and val folders hold different classes')

@@ -15,24 +15,6 @@ from symmim_mm.engine.launch import process_count
 from symmim_mm.utils.errors import UserError
 
 
-def add_dry_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of a dry run."""
-    group = parser.add_argument_group('dry run')
-    group.add_argument(
-        '--dry-run',
-        action='store_true',
-        help='print model size, FLOPs, tokens, schedule, parameter groups, steps and memory, and '
-        'stop; needs no data and no GPU',
-    )
-    group.add_argument(
-        '--gpus', type=int, metavar='N', help='plan for N processes (default: those launched, or 1)'
-    )
-    group.add_argument(
-        '--list-parameters', action='store_true', help='name the parameters of every group'
-    )
-    group.add_argument('--json', metavar='FILE', help='write the plan there, too')
-
-
 def wants_dry_run(args: argparse.Namespace) -> bool:
     """Whether a dry run is asked for.
 

@@ -1,6 +1,5 @@
-"""What training and testing share: options of a launch, processes, and errors in one line."""
+"""What training and testing share: processes, and errors in one line."""
 
-import argparse
 import gc
 import os
 import subprocess
@@ -22,17 +21,6 @@ PLACES = {
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
     'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
 }
-
-
-def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that the launch scripts set."""
-    parser.add_argument(
-        '--launcher',
-        choices=['none', *PLACES],
-        default='none',
-        help='set by the dist_*.sh and slurm_train.sh scripts',
-    )
-    parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
 
 
 def place_of(launcher: str) -> tuple[int, int, int]:

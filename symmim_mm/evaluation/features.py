@@ -1,4 +1,4 @@
-"""Frozen features of a labelled data set."""
+"""Frozen features of a labeled dataset."""
 
 import torch
 from mmengine.config import Config
@@ -18,12 +18,12 @@ POOLINGS = ('patch_mean', 'cls_token')
 def extract(
     backbone: nn.Module, preprocessor: nn.Module, loader: DataLoader, pooling: str = 'patch_mean'
 ) -> tuple[Tensor, Tensor]:
-    """Encode every picture of a loader.
+    """Encode every image of a loader.
 
     Args:
-        backbone: a ViT with ``out_type='raw'``, in evaluation mode here.
+        backbone: a ViT with ``out_type='raw'``, put into evaluation mode.
         preprocessor: an ``mmpretrain.ClsDataPreprocessor``.
-        loader: of an MMPretrain data set with labels.
+        loader: of an MMPretrain dataset with labels.
         pooling: ``'patch_mean'``: mean of the patch tokens; ``'cls_token'``.
 
     Returns:
@@ -41,8 +41,8 @@ def extract(
 
 
 def build_loaders(cfg: Config) -> dict[str, WatchedLoader]:
-    """Train and test loaders of a config; both read every picture once, as for testing."""
-    # What watches over a training's loaders, unless the config takes it out.
+    """Build the train and validation loaders of a config; both read every image once, in order."""
+    # The hook that watches the loaders of a training, unless the config removes it.
     hook = cfg.get('default_hooks', {}).get('loader')
     found = {}
     for name in ('train', 'val'):
@@ -52,5 +52,5 @@ def build_loaders(cfg: Config) -> dict[str, WatchedLoader]:
         if hook:
             look_after(found[name], HOOKS.build(hook).timeout)
         if len(found[name].dataset) == 0:
-            raise UserError(f'{name}_dataloader: no pictures in {loader.dataset.data_root}')
+            raise UserError(f'{name}_dataloader: no images in {loader.dataset.data_root}')
     return found

@@ -96,7 +96,7 @@ def chart(series: Sequence[Series], x_label: str, y_label: str, chance: float | 
 
 
 def _ticks(low: float, high: float, inside: bool = False) -> list[float]:
-    """Return about five round values that enclose, or with ``inside`` lie in, ``low`` .. ``high``."""
+    """Return about five round values around (with ``inside``: in) the range of the arguments."""
     if high <= low:
         low, high = low - abs(low) * 0.1 - 0.01, high + abs(high) * 0.1 + 0.01
     raw = (high - low) / 4

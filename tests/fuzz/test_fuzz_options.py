@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 from paths import ROOT
 
+from symmim_mm.cli.training import add_run_arguments
 from symmim_mm.config import load as config_module
-from symmim_mm.config.load import add_run_arguments, load_config
+from symmim_mm.config.load import load_config
 from symmim_mm.suite import graph as plan
 from symmim_mm.utils.errors import UserError
 

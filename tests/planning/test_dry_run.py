@@ -1,15 +1,13 @@
 """``tools/train.py CONFIG --dry-run`` for every config, with no data anywhere."""
 
-import argparse
 import json
 from pathlib import Path
 
 import pytest
 from paths import ROOT
 
-from symmim_mm.apis.plan import add_dry_run_arguments, dry_run
-from symmim_mm.config.load import add_run_arguments
-from symmim_mm.engine.launch import add_launch_arguments
+from symmim_mm.apis.plan import dry_run
+from symmim_mm.cli import COMMANDS
 from symmim_mm.utils.errors import UserError
 
 NAMES = sorted(
@@ -37,11 +35,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(empty)
 
     def call(name: str, *options: str) -> None:
-        parser = argparse.ArgumentParser()
-        add_run_arguments(parser)
-        parser.add_argument('--backbone')
-        add_launch_arguments(parser)
-        add_dry_run_arguments(parser)
+        parser = COMMANDS['train'].build_parser('train')
         dry_run(parser.parse_args([str(ROOT / name), '--dry-run', *options]))
         assert list(empty.iterdir()) == []
 

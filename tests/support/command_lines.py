@@ -1,26 +1,24 @@
-"""Command lines of ``tools/train.py`` for tests that go on in this process."""
+"""Command lines of ``tools/train.py`` for tests that continue in this process."""
 
-import importlib.util
 from argparse import Namespace
 from pathlib import Path
 
 from paths import ROOT
 
+from symmim_mm.cli import COMMANDS
+
 
 def train_arguments(
     config: str, work_dir: Path, *flags: str, options: dict[str, object] | None = None
 ) -> Namespace:
-    """What the tool's own parser makes of a command line.
+    """Parse a command line as the tool does.
 
     Args:
         config: name below ``configs/``, without ``.py``.
         flags: such as ``'--amp'``.
         options: of ``--cfg-options``.
     """
-    spec = importlib.util.spec_from_file_location('train_tool', ROOT / 'tools' / 'train.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
     line = [str(ROOT / 'configs' / f'{config}.py'), '--work-dir', str(work_dir), *flags]
     if options:
         line += ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
-    return tool.build_parser().parse_args(line)
+    return COMMANDS['train'].build_parser('train').parse_args(line)

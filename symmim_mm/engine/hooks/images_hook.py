@@ -112,7 +112,7 @@ def draw_detection(model: BaseModel, dataset: Dataset, index: int) -> np.ndarray
     guess = vis.draw_instances(
         image, found.bboxes * scale, found.labels, masks, classes, found.scores
     )
-    return vis.beside(truth, guess)
+    return vis.side_by_side(truth, guess)
 
 
 def _resize(mask: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -131,7 +131,7 @@ def draw_segmentation(model: BaseModel, dataset: Dataset, index: int) -> np.ndar
     if truth.shape != image.shape[:2]:
         # The annotation keeps the original size; show everything at that of the picture.
         truth, guess = (_resize_labels(labels, image) for labels in (truth, guess))
-    return vis.beside(
+    return vis.side_by_side(
         vis.enlarge(image), vis.draw_segmentation(image, truth), vis.draw_segmentation(image, guess)
     )
 

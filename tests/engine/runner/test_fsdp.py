@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -51,14 +50,13 @@ def command(data: Path, name: str, work_dir: Path, *options: str) -> list[str]:
 def worker(rank: int, ports: list[int], commands: list[list[str]]) -> None:
     os.environ.update(RANK=str(rank), WORLD_SIZE='2', LOCAL_RANK=str(rank), OMP_NUM_THREADS='1')
     os.environ['MASTER_ADDR'] = '127.0.0.1'
-    sys.path.insert(0, str(ROOT / 'tools'))
-    from train import build_parser
-
     from symmim_mm.apis.train import train
+    from symmim_mm.cli import COMMANDS
 
+    parser = COMMANDS['train'].build_parser('train')
     for port, words in zip(ports, commands, strict=True):
         os.environ['MASTER_PORT'] = str(port)
-        train(build_parser().parse_args(words))
+        train(parser.parse_args(words))
 
 
 def run(*commands: list[str]) -> None:
