@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from symmim_mm.config.file import find_config
 from symmim_mm.utils.errors import UserError
 
 FORMATS = ('timm', 'hf', 'onnx')
@@ -34,7 +35,9 @@ to collect.
 
 def add_suite_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``suite``."""
-    parser.add_argument('suite', metavar='SUITE.yaml', help='what to run, see configs/suites')
+    parser.add_argument(
+        'suite', type=find_config, metavar='SUITE.yaml', help='what to run, see configs/suites'
+    )
     parser.add_argument(
         '--work-dir', metavar='DIR', help='where the runs go (default: work_dirs/<name of suite>)'
     )
@@ -89,8 +92,6 @@ def collect(args: argparse.Namespace) -> None:
 
 def add_visualize_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``visualize``."""
-    from symmim_mm.config.file import find_config
-
     kinds = parser.add_subparsers(dest='kind', required=True, metavar='KIND')
     for name, text in (
         ('masks', 'the masks that a pre-training config draws'),

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from symmim_mm.config import EVALUATION_TOOLS, TRAIN_TOOL
+from symmim_mm.config import EVALUATIONS
 from symmim_mm.results.curves import curve_sections
 from symmim_mm.results.figures import figure_sections
 from symmim_mm.results.published import PublishedRow, published_rows
@@ -154,8 +154,8 @@ def _commands(runs: Sequence[RecordedRun]) -> str:
     for run in sorted(runs, key=lambda item: item.record.task != 'pretrain'):
         record = run.record
         # An evaluation of frozen features leaves no checkpoint.
-        evaluation = None if record.checkpoint else EVALUATION_TOOLS.get(record.task)
-        words = ['python', evaluation or TRAIN_TOOL, record.config]
+        evaluates = record.task in EVALUATIONS and not record.checkpoint
+        words = ['symmim', record.task if evaluates else 'train', record.config]
         words += ['--work-dir', str(_from_here(run.folder)), '--seed', str(record.seed)]
         backbone = files.get(record.backbone_sha256, record.backbone)
         if record.backbone_sha256 and backbone:
