@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.config.load import load_config
@@ -122,7 +122,7 @@ def _check_task(cfg: Config, config: str, task: str) -> None:
         raise UserError(f"evaluation.pooling must be one of {POOLINGS}, got '{pooling}'")
 
 
-def _count_classes(train: Dataset, test: Dataset) -> int:
+def _count_classes(train: BaseDataset, test: BaseDataset) -> int:
     """Return the number of classes of two datasets, which must have the same ones."""
     classes = list(train.metainfo['classes'])
     if list(test.metainfo['classes']) != classes:

@@ -52,14 +52,17 @@ def visualize(
     if 'data_preprocessor' in cfg:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
     model = MODELS.build(cfg.model)
-    if kind != 'masks':
+    if kind == 'masks':
+        if not isinstance(model, MaskedImageModel):
+            raise UserError(f'{config}: masks are drawn of SymMIM and SimMIM')
+    elif checkpoint is None:
+        raise UserError(f'{kind} needs a checkpoint of {config}')
+    else:
         state = read_model_state(checkpoint)
         try:
             model.load_state_dict(state)
         except RuntimeError as error:
             raise UserError(f'checkpoint {checkpoint} does not fit {config}') from error
-    elif not isinstance(model, MaskedImageModel):
-        raise UserError(f'{config}: masks are drawn of SymMIM and SimMIM')
     model.eval()
     seed_everything(seed)
     if kind == 'masks':

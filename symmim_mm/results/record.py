@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self, TypeGuard
 
 from pydantic import (
     AfterValidator,
@@ -37,6 +37,12 @@ def _computable(value: float) -> float:
     if not -LARGEST < value < LARGEST:  # NaN is not
         raise ValueError('must be a finite number')
     return value
+
+
+def _task(name: str) -> str:
+    if name not in TASKS:
+        raise ValueError(f'must be one of {", ".join(TASKS)}')
+    return name
 
 
 def _below_the_run(path: str) -> str:
@@ -92,11 +98,11 @@ class Record(_Strict):
     """
 
     # Not `schema`, which pydantic keeps for itself; the file says `schema`.
-    schema_: Literal[1] = Field(alias='schema')
+    schema_: int = Field(alias='schema')
     run: Text
     method: Text
     arch: Text
-    task: Literal[TASKS]
+    task: Annotated[str, AfterValidator(_task)]
     dataset: Text
     config: Text
     config_sha256: Sha256
@@ -177,10 +183,12 @@ class Record(_Strict):
             ) from error
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Return whether a value read from JSON is a finite number that can be computed with."""
     # A comparison, unlike math.isfinite, also takes integers of any length.
-    return type(value) in (int, float) and -LARGEST < value < LARGEST
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return -LARGEST < value < LARGEST
 
 
 def find_records(folders: Iterable[str | Path]) -> list[Path]:

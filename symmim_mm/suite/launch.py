@@ -105,6 +105,9 @@ def launch(
     if slurm and shutil.which('srun') is None:
         raise UserError('--slurm: srun not found: call this where Slurm is installed')
     environment = dict(os.environ, PYTHONUNBUFFERED='1')
+    # The commands import this package, which need not be installed.
+    path = [str(Path(__file__).parents[2]), environment.get('PYTHONPATH', '')]
+    environment['PYTHONPATH'] = os.pathsep.join(filter(None, path))
     if not slurm:  # where the scheduler assigns the cores
         threads = str(max(1, available_cores() // jobs))
         environment |= {'OMP_NUM_THREADS': threads, 'MKL_NUM_THREADS': threads}

@@ -139,7 +139,8 @@ def draw_segmentation(image: np.ndarray, labels: np.ndarray, ignore: int = 255) 
 
     Args:
         image: uint8 ``(H, W, 3)``.
-        labels: int ``(H, W)``, class indices; ``ignore`` stays untinted.
+        labels: int ``(H, W)``, class indices.
+        ignore: class index that stays untinted.
     """
     tint = COLORS[labels % len(COLORS)].astype(np.float32)
     mixed = (0.35 * image + 0.65 * tint).astype(np.uint8)

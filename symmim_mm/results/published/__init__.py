@@ -32,7 +32,15 @@ def load_published() -> tuple[Published, ...]:
     with open(Path(__file__).with_name('values.csv'), encoding='utf-8', newline='') as file:
         return tuple(
             Published(
-                **line | {'epochs': int(line['epochs'] or 0) or None, 'value': float(line['value'])}
+                line['method'],
+                line['arch'],
+                int(line['epochs']) if line['epochs'] else None,
+                line['task'],
+                line['dataset'],
+                line['metric'],
+                float(line['value']),
+                line['recipe'],
+                line['source'],
             )
             for line in csv.DictReader(file)
         )
