@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common import markdown, say
 from benchmarks.step_tables import METHODS, SIZES
-from symmim_mm.config.load import OptionsAction, load_config
+from symmim_mm.cli.training import OptionsAction
+from symmim_mm.config.load import load_config
 from symmim_mm.utils.errors import UserError
 
 if TYPE_CHECKING:

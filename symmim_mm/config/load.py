@@ -1,13 +1,12 @@
 """Loading of a config file with the options of a command line."""
 
-import argparse
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -91,33 +90,6 @@ _Config = create_model(
     **dict.fromkeys(LOADERS, (_Loader | None, None)),
     **dict.fromkeys(DICTS, (dict | None, None)),
 )
-
-
-class OptionsAction(DictAction):
-    """MMEngine's ``KEY=VALUE`` options, with an error of the parser for what is none."""
-
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
-        for text in values or ():
-            if not text.partition('=')[0] or '=' not in text:
-                parser.error(f"{option_string}: '{text:.80}' is not KEY=VALUE")
-        try:
-            super().__call__(parser, namespace, values, option_string)
-        except (AssertionError, ValueError, RecursionError) as error:
-            parser.error(f'{option_string}: {error!s:.200}')
-
-
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that every command which runs a config shares."""
-    parser.add_argument('config', help='a config file of configs/')
-    parser.add_argument('--work-dir', help='where the run is kept (default: work_dirs/<config>)')
-    parser.add_argument('--seed', type=int, help='random seed (default: that of the config, or 0)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        metavar='KEY=VALUE',
-        help='overrides of the config, e.g. train_cfg.max_epochs=2',
-    )
 
 
 def load_config(

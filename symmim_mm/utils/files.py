@@ -16,14 +16,17 @@ PART = '.part'
 
 @contextmanager
 def replacing(path: str | Path, lasting: bool = True) -> Iterator[BinaryIO]:
-    """An empty file beside ``path`` that takes its name when the block ends without an error.
+    """Open an empty file next to ``path`` that takes its name when the block ends without an error.
 
-    Readers see the old file or all of the new one. After an error nothing is left of it; a process
-    that is killed leaves a hidden file, which :func:`remove_parts` removes.
+    Readers see the old file or all of the new one. After an error nothing is left of the new one; a
+    process that is killed leaves a hidden file, which :func:`remove_parts` removes.
 
     Args:
-        path: of the file to be; its folder is made.
-        lasting: wait for the disk, so that this holds also when the machine stops.
+        path: of the file to write; its folder is created.
+        lasting: wait for the disk, so that this also holds when the machine stops.
+
+    Yields:
+        The file, open for writing bytes.
 
     Raises:
         OSError: the file could not be written.
@@ -90,7 +93,7 @@ def file_lock(path: str | Path, busy: str | None = None) -> Iterator[None]:
 
 
 def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         while block := file.read(1 << 20):

@@ -1,14 +1,13 @@
 """``tools/train.py CONFIG --dry-run`` for every config, with no data anywhere."""
 
-import argparse
 import json
 from pathlib import Path
 
 import pytest
 from paths import ROOT
 
-from symmim_mm.apis.arguments import add_train_arguments
 from symmim_mm.apis.plan import dry_run
+from symmim_mm.cli import COMMANDS
 from symmim_mm.utils.errors import UserError
 
 # Of the full-size configs `make docs` makes plans, in tests/docs.
@@ -30,8 +29,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(empty)
 
     def call(name: str, *options: str) -> None:
-        parser = argparse.ArgumentParser()
-        add_train_arguments(parser)
+        parser = COMMANDS['train'].build_parser('train')
         dry_run(parser.parse_args([str(ROOT / name), '--dry-run', *options]))
         assert list(empty.iterdir()) == []
 

@@ -10,7 +10,7 @@ from symmim_mm.datasets.decoding_pool import DecodingPool, WorkersDied, decoding
 from symmim_mm.datasets.shards.image import prepare_image
 from symmim_mm.datasets.shards.writer import Written, member_name, read_shard, write_shard
 from symmim_mm.datasets.transforms.decode_region import read_file
-from symmim_mm.utils.errors import Fault, end_of
+from symmim_mm.utils.errors import Fault, describe_exit
 from symmim_mm.utils.files import remove_parts
 
 AGAIN = 'run the same command again to continue'
@@ -73,7 +73,7 @@ def _message(death: WorkersDied, recipe: Recipe) -> str:
     paths = ', '.join(death.paths)
     if death.exit_codes == {-signal.SIGALRM}:
         return f'{paths} was not done after {recipe.limit_s:g} seconds: fix or remove it; {AGAIN}'
-    message = f'a process {" and ".join(map(end_of, death.exit_codes)) or "was ended"}'
+    message = f'a process {" and ".join(map(describe_exit, death.exit_codes)) or "was ended"}'
     if paths:
         message += f' while preparing {paths}; if that happens again, fix or remove it'
     return f'{message}; if memory is short, use fewer --jobs; {AGAIN}'

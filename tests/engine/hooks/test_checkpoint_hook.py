@@ -92,7 +92,7 @@ Writer.__exit__ = interrupted
 
 parser = argparse.ArgumentParser()
 parser.add_argument('work_dir', type=pathlib.Path)
-run(lambda args: toy_runner(args.work_dir, iterations=9).train(), parser)
+run(lambda args: toy_runner(args.work_dir, iterations=9).train(), lambda: parser)
 """
 
 

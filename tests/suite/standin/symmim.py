@@ -1,4 +1,4 @@
-"""Stand-in for the training tools in tests of the suite's engine: sleeps, then leaves a record.
+"""Stand-in for ``symmim`` in tests of the suite's engine: sleeps, then leaves a record.
 
 The config's ``standin`` dict controls it: ``sleep`` (seconds), ``fail`` (exit code).
 """
@@ -17,6 +17,7 @@ from symmim_mm.utils.files import file_sha256
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument('command', choices=['train', 'knn'])
     parser.add_argument('config')
     parser.add_argument('--work-dir', type=Path, required=True)
     parser.add_argument('--backbone')
@@ -35,8 +36,8 @@ def main() -> None:
     checkpoint = args.work_dir / 'epoch_1.pth'
     checkpoint.write_text(f'{config.run} {config.standin} {args.seed}', encoding='utf-8')
     parent = parent_of(args.backbone) if args.backbone else None
-    metric = {'pretrain': 'loss', 'detection': 'box_ap', 'segmentation': 'miou'}
     Record(
+        schema=1,
         run=args.work_dir.name,
         method=config.run.get('method') or (parent.method if parent else 'random'),
         arch='tiny',
@@ -50,7 +51,7 @@ def main() -> None:
         backbone_sha256=file_sha256(args.backbone) if args.backbone else None,
         parent=parent.run if parent else None,
         seed=args.seed,
-        metrics={metric.get(config.run.task, 'top1'): 50.0 + args.seed},
+        metrics={'loss' if config.run.task == 'pretrain' else 'top1': 50.0 + args.seed},
         hardware={},
         versions={},
         duration_s=1.0,
