@@ -1,4 +1,4 @@
-"""What every benchmark shares: interleaved repeats, medians with spread, what it ran on."""
+"""Parts of every benchmark: interleaved repeats, medians with spread, the environment."""
 
 import json
 import os
@@ -21,7 +21,7 @@ PACKAGES = (
 
 
 class Sample(NamedTuple):
-    """One measurement: how much was done, in how many seconds of the clock and of processors."""
+    """One measurement: amount of work, wall-clock seconds, processor seconds."""
 
     amount: float
     seconds: float
@@ -29,7 +29,7 @@ class Sample(NamedTuple):
 
 
 def timed(work: Callable[[], float]) -> Sample:
-    """Run ``work``, which returns how much it did, in this process."""
+    """Time ``work``, which returns the amount of work that it did."""
     cpu, clock = time.process_time(), time.perf_counter()
     amount = work()
     return Sample(amount, time.perf_counter() - clock, time.process_time() - cpu)
@@ -40,9 +40,9 @@ def interleave(
     repeats: int,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, list[Sample]]:
-    """Measure cases in turn, again and again, beginning with another one each time.
+    """Measure all cases in turn, ``repeats`` times, starting with another case each time.
 
-    What disturbs a machine for a while then disturbs all of them, and their ratios stay.
+    A disturbance of the machine then affects all cases, and hardly their ratios.
     """
     if repeats < 1:
         raise UserError(f'repeats must be 1 or more, got {repeats}')
@@ -54,12 +54,12 @@ def interleave(
             sample = cases[name]()
             samples[name].append(sample)
             rate = sample.amount / sample.seconds
-            report(f'{repeat + 1}/{repeats} {name}: {rate:.1f} a second')
+            report(f'{repeat + 1}/{repeats} {name}: {rate:.1f} per second')
     return samples
 
 
 def spread(values: list[float]) -> dict:
-    """Median and quartiles (of two values or one: the ends)."""
+    """Return the median and quartiles, or the ends of one or two values."""
     if len(values) > 2:
         low, _, high = statistics.quantiles(values, n=4, method='inclusive')
     else:
@@ -68,11 +68,11 @@ def spread(values: list[float]) -> dict:
 
 
 def rates(samples: dict[str, list[Sample]], peer: str, by: str = 'seconds') -> dict[str, dict]:
-    """Rates of the cases, and their ratios to the peer's.
-
-    The ratio is that of the same repeat, since a machine is not equally fast at all times.
+    """Return the rates of the cases, and their ratios to the peer's of the same repeat.
 
     Args:
+        samples: of every case.
+        peer: name of the case to compare with.
         by: ``'seconds'`` of the clock, or ``'cpu_seconds'``, which other programs on the same
             processors disturb less.
     """
@@ -91,7 +91,7 @@ def rates(samples: dict[str, list[Sample]], peer: str, by: str = 'seconds') -> d
 
 
 def environment() -> dict:
-    """Hardware, threads, versions, load: what a figure depends on besides the code."""
+    """Return what a measurement depends on besides the code: hardware, threads, versions, load."""
     import torch
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -127,15 +127,15 @@ def _version(name: str) -> str | None:
 
 
 def say(line: str) -> None:
-    """Progress, on stderr."""
+    """Print progress to stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
 def write_result(path: str | os.PathLike, result: dict) -> None:
-    """Write a result as JSON, whole or not at all.
+    """Write a result as JSON, atomically.
 
     Raises:
-        UserError: the place cannot be written.
+        UserError: the file cannot be written.
     """
     try:
         write_atomic(path, json.dumps(result, indent=1) + '\n')
@@ -144,12 +144,12 @@ def write_result(path: str | os.PathLike, result: dict) -> None:
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table; all columns but the first are aligned right."""
+    """Return a Markdown table; all columns but the first are right-aligned."""
     rule = ['---', *['---:'] * (len(header) - 1)]
     return '\n'.join('| ' + ' | '.join(row) + ' |' for row in [header, rule, *rows])
 
 
 def with_spread(values: dict, form: str = '.0f', unit: str = '') -> str:
-    """``median (low to high)``."""
+    """Return ``median (low to high)``."""
     median, low, high = (format(values[key], form) for key in ('median', 'low', 'high'))
     return f'{median}{unit} ({low} to {high})'

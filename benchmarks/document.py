@@ -1,4 +1,4 @@
-"""Write the tables of a document from results, so that nobody types a number.
+"""Tables of a document, generated from results.
 
 The document holds pairs of comments ``<!-- table: FILE NAME -->`` and ``<!-- end -->``; what is
 between them is replaced by the table ``NAME`` of the result ``FILE`` (without ``.json``), whose
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from symmim_mm.utils.errors import UserError
 
-PLACE = re.compile(r'(<!-- table: (\S+) ([^\n]+?) -->\n)(?s:.*?)(<!-- end -->)')
+MARKER = re.compile(r'(<!-- table: (\S+) ([^\n]+?) -->\n)(?s:.*?)(<!-- end -->)')
 
 
 def with_tables(text: str, results: Path) -> str:
-    """The text of a document with its tables made anew.
+    """Return the text of a document with its tables regenerated.
 
     Args:
         text: of the document.
@@ -30,11 +30,11 @@ def with_tables(text: str, results: Path) -> str:
         opening, name, which, closing = match.groups()
         return f'{opening}\n{table_of(results / f"{name}.json", which)}\n\n{closing}'
 
-    return PLACE.sub(table, text)
+    return MARKER.sub(table, text)
 
 
 def table_of(path: Path, which: str) -> str:
-    """One table of a result, or ``'environment'``, a line on what it ran on.
+    """Return one table of a result, or ``'environment'``, a line on the environment.
 
     Raises:
         UserError: no such file or table.
@@ -53,7 +53,7 @@ def table_of(path: Path, which: str) -> str:
 
 
 def environment_line(result: dict) -> str:
-    """What a result ran on, in a sentence."""
+    """Return the environment of a result as a sentence."""
     found = result['environment']
     devices = [f'{found["cores_usable"]} cores of {found["processor"]}', *found['gpus']]
     versions = ', '.join(f'{name} {number}' for name, number in found['versions'].items())

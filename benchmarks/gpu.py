@@ -1,4 +1,4 @@
-"""All that is measured on a GPU host, in one call and one file: steps of every size, the loader."""
+"""All measurements on a GPU host, in one call and one file: steps of every size, the loader."""
 
 import argparse
 import json
@@ -17,12 +17,12 @@ from symmim_mm.utils.errors import Fault, UserError
 
 TOOL = Path(__file__).parents[1] / 'tools/benchmark.py'
 COMPILED = ('mae', 'mae-stock', 'simmim', 'symmim', 'symmim-sparse', 'symmim-stock')
-# In the order of worth: what time is left for comes last.
+# In order of importance: the last ones are skipped if time runs out.
 PARTS = ('eager l', 'compiled l', 'loader', 'eager b', 'eager s', 'compiled b', 'compiled s')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``tools/benchmark.py gpu``."""
+    """Add the options of ``tools/benchmark.py gpu``."""
     parser.add_argument('--data', help='folder of JPEGs for the loader (default: loader left out)')
     parser.add_argument(
         '--parts', nargs='+', choices=PARTS, default=PARTS, metavar='PART',
@@ -30,11 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         '--minutes', type=float, default=9.5,
-        help='after which parts are left out, and the one at work is stopped (default 9.5)',
+        help='time limit: the running part is stopped, later ones are skipped (default 9.5)',
     )  # fmt: skip
     parser.add_argument('--repeats', type=int, default=7, help='(default 7)')
     parser.add_argument(
-        '--batch', type=int, help='pictures a step (default: as in the recipes: 256, ViT-L 128)'
+        '--batch', type=int, help='images per step (default: as in the recipes: 256, ViT-L 128)'
     )
 
 
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> dict:
 
 
 def part_command(part: str, args: argparse.Namespace, path: Path) -> list[str]:
-    """The command line of a part, which writes its result to ``path``."""
+    """Return the command line of a part, which writes its result to ``path``."""
     if part == 'loader':
         cores = len(os.sched_getaffinity(0))
         words = ['loader', '--data', args.data, '--prepared', '320', '--workers', str(cores)]
@@ -94,7 +94,7 @@ def part_command(part: str, args: argparse.Namespace, path: Path) -> list[str]:
 
 
 def _run(command: list[str], seconds: float) -> str | None:
-    """Run a part; what went wrong, None for nothing."""
+    """Run a part and return its problem, or None."""
     if seconds <= 0:
         return 'no time was left'
     say(f'{shlex.join(command[1:-2])}, at most {seconds:.0f} s')
@@ -111,7 +111,7 @@ def _run(command: list[str], seconds: float) -> str | None:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """Markdown of a result: the tables of the parts, after their names."""
+    """Return Markdown tables of a result: those of the parts, by their names."""
     found = {}
     for part, measured in result['parts'].items():
         module = import_module(f'benchmarks.{measured["benchmark"]}')

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.common import environment, interleave, markdown, say, spread, timed, with_spread
-from benchmarks.laws import in_words, polynomial, power
-from benchmarks.step_methods import CHECKPOINTED, METHODS, SIZES, STOCK
+from benchmarks.laws import evaluate, in_words, polynomial, power
+from benchmarks.step_tables import CHECKPOINTED, METHODS, SIZES, STOCK
 from symmim_mm.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,16 +24,16 @@ OURS = [name for name in METHODS if name not in STOCK and name not in CHECKPOINT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``tools/benchmark.py growth``."""
+    """Add the options of ``tools/benchmark.py growth``."""
     parser.add_argument('--method', choices=OURS, default='symmim', help='(default symmim)')
     parser.add_argument('--size', choices=SIZES, default='s', help='(default s)')
     parser.add_argument(
         '--images', type=int, nargs='+', default=(224, 256, 320, 384, 448), metavar='SIDE',
-        help='sides of the pictures, which make the tokens (default 224 256 320 384 448)',
+        help='sides of the images, which set the tokens (default 224 256 320 384 448)',
     )  # fmt: skip
     parser.add_argument(
         '--batches', type=int, nargs='+', default=(2, 4, 8, 16), metavar='N',
-        help='pictures a step at the first side (default 2 4 8 16)',
+        help='images per step at the first side (default 2 4 8 16)',
     )  # fmt: skip
     parser.add_argument(
         '--depths', type=int, nargs='+', default=(3, 6, 12, 24), metavar='N',
@@ -45,17 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict:
-    """Measure along each axis, the points of an axis in turn; fit, and draw beside the JSON."""
+    """Measure along each axis, fit laws, and draw an SVG next to the JSON."""
     import torch
-
-    from benchmarks.growth_picture import draw
 
     if args.device == 'cuda' and not torch.cuda.is_available():
         raise UserError('--device cuda: torch sees no CUDA device here')
     if args.amp and args.device != 'cuda':
         raise UserError('--amp needs a GPU: MMEngine has no mixed precision on the CPU')
     if min(args.batches) < 2:
-        raise UserError('--batches must be 2 or more: batch normalisation needs two pictures')
+        raise UserError('--batches must be 2 or more: batch normalization needs two images')
     for name in ('images', 'batches', 'depths'):
         if len(set(getattr(args, name))) < 3:
             raise UserError(f'--{name} needs three different values or more, to fit a law to')
@@ -81,14 +79,14 @@ def run(args: argparse.Namespace) -> dict:
         measured = _measure(axis, points, args, clock)
         result['axes'][axis] = dict(points=measured, laws=fit(axis, measured))
         gc.collect()
-    picture = Path(args.json).with_suffix('.svg')
-    draw(result, picture)
-    say(f'picture: {picture}')
+    figure = Path(args.json).with_suffix('.svg')
+    draw(result, figure)
+    say(f'figure: {figure}')
     return result
 
 
 def config_at(method: str, size: str, image: int, depth: int | None) -> 'Config':
-    """The config of a method with other pictures, or another number of blocks."""
+    """Return the config of a method for another image size, or another number of blocks."""
     from benchmarks.step_cases import config_of
 
     cfg = config_of(size, method)
@@ -113,7 +111,7 @@ def _measure(axis: str, points: list[tuple], args: argparse.Namespace, clock: st
     import torch
 
     from benchmarks.step_cases import trainer_of
-    from symmim_mm.planning.costs import operations_of
+    from symmim_mm.planning.costs import flops_per_image
 
     configs = {point: config_at(args.method, args.size, point[0], point[2]) for point in points}
     trainers: dict = {}
@@ -142,14 +140,14 @@ def _measure(axis: str, points: list[tuple], args: argparse.Namespace, clock: st
                 batch=batch,
                 seconds=spread(seconds),
                 bytes=trainer.peak_bytes(batch),
-                operations=operations_of(cfg).forward_backward * batch,
+                operations=flops_per_image(cfg).forward_backward * batch,
             )
         )
     return found
 
 
 def fit(axis: str, points: list[dict]) -> dict[str, dict]:
-    """Laws of time, memory and operations along an axis; memory is that beside what is kept."""
+    """Fit laws of time, memory and FLOPs along an axis; memory is that of a step alone."""
     _, of_time, of_memory = AXES[axis]
     x = [point['value'] for point in points]
     seconds = [point['seconds']['median'] for point in points]
@@ -163,14 +161,14 @@ def fit(axis: str, points: list[dict]) -> dict[str, dict]:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """Markdown of a result: a table for each axis, and ``laws``."""
+    """Return Markdown tables of a result: one for each axis, and ``laws``."""
     found = {}
     rows = []
     for axis, measured in result['axes'].items():
         points, laws = measured['points'], measured['laws']
         base = points[0]
         found[axis] = markdown(
-            [axis, 'seconds a step', 'times the first', 'FLOPs, times the first',
+            [axis, 'seconds per step', 'times the first', 'FLOPs, times the first',
              'peak of the step', 'times the first'],
             [
                 [
@@ -186,11 +184,12 @@ def tables(result: dict) -> dict[str, str]:
         )  # fmt: skip
         letter = AXES[axis][0]
         for name, unit, scale in (('seconds', 's', 1), ('operations', 'GFLOP', 1e9)):
+            title = dict(seconds='seconds', operations='FLOPs')[name]
             law = laws[name]
             scaled = dict(law, coefficients=[value / scale for value in law['coefficients']])
             exponent = laws[f'{name}_power']['exponent']
             rows.append([
-                f'{axis}: {name}', f'{in_words(scaled, letter)} {unit}',
+                f'{axis}: {title}', f'{in_words(scaled, letter)} {unit}',
                 f'{law["largest_error"]:.1%}', f'{letter}^{exponent:.2f}',
             ])  # fmt: skip
         law = laws['bytes']
@@ -199,3 +198,53 @@ def tables(result: dict) -> dict[str, str]:
         rows.append([f'{axis}: memory', f'{in_words(scaled, letter)} MiB', error, ''])
     found['laws'] = markdown(['', 'law', 'largest error', 'as a power'], rows)
     return found
+
+
+def draw(result: dict, path: Path) -> None:
+    """Write an SVG: time above, memory below, a column for each axis.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    import matplotlib
+    import numpy as np
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    axes = result['axes']
+    figure = Figure(figsize=(3.6 * len(axes), 5.6), layout='constrained')
+    panels = figure.subplots(2, len(axes), squeeze=False)
+    for column, (name, measured) in enumerate(axes.items()):
+        points, laws = measured['points'], measured['laws']
+        x = [point['value'] for point in points]
+        dense = np.linspace(min(x), max(x), 100)
+        time, memory = panels[0][column], panels[1][column]
+        middle = [point['seconds']['median'] for point in points]
+        spread = [
+            [value - point['seconds']['low'] for value, point in zip(middle, points, strict=True)],
+            [point['seconds']['high'] - value for value, point in zip(middle, points, strict=True)],
+        ]
+        time.errorbar(x, middle, spread, fmt='o', capsize=3, label='measured')
+        time.plot(dense, [evaluate(laws['seconds'], value) for value in dense], label='law')
+        by_operations = [
+            middle[0] * point['operations'] / points[0]['operations'] for point in points
+        ]
+        time.plot(x, by_operations, ':', label='FLOPs, from the first point')
+        time.set_ylabel('seconds per step')
+        memory.plot(x, [point['bytes'] / MIB for point in points], 'o', label='measured')
+        curve = [evaluate(laws['bytes'], value) / MIB for value in dense]
+        memory.plot(dense, curve, label='law')
+        memory.set_ylabel('peak of the step, MiB')
+        memory.set_xlabel(name)
+        for panel in (time, memory):
+            panel.set_ylim(bottom=0)
+            panel.grid(alpha=0.3)
+            panel.legend(fontsize='small')
+    # The same result gives the same file.
+    with matplotlib.rc_context({'svg.hashsalt': 'growth', 'svg.fonttype': 'none'}):
+        FigureCanvasSVG(figure)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path, format='svg', metadata=dict(Date=None))
+        except OSError as error:
+            raise UserError(f'cannot write {path}: {error.strerror}') from error

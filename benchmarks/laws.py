@@ -9,7 +9,7 @@ from symmim_mm.utils.errors import UserError
 
 
 def polynomial(x: Sequence[float], y: Sequence[float], degree: int) -> dict:
-    """``y = c0 + c1 x + ... ``, where every point counts by its relative error.
+    """Fit ``y = c0 + c1 x + ... `` by relative errors.
 
     Raises:
         UserError: there are fewer points than coefficients.
@@ -17,16 +17,16 @@ def polynomial(x: Sequence[float], y: Sequence[float], degree: int) -> dict:
     if len(x) <= degree:
         raise UserError(f'a law with {degree + 1} coefficients needs as many points, got {len(x)}')
     x, y = np.asarray(x, float), np.asarray(y, float)
-    scale = x.max()  # powers of numbers near 1: their columns are of one size
+    scale = x.max()  # so that the columns have similar magnitudes
     columns = np.stack([(x / scale) ** order for order in range(degree + 1)], axis=1)
     found, *_ = np.linalg.lstsq(columns / y[:, None], np.ones(len(y)), rcond=None)
-    found[np.abs(found) < 1e-9 * y.max()] = 0.0  # what rounding leaves of a term that is not there
+    found[np.abs(found) < 1e-9 * y.max()] = 0.0  # rounding errors of absent terms
     coefficients = [float(value / scale**order) for order, value in enumerate(found)]
     return dict(kind='polynomial', coefficients=coefficients) | _errors(columns @ found, y)
 
 
 def power(x: Sequence[float], y: Sequence[float]) -> dict:
-    """``y = factor * x ** exponent``, by least squares of the logarithms.
+    """Fit ``y = factor * x ** exponent`` by least squares of the logarithms.
 
     Raises:
         UserError: fewer than two points, or a value that is not positive.
@@ -41,16 +41,12 @@ def power(x: Sequence[float], y: Sequence[float]) -> dict:
 
 
 def evaluate(law: dict, x: float) -> float:
-    """What a law says for ``x``."""
-    if law['kind'] == 'power':
-        return law['factor'] * x ** law['exponent']
+    """Return the value of a polynomial law at ``x``."""
     return sum(value * x**order for order, value in enumerate(law['coefficients']))
 
 
 def in_words(law: dict, variable: str) -> str:
-    """Such as ``0.31 + 0.0021 n + 1.4e-06 n^2``."""
-    if law['kind'] == 'power':
-        return f'{law["factor"]:.3g} {variable}^{law["exponent"]:.2f}'
+    """Write a polynomial law such as ``0.31 + 0.0021 n + 1.4e-06 n^2``."""
     text = ''
     for order, value in enumerate(law['coefficients']):
         if value:

@@ -1,9 +1,9 @@
-"""From JPEG files to a batch of crops: MMPretrain's pipeline, ours, and prepared sets."""
+"""From JPEG files to a batch of crops: MMPretrain's pipeline, ours, and shards."""
 
 import argparse
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ BATCH = 50
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``tools/benchmark.py loader``."""
+    """Add the options of ``tools/benchmark.py loader``."""
     parser.add_argument('--data', required=True, help='folder of JPEGs, read whole in every repeat')
     parser.add_argument('--repeats', type=int, default=15, help='(default 15)')
     parser.add_argument('--size', type=int, default=224, help='of the crops (default 224)')
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         '--prepared', type=int, nargs='*', default=(256, 320, 384), metavar='SIDE',
-        help='shorter sides of prepared sets to measure too (default 256 320 384)',
+        help='shorter sides of images in shards to measure too (default 256 320 384)',
     )  # fmt: skip
     parser.add_argument(
         '--workers', type=int, nargs='*', default=(), metavar='N',
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> dict:
 
 
 def make_datasets(args: argparse.Namespace, place: Path) -> dict:
-    """Data sets by name: stock, ours, and prepared sets, which are written below ``place``."""
+    """Return datasets by name: stock, ours, and shards, which are written below ``place``."""
     from mmengine.registry import init_default_scope
     from mmpretrain.registry import DATASETS
 
@@ -98,13 +98,13 @@ def make_datasets(args: argparse.Namespace, place: Path) -> dict:
     ]
     ours = [dict(type='symmim_mm.LoadRandomResizedCrop', flip_prob=0.5, **crop), pack]
     whole = [loader_steps.DecodeWhole(flip_prob=0.5, **crop), pack]
-    kind = dict(type='symmim_mm.IndexedFolder', with_label=False, index_cache=str(place / 'index'))
+    kind = dict(type='symmim_mm.ImageFolder', with_label=False, index_cache=str(place / 'index'))
     datasets = {
         name: DATASETS.build(dict(kind, data_root=str(args.data), pipeline=steps))
         for name, steps in ((STOCK, stock), (WHOLE, whole), (OURS, ours))
     }
     for side in args.prepared:
-        say(f'preparing pictures with a shorter side of {side}')
+        say(f'preparing images with a shorter side of {side}')
         prepare(args.data, place / str(side), short_side=side, jobs=len(os.sched_getaffinity(0)))
         root = str(place / str(side))
         datasets[f'prepared, {side}'] = DATASETS.build(dict(kind, data_root=root, pipeline=ours))
@@ -136,11 +136,11 @@ def _measure(datasets: dict, repeats: int, workers: int) -> dict:
     return rates(samples, STOCK, 'seconds' if workers else 'cpu_seconds')
 
 
-def _drain(loader) -> int:
+def _drain(loader: Iterable) -> int:
     return sum(len(batch['inputs']) for batch in loader)
 
 
-def _measure_decoding(dataset, repeats: int) -> dict:
+def _measure_decoding(dataset: Sequence, repeats: int) -> dict:
     """Decoding alone, of the same files and crops by every decoder."""
     from benchmarks import loader_steps
 
@@ -154,7 +154,7 @@ def _measure_decoding(dataset, repeats: int) -> dict:
 
 
 def quality(datasets: dict, seeds: int = 3) -> dict:
-    """PSNR of our crops to those of the stock pipeline, drawn with the same seeds."""
+    """Return the PSNR of our crops to those of the stock pipeline, drawn with the same seeds."""
     import numpy as np
 
     found = []
@@ -170,7 +170,7 @@ def quality(datasets: dict, seeds: int = 3) -> dict:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """Markdown of a result, by the name of the table."""
+    """Return the Markdown of a result, by the name of the table."""
     header = ['', 'pictures a second', 'times MMPretrain']
     found = {'alone': _table(header, result['alone'])}
     found['decoding'] = _table(['', 'pictures a second', 'times OpenCV'], result['decoding'])

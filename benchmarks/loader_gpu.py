@@ -1,5 +1,6 @@
 """JPEGs decoded by a GPU (nvJPEG, through torchvision), cropped and resized there."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -15,8 +16,8 @@ BATCH = 100
 HOST, DEVICE = 'ours, one core', 'GPU: decode, crop, resize'
 
 
-def measure_gpu(dataset, size: int, repeats: int) -> dict:
-    """Rates of our data set in this process, and of the same work on the GPU."""
+def measure_gpu(dataset: Sequence, size: int, repeats: int) -> dict:
+    """Measure our dataset in this process, and the same work on the GPU."""
     files = [read_file(dataset.get_data_info(i)['img_path']) for i in range(len(dataset))]
     crop = next(
         step for step in dataset.pipeline.transforms if isinstance(step, LoadRandomResizedCrop)
@@ -30,18 +31,18 @@ def measure_gpu(dataset, size: int, repeats: int) -> dict:
 
 
 def _on_gpu(files: list[bytes], crop: LoadRandomResizedCrop, size: int) -> int:
-    """Batches of crops uint8 ``(B, 3, size, size)`` on the device; how many pictures."""
+    """Make batches of crops uint8 ``(B, 3, size, size)`` on the device; return how many images."""
     for start in range(0, len(files), BATCH):
         encoded = [
             torch.frombuffer(bytearray(data), dtype=torch.uint8)
             for data in files[start : start + BATCH]
         ]
-        pictures = decode_jpeg(encoded, mode=ImageReadMode.RGB, device='cuda')
+        images = decode_jpeg(encoded, mode=ImageReadMode.RGB, device='cuda')
         crops = []
-        for picture in pictures:
-            shape = np.broadcast_to(np.uint8(0), tuple(picture.shape[1:]))
+        for image in images:
+            shape = np.broadcast_to(np.uint8(0), tuple(image.shape[1:]))
             top, left, rows, columns = crop.rand_crop_params(shape)
-            part = picture[None, :, top : top + rows, left : left + columns].float()
+            part = image[None, :, top : top + rows, left : left + columns].float()
             part = interpolate(part, (size, size), mode='bicubic', antialias=True)
             crops.append(part.round_().clamp_(0, 255).to(torch.uint8))
         torch.cat(crops)

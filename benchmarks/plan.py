@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.common import markdown, say
-from benchmarks.step_methods import METHODS, SIZES
-from symmim_mm.config.load import OptionsAction, load_config
+from benchmarks.step_tables import METHODS, SIZES
+from symmim_mm.cli.training import OptionsAction
+from symmim_mm.config.load import load_config
 from symmim_mm.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ GIB = 2**30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``tools/benchmark.py plan``."""
+    """Add the options of ``tools/benchmark.py plan``."""
     parser.add_argument('config', help='of a pre-training')
     parser.add_argument(
         '--measured', required=True, metavar='FILE', help='JSON of tools/benchmark.py step or gpu'
@@ -33,29 +34,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict:
-    """Plan the run and set the measured step beside it.
+    """Plan the run and combine it with the measured step.
 
     Raises:
         UserError: a config that cannot run, or no measurement of such a step.
     """
     from benchmarks.step_cases import identity
     from symmim_mm.apis.plan import silence_libraries
-    from symmim_mm.planning.run_plan import make_plan
+    from symmim_mm.planning.run_plan import plan_run
 
     if args.gpus < 1:
         raise UserError(f'--gpus must be at least 1, got {args.gpus}')
     measured = read_result(args.measured)
     cfg = load_config(args.config, cfg_options=args.cfg_options, check_data=False)
     if cfg.run.task != 'pretrain':
-        raise UserError(f'{args.config} is no pre-training: the step was measured of those only')
+        raise UserError(
+            f'{args.config} is no pre-training: only steps of pre-trainings are measured'
+        )
     checkpointed = bool(cfg.get('activation_checkpointing', False))
     entry = find_entry(measured, identity(cfg), checkpointed, args.measured)
     silence_libraries()
-    plan = make_plan(cfg, args.gpus)
+    plan = plan_run(cfg, args.gpus)
     if plan.length is None:
-        raise UserError(
-            f'{args.config}: how many pictures there are is unknown while the data are absent'
-        )
+        raise UserError(f'{args.config}: the number of images is unknown while the data are absent')
     say(f'measured: {entry["name"]} in {args.measured}')
     environment = entry['environment']
     return dict(
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> dict:
 
 
 def read_result(path: str) -> dict:
-    """A result of ``step`` or ``gpu``, as ``step`` writes it: ``parts`` of one or several runs.
+    """Read a result of ``step`` or ``gpu``; ``steps`` are the results of ``step`` in it.
 
     Raises:
         UserError: it is none.
@@ -96,14 +97,14 @@ def read_result(path: str) -> dict:
 
 
 def find_entry(measured: dict, wanted: dict, checkpointed: bool, path: str) -> dict:
-    """The fastest measured step of such a model by our code, with what it was measured on.
+    """Return the fastest measured step of a model of ours, and its environment.
 
     Args:
         measured: of :func:`read_result`.
         wanted: of ``step_cases.identity``.
 
     Raises:
-        UserError: there is none; it says what there is.
+        UserError: there is none; the message lists those there are.
     """
     found, others = [], []
     for part in measured['steps']:
@@ -128,7 +129,7 @@ def find_entry(measured: dict, wanted: dict, checkpointed: bool, path: str) -> d
 
 
 def device_of(entry: dict) -> str:
-    """What a step was measured on."""
+    """Return the device that a step was measured on."""
     environment = entry['environment']
     if entry['settings']['device'] == 'cuda':
         return environment['gpus'][0]
@@ -136,12 +137,12 @@ def device_of(entry: dict) -> str:
 
 
 def cost(entry: dict, plan: 'RunPlan', gpus: int) -> dict:
-    """Hours and bytes of a run on devices like the measured one.
+    """Return hours and bytes of a run on devices like the measured one.
 
-    The hours are those of steps alone: no waiting for pictures or for other GPUs, no checkpoints.
+    Hours are of steps alone: no waiting for images or for other GPUs, no checkpoints.
     """
     rate = entry['rate']
-    seen = plan.length.pictures_seen
+    seen = plan.length.images_seen
     hours = {name: seen / (gpus * rate[name]) / 3600 for name in ('median', 'low', 'high')}
     memory = None
     if 'memory' in entry:
@@ -161,11 +162,11 @@ def cost(entry: dict, plan: 'RunPlan', gpus: int) -> dict:
 
 
 def loader_need(path: str, rate: float) -> dict:
-    """Cores that each device needs, by the measured rates of the loader.
+    """Return the cores that each device needs, by the measured rates of the loader.
 
     Args:
         path: JSON of ``tools/benchmark.py loader``.
-        rate: pictures a second of one device.
+        rate: images per second of one device.
 
     Raises:
         UserError: it is no such file.
@@ -183,28 +184,28 @@ def _count(hours: float) -> str:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """Markdown of a result: ``cost``, and ``loader`` where that was asked for."""
+    """Return Markdown tables of a result: ``cost``, and ``loader`` if there is one."""
     run, measured = result['run'], result['measured']
     hours = run['hours']
     rows = [
         ['measured', f'{measured["name"]} on {measured["on"]}, {measured["date"]}'],
         ['', ', '.join(f'{key} {value}' for key, value in measured['settings'].items())],
-        ['rate', f'{measured["rate"]["median"]:.4g} pictures a second in steps of '
-                 f'{measured["batch"]} pictures'],
-        ['run', f'{run["epochs"]:.4g} epochs, {run["pictures"]:,} pictures, '
+        ['rate', f'{measured["rate"]["median"]:.4g} images per second in steps of '
+                 f'{measured["batch"]} images'],
+        ['run', f'{run["epochs"]:.4g} epochs, {run["pictures"]:,} images, '
                 f'{run["steps"]:,} optimizer steps'],
-        ['devices', f'{result["gpus"]}, each {run["per_process"]} pictures x '
-                    f'{run["accumulation"]} micro-batches a step'],
+        ['devices', f'{result["gpus"]}, each {run["per_process"]} images x '
+                    f'{run["accumulation"]} micro-batches per step'],
         ['time', f'{_count(hours["median"])} hours ({_count(hours["high"])} to '
                  f'{_count(hours["low"])}), of steps alone'],
         ['', f'{_count(run["gpu_hours"])} device hours'],
         ['memory', 'not measured' if run['memory'] is None
-         else f'{run["memory"] / GIB:.1f} GiB a device'],
-        ['loader', f'must give {measured["rate"]["median"]:.4g} pictures a second to each device'],
+         else f'{run["memory"] / GIB:.1f} GiB per device'],
+        ['loader', f'must give {measured["rate"]["median"]:.4g} images per second to each device'],
     ]  # fmt: skip
     found = {'cost': markdown(['', result['config']], rows)}
     if result['loader']:
         cores = [[name, f'{count:.1f}'] for name, count in result['loader']['cores'].items()]
-        header = ['pictures from', f'cores a device ({result["loader"]["processor"]})']
+        header = ['images from', f'cores per device ({result["loader"]["processor"]})']
         found['loader'] = markdown(header, cores)
     return found

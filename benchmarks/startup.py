@@ -1,4 +1,4 @@
-"""Time and memory to open a large folder of pictures: MMPretrain's ``CustomDataset`` and ours."""
+"""Time and memory to open a large folder of images: MMPretrain's ``CustomDataset`` and ours."""
 
 import argparse
 import json
@@ -14,12 +14,12 @@ from pathlib import Path
 from benchmarks.common import Sample, environment, interleave, markdown, say, spread, with_spread
 from symmim_mm.utils.errors import UserError
 
-STOCK, FIRST, AGAIN = 'CustomDataset', 'IndexedFolder, first time', 'IndexedFolder, again'
+STOCK, FIRST, AGAIN = 'CustomDataset', 'ImageFolder, first time', 'ImageFolder, again'
 TIMEOUT = 3600
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``tools/benchmark.py startup``."""
+    """Add the options of ``tools/benchmark.py startup``."""
     parser.add_argument(
         '--pictures', type=int, default=256_000, help='files to make, all empty (default 256000)'
     )
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> dict:
 
 
 def make_tree(root: Path, pictures: int, folders: int) -> None:
-    """Empty files with names as long as ImageNet's."""
+    """Make empty files with names as long as ImageNet's."""
     hour_ago = time.time() - 3600
     for number in range(folders):
         folder = root / f'n{number:08d}'
@@ -91,7 +91,7 @@ def _child(name: str, place: Path, labels: bool) -> dict:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """Markdown of a result, by the name of the table."""
+    """Return the Markdown of a result, by the name of the table."""
     rows = [
         [
             name,

@@ -1,4 +1,4 @@
-"""Open a folder of pictures in a fresh process and print time and memory as JSON."""
+"""Open a folder of images in a fresh process and print time and memory as JSON."""
 
 import json
 import resource
@@ -7,11 +7,11 @@ import time
 
 
 def main(kind: str, folder: str, cache: str, labels: str) -> None:
-    """Open ``folder`` as ``'stock'`` or ``'ours'`` data set, and take its last picture's place."""
+    """Open ``folder`` as ``'stock'`` or ``'ours'`` dataset, and take its last image's path."""
     from mmengine.logging import MMLogger
     from mmpretrain.datasets import CustomDataset
 
-    from symmim_mm.datasets.image_folder import IndexedFolder
+    from symmim_mm.datasets.image_folder import ImageFolder
 
     MMLogger.get_instance('probe', log_level='WARNING')
     options = dict(data_root=folder, with_label=labels == '1', pipeline=[])
@@ -20,7 +20,7 @@ def main(kind: str, folder: str, cache: str, labels: str) -> None:
     if kind == 'stock':
         dataset = CustomDataset(**options)
     else:
-        dataset = IndexedFolder(**options, index_cache=cache)
+        dataset = ImageFolder(**options, index_cache=cache)
     last = dataset.get_data_info(len(dataset) - 1)['img_path']
     seconds, cpu_seconds = time.perf_counter() - clock, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

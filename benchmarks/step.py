@@ -7,8 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.common import Sample, environment, interleave, say, spread, timed
-from benchmarks.step_methods import CHECKPOINTED, METHODS, SIZES, STOCK, YARDSTICK
-from benchmarks.step_tables import tables
+from benchmarks.step_tables import CHECKPOINTED, METHODS, SIZES, STOCK, YARDSTICK, tables
 from symmim_mm.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ BATCHES = dict(s=256, b=256, l=128, quickstart=16)  # on a GPU: those of one GPU
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``tools/benchmark.py step``."""
+    """Add the options of ``tools/benchmark.py step``."""
     parser.add_argument(
         '--sizes', nargs='+', choices=SIZES, metavar='SIZE',
         help=f'of {", ".join(SIZES)} (default: b on a CPU, s b l on a GPU)',
@@ -30,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f'of {", ".join(METHODS)} (default: all, on a CPU without symmim-stock)',
     )  # fmt: skip
     parser.add_argument(
-        '--batch', type=int, help='pictures a step (default: 4 on a CPU; on a GPU 256, ViT-L 128)'
+        '--batch', type=int, help='images per step (default: 4 on a CPU; on a GPU 256, ViT-L 128)'
     )
     parser.add_argument('--repeats', type=int, help='(default: 3 on a CPU, 10 on a GPU)')
     parser.add_argument(
@@ -54,7 +53,7 @@ def run(args: argparse.Namespace) -> dict:
     """Measure every method at every size, methods in turn."""
     import torch
 
-    from benchmarks.matrix_rate import matrix_rate
+    from benchmarks.step_trainer import matrix_rate
 
     device = torch.device(args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     on_gpu = device.type == 'cuda'
@@ -72,7 +71,7 @@ def run(args: argparse.Namespace) -> dict:
     for option in ('batch', 'steps', 'repeats'):
         value = getattr(args, option)
         if value is not None and value < (2 if option == 'batch' else 1):
-            raise UserError(f'--{option} is too small: {value}')  # BatchNorm needs two pictures
+            raise UserError(f'--{option} is too small: {value}')  # BatchNorm needs two images
     if on_gpu:
         torch.backends.cudnn.benchmark = True  # as the configs have it
     repeats = args.repeats or (10 if on_gpu else 3)
@@ -102,7 +101,7 @@ def run(args: argparse.Namespace) -> dict:
             result['sizes'][size] = _measure(cases, size, repeats, result, not args.no_memory)
         except torch.OutOfMemoryError as error:
             raise UserError(
-                f'{SIZES[size]} with {batch} pictures does not fit into {device}: '
+                f'{SIZES[size]} with {batch} images does not fit into {device}: '
                 'lower --batch, or name fewer --methods'
             ) from error
         del cases
@@ -129,7 +128,7 @@ class Case:
     phases: dict[str, list[float]] = field(default_factory=dict)
 
     def sample(self) -> Sample:
-        """Train some steps and note the times of their parts."""
+        """Train some steps and record the times of their parts."""
         from benchmarks.step_trainer import checkpointing
 
         with checkpointing(self.trainer.model, self.method in CHECKPOINTED):
@@ -139,16 +138,16 @@ class Case:
         return found
 
     def memory(self) -> dict:
-        """Bytes: ``kept`` between steps, and ``fixed + each * pictures`` beside it in a step."""
-        from benchmarks.step_trainer import bytes_per_picture, checkpointing
+        """Return bytes: ``kept`` between steps; ``fixed + each * images`` more in a step."""
+        from benchmarks.step_trainer import bytes_per_image, checkpointing
 
         with checkpointing(self.trainer.model, self.method in CHECKPOINTED):
             if self.compiled:
                 fixed, each = 0.0, self.trainer.peak_bytes(self.batch) / self.batch
             else:
-                # Bytes are a straight line: on a CPU a small batch tells as much in less time.
+                # Memory is linear in the batch: on a CPU a small one takes less time.
                 on_cpu = self.trainer.device.type == 'cpu'
-                fixed, each = bytes_per_picture(self.trainer, 4 if on_cpu else self.batch)
+                fixed, each = bytes_per_image(self.trainer, 4 if on_cpu else self.batch)
         return dict(kept=self.trainer.kept_bytes(), fixed=fixed, each=each)
 
 
@@ -194,7 +193,7 @@ def _measure(
 def _entry(case: Case, size: str, samples: dict[str, list[Sample]], result: dict) -> dict:
     from benchmarks.step_cases import config_of, identity
     from benchmarks.step_trainer import shares_of
-    from symmim_mm.planning.costs import operations_of
+    from symmim_mm.planning.costs import flops_per_image
 
     clock, method = result['clock'], case.method
     rates = {
@@ -208,7 +207,7 @@ def _entry(case: Case, size: str, samples: dict[str, list[Sample]], result: dict
         return spread([a / b for a, b in zip(rates[above], rates[below], strict=True)])
 
     cfg = config_of(size, method)
-    operations = operations_of(cfg).forward_backward
+    operations = flops_per_image(cfg).forward_backward
     entry = dict(
         batch=case.batch,
         recipe_batch=cfg.train_dataloader.batch_size,

@@ -1,13 +1,37 @@
-"""Tables of ``tools/benchmark.py step``."""
+"""Names and tables of ``tools/benchmark.py step``."""
 
 from benchmarks.common import markdown, with_spread
-from benchmarks.step_methods import METHODS, SIZES, YARDSTICK
+
+SIZES = dict(s='ViT-S', b='ViT-B', l='ViT-L', quickstart='quickstart')
+
+METHODS = {
+    'mae': 'MAE',
+    'mae-stock': 'MAE, stock MMPretrain',
+    'simmim': 'SimMIM',
+    'symmim': 'SymMIM dense',
+    'symmim-sparse': 'SymMIM sparse',
+    'symmim-stock': 'SymMIM of stock parts',
+    'symmim-checkpointed': 'SymMIM dense, checkpointed',
+    'symmim-sparse-checkpointed': 'SymMIM sparse, checkpointed',
+}
+
+STOCK = {'mae-stock': 'mae', 'symmim-stock': 'symmim'}
+"""Cases built from MMPretrain's parts, and the cases of ours that they correspond to."""
+
+CHECKPOINTED = {
+    'symmim-checkpointed': 'symmim',
+    'symmim-sparse-checkpointed': 'symmim-sparse',
+}
+"""Cases with activation checkpointing, and the cases without it whose model they share."""
+
+YARDSTICK = 'simmim'
+"""Case whose step the others are compared with."""
 
 MIB = 2**20
 
 
 def tables(result: dict) -> dict[str, str]:
-    """Markdown of a result: ``SIZE``, ``parts SIZE`` and ``memory SIZE``."""
+    """Return Markdown tables of a result: ``SIZE``, ``parts SIZE`` and ``memory SIZE``."""
     found = {}
     for size, cases in result['sizes'].items():
         found[size] = _speed(size, cases, result)
@@ -20,8 +44,8 @@ def tables(result: dict) -> dict[str, str]:
 def _speed(size: str, cases: dict, result: dict) -> str:
     yardstick = cases.get(YARDSTICK)
     header = [
-        f'{SIZES[size]}, {next(iter(cases.values()))["batch"]} pictures', 'pictures a second',
-        "step, times SimMIM's", 'by FLOPs', "speed, times stock's", 'GFLOP a picture',
+        f'{SIZES[size]}, {next(iter(cases.values()))["batch"]} images', 'images per second',
+        "step, times SimMIM's", 'by FLOPs', "speed, times stock's", 'GFLOP per image',
     ]  # fmt: skip
     if result['matrix_rate']:
         header.append('share of the matrix rate')
@@ -32,7 +56,7 @@ def _speed(size: str, cases: dict, result: dict) -> str:
             METHODS[method],
             with_spread(case['rate'], _form(case['rate']['median'])),
             _ratio(case['step_to_yardstick']),
-            # What checkpointing computes again is no work of the model's.
+            # Checkpointing computes more FLOPs than the model has.
             '' if plain is None or case['checkpointed'] else f'{plain:.2f}',
             _ratio(case.get('speed_to_stock')),
             f'{case["operations"] / 1e9:.1f}',
@@ -44,7 +68,7 @@ def _speed(size: str, cases: dict, result: dict) -> str:
 
 
 def _parts(cases: dict) -> str:
-    """Shares of the step; the last column computes them for the batch of the recipe."""
+    """Return the shares of the step; the last column is for the batch of the recipe."""
     header = ['', 'forward', 'backward', 'optimizer', 'EMA', 'optimizer + EMA in the recipe']
     rows = []
     for method, case in cases.items():
@@ -54,20 +78,20 @@ def _parts(cases: dict) -> str:
             METHODS[method],
             *(f'{shares[name]:.1%}' if name in shares else ''
               for name in ('forward', 'backward', 'optimizer', 'ema')),
-            f'{update:.1%} of {case["recipe_batch"]} pictures',
+            f'{update:.1%} of {case["recipe_batch"]} images',
         ])  # fmt: skip
     return markdown(header, rows)
 
 
 def update_share(case: dict) -> float:
-    """Share of optimizer and EMA, whose time does not grow with it, at the batch of the recipe."""
+    """Return the share of optimizer and EMA, whose time is constant, at the recipe's batch."""
     update = case['shares'].get('optimizer', 0.0) + case['shares'].get('ema', 0.0)
     passes = (1 - update) * case['recipe_batch'] / case['batch']
     return update / (update + passes)
 
 
 def _memory(cases: dict) -> str:
-    header = ['', 'MiB a picture', 'MiB besides', 'MiB kept between steps', 'step, times plain']
+    header = ['', 'MiB per image', 'MiB besides', 'MiB kept between steps', 'step, times plain']
     rows = []
     for method, case in cases.items():
         memory = case.get('memory')

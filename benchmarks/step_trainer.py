@@ -1,4 +1,4 @@
-"""A training step that is timed in parts: forward, backward, optimizer, EMA."""
+"""A training step timed in parts, its memory, and the rate of matrix products of a device."""
 
 import statistics
 import time
@@ -12,8 +12,9 @@ from mmengine.optim import OptimWrapper
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from torch import Tensor, nn
 
+from benchmarks.common import spread
 from symmim_mm.models.activation_checkpointing import checkpoint_blocks
-from symmim_mm.planning.peak_memory import PeakMemory
+from symmim_mm.planning.memory import PeakMemory
 
 PHASES = ('backward', 'optimizer', 'ema')  # the rest of a step is its forward part
 
@@ -22,9 +23,8 @@ class Clock:
     """Time spent in some methods, and in whole steps.
 
     Args:
-        device: whose time it is. That of a GPU is told by its own events, for which nobody waits
-            while steps run; that of one CPU thread is processor time, which other programs
-            disturb least.
+        device: of the work. A GPU is timed by its own events, without synchronization between
+            steps; one CPU thread by its processor time, which other programs disturb least.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -33,7 +33,7 @@ class Clock:
         self.spans: dict[str, list[tuple]] = {}
 
     def watch(self, owner: object, method: str, name: str) -> None:
-        """Let calls of ``owner.method`` count as ``name``."""
+        """Record calls of ``owner.method`` as ``name``."""
         inner = getattr(owner, method)
 
         @wraps(inner)
@@ -43,14 +43,14 @@ class Clock:
         setattr(owner, method, call)
 
     def span(self, name: str, work: Callable, *args, **kwargs):
-        """Call ``work`` and note how long it took."""
+        """Call ``work`` and record its time."""
         start = self._mark()
         result = work(*args, **kwargs)
         self.spans.setdefault(name, []).append((start, self._mark()))
         return result
 
     def read(self) -> dict[str, list[float]]:
-        """Seconds of every call by name, and forget them; call it when the device is done."""
+        """Return the seconds of every call by name, and reset; call it after synchronization."""
         seconds = {
             name: [
                 start.elapsed_time(end) / 1000 if self.cuda else end - start for start, end in pairs
@@ -75,9 +75,9 @@ class Trainer:
     Args:
         model: on its device, in training mode.
         wrapper: of its optimizer.
-        make_batch: what a loader would give for a number of pictures, pictures on the device.
-        ema: the object and the method that move the momentum branch; None without one. It is
-            called after each step, unless the model itself calls it.
+        make_batch: batch of a number of images, on the device, as a loader gives it.
+        ema: object and name of the method that updates the momentum branch; None without one. It
+            is called after each step, unless the model calls it.
         calls_ema: whether the model calls it.
     """
 
@@ -97,9 +97,9 @@ class Trainer:
             self.clock.watch(*self.ema, 'ema')
         self.batches: dict[int, dict] = {}
 
-    def train(self, pictures: int, steps: int = 1) -> int:
-        """Train on the same batch of so many pictures; returns how many pictures that were."""
-        batch = self._batch(pictures)
+    def train(self, images: int, steps: int = 1) -> int:
+        """Train on the same batch and return the number of images trained on."""
+        batch = self._batch(images)
         for _ in range(steps):
             self.clock.span('step', self._step, batch)
         if self.device.type == 'cuda':
@@ -107,38 +107,36 @@ class Trainer:
         for name, seconds in self.clock.read().items():
             self.phases.setdefault(name, []).extend(seconds)
         self._check()
-        return pictures * steps
+        return images * steps
 
     def take_phases(self) -> dict[str, list[float]]:
-        """Seconds of every step trained since the last call, by part; ``'step'`` is the whole."""
+        """Return the seconds of every step since the last call, by part; ``'step'`` is all."""
         found, self.phases = self.phases, {}
         return found
 
-    def peak_bytes(self, pictures: int) -> int:
-        """The most memory that a step takes beside what is there before it.
+    def peak_bytes(self, images: int) -> int:
+        """Return the peak memory of a step, without what exists before it.
 
-        Gradients are there before it, as in every micro-batch of a step but the first: else the
-        peak of small batches would be theirs and say nothing of a picture. On a GPU its allocator
-        counts. On a CPU, whose allocator does not, the tensors that live are followed, operation
-        by operation (:class:`PeakMemory`).
+        Gradients exist before it, as in every micro-batch but the first: else they would be the
+        peak of small batches. On a GPU its allocator counts; on a CPU :class:`PeakMemory` does.
         """
         if self.device.type == 'cuda' or not self.wrapper.optimizer.state:
-            self.train(pictures)  # libraries and the optimizer make room for themselves
+            self.train(images)  # libraries and the optimizer allocate their own memory
         if self.device.type == 'cuda':
             self._make_gradients()
             torch.cuda.reset_peak_memory_stats()
             before = torch.cuda.memory_allocated()
-            self.train(pictures)
+            self.train(images)
             return torch.cuda.max_memory_allocated() - before
-        inputs = self._batch(pictures)['inputs']
+        inputs = self._batch(images)['inputs']
         self._make_gradients()
         known = [*self._kept(), *(inputs if isinstance(inputs, list) else [inputs])]
         with PeakMemory(known) as memory:
-            self.train(pictures)
+            self.train(images)
         return memory.peak
 
     def kept_bytes(self) -> int:
-        """Bytes of parameters, buffers, gradients and optimizer states."""
+        """Return the bytes of parameters, buffers, gradients and optimizer states."""
         self._make_gradients()
         return sum(tensor.numel() * tensor.element_size() for tensor in self._kept())
 
@@ -147,10 +145,10 @@ class Trainer:
             if parameter.requires_grad and parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
 
-    def _batch(self, pictures: int) -> dict:
-        if pictures not in self.batches:
-            self.batches[pictures] = self.make_batch(pictures)
-        return self.batches[pictures]
+    def _batch(self, images: int) -> dict:
+        if images not in self.batches:
+            self.batches[images] = self.make_batch(images)
+        return self.batches[images]
 
     def _kept(self) -> list[Tensor]:
         states = self.wrapper.optimizer.state.values()
@@ -166,7 +164,7 @@ class Trainer:
             getattr(owner, method)(0.5)
 
     def _check(self) -> None:
-        """A step that was skipped would be a fast one."""
+        """Refuse skipped steps, which would be fast ones."""
         verdicts = getattr(self.wrapper, 'verdicts', None)
         while verdicts:
             if verdicts.popleft().read().skipped:
@@ -174,7 +172,7 @@ class Trainer:
 
 
 def shares_of(phases: dict[str, list[float]]) -> dict[str, float]:
-    """Medians of the shares of a step; ``forward`` is with the preprocessing of the batch."""
+    """Return medians of the shares of a step; ``forward`` includes preprocessing."""
     whole = phases['step']
     found = {
         name: statistics.median(part / step for part, step in zip(phases[name], whole, strict=True))
@@ -186,7 +184,7 @@ def shares_of(phases: dict[str, list[float]]) -> dict[str, float]:
 
 @contextmanager
 def checkpointing(model: nn.Module, wanted: bool) -> Iterator[None]:
-    """Activation checkpointing of a model for a while."""
+    """Checkpoint the activations of a model within the block."""
     if wanted:
         checkpoint_blocks(model)
     try:
@@ -197,17 +195,59 @@ def checkpointing(model: nn.Module, wanted: bool) -> Iterator[None]:
                 module.__dict__.pop('forward', None)
 
 
-def bytes_per_picture(trainer: Trainer, pictures: int) -> tuple[float, float]:
-    """Peak memory of a step as ``fixed + each * pictures``, through two batches.
+def bytes_per_image(trainer: Trainer, images: int) -> tuple[float, float]:
+    """Measure the peak memory of a step as ``fixed + each * images``, from two batches.
 
     Args:
-        pictures: the larger of them; the smaller one is half of it, 2 at least.
+        trainer: of the step.
+        images: the larger of them; the smaller one is half of it, 2 at least.
 
     Returns:
         Bytes ``(fixed, each)``.
     """
-    small = max(2, pictures // 2)
-    large = max(pictures, 2 * small)
+    small = max(2, images // 2)
+    large = max(images, 2 * small)
     low, high = trainer.peak_bytes(small), trainer.peak_bytes(large)
     each = (high - low) / (large - small)
     return low - each * small, each
+
+
+SIDES = dict(cpu=(2048,), cuda=(4096, 8192, 16384))
+SECONDS = 0.5  # of each repeat
+
+
+def matrix_rate(device: torch.device, dtype: torch.dtype, repeats: int = 7) -> dict:
+    """Measure the FLOPs per second of a product of two square matrices, which MFU refers to.
+
+    The size of the highest median counts. It is measured, not taken from a data sheet, so that
+    clocks, power limits and threads are those of the steps.
+
+    Returns:
+        ``dict(dtype, side, rate)``, ``rate`` with its spread.
+    """
+    found = []
+    for side in SIDES[device.type]:
+        left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+        flops = 2 * side**3
+        _seconds(left, right, 2)  # libraries choose their kernels
+        count = max(1, round(SECONDS / _seconds(left, right, 1)))
+        rates = [flops * count / _seconds(left, right, count) for _ in range(repeats)]
+        found.append(dict(dtype=str(dtype).split('.')[-1], side=side, rate=spread(rates)))
+    return max(found, key=lambda case: case['rate']['median'])
+
+
+def _seconds(left: torch.Tensor, right: torch.Tensor, count: int) -> float:
+    # The clock that times steps.
+    alone = not left.is_cuda and torch.get_num_threads() == 1
+    now = time.process_time if alone else time.perf_counter
+    _wait(left)
+    start = now()
+    for _ in range(count):
+        left @ right
+    _wait(left)
+    return now() - start
+
+
+def _wait(tensor: torch.Tensor) -> None:
+    if tensor.is_cuda:
+        torch.cuda.synchronize()

@@ -15,19 +15,22 @@ STRATEGIES = Registry(
 )
 MODELS = Registry('model', parent=root.MODELS, scope=SCOPE, locations=['symmim_mm.models'])
 DATASETS = Registry(
-    'dataset', parent=root.DATASETS, scope=SCOPE, locations=['symmim_mm.datasets.registered']
+    'dataset', parent=root.DATASETS, scope=SCOPE, locations=['symmim_mm.datasets.image_folder']
 )
 TRANSFORMS = Registry(
-    'transform', parent=root.TRANSFORMS, scope=SCOPE, locations=['symmim_mm.datasets.registered']
+    'transform',
+    parent=root.TRANSFORMS,
+    scope=SCOPE,
+    locations=[
+        f'symmim_mm.datasets.transforms.{name}'
+        for name in ('load_image', 'load_label_map', 'load_random_resized_crop')
+    ],
 )
 DATA_SAMPLERS = Registry(
     'data sampler',
     parent=root.DATA_SAMPLERS,
     scope=SCOPE,
-    locations=['symmim_mm.datasets.registered'],
-)
-FUNCTIONS = Registry(
-    'function', parent=root.FUNCTIONS, scope=SCOPE, locations=['symmim_mm.datasets.registered']
+    locations=['symmim_mm.datasets.samplers.shard_sampler'],
 )
 HOOKS = Registry('hook', parent=root.HOOKS, scope=SCOPE, locations=['symmim_mm.engine.hooks'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(

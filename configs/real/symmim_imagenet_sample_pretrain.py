@@ -14,12 +14,12 @@ default_hooks = dict(
         type='symmim_mm.ImagesHook',
         kind='reconstruction',
         dataset=dict(
-            type='symmim_mm.IndexedFolder',
+            type='symmim_mm.ImageFolder',
             data_root='{{$TINY_COCO_ROOT:data/tiny_coco}}',
             data_prefix='val2017',
             with_label=False,
             pipeline=[
-                dict(type='symmim_mm.LoadPicture'),
+                dict(type='symmim_mm.LoadImageStrict'),
                 dict(type='mmpretrain.ResizeEdge', scale=224, edge='short'),
                 dict(type='mmpretrain.CenterCrop', crop_size=224),
                 dict(type='mmpretrain.PackInputs'),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/recipes.md from the configs, or check that it is what they give."""
+"""Write docs/recipes.md from the configs and published values, or check that it is up to date."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from symmim_mm import cli
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))  # docs/ is no part of the installed package
+sys.path.insert(0, str(ROOT))  # docs/ is not part of the installed package
 DOCUMENT = ROOT / 'docs' / 'recipes.md'
 
 

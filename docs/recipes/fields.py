@@ -1,4 +1,4 @@
-"""Settings of a recipe, read off its config, in the form in which papers state them."""
+"""Settings of a recipe, read from its config, in the form in which papers state them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -42,7 +42,7 @@ def _clip(cfg: Config) -> float | None:
 
 
 def _undecayed(cfg: Config) -> tuple[str, ...]:
-    """What of the backbone has no weight decay while other parameters have."""
+    """Return the parameters of the backbone without weight decay."""
     model = build_without_storage(cfg)
     cfg.optim_wrapper.optimizer.lr = 1.0
     names = {n for g in parameter_groups(model, cfg) if g.weight_decay == 0 for n in g.names}
@@ -99,7 +99,7 @@ def _decoder(cfg: Config) -> str:
 def _reconstruction(cfg: Config) -> str:
     head = cfg.model.head
     name = head.loss if isinstance(head.loss, str) else head.loss.criterion
-    return name.upper() + (' on pixels normalised per patch' if head.get('norm_pix') else '')
+    return name.upper() + (' on pixels normalized per patch' if head.get('norm_pix') else '')
 
 
 def _positions(cfg: Config) -> str:
@@ -180,7 +180,8 @@ FIELDS: dict[str, tuple[str, Callable[[Config], Value]]] = {
     'undecayed': ('no weight decay for', _undecayed),
     'clip': ('gradient clipping', _clip),
     'layer_decay': (
-        'layer-wise rate decay', lambda cfg: cfg.optim_wrapper.paramwise_cfg.layer_decay_rate
+        'layer-wise learning rate decay',
+        lambda cfg: cfg.optim_wrapper.paramwise_cfg.layer_decay_rate,
     ),
     'drop_path': ('stochastic depth', lambda cfg: cfg.model.backbone.get('drop_path_rate', 0.0)),
     'crop': ('crop, share of the area', _crop),
@@ -210,7 +211,7 @@ FIELDS: dict[str, tuple[str, Callable[[Config], Value]]] = {
     'auxiliary': ('auxiliary loss', lambda cfg: cfg.model.auxiliary_head.loss_decode.loss_weight),
     'tap_norm': ('norm on the taps', lambda cfg: cfg.model.backbone.get('final_norm', True)),
     'test_stride': ('sliding test, stride', lambda cfg: cfg.model.test_cfg.stride[0]),
-    'training_size': ('training pictures', _training_size),
+    'training_size': ('training images', _training_size),
     'windows': ('windows', _windows),
     'class_token': ('class token', lambda cfg: cfg.model.backbone.get('with_cls_token', True)),
     'relative_positions': ('relative positions', lambda cfg: False),

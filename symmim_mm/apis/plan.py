@@ -1,4 +1,4 @@
-"""``tools/train.py CONFIG --dry-run``."""
+"""Dry run: the plan of a run, printed (``tools/train.py CONFIG --dry-run``)."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ from symmim_mm.utils.errors import UserError
 
 
 def wants_dry_run(args: argparse.Namespace) -> bool:
-    """Whether a dry run is asked for.
+    """Return whether a dry run is asked for.
 
     Raises:
         UserError: an option of dry runs without ``--dry-run``.
@@ -26,15 +26,15 @@ def wants_dry_run(args: argparse.Namespace) -> bool:
 
 
 def dry_run(args: argparse.Namespace) -> None:
-    """Print what the run will be, and do nothing else.
+    """Print the plan of a run, and do nothing else.
 
     Raises:
-        UserError: as a run would, but for data that are absent; a FILE that cannot be written.
+        UserError: as a run, except for absent data; a FILE that cannot be written.
     """
     # Here, so that `--help` does not wait for all three libraries.
     from symmim_mm.checkpoint.mmengine import use_safe_loaders
     from symmim_mm.engine.launch import process_count
-    from symmim_mm.planning.run_plan import make_plan
+    from symmim_mm.planning.run_plan import plan_run
     from symmim_mm.planning.text import write_plan
 
     use_safe_loaders()
@@ -46,9 +46,9 @@ def dry_run(args: argparse.Namespace) -> None:
     if processes < 1:
         raise UserError(f'--gpus must be at least 1, got {processes}')
     if any(int(os.environ.get(name, 0)) for name in ('RANK', 'SLURM_PROCID')):
-        return  # one of the processes tells it
+        return  # only rank 0 prints
     silence_libraries()
-    plan = make_plan(cfg, processes)
+    plan = plan_run(cfg, processes)
     print(write_plan(plan, args.list_parameters))
     if args.json:
         try:
@@ -58,7 +58,7 @@ def dry_run(args: argparse.Namespace) -> None:
 
 
 def silence_libraries() -> None:
-    """MMEngine tells of every frozen parameter, MMSegmentation of a default of its own: not now."""
+    """Hide MMEngine's lines on frozen parameters and MMSegmentation's on a default."""
     from mmengine.logging import MMLogger
 
     MMLogger.get_current_instance().setLevel(logging.ERROR)

@@ -13,7 +13,7 @@ from symmim_mm.engine.data_check import check_data
 from symmim_mm.engine.launch import launched_runner, process_count
 from symmim_mm.engine.resume import resume_from_latest, was_restarted
 from symmim_mm.models.activation_checkpointing import pop_activation_checkpointing
-from symmim_mm.planning.costs import operations_of
+from symmim_mm.planning.costs import flops_per_image
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.locks import LEASE_S, exclusive_work_dir
 
@@ -134,4 +134,4 @@ def _count_flops(cfg: Config) -> None:
     """Let the log say how much of the GPU is used; its peak is known for 16 bits."""
     throughput = (cfg.get('default_hooks') or {}).get('throughput')
     if throughput is not None:
-        throughput['flops_per_image'] = operations_of(cfg).forward_backward
+        throughput['flops_per_image'] = flops_per_image(cfg).forward_backward

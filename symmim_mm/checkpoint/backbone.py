@@ -1,4 +1,4 @@
-"""Loading a pre-trained backbone, with a report of what became of every tensor."""
+"""Loading of a pre-trained backbone, with a report of every tensor."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,9 @@ OWN_MARKER = f'{PREFIX}patch_embed.projection.weight'
 # Where a checkpoint keeps its weights: MMEngine and MoCo v3; MAE and SimMIM; DINO and iBOT.
 CONTAINERS = ('state_dict', 'model', 'teacher')
 
-# What may differ between a pre-trained encoder and the backbone of a transfer: the norm behind
-# average pooling is new, the mask token has done its work, the final norm and the class token
-# are not used by every task.
+# What may differ between a pre-trained encoder and the backbone of a transfer: the norm after
+# average pooling is new, the mask token is not needed, and some tasks use neither the final norm
+# nor the class token.
 MAY_BE_MISSING = ('ln2.',)
 MAY_BE_UNEXPECTED = ('mask_token', 'ln1.', 'ln2.', 'cls_token')
 NAMES_SHOWN = 8
@@ -27,9 +27,15 @@ NAMES_SHOWN = 8
 
 @dataclass
 class LoadReport:
-    """What became of every tensor when a backbone was loaded, by MMPretrain's names.
+    """Report of what was loaded into a backbone, by MMPretrain's names.
 
-    ``dialect`` names the library whose names the file had, ``''`` for MMPretrain's.
+    Attributes:
+        source: the file.
+        dialect: library whose names the file has, ``''`` for MMPretrain's.
+        loaded: tensors loaded.
+        resized: those of them that were resized.
+        missing: tensors of the backbone that the file does not have.
+        unexpected: tensors of the file that the backbone does not have.
     """
 
     source: str
@@ -43,20 +49,22 @@ class LoadReport:
         def names(keys: list[str]) -> str:
             return f' ({listed(keys, NAMES_SHOWN)})' if keys else ''
 
-        spoken = f' (names of {self.dialect})' if self.dialect else ''
+        dialect = f' (names of {self.dialect})' if self.dialect else ''
         return (
-            f'backbone from {visible(self.source)}{spoken}: {len(self.loaded)} tensors loaded, '
+            f'backbone from {visible(self.source)}{dialect}: {len(self.loaded)} tensors loaded, '
             f'{len(self.resized)} of them resized{names(self.resized)}, '
-            f'{len(self.missing)} missing and left at their start{names(self.missing)}, '
+            f'{len(self.missing)} missing and left as initialized{names(self.missing)}, '
             f'{len(self.unexpected)} unexpected and not used{names(self.unexpected)}'
         )
 
 
 def backbone_state(checkpoint: dict, source: str = 'the checkpoint') -> dict[str, Tensor]:
-    """The encoder's tensors by MMPretrain's names, without ``backbone.``.
+    """Return the encoder's tensors by MMPretrain's names, without ``backbone.``.
 
-    Takes what MMEngine saved and the checkpoints of the other libraries in
-    ``symmim_mm.checkpoint.key_map``, bare or under ``state_dict``, ``model`` or ``teacher``.
+    Args:
+        checkpoint: saved by MMEngine or another library of ``symmim_mm.checkpoint.key_map``; the
+            weights are bare or under ``state_dict``, ``model`` or ``teacher``.
+        source: the file, as it begins a message.
 
     Raises:
         UserError: there is none, or one that :func:`check_weights` refuses.
@@ -65,15 +73,15 @@ def backbone_state(checkpoint: dict, source: str = 'the checkpoint') -> dict[str
 
 
 def _dialect_and_state(checkpoint: dict, source: str) -> tuple[str, dict[str, Tensor]]:
-    """The dialect of a checkpoint, ``''`` for our own, and its :func:`backbone_state`."""
-    inside = (checkpoint.get(name) for name in CONTAINERS)
-    whole = next((state for state in inside if isinstance(state, dict)), checkpoint)
+    """Return the dialect of a checkpoint, ``''`` for our own, and :func:`backbone_state`."""
+    containers = (checkpoint.get(name) for name in CONTAINERS)
+    whole = next((state for state in containers if isinstance(state, dict)), checkpoint)
     state = {
         key: value
         for key, value in whole.items()
         if isinstance(key, str) and isinstance(value, Tensor)
     }
-    if OWN_MARKER not in state and (known := key_map.recognise(state)):
+    if OWN_MARKER not in state and (known := key_map.recognize(state)):
         dialect, wrapper = known
         check_weights(key_map.encoder_part(state, dialect, wrapper), source)
         return dialect, key_map.from_dialect(state, dialect, wrapper, source)
@@ -145,7 +153,7 @@ def load_backbone(backbone: nn.Module, path: str | Path) -> LoadReport:
 
 
 def _check_same_size(state: dict[str, Tensor], target: dict[str, Tensor], source: str) -> None:
-    """Compare width, depth and patch size first: the usual mistake deserves a clear answer."""
+    """Compare width, depth and patch size, the usual mistake, for a clear message."""
 
     def size(tensors: dict[str, Tensor]) -> str | None:
         weight = tensors.get('patch_embed.projection.weight')
@@ -165,7 +173,7 @@ def _check_same_size(state: dict[str, Tensor], target: dict[str, Tensor], source
 
 
 def _fit_pos_embed(value: Tensor, backbone: nn.Module, source: str) -> Tensor:
-    """Position embedding ``(1, 1 + n, C)`` of a square grid -> that of the backbone's grid."""
+    """Resize a position embedding ``(1, 1 + n, C)`` of a square grid to the backbone's grid."""
     whole = value.ndim == 3 and value.shape[0] == 1
     side = round(max(value.shape[1] - 1, 0) ** 0.5) if whole else 0
     if not side or side * side + 1 != value.shape[1]:

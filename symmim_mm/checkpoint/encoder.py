@@ -1,4 +1,4 @@
-"""A plain ViT as a checkpoint holds it: its weights, and the sizes that they have."""
+"""A plain ViT read from a checkpoint: its weights, and the sizes that follow from them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,30 @@ from symmim_mm.checkpoint.read import read_checkpoint
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.text import listed
 
-# Dimensions of the tensors that tell the size of a ViT.
-TELLING = {'patch_embed.projection.weight': 4, 'layers.0.ffn.layers.0.0.weight': 2, 'pos_embed': 3}
+# The tensors whose shapes give the size of a ViT, with their numbers of dimensions.
+SIZE_TENSORS = {
+    'patch_embed.projection.weight': 4,
+    'layers.0.ffn.layers.0.0.weight': 2,
+    'pos_embed': 3,
+}
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """A plain ViT as a checkpoint holds it: weights by MMPretrain's names, and its size.
+    """A plain ViT of a checkpoint.
 
     Attributes:
-        pooled: the norm stands behind the mean of the patch tokens, as after fine-tuning,
-            instead of behind the last layer.
-        heads: attention heads, the one number that no tensor's shape tells.
+        state: weights by MMPretrain's names.
+        source: the file, as it begins a message.
+        heads: attention heads, the only size that no tensor's shape gives.
+        width: channels of a token.
+        layers: number of layers.
+        hidden: channels inside a layer's MLP.
+        channels: of the image.
+        patch: side of a patch in pixels.
+        image: side of the image in pixels.
+        pooled: the norm follows the mean of the patch tokens, as after fine-tuning, instead of
+            the last layer.
     """
 
     state: dict[str, Tensor]
@@ -38,10 +50,10 @@ class Encoder:
     pooled: bool
 
     def build(self, device: str = 'cpu') -> VisionTransformer:
-        """MMPretrain's model of this size, with the weights unless ``device`` is ``'meta'``.
+        """Build MMPretrain's model, with the weights unless ``device`` is ``'meta'``.
 
-        It maps normalised images ``(B, channels, image, image)`` to ``(tokens,)``, with tokens
-        ``(B, 1 + n, width)``, or if pooled to ``(features,)``, ``(B, width)``.
+        It maps normalized images ``(B, channels, image, image)`` to a tuple of the tokens
+        ``(B, 1 + n, width)``, or if pooled of the features ``(B, width)``.
         """
         arch = dict(
             embed_dims=self.width,
@@ -71,34 +83,33 @@ class Encoder:
 
 
 def read_encoder(checkpoint: str | Path, heads: int | None = None) -> Encoder:
-    """The backbone of a pre-training's or fine-tuning's checkpoint.
+    """Read the backbone of a pre-training's or fine-tuning's checkpoint.
 
     Args:
-        checkpoint: any file that :func:`symmim_mm.checkpoint.read.load_backbone` takes.
+        checkpoint: any file that :func:`symmim_mm.checkpoint.backbone.load_backbone` takes.
         heads: attention heads; ``None``: those of MMPretrain's architecture of the same width,
             depth and hidden size.
 
     Raises:
-        UserError: an unreadable file, no plain ViT or an incomplete one, one without a norm at
-            its end or for pictures that are not square, or a size for which ``heads`` must be
-            given.
+        UserError: an unreadable file, no plain ViT or an incomplete one, one without a final norm
+            or for images that are not square, or a size for which ``heads`` must be given.
     """
     source = f'checkpoint {checkpoint}'
     state = backbone_state(read_checkpoint(checkpoint), source)
-    state.pop('mask_token', None)  # its work is done
-    if any(key not in state or state[key].ndim != ndim for key, ndim in TELLING.items()):
+    state.pop('mask_token', None)  # of the pre-training only
+    if any(key not in state or state[key].ndim != ndim for key, ndim in SIZE_TENSORS.items()):
         raise UserError(f'{source} holds no plain ViT with an absolute position embedding')
-    first, hidden, positions = (state[key] for key in TELLING)
+    first, hidden, positions = (state[key] for key in SIZE_TENSORS)
     pooled = 'ln2.weight' in state
     if pooled == ('ln1.weight' in state) or 'cls_token' not in state:
         raise UserError(
-            f'{source} has no class token or not one norm behind its layers, as backbones of '
-            'detection and segmentation: export the pre-training or a fine-tuning'
+            f'{source} has no class token or not exactly one norm after its layers, as '
+            'backbones of detection and segmentation: export the pre-training or a fine-tuning'
         )
     side = round((positions.shape[1] - 1) ** 0.5)
     if not side or side * side + 1 != positions.shape[1]:
         raise UserError(
-            f'{source} is for pictures that are not square (it has {positions.shape[1]} positions)'
+            f'{source} is for images that are not square (it has {positions.shape[1]} positions)'
         )
     width = first.shape[0]
     layers = len({key.split('.')[1] for key in state if key.startswith('layers.')})
@@ -127,11 +138,12 @@ def read_encoder(checkpoint: str | Path, heads: int | None = None) -> Encoder:
 
 
 def _heads(width: int, layers: int, hidden: int) -> int:
+    """Return the attention heads of MMPretrain's architecture of a size."""
     for arch in VisionTransformer.arch_zoo.values():
         size = (arch['embed_dims'], arch['num_layers'], arch['feedforward_channels'])
         if size == (width, layers, hidden):
             return arch['num_heads']
     raise UserError(
         f'a ViT {width} wide with {layers} layers has no standard number of attention heads, and '
-        'checkpoints do not tell it: give --heads, num_heads of its config'
+        'checkpoints do not store it: give --heads, num_heads of its config'
     )

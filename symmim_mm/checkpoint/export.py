@@ -1,4 +1,4 @@
-"""A pre-trained backbone for others: timm, HuggingFace's transformers, ONNX."""
+"""Export of a pre-trained backbone to timm, HuggingFace's transformers or ONNX."""
 
 import json
 import os
@@ -23,47 +23,47 @@ ONNX_LIMIT = 2**31  # bytes of one protobuf message
 
 
 def export_backbone(
-    checkpoint: str | Path, form: str, out: str | Path, heads: int | None = None
+    checkpoint: str | Path, format_name: str, out: str | Path, heads: int | None = None
 ) -> str:
-    """Write a backbone in the form of another library.
+    """Write a backbone in the format of another library.
 
     Args:
         checkpoint: see :func:`read_encoder`.
-        form: ``'timm'``: a ``.safetensors`` file; ``'hf'``: a folder with ``config.json`` and
-            ``model.safetensors``; ``'onnx'``: an ``.onnx`` file, normalised images
+        format_name: ``'timm'``: a ``.safetensors`` file; ``'hf'``: a folder with ``config.json``
+            and ``model.safetensors``; ``'onnx'``: an ``.onnx`` file, normalized images
             ``(batch, 3, H, W)`` to tokens ``(batch, 1 + n, C)``, or to pooled features
             ``(batch, C)`` after fine-tuning.
-        out: what to write; must not exist. Appears only when it is whole.
+        out: path to write; must not exist, and appears only when it is complete.
         heads: see :func:`read_encoder`.
 
     Returns:
-        One line: what it is and how to load it.
+        One line: the model, and how to load it.
 
     Raises:
-        UserError: an unknown form, an ``out`` that exists, has another ending or cannot be
-            written, a checkpoint that does not suit, or no ``onnx`` installed.
+        UserError: an unknown format, an ``out`` that exists, has another suffix or cannot be
+            written, a checkpoint that cannot be exported, or ``onnx`` is not installed.
     """
-    if form not in FORMATS:
-        raise UserError(f"format must be one of {', '.join(FORMATS)}, got '{form}'")
-    write, ending = FORMATS[form]
+    if format_name not in FORMATS:
+        raise UserError(f"format must be one of {', '.join(FORMATS)}, got '{format_name}'")
+    write, suffix = FORMATS[format_name]
     out = Path(out)
-    if not out.name.endswith(ending):
-        raise UserError(f'format {form} is written as {ending}: {out} has another ending')
+    if not out.name.endswith(suffix):
+        raise UserError(f'format {format_name} is written as {suffix}: {out} has another suffix')
     if os.path.lexists(out):
-        raise UserError(f'{out} exists: name another place or remove it')
+        raise UserError(f'{out} exists: name another path or remove it')
     if os.path.lexists(out.parent) and not out.parent.is_dir():
         raise UserError(f'cannot write {out}: {out.parent} is not a folder')
-    if form == 'onnx' and (missing := [name for name in ONNX_NEEDS if not find_spec(name)]):
+    if format_name == 'onnx' and (missing := [name for name in ONNX_NEEDS if not find_spec(name)]):
         raise UserError(f'format onnx needs the package {missing[0]}: pip install {missing[0]}')
     encoder = read_encoder(checkpoint, heads)
-    with _beside(out) as part:
-        how = write(encoder, part)
-    return f'{encoder}: {how}'
+    with _renamed_when_complete(out) as part:
+        usage = write(encoder, part)
+    return f'{encoder}: {usage}'
 
 
 @contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """A place beside ``out`` that takes its name at the end; after an error nothing is left."""
+def _renamed_when_complete(out: Path) -> Iterator[Path]:
+    """Yield a temporary path next to ``out``, renamed at the end and removed after an error."""
     part = out.with_name(f'.{out.name}.part')
 
     def clear() -> None:
@@ -86,17 +86,17 @@ def _beside(out: Path) -> Iterator[Path]:
 
 def _write_tensors(state: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
     # safetensors' own save_file makes files that only their owner can read.
-    # It refuses tensors that share memory, as some checkpoints hold them: each gets its own.
-    apart = {
+    # It refuses tensors that share memory, as those of some checkpoints do: each gets its own.
+    copies = {
         key: value.clone(memory_format=torch.contiguous_format) for key, value in state.items()
     }
-    file.write_bytes(save(apart, metadata))
+    file.write_bytes(save(copies, metadata))
 
 
 def timm_arguments(encoder: Encoder) -> dict[str, str | int | float]:
-    """What ``timm.create_model`` has to be called with to take the weights strictly."""
+    """Return the arguments of ``timm.create_model`` for a model that the weights fit exactly."""
     return dict(
-        model_name='vit_base_patch16_224',  # the class; everything else is said
+        model_name='vit_base_patch16_224',  # the class; all sizes follow
         embed_dim=encoder.width,
         depth=encoder.layers,
         num_heads=encoder.heads,
@@ -118,7 +118,7 @@ def _write_timm(encoder: Encoder, part: Path) -> str:
 
 
 def hf_config(encoder: Encoder) -> dict[str, str | int | float | bool | list[str]]:
-    """``config.json`` of transformers' ``ViTModel``, whose own norms have another epsilon."""
+    """Return ``config.json`` of transformers' ``ViTModel``, whose default epsilon is another."""
     return dict(
         architectures=['ViTModel'],
         model_type='vit',
@@ -142,7 +142,7 @@ def hf_config(encoder: Encoder) -> dict[str, str | int | float | bool | list[str
 def _write_hf(encoder: Encoder, part: Path) -> str:
     if encoder.pooled:
         raise UserError(
-            f"{encoder.source} has its norm behind the mean of the tokens, which HuggingFace's "
+            f"{encoder.source} has its norm after the mean of the tokens, which HuggingFace's "
             'ViT cannot have: export the pre-training, or use --format timm'
         )
     part.mkdir()
@@ -154,7 +154,7 @@ def _write_hf(encoder: Encoder, part: Path) -> str:
 
 
 class _Features(nn.Module):
-    """The backbone with a tensor instead of a tuple for its output."""
+    """Backbone that returns a tensor instead of a tuple."""
 
     def __init__(self, backbone: VisionTransformer) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ def _write_onnx(encoder: Encoder, part: Path) -> str:
     images = torch.randn(2, encoder.channels, encoder.image, encoder.image)
     output = 'features' if encoder.pooled else 'tokens'
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # torch's exporter about torch's own parts
+        warnings.simplefilter('ignore')  # torch's exporter warns about torch itself
         program = torch.onnx.export(
             model,
             (images,),
@@ -187,7 +187,7 @@ def _write_onnx(encoder: Encoder, part: Path) -> str:
         )
     proto = program.model_proto
     for node in proto.graph.node:
-        node.ClearField('metadata_props')  # traces with the paths of this machine
+        node.ClearField('metadata_props')  # they hold paths of this machine
     onnx.checker.check_model(proto, full_check=True)
     data = proto.SerializeToString()
     checked = 'checked with onnx'
@@ -195,14 +195,14 @@ def _write_onnx(encoder: Encoder, part: Path) -> str:
         checked = f'{checked} and onnxruntime (largest difference {_difference(model, data):.1e})'
     part.write_bytes(data)
     shape = f'(batch, {encoder.channels}, {encoder.image}, {encoder.image})'
-    return f'normalised images {shape} to {output}, {checked}'
+    return f'normalized images {shape} to {output}, {checked}'
 
 
 def _difference(model: _Features, onnx_model: bytes) -> float:
-    """The largest difference between PyTorch's and onnxruntime's output for three images.
+    """Return the largest difference between PyTorch's and onnxruntime's output for three images.
 
     Raises:
-        RuntimeError: it is more than rounding can explain.
+        RuntimeError: it is larger than rounding errors.
     """
     import onnxruntime
 
@@ -214,11 +214,13 @@ def _difference(model: _Features, onnx_model: bytes) -> float:
     found = torch.from_numpy(session.run(None, {'images': images.numpy()})[0])
     difference = (found - expected).abs().max().item()
     if not difference <= 1e-3 * max(1.0, expected.abs().max().item()):
-        raise RuntimeError(f'onnxruntime gives other features than PyTorch, by up to {difference}')
+        raise RuntimeError(
+            f'onnxruntime and PyTorch give different features, by up to {difference}'
+        )
     return difference
 
 
-# What writes a form, and how the name of its output ends.
+# The function that writes each format, and the suffix of its output.
 FORMATS: dict[str, tuple[Callable[[Encoder, Path], str], str]] = {
     'timm': (_write_timm, '.safetensors'),
     'hf': (_write_hf, ''),

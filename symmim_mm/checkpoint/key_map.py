@@ -1,9 +1,8 @@
-"""The one key map: the names of a plain ViT's tensors here, in timm and in HuggingFace's files.
+"""Key map: the names of a plain ViT's tensors in MMPretrain, timm and HuggingFace's transformers.
 
-Checkpoints of this project carry MMPretrain's names. timm's ``VisionTransformer`` has names of
-its own, which MAE, MoCo v3, DeiT, DINO and iBOT share; files of HuggingFace's transformers
-(``ViTModel``, ``ViTMAEModel``) have others and keep query, key and value apart. The tables below
-are all there is to know; import and export read the same ones.
+Checkpoints of this project have MMPretrain's names. timm's names are also those of MAE, MoCo v3,
+DeiT, DINO and iBOT; HuggingFace's files (``ViTModel``, ``ViTMAEModel``) have others and store
+query, key and value as separate tensors. Import and export read the same tables.
 """
 
 import re
@@ -19,17 +18,17 @@ from symmim_mm.utils.text import listed, short
 
 @dataclass(frozen=True)
 class Dialect:
-    """How another library names the tensors that MMPretrain's ``VisionTransformer`` has.
+    """Another library's names of the tensors of MMPretrain's ``VisionTransformer``.
 
     Attributes:
-        stems: name outside the layers here -> there; a stem is a name without ``.weight`` and
-            ``.bias``.
-        layers: what stands in place of ``layers``, before the number of a layer.
-        layer_stems: name inside a layer here -> there.
-        split: name inside a layer here -> the names there of the equal parts of it, along the
+        stems: MMPretrain's name outside the layers -> the library's; a stem is a name without
+            ``.weight`` and ``.bias``.
+        layers: the library's word for ``layers``, before the index of a layer.
+        layer_stems: MMPretrain's name inside a layer -> the library's.
+        split: MMPretrain's name inside a layer -> the library's names of its equal parts along the
             first dimension.
-        wrappers: what may stand before all names in a checkpoint, in order of preference.
-        not_encoder: beginnings of names that belong to a head or a decoder.
+        wrappers: prefixes that all names of a checkpoint may have, in order of preference.
+        not_encoder: prefixes of names that belong to a head or a decoder.
     """
 
     stems: Mapping[str, str]
@@ -41,7 +40,7 @@ class Dialect:
 
     @property
     def marker(self) -> str:
-        """A name that every checkpoint of the dialect holds, and none of the others."""
+        """Name that every checkpoint of the dialect has, and no other checkpoint."""
         return self.stems['patch_embed.projection'] + '.weight'
 
 
@@ -96,8 +95,8 @@ HF = Dialect(
 DIALECTS = {'timm': TIMM, 'hf': HF}
 
 
-def recognise(names: Iterable[str]) -> tuple[str, str] | None:
-    """The dialect of a checkpoint and what stands before its encoder's names, if known.
+def recognize(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the dialect of a checkpoint and the prefix of its encoder's names, if known.
 
     Returns:
         ``(dialect, wrapper)``, e.g. ``('timm', 'module.base_encoder.')``, or ``None``.
@@ -126,13 +125,13 @@ def to_dialect(state: Mapping[str, Tensor], dialect: str) -> dict[str, Tensor]:
     for name, value in state.items():
         number, stem, leaf = _parts(name, 'layers')
         stems = table.layer_stems if number else table.stems
-        place = f'{table.layers}.{number}.' if number else ''
+        prefix = f'{table.layers}.{number}.' if number else ''
         if number and stem in table.split:
             pieces = value.chunk(len(table.split[stem]))
             for part, piece in zip(table.split[stem], pieces, strict=True):
-                renamed[f'{place}{part}{leaf}'] = piece
+                renamed[f'{prefix}{part}{leaf}'] = piece
         elif stem in stems:
-            renamed[f'{place}{stems[stem]}{leaf}'] = value
+            renamed[f'{prefix}{stems[stem]}{leaf}'] = value
         else:
             unknown.append(name)
     if unknown:
@@ -141,12 +140,12 @@ def to_dialect(state: Mapping[str, Tensor], dialect: str) -> dict[str, Tensor]:
 
 
 def encoder_part(state: Mapping[str, Tensor], dialect: str, wrapper: str) -> dict[str, Tensor]:
-    """The tensors of another library's checkpoint without those of heads and decoders.
+    """Return the tensors of another library's checkpoint without those of heads and decoders.
 
     Args:
         state: the whole checkpoint.
         dialect: ``'timm'`` or ``'hf'``.
-        wrapper: what stands before the encoder's names.
+        wrapper: prefix of the encoder's names.
 
     Returns:
         By the other library's names, without the wrapper.
@@ -166,12 +165,14 @@ def from_dialect(
     """Rename the encoder's tensors of another library's checkpoint; the inverse of to_dialect.
 
     Args:
-        state, dialect, wrapper: see :func:`encoder_part`.
+        state: the whole checkpoint.
+        dialect: ``'timm'`` or ``'hf'``.
+        wrapper: prefix of the encoder's names.
         source: the file, as it begins a message.
 
     Returns:
-        By MMPretrain's names, without ``backbone.``. A name that the table does not know stays
-        as it is, for the load report to find.
+        By MMPretrain's names, without ``backbone.``. A name that is not in the table stays as it
+        is, and the load report lists it.
 
     Raises:
         UserError: the parts of a tensor are of different shapes.
@@ -202,7 +203,7 @@ def from_dialect(
 
 
 def _parts(name: str, layers: str) -> tuple[str, str, str]:
-    """``layers.3.ln1.weight`` -> ``('3', 'ln1', '.weight')``; no number outside the layers."""
+    """Split ``layers.3.ln1.weight`` into ``('3', 'ln1', '.weight')``; outside layers ``''``."""
     inside = re.fullmatch(rf'{re.escape(layers)}\.(\d+)\.(.+)', name)
     number, rest = inside.groups() if inside else ('', name)
     stem = re.sub(r'\.(weight|bias)$', '', rest)

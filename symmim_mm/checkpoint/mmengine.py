@@ -12,7 +12,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from symmim_mm.checkpoint.read import read_checkpoint
 
-# '' is any path; the others are what MMEngine knows how to download.
+# '' matches any path; MMEngine would fetch files for the others.
 PREFIXES = (
     '', 'http://', 'https://', 'pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://', 'modelzoo://',
     'torchvision://', 'open-mmlab://', 'openmmlab://', 'mmcls://',
@@ -31,7 +31,7 @@ def use_safe_loaders() -> None:
 def load_from_file(filename: str, map_location: Any = None, **_: object) -> dict:
     """Read a checkpoint file as :func:`symmim_mm.checkpoint.read.read_checkpoint` does.
 
-    ``meta['config']`` is left out: ``Runner.resume`` would run that text as a program.
+    ``meta['config']`` is left out: ``Runner.resume`` would run that string as a program.
 
     Raises:
         UserError: as ``read_checkpoint``; also for every address, as nothing is downloaded.

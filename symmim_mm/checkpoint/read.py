@@ -1,6 +1,8 @@
-"""Reading checkpoints without running any code that they may hold."""
+"""Reading of checkpoints that runs none of the code that they may hold."""
 
+import os
 import re
+import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -8,13 +10,13 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from symmim_mm.checkpoint.sealed import check_seal
 from symmim_mm.checkpoint.unpickle import safe_load
 from symmim_mm.checkpoint.weights import check_plain
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.paths import no_checkpoint
+from symmim_mm.utils.paths import checkpoint_problem
 from symmim_mm.utils.text import short
 
+ZIP_START = b'PK\x03\x04'
 CHECKPOINT_NAME = re.compile(r'(?=epoch|iter)(?:epoch_(\d+))?_?(?:iter_(\d+))?\.pth')
 
 
@@ -22,22 +24,22 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     """Read a checkpoint file without running any code that it may hold.
 
     Args:
-        path: what ``torch.save`` wrote, or a ``.safetensors`` file.
-        map_location: where its tensors go, as for ``torch.load``.
+        path: a file of ``torch.save``, or a ``.safetensors`` file.
+        map_location: device of the tensors, as for ``torch.load``.
 
     Returns:
-        What was saved, a dict.
+        The saved dict.
 
     Raises:
         UserError: no such file, not a checkpoint, a damaged one, or one that would run code.
     """
-    if problem := no_checkpoint(path):
+    if problem := checkpoint_problem(path):
         raise UserError(f'checkpoint {problem}')
     path = Path(path)
     tensors_only = path.suffix == '.safetensors'
     kind = 'safetensors file' if tensors_only else 'PyTorch checkpoint'
     try:
-        check_seal(path)
+        check_entries(path)
         checkpoint = load_file(path) if tensors_only else safe_load(path, map_location)
     except UserError:
         raise
@@ -48,7 +50,7 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
             ) from error
         raise UserError(f'checkpoint {path} is not a {kind} or is damaged') from error
     except Exception as error:
-        # The bytes are anybody's: torch and safetensors end in every way there is.
+        # Damaged and hostile bytes make torch and safetensors raise any exception.
         what = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise UserError(f'checkpoint {path} is not a {kind} or is damaged: {what}') from error
     if not isinstance(checkpoint, dict):
@@ -56,8 +58,30 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     return checkpoint
 
 
+def check_entries(path: Path) -> None:
+    """Check the CRC-32 of every entry of an archive that ``torch.save`` wrote.
+
+    torch writes these checksums and does not look at them when it reads. Other kinds of files have
+    none and pass.
+
+    Raises:
+        UserError: an entry is not what was written.
+        zipfile.BadZipFile: the archive is not whole.
+    """
+    with open(path, 'rb') as file:
+        if file.read(4) != ZIP_START:
+            return
+        with zipfile.ZipFile(file) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > os.path.getsize(path):
+                raise UserError(f'checkpoint {path} is damaged: its entries do not fit into it')
+            if broken := archive.testzip():
+                raise UserError(
+                    f'checkpoint {path} is damaged: the checksum of {short(broken)} is wrong'
+                )
+
+
 def read_model_state(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a whole model by name, as MMEngine saved them.
+    """Read the tensors of a whole model by name, as MMEngine saved them.
 
     Args:
         path: see :func:`read_checkpoint`.
@@ -76,11 +100,11 @@ def read_model_state(path: str | Path) -> dict[str, Tensor]:
             'as MMEngine saved it'
         )
     check_plain(state, source)
-    return state
+    return dict(state)  # without the versions of modules, which torch keeps as an attribute
 
 
 def checkpoint_files(folder: str | Path) -> list[Path]:
-    """The checkpoints of a run in the order of its progress, the newest last.
+    """Return the checkpoints of a run in the order of its progress, the newest last.
 
     ``epoch_3.pth`` ends epoch 3, ``epoch_3_iter_70.pth`` was saved later, within the next one;
     ``iter_70.pth`` belongs to runs that count iterations.
@@ -91,27 +115,27 @@ def checkpoint_files(folder: str | Path) -> list[Path]:
 
 
 def newest_whole_checkpoint(work_dir: str | Path) -> Path | None:
-    """The checkpoint of a run to go on from: the newest that is as it was written.
+    """Return the newest checkpoint of a run that is as it was written, to resume from.
 
-    A broken one is named and passed over.
+    A damaged one is reported and skipped.
 
     Returns:
         The file, or ``None`` where the run has no checkpoint yet.
 
     Raises:
-        UserError: there are checkpoints, and all of them are broken.
+        UserError: there are checkpoints, and all of them are damaged.
     """
     files = checkpoint_files(work_dir)
     for path in reversed(files):
         try:
-            if not check_seal(path):
-                read_checkpoint(path)
+            read_checkpoint(path)
         except UserError as error:
             print(f'not resuming from the newest checkpoint: {error}')
         else:
             return path
     if files:
         raise UserError(
-            f'none of the {len(files)} checkpoints in {work_dir} is whole: start anew elsewhere'
+            f'none of the {len(files)} checkpoints in {work_dir} is whole: '
+            'start again with another --work-dir'
         )
     return None

@@ -1,4 +1,4 @@
-"""A hash of what a config says, whatever its comments and the order of its keys."""
+"""Hash of the content of a config, whatever its comments and the order of its keys."""
 
 import hashlib
 import json
@@ -10,16 +10,20 @@ from symmim_mm.config.file import read_config_file
 
 
 def config_sha256(config: str | Path, overrides: Sequence[str] = ()) -> str:
-    """SHA-256 of what a config says, with its bases resolved.
+    """Return the SHA-256 of a config with its bases resolved.
 
-    Comments, formatting and the order of keys do not matter. ``overrides`` are the ``key=value``
-    texts of ``--cfg-options``, in the order given; the config itself is read without them.
+    Comments, formatting and the order of keys do not matter.
+
+    Args:
+        config: path of the file.
+        overrides: ``key=value`` strings of ``--cfg-options`` in the order given; the config itself
+            is read without them.
     """
     return sha256_of_config(read_config(config), overrides)
 
 
 def read_config(config: str | Path) -> dict[str, Any]:
-    """What a config file says, with its bases resolved.
+    """Return the content of a config file with its bases resolved.
 
     Raises:
         UserError: there is no such file, or it cannot be read.
@@ -28,7 +32,7 @@ def read_config(config: str | Path) -> dict[str, Any]:
 
 
 def sha256_of_config(content: dict[str, Any], overrides: Sequence[str] = ()) -> str:
-    """:func:`config_sha256` of a config that :func:`read_config` has read."""
+    """Return :func:`config_sha256` of a config that :func:`read_config` has read."""
     text = json.dumps(content, sort_keys=True, default=_plain)
     if overrides:
         text += '\n' + '\n'.join(overrides)
@@ -38,7 +42,7 @@ def sha256_of_config(content: dict[str, Any], overrides: Sequence[str] = ()) -> 
 def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(map(str, value))
-    # The default text of a function or class holds a memory address, which changes every time.
+    # The default string of a function or class has a memory address, which changes every time.
     if callable(value):
         return f'{value.__module__}.{value.__qualname__}'
     return str(value)

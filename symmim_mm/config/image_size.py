@@ -1,4 +1,4 @@
-"""The pictures that a model is trained on: their size, read off a config."""
+"""Size of the images that a model is trained on, from its config."""
 
 import math
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ Size = tuple[int, int]
 
 
 def training_image_size(cfg: Config) -> Size:
-    """Height and width of the pictures that enter the model in training.
+    """Return height and width of the images that enter the model in training.
 
-    Where a recipe trains on several sizes (Mask R-CNN 1x) this is the largest, in landscape: what
-    memory must suffice for.
+    If a recipe trains on several sizes (Mask R-CNN 1x) it is the largest one, in landscape, which
+    needs the most memory.
     """
     preprocessor = cfg.model.get('data_preprocessor') or {}
     if cfg.run.task == 'segmentation':
@@ -33,7 +33,7 @@ def training_image_size(cfg: Config) -> Size:
 
 
 def _sizes(pipeline: list[dict]) -> Iterator[Size]:
-    """The largest scale of each resizing of a pipeline, and the size of a crop alone if it cuts."""
+    """Yield the largest scale of each resize of a pipeline, or the size of a final crop alone."""
     crops = [step for step in pipeline if step['type'].endswith('RandomCrop')]
     if crops and crops[-1].get('crop_type') == 'absolute':
         yield _pair(crops[-1]['crop_size'])
@@ -51,10 +51,10 @@ def _pair(size: int | list[int] | tuple[int, ...]) -> Size:
 
 
 def check_image_size(img_size: int | tuple[int, int], patch_size: int) -> None:
-    """Refuse an image size that the patch size does not divide.
+    """Check that the patch size divides an image size.
 
     Raises:
-        UserError: with the nearest sizes that work.
+        UserError: it does not; the message has the nearest sizes that work.
     """
     for side in img_size if isinstance(img_size, (tuple, list)) else (img_size,):
         if side % patch_size or side < patch_size:

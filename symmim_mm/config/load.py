@@ -1,53 +1,95 @@
-"""From a config file and the command line to the config of one run."""
+"""Loading of a config file with the options of a command line."""
 
-import argparse
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Annotated, Literal
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+)
 
 from symmim_mm.config import TASKS
 from symmim_mm.config.file import read_config_file
 from symmim_mm.config.image_size import check_image_size
-from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.paths import no_checkpoint
+from symmim_mm.utils.errors import UserError, from_validation_error
+from symmim_mm.utils.paths import checkpoint_problem
 from symmim_mm.utils.text import is_text
 
-# What a config may state as a dict or leave out; some of them may be None.
-DICTS = (
-    'run', 'model', 'data_preprocessor', 'recipe', 'optim_wrapper', 'randomness', 'evaluation',
-    'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg', 'val_cfg', 'test_cfg',
-    'default_hooks', 'env_cfg',
-)  # fmt: skip
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+DICTS = ('data_preprocessor', 'recipe', 'optim_wrapper', 'randomness', 'evaluation', 'train_cfg',
+         'val_cfg', 'test_cfg', 'default_hooks', 'env_cfg')  # fmt: skip
 
 
-class OptionsAction(DictAction):
-    """MMEngine's ``KEY=VALUE`` options, with an error of the parser for what is none."""
-
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
-        for text in values or ():
-            if not text.partition('=')[0] or '=' not in text:
-                parser.error(f"{option_string}: '{text:.80}' is not KEY=VALUE")
-        try:
-            super().__call__(parser, namespace, values, option_string)
-        except (AssertionError, ValueError, RecursionError) as error:
-            parser.error(f'{option_string}: {error!s:.200}')
+def _check_text(value: str) -> str:
+    if not is_text(value):
+        raise ValueError('must be a string in UTF-8 that is not empty')
+    return value
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that every command which runs a config shares."""
-    parser.add_argument('config', help='a config file of configs/')
-    parser.add_argument('--work-dir', help='where the run is kept (default: work_dirs/<config>)')
-    parser.add_argument('--seed', type=int, help='random seed (default: that of the config, or 0)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        metavar='KEY=VALUE',
-        help='overrides of the config, e.g. train_cfg.max_epochs=2',
-    )
+Text = Annotated[str, AfterValidator(_check_text)]
+Paths = Annotated[
+    dict[str, str | None],
+    BeforeValidator(lambda value: value if isinstance(value, dict) else {'path': value}),
+]
+Pixels = Annotated[int, Field(ge=1)]
+Sides = Annotated[
+    list[Pixels],
+    Field(min_length=1),
+    BeforeValidator(lambda value: list(value) if isinstance(value, list | tuple) else [value]),
+]
+
+
+class _Part(BaseModel):
+    """A part of a config: types of the settings that are read here; there may be others."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Run(_Part):
+    task: Literal[TASKS]
+    dataset: Text
+    method: Text = ''
+
+
+class _Backbone(_Part):
+    img_size: Sides = [224]
+    patch_size: Pixels = 16
+
+
+class _Model(_Part):
+    backbone: _Backbone | None = None
+
+
+class _Dataset(_Part):
+    data_root: str | None = None
+    ann_file: str | None = None
+    data_prefix: Paths = {}
+    dataset: '_Dataset | None' = None  # inside of a wrapper such as RepeatDataset
+
+
+class _Loader(_Part):
+    dataset: _Dataset | None = None
+
+
+_Config = create_model(
+    '_Config',
+    __base__=_Part,
+    run=_Run,
+    model=_Model,
+    load_from=(str | None, None),
+    work_dir=(str | None, None),
+    **dict.fromkeys(LOADERS, (_Loader | None, None)),
+    **dict.fromkeys(DICTS, (dict | None, None)),
+)
 
 
 def load_config(
@@ -82,7 +124,7 @@ def load_config(
             raise UserError(
                 f'--cfg-options do not fit {path}: {type(error).__name__}: {error!s:.200}'
             ) from error
-    _check_kinds(cfg, path)
+    _check_types(cfg, path)
     cfg.work_dir = str(work_dir or Path('work_dirs') / path.stem)
     _check_work_dir(cfg.work_dir)
     randomness = cfg.get('randomness') or {}
@@ -90,32 +132,29 @@ def load_config(
     if type(seed) is not int or not 0 <= seed < 1 << 32:
         raise UserError(f'--seed must be an integer from 0 to 2**32 - 1, got {seed!s:.80}')
     cfg.randomness = dict(randomness, seed=seed)
-    if backbone and (problem := no_checkpoint(backbone)):
+    if backbone and (problem := checkpoint_problem(backbone)):
         raise UserError(f'--backbone {problem}')
-    if cfg.get('load_from') and (problem := no_checkpoint(cfg.load_from)):
+    if cfg.get('load_from') and (problem := checkpoint_problem(cfg.load_from)):
         raise UserError(f'load_from {problem}')
-    _check_image_sizes(cfg.model.to_dict())
     if check_data and (problem := next(data_problems(cfg), None)):
         raise UserError(problem)
     return cfg
 
 
-def _check_kinds(cfg: Config, path: Path) -> None:
-    """The parts of a config that are read here must be what they are read as."""
-    for name in DICTS:
-        if name in cfg and not isinstance(cfg[name], dict | None):
-            raise UserError(f'config {path}: {name} must be a dict, got {cfg[name]!s:.80}')
-    _check_run(cfg.get('run') or {}, path)
-    if not cfg.get('model'):
-        raise UserError(f'config {path} has no model')
-    for name in ('load_from', 'work_dir'):
-        if not isinstance(cfg.get(name), str | None):
-            raise UserError(f'config {path}: {name} must be a path, got {cfg[name]!s:.80}')
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        dataset = (cfg.get(name) or {}).get('dataset')
-        while dataset is not None:
-            _check_dataset_kinds(dataset, name)
-            dataset = dataset.get('dataset')  # inside of a wrapper such as RepeatDataset
+def _check_types(cfg: Config, path: Path) -> None:
+    """Check the types of the settings that are read here, and that there is a task and a model."""
+    for name, example in (('run', 'dict(task=..., dataset=...)'), ('model', 'dict(type=...)')):
+        if not cfg.get(name):
+            raise UserError(f'config {path} has no {name}={example}: is it a base file?')
+    try:
+        parts = _Config.model_validate(
+            {key: cfg[key] for key in cfg if key in _Config.model_fields}
+        )
+    except ValidationError as error:
+        raise UserError(f'config {path}: {from_validation_error(error)}') from error
+    backbone = parts.model.backbone
+    if backbone:
+        check_image_size(tuple(backbone.img_size), backbone.patch_size)
 
 
 def _check_work_dir(work_dir: str) -> None:
@@ -132,49 +171,8 @@ def _check_work_dir(work_dir: str) -> None:
             raise UserError(f'--work-dir {work_dir} is a file: name a folder')
 
 
-def _check_run(run: dict, path: Path) -> None:
-    """What a record takes from ``run`` must be what a record can hold."""
-    if not all(isinstance(run.get(name), str) and run[name] for name in ('task', 'dataset')):
-        raise UserError(f'config {path} has no run=dict(task=..., dataset=...): is it a base file?')
-    if run['task'] not in TASKS:
-        tasks = ', '.join(TASKS)
-        raise UserError(f'config {path}: run.task must be one of {tasks}, got {run["task"]:.80}')
-    for name in ('dataset', 'method'):
-        if name in run and not is_text(run[name]):
-            raise UserError(
-                f'config {path}: run.{name} must be a text in UTF-8, got {run[name]!s:.80}'
-            )
-
-
-def _check_dataset_kinds(dataset: object, name: str) -> None:
-    if not isinstance(dataset, dict):
-        raise UserError(f'{name}.dataset must be a dict, got {dataset!s:.80}')
-    prefix = dataset.get('data_prefix')
-    prefixes = prefix.values() if isinstance(prefix, dict) else [prefix]
-    for part in (dataset.get('data_root'), dataset.get('ann_file'), *prefixes):
-        if not isinstance(part, str | None):
-            raise UserError(f'{name}.dataset: {part!s:.80} is not the path of a file or folder')
-
-
-def _check_image_sizes(model: dict) -> None:
-    backbone = model.get('backbone') or {}
-    if not isinstance(backbone, dict):
-        raise UserError(f'model.backbone must be a dict, got {backbone!s:.80}')
-    if 'patch_size' in backbone or 'img_size' in backbone:
-        size, patch = backbone.get('img_size', 224), backbone.get('patch_size', 16)
-        sides = size if isinstance(size, list | tuple) else (size,)
-        if not sides or any(type(side) is not int or side < 1 for side in (*sides, patch)):
-            raise UserError(
-                'model.backbone: img_size and patch_size must be whole numbers of pixels, got '
-                f'{size!s:.80} and {patch!s:.80}'
-            )
-        check_image_size(size, patch)
-
-
-def data_problems(
-    cfg: Config, loaders: tuple[str, ...] = ('train_dataloader', 'val_dataloader')
-) -> Iterator[str]:
-    """One line for every folder and file that a loader will read and that is not there."""
+def data_problems(cfg: Config, loaders: tuple[str, ...] = LOADERS[:2]) -> Iterator[str]:
+    """Yield one line for every folder and file that a loader will read and that is missing."""
     for name in loaders:
         dataset = (cfg.get(name) or {}).get('dataset')
         while dataset and 'dataset' in dataset:  # a wrapper such as RepeatDataset
@@ -185,26 +183,23 @@ def data_problems(
         prefix = dataset.get('data_prefix') or ''
         prefixes = list(prefix.values()) if isinstance(prefix, dict) else [prefix]
         for part in (dataset.get('ann_file') or '', *prefixes):
-            place = Path(root, part)
-            if not (root or part):
-                continue
-            if problem := _place_problem(place):
-                yield f'{name}: {place} {problem} or set {name}.dataset.data_root'
+            if (root or part) and (problem := _path_problem(Path(root, part))):
+                yield f'{name}: {Path(root, part)} {problem} or set {name}.dataset.data_root'
 
 
-def _place_problem(place: Path) -> str | None:
-    """Why no pictures can be read from a file or folder, and what to do; None if they can."""
+def _path_problem(path: Path) -> str | None:
+    """Return why no images can be read from a file or folder, and what to do, or None."""
     refused: list[OSError] = []
     try:
-        os.stat(place)
+        os.stat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a zero byte
         return 'does not exist: put the data there'
     except OSError as error:
         refused.append(error)
     else:
-        walk = os.walk(place, onerror=refused.append)
-        if not place.is_dir() or any(files for _, _, files in walk):
+        walk = os.walk(path, onerror=refused.append)
+        if not path.is_dir() or any(files for _, _, files in walk):
             return None
     if refused:
         return f'cannot be read ({refused[0].strerror}): let this user read it'
-    return 'is an empty folder, there are no pictures: put the data there'
+    return 'is an empty folder, there are no images: put the data there'

@@ -1,57 +1,99 @@
-"""A training recipe per global batch, turned into the settings of one process.
+"""A training recipe for a global batch, and the settings of one process that follow from it.
 
 A config states once what a paper states: length, global batch, learning rate and the batch it
-belongs to. What one process needs (its batch, accumulation, the scaled rate, the schedulers)
-follows from the number of processes, so 1, 8 or 64 GPUs train the same recipe.
+belongs to. What one process needs (its batch, accumulation, the scaled learning rate, the
+schedulers) follows from the number of processes, so 1, 8 or 64 GPUs train the same recipe.
 """
 
 import math
-from dataclasses import dataclass, fields
+from typing import Annotated, Literal, Self
 
 from mmengine.config import Config
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.errors import UserError, from_validation_error
 
-SCHEDULES = ('cosine', 'linear', 'step')
-COUNTS = ('epochs', 'iterations', 'batch', 'lr_batch', 'warmup_iterations', 'max_batch_per_gpu')
-NUMBERS = ('lr', 'warmup_epochs', 'warmup_start', 'min_lr', 'gamma')
-LARGEST = 1 << 31
+LIMIT = 1 << 31
+Count = Annotated[int, Field(ge=1, lt=LIMIT)]
+Positive = Annotated[float, Field(gt=0, lt=LIMIT)]
+NotNegative = Annotated[float, Field(ge=0, lt=LIMIT)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Settings of a pre-training or transfer. All counts of iterations are optimizer steps.
+class Recipe(BaseModel):
+    """Settings of a pre-training or transfer. Iterations are optimizer steps.
 
     Args:
-        epochs: passes over the data; or
-        iterations: optimizer steps, for recipes that count these. Exactly one of the two.
-        batch: pictures per optimizer step, over all processes and accumulated micro-batches.
+        batch: images per optimizer step, over all processes and accumulated micro-batches.
         lr: learning rate at a batch of ``lr_batch``; scaled linearly to ``batch``.
         lr_batch: see ``lr``.
-        warmup_epochs: of linear warm-up; needs ``epochs``, and may be a fraction.
+        epochs: passes over the data; or
+        iterations: optimizer steps, for recipes that count these. Exactly one of the two.
+        warmup_epochs: length of the linear warm-up; needs ``epochs``, and may be a fraction.
         warmup_iterations: the same, counted in optimizer steps.
-        warmup_start: first rate of the warm-up, as a share of the peak.
+        warmup_start: first learning rate of the warm-up, as a fraction of the peak.
         schedule: after the warm-up ``'cosine'`` or ``'linear'`` down to ``min_lr``, or
             ``'step'``: times ``gamma`` at each of ``milestones``.
-        min_lr: last rate, not scaled with the batch; a parameter group of a reduced rate (layer
-            decay) ends at its own share of it (MAE ``util/lr_sched.py``).
-        milestones, gamma: see ``schedule``; in epochs or iterations, as the length is.
-        max_batch_per_gpu: more pictures than this per process and step are accumulated.
+        min_lr: last learning rate, not scaled with the batch; a parameter group of a reduced
+            learning rate (layer decay) ends at its own fraction of it (MAE ``util/lr_sched.py``).
+        milestones: see ``schedule``; in epochs or iterations, as the length is.
+        gamma: see ``schedule``.
+        max_batch_per_gpu: more images than this per process and step are accumulated.
     """
 
-    batch: int
-    lr: float
-    lr_batch: int
-    epochs: int | None = None
-    iterations: int | None = None
-    warmup_epochs: float = 0
-    warmup_iterations: int = 0
-    warmup_start: float = 1e-4
-    schedule: str = 'cosine'
-    min_lr: float = 0.0
-    milestones: tuple[int, ...] = ()
-    gamma: float = 0.1
-    max_batch_per_gpu: int = 256
+    model_config = ConfigDict(strict=True, frozen=True, extra='forbid')
+
+    batch: Count
+    lr: Positive
+    lr_batch: Count
+    epochs: Count | None = None
+    iterations: Count | None = None
+    warmup_epochs: NotNegative = 0
+    warmup_iterations: Annotated[int, Field(ge=0, lt=LIMIT)] = 0
+    warmup_start: Annotated[float, Field(gt=0, le=1)] = 1e-4
+    schedule: Literal['cosine', 'linear', 'step'] = 'cosine'
+    min_lr: NotNegative = 0.0
+    milestones: Annotated[tuple[Count, ...], Field(strict=False)] = ()
+    gamma: Annotated[float, Field(gt=-LIMIT, lt=LIMIT)] = 0.1
+    max_batch_per_gpu: Count = 256
+
+    @model_validator(mode='after')
+    def _check_combinations(self) -> Self:
+        length = self.epochs if self.by_epoch else self.iterations
+        warmup = self.warmup_epochs if self.by_epoch else self.warmup_iterations
+        steps = self.schedule == 'step'
+        for wrong, message in (
+            (
+                (self.epochs is None) == (self.iterations is None),
+                'set either epochs or iterations, exactly one of them',
+            ),
+            (
+                steps != bool(self.milestones),
+                "milestones belong to schedule='step', and only there",
+            ),
+            (
+                self.warmup_epochs and (self.warmup_iterations or not self.by_epoch),
+                'warmup_epochs needs epochs, and no warmup_iterations next to it',
+            ),
+            (
+                self.warmup_iterations and self.by_epoch and not steps,
+                "warmup_iterations with epochs needs schedule='step'",
+            ),
+            (
+                warmup >= (length or math.inf),
+                f'a warm-up as long as the whole training ({length}) cannot work',
+            ),
+            (
+                not 0 < self.scaled_lr < math.inf,
+                f'a peak learning rate of {self.scaled_lr} cannot work',
+            ),
+            (
+                self.schedule == 'linear' and self.min_lr > self.scaled_lr,
+                f'min_lr {self.min_lr} is more than the peak learning rate {self.scaled_lr:g}',
+            ),
+        ):
+            if wrong:
+                raise ValueError(message)
+        return self
 
     @property
     def by_epoch(self) -> bool:
@@ -60,11 +102,11 @@ class Recipe:
 
     @property
     def scaled_lr(self) -> float:
-        """Peak learning rate of the run."""
+        """Peak learning rate at ``batch``."""
         return self.lr * self.batch / self.lr_batch
 
     def split(self, processes: int) -> tuple[int, int]:
-        """Batch of one process and number of micro-batches to accumulate.
+        """Return the batch of one process and the number of micro-batches to accumulate.
 
         Raises:
             UserError: the global batch cannot be split evenly over the processes.
@@ -73,7 +115,7 @@ class Recipe:
         if rest or not per_process:
             raise UserError(
                 f'a global batch of {self.batch} cannot be split over {processes} processes: '
-                'choose a divisor of it, or another recipe.batch'
+                'use a divisor of it, or another recipe.batch'
             )
         # The smallest divisor that is large enough; divisors come in pairs about the root.
         least = math.ceil(per_process / self.max_batch_per_gpu)
@@ -83,69 +125,46 @@ class Recipe:
         return per_process // steps, steps
 
     def schedulers(self, accumulation: int) -> list[dict]:
-        """MMEngine schedulers: warm-up, then the schedule, updated every micro-batch.
+        """Return MMEngine's schedulers: warm-up, then the schedule, updated every micro-batch.
 
         Args:
             accumulation: micro-batches per optimizer step; MMEngine counts micro-batches.
         """
-        if self.by_epoch:
-            count = dict(by_epoch=True, convert_to_iter_based=True)
-            end, scale = self.epochs, 1
-        else:
-            count, end, scale = dict(by_epoch=False), self.iterations * accumulation, accumulation
-        # A warm-up in iterations may precede a step schedule in epochs; the others go on from it.
+        scale = 1 if self.by_epoch else accumulation
+        by_iteration = dict(by_epoch=False)
+        count = dict(by_epoch=True, convert_to_iter_based=True) if self.by_epoch else by_iteration
+        end = self.epochs if self.by_epoch else self.iterations * accumulation
+        # Warm-up iterations may precede a step schedule in epochs, which needs no start.
         start = self.warmup_epochs or self.warmup_iterations * scale
         found: list[dict] = []
         if self.warmup_epochs:
             found.append(dict(type='LinearLR', **count, begin=0, end=start))
         elif self.warmup_iterations:
             steps = self.warmup_iterations * accumulation
-            found.append(dict(type='LinearLR', by_epoch=False, begin=0, end=steps))
+            found.append(dict(type='LinearLR', **by_iteration, begin=0, end=steps))
         for warmup in found:
             warmup['start_factor'] = self.warmup_start
 
+        span = dict(**count, begin=start, end=end)
         ratio = self.min_lr / self.scaled_lr
         if self.schedule == 'step':
             milestones = [step * scale for step in self.milestones]
-            found.append(
-                dict(
-                    type='MultiStepLR',
-                    by_epoch=self.by_epoch,
-                    milestones=milestones,
-                    gamma=self.gamma,
-                )
-            )
+            steps = dict(by_epoch=self.by_epoch, milestones=milestones, gamma=self.gamma)
+            found.append(dict(type='MultiStepLR', **steps))
         elif self.schedule == 'linear':
-            found.append(
-                dict(
-                    type='LinearLR',
-                    **count,
-                    start_factor=1.0,
-                    end_factor=ratio,
-                    begin=start,
-                    end=end,
-                )
-            )
+            found.append(dict(type='LinearLR', **span, start_factor=1.0, end_factor=ratio))
         else:
-            found.append(
-                dict(
-                    type='CosineAnnealingLR',
-                    **count,
-                    T_max=end - start,
-                    eta_min_ratio=ratio,
-                    begin=start,
-                    end=end,
-                )
-            )
+            cosine = dict(T_max=end - start, eta_min_ratio=ratio)
+            found.append(dict(type='CosineAnnealingLR', **span, **cosine))
         return found
 
     def describe(self, processes: int) -> str:
-        """One line for the log: what the recipe comes to on so many processes."""
+        """Return one line for the log: length, batch and learning rate on so many processes."""
         micro_batch, accumulation = self.split(processes)
         length = f'{self.epochs} epochs' if self.by_epoch else f'{self.iterations} iterations'
         return (
-            f'recipe: {length} of {self.batch} pictures a step = {processes} processes x '
-            f'{micro_batch} pictures x {accumulation} micro-batches; peak learning rate '
+            f'recipe: {length} of {self.batch} images per step = {processes} processes x '
+            f'{micro_batch} images x {accumulation} micro-batches; peak learning rate '
             f'{self.scaled_lr:g}'
         )
 
@@ -154,65 +173,16 @@ def recipe_of(cfg: Config) -> Recipe:
     """Read and check ``cfg.recipe``.
 
     Raises:
-        UserError: an unknown or missing field, or numbers that cannot work.
+        UserError: an unknown or missing field, or values that cannot work.
     """
-    known = {item.name for item in fields(Recipe)}
-    settings = dict(cfg.recipe)
-    if unknown := set(settings) - known:
-        raise UserError(f'recipe has no {sorted(unknown)}; it knows {sorted(known)}')
     try:
-        recipe = Recipe(**settings)
-    except TypeError as error:
-        raise UserError(f'recipe is incomplete: {error}') from error
-    _check_kinds(recipe)
-    if (recipe.epochs is None) == (recipe.iterations is None):
-        raise UserError('recipe needs either epochs or iterations, exactly one of them')
-    length = recipe.epochs if recipe.by_epoch else recipe.iterations
-    positive = (length, recipe.batch, recipe.lr, recipe.lr_batch, recipe.max_batch_per_gpu)
-    if min(positive) <= 0 or min(recipe.warmup_epochs, recipe.warmup_iterations, recipe.min_lr) < 0:
-        raise UserError(
-            'recipe needs a positive length, batch, lr, lr_batch and max_batch_per_gpu, and no '
-            f'negative warm-up or min_lr, got {settings}'
-        )
-    if recipe.schedule not in SCHEDULES:
-        raise UserError(f"recipe.schedule must be one of {SCHEDULES}, got '{recipe.schedule}'")
-    if (recipe.schedule == 'step') != bool(recipe.milestones):
-        raise UserError("recipe.milestones belong to recipe.schedule='step', which needs them")
-    if recipe.warmup_epochs and (recipe.warmup_iterations or not recipe.by_epoch):
-        raise UserError('recipe.warmup_epochs needs epochs, and no warmup_iterations beside it')
-    if recipe.warmup_iterations and recipe.by_epoch and recipe.schedule != 'step':
-        raise UserError("recipe.warmup_iterations with epochs works with schedule='step' only")
-    if (recipe.warmup_epochs if recipe.by_epoch else recipe.warmup_iterations) >= length:
-        raise UserError(f'recipe: a warm-up as long as the whole training ({length}) cannot work')
-    if not 0 < recipe.scaled_lr < math.inf or not 0 < recipe.warmup_start <= 1:
-        raise UserError(
-            f'recipe: a peak learning rate of {recipe.scaled_lr} from {recipe.warmup_start} of it '
-            'cannot work'
-        )
-    if recipe.schedule == 'linear' and recipe.min_lr > recipe.scaled_lr:
-        raise UserError(
-            f'recipe.min_lr {recipe.min_lr} is more than the peak learning rate '
-            f'{recipe.scaled_lr:g} at this batch'
-        )
-    return recipe
-
-
-def _check_kinds(recipe: Recipe) -> None:
-    """Refuse a field that is no number where one is needed."""
-    for name in (*COUNTS, *NUMBERS):
-        value = getattr(recipe, name)
-        kinds = (int,) if name in COUNTS else (int, float)
-        unset = value is None and name in ('epochs', 'iterations')
-        if not unset and (type(value) not in kinds or not -LARGEST < value < LARGEST):
-            what = 'a whole number' if name in COUNTS else 'a number'
-            raise UserError(f'recipe.{name} must be {what}, got {value!s:.80}')
-    steps = recipe.milestones
-    if not isinstance(steps, list | tuple) or any(type(s) is not int or s < 1 for s in steps):
-        raise UserError(f'recipe.milestones must be whole numbers from 1, got {steps!s:.80}')
+        return Recipe.model_validate(dict(cfg.recipe))
+    except ValidationError as error:
+        raise UserError(f'recipe: {from_validation_error(error)}') from error
 
 
 def apply_recipe(cfg: Config, processes: int) -> None:
-    """Write ``cfg.recipe`` into the parts of ``cfg`` that MMEngine reads; none is no change.
+    """Write ``cfg.recipe``, if there is one, into the parts of ``cfg`` that MMEngine reads.
 
     Intervals that a config states in iterations (validation, checkpoints) are optimizer steps,
     too, and become micro-batches here.
@@ -224,21 +194,21 @@ def apply_recipe(cfg: Config, processes: int) -> None:
         return
     recipe = recipe_of(cfg)
     micro_batch, accumulation = recipe.split(processes)
-    for path in ('train_cfg', 'train_dataloader', 'optim_wrapper', 'optim_wrapper.optimizer',
-                 *(() if recipe.by_epoch else ('default_hooks.checkpoint',))):  # fmt: skip
-        place = cfg
+    required = ['train_cfg', 'train_dataloader', 'optim_wrapper', 'optim_wrapper.optimizer']
+    for path in required if recipe.by_epoch else [*required, 'default_hooks.checkpoint']:
+        part = cfg
         for name in path.split('.'):
-            place = place.get(name)
-            if not isinstance(place, dict):
-                raise UserError(f'recipe needs {path}=dict(...) in the config, got {place!s:.80}')
+            part = part.get(name)
+            if not isinstance(part, dict):
+                raise UserError(f'recipe needs {path}=dict(...) in the config, got {part!s:.80}')
     if recipe.by_epoch:
         cfg.train_cfg.max_epochs = recipe.epochs
     else:
         cfg.train_cfg.max_iters = recipe.iterations * accumulation
         intervals = (cfg.train_cfg, 'val_interval'), (cfg.default_hooks.checkpoint, 'interval')
-        for place, key in intervals:
-            if key in place:
-                place[key] = place[key] * accumulation
+        for part, key in intervals:
+            if key in part:
+                part[key] *= accumulation
     cfg.train_dataloader.batch_size = micro_batch
     cfg.optim_wrapper.accumulative_counts = accumulation
     cfg.optim_wrapper.optimizer.lr = recipe.scaled_lr

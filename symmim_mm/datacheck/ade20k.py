@@ -1,22 +1,20 @@
-"""ADE20K's layout: ``{images,annotations}/{training,validation}``, pictures and class maps."""
+"""ADE20K's layout: ``{images,annotations}/{training,validation}``, images and label maps."""
 
 import os
 from collections import Counter
 from collections.abc import Iterator
 
-from symmim_mm.datacheck.job import Job, Outcome
-from symmim_mm.datacheck.layout import Plan, missing_folders
-from symmim_mm.datacheck.listing import Listing
+from symmim_mm.datacheck.layout import Job, Listing, Outcome, Plan, missing_folders
 from symmim_mm.datacheck.report import Report, plural
 
 CLASSES = 150
-PICTURES = {'training': 20_210, 'validation': 2_000}
+IMAGES = {'training': 20_210, 'validation': 2_000}
 SUFFIXES = {'images': '.jpg', 'annotations': '.png'}  # MMSegmentation's ADE20KDataset
 OPTIONS = {'images': 'img_suffix', 'annotations': 'seg_map_suffix'}
 
 
 def plan_ade20k(root: str, report: Report, classes: int | None = None) -> Plan:
-    """Check that pictures and class maps come in pairs; sizes and values come with the pictures.
+    """Check that images and label maps come in pairs; sizes and values come with the images.
 
     Args:
         root: holds ``images`` and ``annotations``.
@@ -24,10 +22,10 @@ def plan_ade20k(root: str, report: Report, classes: int | None = None) -> Plan:
         classes: their number where the user named it; else ADE20K's 150 are expected, and fewer
             are only a notice.
     """
-    folders = [f'{part}/{split}' for part in SUFFIXES for split in PICTURES]
+    folders = [f'{part}/{split}' for part in SUFFIXES for split in IMAGES]
     missing_folders(root, folders, report)
     pairs: list[Job] = []
-    for split, official in PICTURES.items():
+    for split, official in IMAGES.items():
         found = {
             part: _files(root, part, split, report)
             for part in SUFFIXES
@@ -38,10 +36,10 @@ def plan_ade20k(root: str, report: Report, classes: int | None = None) -> Plan:
         jobs = list(_pair(split, *found.values(), report))
         report.fact(split, plural(len(jobs), 'pair'), pairs=len(jobs))
         if not found['images']:
-            report.add('no-pictures', f'images/{split}')
+            report.add('no-images', f'images/{split}')
         elif classes is None and len(found['images']) != official:
             text = f'{len(found["images"]):,}, ADE20K has {official:,}'
-            report.add('picture-count', f'images/{split}', text)
+            report.add('image-count', f'images/{split}', text)
         pairs += jobs
     highest = -1
 
@@ -61,14 +59,14 @@ def plan_ade20k(root: str, report: Report, classes: int | None = None) -> Plan:
 
 
 def _files(root: str, part: str, split: str, report: Report) -> dict[str, str]:
-    """Paths by what pairs them: the path below the folder without extension.
+    """Return paths by what pairs them: the path below the folder without extension.
 
     MMSegmentation reads one extension, with regard to case; the most frequent one is taken.
     """
     folder = f'{part}/{split}'
     listing = Listing(root, report)
-    paths = list(listing.pictures(folder))
-    listing.report_passed_over()
+    paths = list(listing.images(folder))
+    listing.report_other_files()
     number = Counter(os.path.splitext(path)[1] for path in paths)
     if not number:
         return {}
@@ -87,13 +85,13 @@ def _files(root: str, part: str, split: str, report: Report) -> dict[str, str]:
 
 
 def _pair(
-    split: str, pictures: dict[str, str], maps: dict[str, str], report: Report
+    split: str, images: dict[str, str], maps: dict[str, str], report: Report
 ) -> Iterator[Job]:
-    for stem, path in pictures.items():
+    for stem, path in images.items():
         if stem in maps:
             yield Job(path, maps[stem])
         else:
-            report.add('unpaired', path, f'no class map {stem} in annotations/{split}')
+            report.add('unpaired', path, f'no label map {stem} in annotations/{split}')
             yield Job(path)
-    for stem in maps.keys() - pictures.keys():
-        report.add('map-alone', maps[stem])
+    for stem in maps.keys() - images.keys():
+        report.add('map-without-image', maps[stem])

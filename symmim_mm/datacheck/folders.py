@@ -1,25 +1,24 @@
-"""ImageNet in class folders, and any folder of pictures without labels."""
+"""ImageNet in class folders, and any folder of images without labels."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
-from symmim_mm.datacheck.job import Job
-from symmim_mm.datacheck.layout import Plan, missing_folders
-from symmim_mm.datacheck.listing import Listing
-from symmim_mm.datacheck.report import Report, named, plural
+from symmim_mm.datacheck.layout import Job, Listing, Plan, missing_folders
+from symmim_mm.datacheck.report import NAMED, Report, plural
+from symmim_mm.utils.text import listed
 
 CLASSES = 1000
-PICTURES = {'train': 1_281_167, 'val': 50_000}  # ILSVRC 2012, classification
+IMAGES = {'train': 1_281_167, 'val': 50_000}  # ILSVRC 2012, classification
 
 
 def plan_folder(root: str, report: Report) -> Plan:
-    """Check a folder of pictures: everything below ``root`` that pre-training would read."""
+    """Check a folder of images: everything below ``root`` that pre-training would read."""
     listing = Listing(root, report)
-    total = sum(1 for _ in listing.pictures(''))
-    listing.report_passed_over()
-    report.fact('pictures', f'{total:,}', number=total)
+    total = sum(1 for _ in listing.images(''))
+    listing.report_other_files()
+    report.fact('images', f'{total:,}', number=total)
     if not total:
-        report.add('no-pictures', '', 'not one file with a known extension')
+        report.add('no-images', '', 'not one file with a known extension')
     return Plan(total, _jobs(root, ['']))
 
 
@@ -29,7 +28,7 @@ def plan_imagenet(
     classes: int | Sequence[str] | None = None,
     splits: tuple[str, str] = ('train', 'val'),
 ) -> Plan:
-    """Check folders ``<split>/<class>/``: the same classes in both, each with pictures.
+    """Check folders ``<split>/<class>/``: the same classes in both, each with images.
 
     Args:
         root: holds the two folders.
@@ -40,37 +39,37 @@ def plan_imagenet(
     """
     missing_folders(root, splits, report)
     listing = Listing(root, report)
-    sets, total, places = {}, 0, []
-    for split, official in zip(splits, PICTURES, strict=True):
+    sets, total, present = {}, 0, []
+    for split, official in zip(splits, IMAGES, strict=True):
         if not os.path.exists(os.path.join(root, split)):
             continue
         counts = _count_classes(split, listing, report)
-        pictures = sum(counts.values())
-        loose = sum(1 for _ in listing.pictures(split, deep=False))
-        text = f'{plural(pictures, "picture")} in {plural(len(counts), "class folder")}'
-        report.fact(split, text, pictures=pictures, classes=len(counts))
+        images = sum(counts.values())
+        loose = sum(1 for _ in listing.images(split, deep=False))
+        text = f'{plural(images, "image")} in {plural(len(counts), "class folder")}'
+        report.fact(split, text, images=images, classes=len(counts))
         if loose:
             _report_loose(split, loose, not counts, report)
-        if not pictures and not loose:
-            report.add('no-pictures', split)
+        if not images and not loose:
+            report.add('no-images', split)
         if counts:
             sets[split] = set(counts)
-            if classes is None and pictures != PICTURES[official]:
-                text = f'{pictures:,}, ImageNet-1K has {PICTURES[official]:,}'
-                report.add('picture-count', split, text)
-        total += pictures + loose
-        places.append(split)
-    listing.report_passed_over()
+            if classes is None and images != IMAGES[official]:
+                text = f'{images:,}, ImageNet-1K has {IMAGES[official]:,}'
+                report.add('image-count', split, text)
+        total += images + loose
+        present.append(split)
+    listing.report_other_files()
     _compare_classes(sets, classes, report)
-    return Plan(total, _jobs(root, places))
+    return Plan(total, _jobs(root, present))
 
 
 def _count_classes(split: str, listing: Listing, report: Report) -> dict[str, int]:
-    """The number of pictures of each class folder of a split."""
+    """Count the images of each class folder of a split."""
     counts = {}
     for name in listing.folders(split):
         folder = os.path.join(split, name)
-        counts[name] = sum(1 for _ in listing.pictures(folder))
+        counts[name] = sum(1 for _ in listing.images(folder))
         if name.startswith('.'):
             report.add('hidden-class', folder, 'remove it')
         elif not counts[name]:
@@ -81,12 +80,12 @@ def _count_classes(split: str, listing: Listing, report: Report) -> dict[str, in
 def _report_loose(split: str, loose: int, flat: bool, report: Report) -> None:
     if flat:
         text = (
-            f'{plural(loose, "picture")} directly in it: move each to {split}/<class>/ '
+            f'{plural(loose, "image")} directly in it: move each to {split}/<class>/ '
             '(docs/data.md says how); for pre-training alone, check it as a folder'
         )
         report.add('flat', split, text)
     else:
-        report.add('not-read', split, f'{plural(loose, "picture")} beside the class folders')
+        report.add('not-read', split, f'{plural(loose, "image")} next to the class folders')
 
 
 def _compare_classes(
@@ -97,7 +96,7 @@ def _compare_classes(
         (first, one), (second, two) = sets.items()
         for here, there, only in ((first, second, one - two), (second, first, two - one)):
             if only:
-                text = f'{plural(len(only), "class")} not in {there}: {named(sorted(only))}'
+                text = f'{plural(len(only), "class")} not in {there}: {listed(sorted(only), NAMED)}'
                 report.add('class-sets', here, text)
     for split, found in sets.items():
         if classes is None:
@@ -110,14 +109,14 @@ def _compare_classes(
         else:
             lacking, extra = set(classes) - found, found - set(classes)
             if lacking:
-                report.add('classes', split, f'without {named(sorted(lacking))}')
+                report.add('classes', split, f'without {listed(sorted(lacking), NAMED)}')
             if extra:
-                report.add('classes', split, f'besides {named(sorted(extra))}')
+                report.add('classes', split, f'besides {listed(sorted(extra), NAMED)}')
 
 
 def _jobs(root: str, folders: Iterable[str]) -> Iterator[Job]:
-    """The pictures of folders; what is odd about the folders has been reported before."""
-    listing = Listing(root, Report('', root))
+    """Yield the images of folders; what is odd about the folders has been reported before."""
+    listing = Listing(root)
     for folder in folders:
-        for path in listing.pictures(folder):
+        for path in listing.images(folder):
             yield Job(path)

@@ -1,4 +1,4 @@
-"""What the header of a picture says, read by Pillow without decoding a pixel."""
+"""What the header of an image says, read by Pillow without decoding a pixel."""
 
 import warnings
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ ORIENTATION = 0x112  # EXIF tag; 1 is upright, 5 to 8 lie on their side
 
 
 class Header(NamedTuple):
-    """A picture's header. ``width`` and ``height`` are as stored, before any rotation.
+    """The header of an image. ``width`` and ``height`` are as stored, before any rotation.
 
-    ``deep``: more than 8 bits a channel. ``frames``: more than one picture in an animation or a
+    ``deep``: more than 8 bits a channel. ``frames``: more than one image in an animation or a
     multi-page file. ``orientation``: EXIF's, 1 to 8; 1 where OpenCV ignores it.
     """
 
@@ -34,7 +34,7 @@ class Header(NamedTuple):
 
     @property
     def loaded_size(self) -> tuple[int, int]:
-        """``(width, height)`` after OpenCV has turned the picture upright."""
+        """``(width, height)`` after OpenCV has turned the image upright."""
         # Pillow turns the size of a TIFF itself.
         if self.orientation >= 5 and self.format != 'TIFF':
             return self.height, self.width
@@ -45,49 +45,49 @@ class Header(NamedTuple):
 
 
 def read_header(file: BinaryIO) -> Header | None:
-    """The header of an open picture file, None where Pillow finds none in it."""
+    """Read the header of an open image file; None where Pillow finds none in it."""
     with any_size(), warnings.catch_warnings():
         warnings.simplefilter('ignore')
         try:
-            with Image.open(file, formats=FORMATS) as picture:
-                return _header_of(picture)
+            with Image.open(file, formats=FORMATS) as image:
+                return _header_of(image)
         except Exception:  # a damaged header makes Pillow's readers raise almost anything
             return None
 
 
-def _header_of(picture: Image.Image) -> Header:
-    kind = picture.format
+def _header_of(image: Image.Image) -> Header:
+    kind = image.format
     return Header(
         format=kind,
-        mode=picture.mode,
-        width=picture.width,
-        height=picture.height,
-        deep=_is_deep(picture),
-        # The further pictures of an MPO are previews and depth maps, not an animation.
-        frames=kind != 'MPO' and bool(getattr(picture, 'is_animated', False)),
-        transparent=picture.mode in ('RGBA', 'LA', 'PA') or 'transparency' in picture.info,
-        orientation=_orientation(picture) if kind in TURNED else 1,
+        mode=image.mode,
+        width=image.width,
+        height=image.height,
+        deep=_is_deep(image),
+        # The further images of an MPO are previews and depth maps, not an animation.
+        frames=kind != 'MPO' and bool(getattr(image, 'is_animated', False)),
+        transparent=image.mode in ('RGBA', 'LA', 'PA') or 'transparency' in image.info,
+        orientation=_orientation(image) if kind in TURNED else 1,
     )
 
 
-def _is_deep(picture: Image.Image) -> bool:
-    if picture.mode[0] in 'IF':
+def _is_deep(image: Image.Image) -> bool:
+    if image.mode[0] in 'IF':
         return True
-    for tile in picture.tile:
+    for tile in image.tile:
         arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
         for value in arguments:
             if isinstance(value, str) and ';16' in value:
                 return True
-            if picture.format == 'PPM' and isinstance(value, int) and value > 255:
+            if image.format == 'PPM' and isinstance(value, int) and value > 255:
                 return True
     return False
 
 
-def _orientation(picture: Image.Image) -> int:
-    if picture.format != 'TIFF' and 'exif' not in picture.info:
+def _orientation(image: Image.Image) -> int:
+    if image.format != 'TIFF' and 'exif' not in image.info:
         return 1
     try:
-        value = picture.getexif().get(ORIENTATION)
+        value = image.getexif().get(ORIENTATION)
     except Exception:  # as above: damaged EXIF data
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
@@ -95,7 +95,7 @@ def _orientation(picture: Image.Image) -> int:
 
 @contextmanager
 def any_size() -> Iterator[None]:
-    """Let Pillow read headers of pictures of any size; our own limit is an option."""
+    """Let Pillow read headers of images of any size; our own limit is an option."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         yield
@@ -105,12 +105,12 @@ def any_size() -> Iterator[None]:
 
 @lru_cache(maxsize=256)
 def format_of_name(suffix: str) -> str | None:
-    """The format that an extension (``.jpg``) promises, None where it promises none."""
+    """Return the format that an extension (``.jpg``) promises, None where it promises none."""
     return Image.registered_extensions().get(suffix.lower())
 
 
 def name_fits(header: Header, name: str) -> bool:
-    """Whether the extension of a file promises the format that the file has."""
+    """Return whether the extension of a file promises the format that the file has."""
     promised = format_of_name(PurePath(name).suffix)
     same = {'MPO': 'JPEG', 'DIB': 'BMP'}
     return promised is None or same.get(promised, promised) == same.get(

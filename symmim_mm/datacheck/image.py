@@ -1,4 +1,4 @@
-"""One picture file, read as training reads it."""
+"""One image file, read as training reads it."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from symmim_mm.datacheck.header import FORMATS, Header, any_size, name_fits, read_header
-from symmim_mm.datasets.transforms.apng import still_png
+from symmim_mm.datasets.transforms.decode import decode_image
 
 PATCH = 16
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # Pillow's limit, above which it suspects an attack
@@ -19,9 +19,9 @@ REASON = 120  # characters of another program's message that are shown
 
 
 class Options(NamedTuple):
-    """What all pictures of a check share.
+    """What all images of a check share.
 
-    ``decode``: decode pixels, not only headers. ``classes``: the number of classes of class maps.
+    ``decode``: decode pixels, not only headers. ``classes``: the number of classes of label maps.
     """
 
     root: str
@@ -30,11 +30,11 @@ class Options(NamedTuple):
     classes: int = 0
 
 
-class Complaints:
-    """What the C libraries below OpenCV print about a picture that they decode all the same.
+class DecoderWarnings:
+    """What the C libraries below OpenCV print about an image that they decode all the same.
 
     They write to file descriptor 2, which therefore leads to a file that is read after every
-    picture. Only for processes of our own: nothing printed there is seen afterwards.
+    image. Only for processes of our own: nothing printed there is seen afterwards.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Complaints:
         os.dup2(self.file.fileno(), 2)
 
     def take(self) -> str:
-        """What was printed since the last call, as one short line."""
+        """Return what was printed since the last call, as one short line."""
         size = os.fstat(2).st_size
         if not size:
             return ''
@@ -53,41 +53,36 @@ class Complaints:
 
 
 def too_long(size: int, options: Options) -> bool:
-    """Whether a file of ``size`` bytes is longer than any picture of the allowed pixels."""
+    """Return whether a file of ``size`` bytes is longer than any image of the allowed pixels."""
     return size > BYTES_PER_PIXEL * options.max_pixels + 2**20
 
 
 def decode(data: bytes, header: Header | None) -> np.ndarray | None:
-    """Decode as :class:`Picture` does, or None where it cannot.
+    """Decode as training does, or return None where that fails.
 
     JPEGs are decoded at an eighth of their size: every bit is read and checked as for the whole,
     which tests compare, in 60 % of the time.
     """
-    array = np.frombuffer(still_png(data), np.uint8)
-    small = header is not None and header.format in ('JPEG', 'MPO')
-    for flag in (cv2.IMREAD_REDUCED_COLOR_8, cv2.IMREAD_COLOR) if small else (cv2.IMREAD_COLOR,):
-        try:
-            picture = cv2.imdecode(array, flag)
-        except cv2.error:
-            picture = None
-        if picture is not None:
-            return picture
-    return None
+    if header is not None and header.format in ('JPEG', 'MPO'):
+        small = decode_image(data, cv2.IMREAD_REDUCED_COLOR_8)
+        if small is not None:
+            return small
+    return decode_image(data)
 
 
-def inspect_picture(
-    path: str, name: str, options: Options, complaints: Complaints | None = None
+def inspect_image(
+    path: str, name: str, options: Options, warnings: DecoderWarnings | None = None
 ) -> tuple[list[tuple[str, str]], tuple[int, int] | None]:
-    """Check one picture file.
+    """Check one image file.
 
     Args:
         path: where the file is.
         name: its name, whose extension is compared with its format.
         options: ``decode`` and ``max_pixels`` are used.
-        complaints: what catches the printed warnings of the decoder, if any.
+        warnings: what catches the printed warnings of the decoder, if any.
 
     Returns:
-        Findings as ``(kind, text)``, and ``(width, height)`` as training sees the picture, None
+        Findings as ``(kind, text)``, and ``(width, height)`` as training sees the image, None
         where it could not be read.
     """
     try:
@@ -107,28 +102,28 @@ def inspect_picture(
     header = read_header(BytesIO(data))
     if header is not None and header.width * header.height > options.max_pixels:
         return _judge(header, name, options, True, None)
-    if complaints:
-        complaints.take()
-    picture = decode(data, header)
-    complaint = complaints.take() if complaints else ''
-    findings, loaded = _judge(header, name, options, picture is not None, picture)
-    if picture is None:
+    if warnings:
+        warnings.take()
+    pixels = decode(data, header)
+    warning = warnings.take() if warnings else ''
+    findings, loaded = _judge(header, name, options, pixels is not None, pixels)
+    if pixels is None:
         kind, text = findings[0]
-        reason = (pillow_complaint(data) if header else '') or complaint
+        reason = (pillow_error(data) if header else '') or warning
         return [(kind, f'{text}: {reason}' if reason else text)], None
-    if complaint:
-        findings.append(('complaint', complaint))
+    if warning:
+        findings.append(('decoder-warning', warning))
     return findings, loaded
 
 
 def _judge(
-    header: Header | None, name: str, options: Options, readable: bool, picture: np.ndarray | None
+    header: Header | None, name: str, options: Options, readable: bool, pixels: np.ndarray | None
 ) -> tuple[list[tuple[str, str]], tuple[int, int] | None]:
-    """Findings and loaded size from a header and, where it was decoded, the picture."""
+    """Return findings and loaded size by a header and, where they were decoded, the pixels."""
     if header is None:
         if not readable:
-            return [('not-a-picture', '')], None
-        return [], None if picture is None else picture.shape[1::-1]
+            return [('not-an-image', '')], None
+        return [], None if pixels is None else pixels.shape[1::-1]
     if header.width * header.height > options.max_pixels:
         text = f'{header} is {header.width * header.height:,} pixels'
         return [('enormous', text)], None
@@ -147,7 +142,7 @@ def _judge(
         findings.append(('transparent', ''))
     if header.frames:
         findings.append(('animated', header.format))
-    loaded = _loaded_size(header, picture)
+    loaded = _loaded_size(header, pixels)
     if header.orientation != 1 or loaded != header.loaded_size:
         findings.append(('rotated', f'orientation {header.orientation}'))
     if min(header.width, header.height) < PATCH:
@@ -155,27 +150,27 @@ def _judge(
     return findings, loaded
 
 
-def _loaded_size(header: Header, picture: np.ndarray | None) -> tuple[int, int]:
-    """``(width, height)`` as OpenCV loads the picture.
+def _loaded_size(header: Header, pixels: np.ndarray | None) -> tuple[int, int]:
+    """Return ``(width, height)`` as OpenCV loads the image.
 
-    The decoded picture has the last word: with malformed EXIF data, or data behind the pixels of
+    The decoded image has the last word: with malformed EXIF data, or data behind the pixels of
     a PNG, Pillow and OpenCV do not find the same orientation.
     """
     size = header.loaded_size
-    if picture is None:
+    if pixels is None:
         return size
-    decoded = picture.shape[1::-1]
+    decoded = pixels.shape[1::-1]
     eighth = tuple(-(-side // 8) for side in size)
     if decoded in (size, eighth):
         return size
     return size[::-1] if decoded == eighth[::-1] else decoded
 
 
-def pillow_complaint(data: bytes) -> str:
-    """Why Pillow cannot decode a picture, '' where it can."""
+def pillow_error(data: bytes) -> str:
+    """Return why Pillow cannot decode an image, '' where it can."""
     try:
-        with any_size(), Image.open(BytesIO(data), formats=FORMATS) as picture:
-            picture.load()
-    except Exception as error:  # whatever a damaged picture brings about
+        with any_size(), Image.open(BytesIO(data), formats=FORMATS) as image:
+            image.load()
+    except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
         return ' '.join(str(error).split())[:REASON]
     return ''

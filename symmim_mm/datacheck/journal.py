@@ -1,8 +1,8 @@
-"""What earlier checks found, so that an interrupted check goes on and a repeated one is quick.
+"""What earlier checks found, so that an interrupted check continues and a repeated one is quick.
 
-A SQLite file with one row for every picture that was checked: a key over path, size, time of last
-change and the options of the check, and the outcome. A picture that has changed since has another
-key and is checked again. Rows are written as the check goes on; a process killed at any moment
+A SQLite file with one row for every image that was checked: a key over path, size, time of last
+change and the options of the check, and the outcome. An image that has changed since has another
+key and is checked again. Rows are written during the check; a process killed at any moment
 loses at most the last second.
 """
 
@@ -17,7 +17,7 @@ import cv2
 import PIL
 
 from symmim_mm.datacheck.image import Options
-from symmim_mm.datacheck.job import Job, Outcome
+from symmim_mm.datacheck.layout import Job, Outcome
 from symmim_mm.utils.errors import UserError
 
 VERSION = 1  # raise it when a check finds other things in the same file
@@ -57,7 +57,7 @@ class Journal:
         self.keys: dict[Job, int] = {}  # of what is being checked
 
     def find(self, job: Job) -> Outcome | None:
-        """What an earlier check found, None where the picture has to be checked."""
+        """Return what an earlier check found, None where the image has to be checked."""
         key = self._key(job)
         if key is None:
             return None
@@ -98,7 +98,7 @@ class Journal:
 
     def _key(self, job: Job) -> int | None:
         parts = [VERSION, cv2.__version__, PIL.__version__, self.options, job]
-        for name in (job.path, job.annotation):
+        for name in (job.path, job.label_map):
             if name is None:
                 continue
             try:

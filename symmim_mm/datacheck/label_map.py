@@ -1,29 +1,27 @@
-"""One class map of semantic segmentation, read as MMSegmentation reads it."""
+"""One label map of semantic segmentation, read as training reads it."""
 
 import os
-from io import BytesIO
 
 import numpy as np
-from PIL import Image
 
 from symmim_mm.datacheck.header import FORMATS, any_size, read_header
 from symmim_mm.datacheck.image import REASON, Options, too_long
 from symmim_mm.datacheck.report import plural
+from symmim_mm.datasets.transforms.decode import IGNORED, LabelMapError, decode_label_map
 
-IGNORED = 255  # the value that MMSegmentation ignores
 LOSSY = ('JPEG', 'MPO')
 SHOWN = 5  # stray values named
 
 
-def inspect_class_map(
+def inspect_label_map(
     path: str, options: Options, size: tuple[int, int] | None
 ) -> tuple[list[tuple[str, str]], int]:
-    """Check one class map: 0 is unlabelled, 1 to ``options.classes`` are classes, 255 is ignored.
+    """Check one label map: 0 is unlabeled, 1 to ``options.classes`` are classes, 255 is ignored.
 
     Args:
         path: where the file is.
         options: ``decode``, ``max_pixels`` and ``classes`` are used.
-        size: ``(width, height)`` of its picture as loaded, None where that is not known.
+        size: ``(width, height)`` of its image as loaded, None where that is not known.
 
     Returns:
         Findings as ``(kind, text)``, and the highest class in the map, -1 where it was not read.
@@ -44,8 +42,8 @@ def inspect_class_map(
         return [('enormous', str(header))], -1
     findings = []
     if size and (header.width, header.height) != size:
-        # Pillow does not turn a class map by EXIF data, OpenCV turns the picture.
-        text = f'class map {header.width} x {header.height}, picture {size[0]} x {size[1]}'
+        # Pillow does not turn a label map by EXIF data, OpenCV turns the image.
+        text = f'label map {header.width} x {header.height}, image {size[0]} x {size[1]}'
         findings.append(('size-differs', text))
     if header.format in LOSSY:
         findings.append(('map-lossy', header.format))
@@ -54,13 +52,12 @@ def inspect_class_map(
     if not options.decode:
         return findings, -1
     try:
-        with any_size(), Image.open(BytesIO(data), formats=FORMATS) as picture:
-            values = np.array(picture).squeeze()
-    except Exception as error:  # whatever a damaged picture brings about
-        reason = ' '.join(str(error).split())[:REASON]
-        return [('map-unreadable', f'{header}: {reason}')], -1
-    if values.ndim > 2:
-        return [*findings, ('map-channels', f'{values.shape[2]} channels, {header.mode}')], -1
+        with any_size():
+            values = decode_label_map(data, FORMATS)
+    except LabelMapError as error:
+        if error.kind == 'map-unreadable':
+            return [(error.kind, f'{header}: {error!s:.{REASON}}')], -1
+        return [*findings, (error.kind, str(error))], -1
     found = np.unique(values)
     labels = found[(found != 0) & (found != IGNORED)]
     stray = labels[(labels < 0) | (labels > options.classes)]
@@ -70,5 +67,5 @@ def inspect_class_map(
         pixels = plural(int(np.isin(values, stray).sum()), 'pixel')
         findings.append(('stray-label', f'{named}{more} in {pixels}, {header.mode}'))
     if not len(labels):
-        findings.append(('unlabelled', ''))
+        findings.append(('unlabeled', ''))
     return findings, int(labels.max(initial=0))

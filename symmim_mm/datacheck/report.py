@@ -3,41 +3,30 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from symmim_mm.datacheck.kinds import KINDS, NOTICE, PROBLEM
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
+from symmim_mm.utils.text import visible
 
 KEPT = 10_000  # findings of one kind kept with path and text; beyond that only their number
 NAMED = 5  # names that one text lists
 SCHEMA = 1
 
 
-def printable(text: str) -> str:
-    """``text`` with everything escaped that is not printable: control characters, bad bytes."""
-    return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
 def plural(count: int, noun: str) -> str:
-    """``1,200 pictures``, ``1 picture``, ``2 classes``."""
+    """Return a count with its noun: ``1,200 images``, ``1 image``, ``2 classes``."""
     if count == 1:
         return f'1 {noun}'
     ending = 'ies' if noun.endswith('y') else 'es' if noun.endswith('s') else 's'
     return f'{count:,} {noun[:-1] if noun.endswith("y") else noun}{ending}'
 
 
-def named(names: Iterable[str]) -> str:
-    """``a, b, c, d, e and 12 more``."""
-    names = list(names)
-    more = f' and {len(names) - NAMED:,} more' if len(names) > NAMED else ''
-    return ', '.join(names[:NAMED]) + more
-
-
 class Report:
-    """What one check found and counted.
+    """Findings and counts of one check.
 
     Args:
         check: ``imagenet``, ``folder``, ``coco`` or ``ade20k``.
@@ -70,20 +59,20 @@ class Report:
             self.counts[name] = counts
 
     def total(self, level: str) -> int:
-        """The number of findings of a level, PROBLEM or NOTICE."""
+        """Return the number of findings of a level, PROBLEM or NOTICE."""
         return sum(n for kind, n in self.numbers.items() if KINDS[kind].level == level)
 
     def summary(self) -> str:
-        """``2 problems, 1 notice``, or ``no problems``."""
+        """Return ``2 problems, 1 notice``, or ``no problems``."""
         problems, notices = self.total(PROBLEM), self.total(NOTICE)
         text = plural(problems, 'problem') if problems else 'no problems'
         return text + (f', {plural(notices, "notice")}' if notices else '')
 
     def lines(self, limit: int = 10) -> Iterator[str]:
-        """The printed report: facts, then each kind with at most ``limit`` of its findings."""
-        yield printable(str(self.root))
+        """Yield the printed lines: facts, then each kind with at most ``limit`` findings."""
+        yield visible(str(self.root))
         for name, text in self.facts.items():
-            yield f'  {name}: {printable(text)}'
+            yield f'  {name}: {visible(text)}'
         for level in (PROBLEM, NOTICE):
             if total := self.total(level):
                 yield ''
@@ -94,12 +83,12 @@ class Report:
                 number, places = self.numbers[kind], sorted(self.findings[kind])
                 yield f'  {kind} ({number:,}): {KINDS[kind].means}'
                 for path, text in places[:limit]:
-                    yield '    ' + ': '.join(printable(part) for part in (path, text) if part)
+                    yield '    ' + ': '.join(visible(part) for part in (path, text) if part)
                 if number > limit:
                     yield f'    and {number - min(limit, len(places)):,} more'
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain values for JSON; ``left_out`` counts findings without details."""
+        """Return plain values for JSON; ``left_out`` counts findings without details."""
         return {
             'schema': SCHEMA,
             'check': self.check,
@@ -134,11 +123,11 @@ def check_writable(path: str | os.PathLike) -> None:
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise UserError(f'cannot write --json {path}: {folder} is no folder that can be written')
+        raise UserError(f'cannot write --json {path}: {folder} is not a folder that can be written')
 
 
 def write_json(path: str | os.PathLike, report: Report, **more: Any) -> None:
-    """Write a report, and ``more`` beside it, whole or not at all.
+    """Write a report and further values, whole or not at all.
 
     Raises:
         UserError: the disk is full or the file cannot be replaced.

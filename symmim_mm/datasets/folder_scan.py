@@ -1,114 +1,126 @@
-"""Find the pictures below a folder, as MMPretrain's ``CustomDataset`` finds and orders them."""
+"""The images below a folder, found as MMPretrain's ``CustomDataset`` finds them."""
 
 import os
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Iterator
 
-import numpy as np
-
-from symmim_mm.datasets.packed_strings import pack_names
 from symmim_mm.utils.errors import UserError
+
+# The default of mmpretrain.datasets.CustomDataset; lower case, compared without regard to case.
+EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')
 
 # A folder that changes again within this time of a change may keep its time stamp.
 STAMP_NANOSECONDS = 2 * 10**9
 UNKNOWN = -1
 
 
-class Folder(NamedTuple):
-    """A folder seen by a scan: path from the root, and the time of its last change."""
+class FolderScan:
+    """Walks through folders below a root; links and hidden folders are followed.
 
-    name: bytes
-    changed: int
-
-
-class Scan:
-    """One walk through a tree of folders. Links are followed.
+    Files whose names begin with a dot are skipped. The methods ``on_...`` are called with paths
+    from the root; here they do nothing, or raise where images would be missed.
 
     Args:
-        root: where the walk starts.
-        extensions: of the pictures, in lower case.
-        report: is called now and then with the numbers of pictures and folders so far.
+        root: the folder to which all paths are relative.
+        extensions: of images, in lower case, with the dot.
 
-    Raises:
-        UserError: a folder cannot be read, or links make a circle.
+    Attributes:
+        folder_times: last change, in ns, of every folder that was listed, by path; ``UNKNOWN``
+            where it was so recent that one more change might not show.
     """
 
-    def __init__(
-        self, root: str, extensions: tuple[str, ...], report: Callable[[int, int], None]
-    ) -> None:
-        self.root = os.fsencode(root)
-        self.extensions = tuple(os.fsencode(extension) for extension in extensions)
-        self.report = report
-        self.folders: list[Folder] = []
-        self.found = 0
+    def __init__(self, root: str, extensions: tuple[str, ...] = EXTENSIONS) -> None:
+        self.root = root
+        self.extensions = tuple(extensions)
+        self.folder_times: dict[str, int] = {}
         self.started = time.time_ns()
 
-    def unlabelled(self) -> dict[str, np.ndarray]:
-        """All pictures, ordered by path: arrays ``text``, ``ends``."""
-        names = []
-        self._walk(b'', names, ())
-        names.sort()
-        return dict(zip(('text', 'ends'), pack_names(names), strict=True))
+    def images(self, folder: str = '', deep: bool = True) -> Iterator[str]:
+        """Yield the images in a folder and, if ``deep``, below it, in the file system's order.
 
-    def labelled(self) -> tuple[list[str], dict[str, np.ndarray]]:
-        """Pictures in the folders of their classes, by class, then by path.
+        Nothing is kept but the folders still to visit, and ``folder_times``.
 
-        Returns:
-            The classes, which are the folders directly below the root, in order, and arrays
-            ``text``, ``ends`` and ``labels`` (int32).
+        Raises:
+            UserError: a folder cannot be read, or links to one around it.
         """
-        _, folders = self._list(b'')
-        classes = sorted(folders)
-        names, counts = [], []
-        for name in classes:
-            of_class = []
-            self._walk(name, of_class, ())
-            of_class.sort()
-            names += of_class
-            counts.append(len(of_class))
-        text, ends = pack_names(names)
-        labels = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
-        return [os.fsdecode(name) for name in classes], dict(text=text, ends=ends, labels=labels)
+        waiting: list[tuple[str, tuple]] = [(folder, ())]
+        while waiting:
+            folder, above = waiting.pop()
+            prefix = f'{folder}/' if folder else ''
+            try:
+                status = self._visit(folder)
+                identity = (status.st_dev, status.st_ino)
+                if identity in above:
+                    self.on_loop(folder)
+                    continue
+                if above and os.path.basename(folder).startswith('.'):
+                    self.on_hidden_folder(folder)
+                with os.scandir(os.path.join(self.root, folder)) as entries:
+                    for entry in entries:
+                        name = entry.name
+                        is_file, is_folder = _kind(entry)
+                        if is_file:
+                            if name.startswith('.'):
+                                continue
+                            if name.lower().endswith(self.extensions):
+                                yield prefix + name
+                            else:
+                                self.on_other_file(prefix + name)
+                        elif is_folder:
+                            if deep:
+                                waiting.append((prefix + name, (*above, identity)))
+                        elif entry.is_symlink():
+                            self.on_broken_link(prefix + name)
+            except OSError as error:
+                self.on_unreadable(folder, error)
 
-    def _walk(self, folder: bytes, names: list[bytes], above: tuple) -> None:
-        place = os.path.join(self.root, folder)
-        status = _status(place)
-        here = (status.st_dev, status.st_ino)
-        if here in above:
-            raise UserError(f'{os.fsdecode(place)} links to a folder around it: remove the link')
-        files, folders = self._list(folder)
-        names += files
-        self.found += len(files)
-        self.report(self.found, len(self.folders))
-        for name in folders:
-            self._walk(name, names, (*above, here))
+    def folders(self, folder: str = '') -> list[str]:
+        """Return the sorted names of the folders directly in a folder: the classes of a dataset.
 
-    def _list(self, folder: bytes) -> tuple[list[bytes], list[bytes]]:
-        place = os.path.join(self.root, folder)
-        # Before the listing: what comes in between must count as a change.
-        changed = _status(place).st_mtime_ns
-        if changed > self.started - STAMP_NANOSECONDS:
-            changed = UNKNOWN
-        self.folders.append(Folder(folder, changed))
-        files, folders = [], []
+        Raises:
+            UserError: the folder cannot be read.
+        """
         try:
-            with os.scandir(place) as entries:
-                for entry in entries:
-                    name = os.path.join(folder, entry.name)
-                    if not entry.name.startswith(b'.') and entry.is_file():
-                        if entry.name.lower().endswith(self.extensions):
-                            files.append(name)
-                    elif entry.is_dir():
-                        folders.append(name)
+            self._visit(folder)
+            with os.scandir(os.path.join(self.root, folder)) as entries:
+                return sorted(entry.name for entry in entries if _kind(entry)[1])
         except OSError as error:
-            raise _unreadable(place, error) from error
-        return files, folders
+            self.on_unreadable(folder, error)
+            return []
+
+    def _visit(self, folder: str) -> os.stat_result:
+        # Before the listing: what comes in between must count as a change.
+        status = os.stat(os.path.join(self.root, folder))
+        recent = status.st_mtime_ns > self.started - STAMP_NANOSECONDS
+        self.folder_times[folder] = UNKNOWN if recent else status.st_mtime_ns
+        return status
+
+    def on_unreadable(self, folder: str, error: OSError) -> None:
+        """Raise: the folder cannot be read."""
+        place = os.path.join(self.root, folder)
+        raise UserError(f'cannot read the folder {place}: {error.strerror or error}') from error
+
+    def on_loop(self, folder: str) -> None:
+        """Raise: the folder is one of those around it."""
+        place = os.path.join(self.root, folder)
+        raise UserError(f'{place} links to a folder around it: remove the link')
+
+    def on_hidden_folder(self, folder: str) -> None:
+        """Ignore that the name of a folder begins with a dot."""
+
+    def on_other_file(self, path: str) -> None:
+        """Skip a file that is no image by its name."""
+
+    def on_broken_link(self, path: str) -> None:
+        """Skip a link that leads nowhere."""
 
 
-def folders_changed(root: str, names: list[str], times: np.ndarray) -> bool:
-    """Whether a folder below the root is not as it was at its time of a scan."""
-    for name, changed in zip(names, times.tolist(), strict=True):
+def folders_changed(root: str, times: dict[str, int]) -> bool:
+    """Return whether a folder is not as it was at a scan, by its :attr:`FolderScan.folder_times`.
+
+    Every entry that is added, removed or renamed renews the time of its folder.
+    """
+    for name, changed in times.items():
         try:
             if changed == UNKNOWN or os.stat(os.path.join(root, name)).st_mtime_ns != changed:
                 return True
@@ -117,12 +129,9 @@ def folders_changed(root: str, names: list[str], times: np.ndarray) -> bool:
     return False
 
 
-def _status(place: bytes) -> os.stat_result:
+def _kind(entry: os.DirEntry) -> tuple[bool, bool]:
+    """Return whether an entry is a file, and whether a folder; a link to itself is neither."""
     try:
-        return os.stat(place)
-    except OSError as error:
-        raise _unreadable(place, error) from error
-
-
-def _unreadable(place: bytes, error: OSError) -> UserError:
-    return UserError(f'cannot read the folder {os.fsdecode(place)}: {error.strerror or error}')
+        return entry.is_file(), entry.is_dir()
+    except OSError:
+        return False, False

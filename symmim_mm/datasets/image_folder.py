@@ -1,4 +1,4 @@
-"""``CustomDataset`` that opens a million pictures, or a prepared set of them, in moments."""
+"""``CustomDataset`` that opens a million images, in a folder or in shards, in moments."""
 
 import copy
 import os
@@ -10,35 +10,35 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 
 from symmim_mm.datasets.folder_index import FolderIndex, open_index
-from symmim_mm.datasets.shards.manifest import is_prepared
-from symmim_mm.datasets.shards.reader import PreparedSet
+from symmim_mm.datasets.shards.manifest import has_shards
+from symmim_mm.datasets.shards.reader import ImageShards
 from symmim_mm.registry import DATASETS
 from symmim_mm.utils.errors import UserError
 
 
 @DATASETS.register_module()
-class IndexedFolder(CustomDataset):
-    """A folder of pictures, with the names of its sub-folders as classes or without labels.
+class ImageFolder(CustomDataset):
+    """A folder of images, with the names of its sub-folders as classes or without labels.
 
-    Takes the place of ``mmpretrain.CustomDataset``: the same options, pictures, order and classes.
-    The list of pictures is kept in a file, see :func:`~symmim_mm.datasets.folder_index.open_index`,
-    and shared by all processes of a machine, where ``CustomDataset`` walks through the folder at
-    every start and makes a dictionary of every picture. A folder that ``tools/prepare_dataset.py``
-    wrote is read as the pictures it was made of; its pictures come as ``img_bytes``, which
-    ``LoadRandomResizedCrop`` takes. With an ``ann_file``, or a folder on a storage backend, it
-    does what ``CustomDataset`` does.
+    Replaces ``mmpretrain.CustomDataset``: the same options, images, order and classes. The list of
+    images is kept in a file, see :func:`~symmim_mm.datasets.folder_index.open_index`, and shared by
+    all processes of a machine, where ``CustomDataset`` walks through the folder at every start and
+    makes a dictionary of every image. A folder of shards that ``tools/prepare_dataset.py`` wrote is
+    read as the images it was made of; they come as ``img_bytes``, which ``LoadRandomResizedCrop``
+    and ``LoadImageStrict`` take. With an ``ann_file``, or a folder on a storage backend, it does
+    what ``CustomDataset`` does.
 
     Args:
         *args, **kwargs: as ``CustomDataset``.
         index_cache: folder for the lists; default ``$XDG_CACHE_HOME/symmim_mm/index``.
 
     Raises:
-        UserError: no picture in the folder, or other classes than those given.
+        UserError: no image in the folder, or other classes than those given.
     """
 
     def __init__(self, *args: Any, index_cache: str | None = None, **kwargs: Any) -> None:
         self.index_cache = index_cache
-        self.index: FolderIndex | PreparedSet | None = None
+        self.index: FolderIndex | ImageShards | None = None
         self.chosen: np.ndarray | None = None  # a subset of the index, None for all of it
         super().__init__(*args, **kwargs)
 
@@ -49,15 +49,15 @@ class IndexedFolder(CustomDataset):
         if self.ann_file or '://' in self.img_prefix:
             super().full_init()
             return
-        if is_prepared(self.img_prefix):
-            self.index = PreparedSet(self.img_prefix)
+        if has_shards(self.img_prefix):
+            self.index = ImageShards(self.img_prefix)
         else:
             self.index = open_index(
                 self.img_prefix, self.extensions, self.with_label, self.index_cache
             )
         if not len(self.index):
             raise UserError(
-                f'no pictures below {self.img_prefix}: put some there, or set extensions '
+                f'no images below {self.img_prefix}: put some there, or set extensions '
                 f'(now {", ".join(sorted(self.extensions))})'
             )
         if self.with_label:
@@ -70,7 +70,7 @@ class IndexedFolder(CustomDataset):
         found = self.index.classes
         if found is None:
             raise UserError(
-                f'{self.img_prefix} was prepared from pictures without classes: '
+                f'{self.img_prefix} was prepared from images without classes: '
                 'set with_label=False, or prepare a folder of class folders'
             )
         if self.CLASSES is None:
@@ -83,41 +83,39 @@ class IndexedFolder(CustomDataset):
         self.folder_to_idx = {name: index for index, name in enumerate(found)}
         counts = np.bincount(self.index.labels, minlength=len(found))
         if empty := [found[index] for index in np.flatnonzero(counts == 0)]:
-            print_log(f'no pictures in the folders {", ".join(empty)}', 'current', level=30)
+            print_log(f'no images in the folders {", ".join(empty)}', 'current', level=30)
 
     @property
     def shard_sizes(self) -> np.ndarray | None:
-        """Pictures in each shard of a whole prepared set, None of anything else."""
-        whole = isinstance(self.index, PreparedSet) and self.chosen is None
+        """Number of images in each shard of a whole dataset, None where there are no shards."""
+        whole = isinstance(self.index, ImageShards) and self.chosen is None
         return self.index.shard_sizes if whole else None
 
     def prepare_data(self, idx: int) -> Any:
-        """What the pipeline makes of a picture."""
+        """Return what the pipeline makes of an image."""
         info = self.get_data_info(idx)
-        if isinstance(self.index, PreparedSet):
-            idx = info['sample_idx']
-            place = idx if self.chosen is None else int(self.chosen[idx])
-            info['img_bytes'] = self.index.read(place)
+        if isinstance(self.index, ImageShards):
+            info['img_bytes'] = self.index.read(self._position(info['sample_idx']))
         return self.pipeline(info)
 
     def get_data_info(self, idx: int) -> dict:
-        """``img_path``, ``sample_idx`` and, with labels, ``gt_label`` of a picture."""
+        """Return ``img_path``, ``sample_idx`` and, with labels, ``gt_label`` of an image."""
         self.full_init()
         if self.index is None:
             return super().get_data_info(idx)
         count = len(self)
         if not -count <= idx < count:
-            raise IndexError(f'there are {count} pictures, none of index {idx}')
+            raise IndexError(f'there are {count} images, none of index {idx}')
         idx = int(idx) % count
-        place = idx if self.chosen is None else int(self.chosen[idx])
-        info = dict(img_path=os.path.join(self.img_prefix, self.index.path(place)))
+        position = self._position(idx)
+        info = dict(img_path=os.path.join(self.img_prefix, self.index.path(position)))
         if self.with_label:
-            info['gt_label'] = int(self.index.labels[place])
+            info['gt_label'] = int(self.index.labels[position])
         info['sample_idx'] = idx
         return info
 
     def get_gt_labels(self) -> np.ndarray:
-        """Classes of all pictures, int ``(N,)``."""
+        """Return the labels of all images, int ``(N,)``."""
         self.full_init()
         if self.index is None:
             return super().get_gt_labels()
@@ -131,15 +129,15 @@ class IndexedFolder(CustomDataset):
         return len(self.index) if self.chosen is None else len(self.chosen)
 
     def get_subset_(self, indices: Sequence[int] | int) -> None:
-        """Keep the pictures of these indices, or so many first (or, below 0, last) ones."""
+        """Keep the images of these indices, or so many first (or, below 0, last) ones."""
         self.full_init()
         if self.index is None:
             super().get_subset_(indices)
         else:
             self.chosen = self._choose(indices)
 
-    def get_subset(self, indices: Sequence[int] | int) -> 'IndexedFolder':
-        """As :meth:`get_subset_`, of a copy."""
+    def get_subset(self, indices: Sequence[int] | int) -> 'ImageFolder':
+        """Return a copy of which :meth:`get_subset_` has kept some images."""
         self.full_init()
         if self.index is None:
             return super().get_subset(indices)
@@ -147,6 +145,10 @@ class IndexedFolder(CustomDataset):
         subset._metainfo = copy.deepcopy(self._metainfo)
         subset.get_subset_(indices)
         return subset
+
+    def _position(self, idx: int) -> int:
+        """Return the position in the index of an image of the chosen ones."""
+        return idx if self.chosen is None else int(self.chosen[idx])
 
     def _choose(self, indices: Sequence[int] | int) -> np.ndarray:
         chosen = np.arange(len(self.index)) if self.chosen is None else self.chosen

@@ -10,14 +10,15 @@ from mmengine.utils import is_abs
 from symmim_mm.datacheck.coco.annotation_file import NAMES
 from symmim_mm.datacheck.coco.instances import Instances, check_instances
 from symmim_mm.datacheck.kinds import KINDS
-from symmim_mm.datacheck.report import Report, named
+from symmim_mm.datacheck.report import NAMED, Report
 from symmim_mm.utils.dist import on_main_rank
 from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.text import listed
 
 # The kinds of findings that stop a run: they crash it, or spoil what it learns. Instances of other
 # kinds are left out by MMDetection, as a few of COCO's own.
 REFUSED = (
-    'unreadable', 'json', 'json-layout', 'no-pictures', 'duplicate-id', 'box-systematic',
+    'unreadable', 'json', 'json-layout', 'no-images', 'duplicate-id', 'box-systematic',
     'segmentation-empty', 'rle',
 )  # fmt: skip
 REFUSED_IN_TRAINING = (*REFUSED, 'no-instances')
@@ -101,7 +102,8 @@ def _check_left(path: str, dataset: dict, instances: Instances) -> None:
     known = instances.categories.values()
     if not isinstance(classes, str) and set(classes).isdisjoint(known):
         raise UserError(
-            f'{path} has none of the classes of the config, its own are {named(known)}: set '
+            f'{path} has none of the classes of the config, its own are '
+            f'{listed(list(known), NAMED)}: set '
             'metainfo=dict(classes=...) of all datasets to them, and num_classes of both heads'
         )
     least = (dataset.get('filter_cfg') or {}).get('min_size', 0)

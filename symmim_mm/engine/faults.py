@@ -19,7 +19,7 @@ from symmim_mm.utils.errors import (
     RESUME,
     Fault,
     UserError,
-    about_a_path,
+    from_os_error,
     is_interrupt,
     print_error,
     worker_death,
@@ -64,7 +64,7 @@ def as_one_line(error: BaseException, again: str = RESUME) -> BaseException:
         return error
     error = worker_death(error) or error
     text = ' '.join(str(error).split())
-    if found := about_a_path(error, again):
+    if found := from_os_error(error, again):
         return found
     if isinstance(error, KeyError) and (unknown := UNKNOWN_TYPE.search(text)):
         return UserError(

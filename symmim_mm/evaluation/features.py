@@ -1,4 +1,4 @@
-"""Frozen features of a labelled data set."""
+"""Frozen features of a labeled dataset."""
 
 import torch
 from mmengine.config import Config
@@ -17,12 +17,12 @@ POOLINGS = ('patch_mean', 'cls_token')
 def extract(
     backbone: nn.Module, preprocessor: nn.Module, loader: DataLoader, pooling: str = 'patch_mean'
 ) -> tuple[Tensor, Tensor]:
-    """Encode every picture of a loader.
+    """Encode every image of a loader.
 
     Args:
-        backbone: a ViT with ``out_type='raw'``, in evaluation mode here.
+        backbone: a ViT with ``out_type='raw'``, put into evaluation mode.
         preprocessor: an ``mmpretrain.ClsDataPreprocessor``.
-        loader: of an MMPretrain data set with labels.
+        loader: of an MMPretrain dataset with labels.
         pooling: ``'patch_mean'``: mean of the patch tokens; ``'cls_token'``.
 
     Returns:
@@ -51,5 +51,5 @@ def build_loaders(cfg: Config) -> dict[str, FaultReportingLoader]:
         if hook:
             HOOKS.build(hook).limit(found[name])
         if len(found[name].dataset) == 0:
-            raise UserError(f'{name}_dataloader: no pictures in {loader.dataset.data_root}')
+            raise UserError(f'{name}_dataloader: no images in {loader.dataset.data_root}')
     return found

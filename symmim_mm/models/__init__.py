@@ -11,7 +11,13 @@ from symmim_mm.models.view_preprocessor import ViewPreprocessor
 from symmim_mm.models.windowed_vit import WindowedViT
 
 __all__ = [
-    'ContrastHead', 'MaskedViT', 'MomentumBranch', 'PixelHead', 'SimMIM', 'SimpleFeaturePyramid',
+    'ContrastHead',
+    'MaskedViT',
+    'MomentumBranch',
+    'PixelHead',
+    'SimMIM',
+    'SimpleFeaturePyramid',
     'SymMIM',
-    'ViewPreprocessor', 'WindowedViT',
+    'ViewPreprocessor',
+    'WindowedViT',
 ]

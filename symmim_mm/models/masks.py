@@ -202,9 +202,7 @@ def grid_mask(grid: Grid, keep_every: int = 2, offset: Grid = (0, 0)) -> Tensor:
     return ~(rows[:, None] & columns[None, :])
 
 
-def visible_indices(
-    mask: Tensor, count: int, generator: torch.Generator | None = None
-) -> Tensor:
+def visible_indices(mask: Tensor, count: int, generator: torch.Generator | None = None) -> Tensor:
     """Choose ``count`` visible patches of every image, in ascending order.
 
     An image with more than ``count`` visible patches loses a random few of them (a checkerboard

@@ -1,4 +1,4 @@
-"""A model whose tensors have shapes and types but no values."""
+"""Models whose tensors have shapes and dtypes but no values."""
 
 import copy
 
@@ -15,7 +15,7 @@ from symmim_mm.models.activation_checkpointing import (
 
 
 def build_without_storage(cfg: Config) -> nn.Module:
-    """The model of a config on the ``meta`` device: every name and shape, no memory.
+    """Build the model of a config on the ``meta`` device: every name and shape, no memory.
 
     Buffers that a constructor makes on the CPU, such as SymMIM's masks, have their values.
 
@@ -35,12 +35,12 @@ def build_without_storage(cfg: Config) -> nn.Module:
 
 
 def make_runnable(model: nn.Module) -> FakeTensorMode:
-    """Replace, in place, all parameters and buffers by stand-ins that compute shapes.
+    """Replace all parameters and buffers of a model, in place, by fake tensors.
 
-    ``FakeTensorMode`` does what ``meta`` does, and calls the same kernels as a real device:
-    attention is the fused one. Call this once, and the model only within the mode returned.
+    Unlike ``meta`` tensors they call the kernels of a real device, such as fused attention. Call
+    this once, and the model only within the mode returned.
     """
-    # What a model makes for itself while it runs, such as a table of anchors, may be real.
+    # Tensors that a model makes while it runs, such as anchors, may be real.
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     replaced: dict[int, torch.Tensor] = {}
     with mode:

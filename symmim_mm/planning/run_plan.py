@@ -1,4 +1,4 @@
-"""Everything that a dry run tells, gathered from a config."""
+"""Plan of a run: everything that a dry run prints, computed from a config."""
 
 import copy
 from dataclasses import dataclass
@@ -10,20 +10,24 @@ from symmim_mm.config.image_size import Size, training_image_size
 from symmim_mm.config.recipe import apply_recipe
 from symmim_mm.models import SymMIM
 from symmim_mm.models.momentum import momentum_at
-from symmim_mm.planning.costs import Activations, Operations, count_operations, measure_activations
-from symmim_mm.planning.data import Pictures, training_pictures
+from symmim_mm.planning.costs import (
+    Activations,
+    Flops,
+    TrainingStep,
+    count_flops,
+    measure_activations,
+)
 from symmim_mm.planning.fake_model import build_without_storage, make_runnable
 from symmim_mm.planning.groups import ParameterGroup, parameter_groups
-from symmim_mm.planning.length import Length, run_length
+from symmim_mm.planning.length import Length, TrainingImages, run_length, training_images
 from symmim_mm.planning.memory import FixedMemory, ShardedMemory, fixed_memory, sharded_memory
 from symmim_mm.planning.schedule import RateSchedule
-from symmim_mm.planning.step import TrainingStep
 from symmim_mm.planning.tokens import Tokens, count_tokens
 
 
 @dataclass(frozen=True)
 class ModelSize:
-    """Numbers of parameters: all, those that are trained, those of the backbone."""
+    """Numbers of parameters: all, trained ones, those of the backbone."""
 
     parameters: int
     trained: int
@@ -32,15 +36,15 @@ class ModelSize:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Pictures per optimizer step, and how they are split.
+    """Images per optimizer step, and how they are split.
 
     Args:
         whole: over all processes and micro-batches.
         processes: of the launch.
-        per_process: pictures of one process in one micro-batch.
+        per_process: images of one process in one micro-batch.
         accumulation: micro-batches per optimizer step.
-        negatives: keys of other pictures that SymMIM's contrast sees: those of the micro-batches
-            of all processes. None where there is no contrast.
+        negatives: keys of other images that SymMIM's contrastive loss sees, in the micro-batches of
+            all processes; None without that loss.
     """
 
     whole: int
@@ -52,10 +56,13 @@ class BatchPlan:
 
 @dataclass(frozen=True)
 class RateSample:
-    """Learning rate and EMA momentum of one optimizer step, counted from 0.
+    """Learning rate and EMA momentum of one optimizer step.
 
-    ``rate`` is that of the groups of full rate; ``momentum`` is used after the step, and None
-    without a momentum encoder.
+    Args:
+        name: of the step in the plan.
+        step: counted from 0.
+        rate: learning rate of the groups of full rate.
+        momentum: used after the step; None without a momentum encoder.
     """
 
     name: str
@@ -66,18 +73,24 @@ class RateSample:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a run will be.
+    """Plan of a run.
 
     Args:
-        task, method, model, optimizer: in words.
-        size: height and width of the training pictures.
-        model_size, tokens, pictures, batch: see their classes.
-        length: None where it depends on data that are absent and unknown, or nothing is trained.
+        task: of the config.
+        method: of the config.
+        model: in words.
+        optimizer: in words.
+        size: height and width of the training images.
+        model_size: numbers of parameters.
+        tokens: of every encoder.
+        images: of the training data.
+        batch: and its parts.
+        length: None if it depends on data that are absent and unknown, or nothing is trained.
         rates: samples along the run.
         groups: of parameters; none where nothing is trained.
-        memory: of one process, beside activations.
+        memory: of one process, without activations.
         sharded: the same with ``--fsdp``; None for a single process.
-        operations: of a training step, for one picture.
+        flops: of a training step, for one image.
         activations: of one micro-batch.
     """
 
@@ -88,18 +101,18 @@ class RunPlan:
     size: Size
     model_size: ModelSize
     tokens: list[Tokens]
-    pictures: Pictures
+    images: TrainingImages
     batch: BatchPlan
     length: Length | None
     rates: list[RateSample]
     groups: list[ParameterGroup]
     memory: FixedMemory
     sharded: ShardedMemory | None
-    operations: Operations
+    flops: Flops
     activations: Activations
 
 
-def make_plan(cfg: Config, processes: int) -> RunPlan:
+def plan_run(cfg: Config, processes: int) -> RunPlan:
     """Plan the run of a config on a number of processes; the config itself is not changed.
 
     Raises:
@@ -110,11 +123,11 @@ def make_plan(cfg: Config, processes: int) -> RunPlan:
     if trains:
         apply_recipe(cfg, processes)
     model = build_without_storage(cfg)
-    pictures = training_pictures(cfg)
-    length = run_length(cfg, pictures.count, processes)
+    images = training_images(cfg)
+    length = run_length(cfg, images.count, processes)
     batch = _batch(cfg, model, processes if trains else 1)
     groups = parameter_groups(model, cfg) if trains else []
-    # While the model has no storage and its masks have values:
+    # Before the masks lose their values:
     size = training_image_size(cfg)
     tokens = count_tokens(model, size)
     memory = fixed_memory(model, cfg, processes)
@@ -132,14 +145,14 @@ def make_plan(cfg: Config, processes: int) -> RunPlan:
         size=size,
         model_size=parts,
         tokens=tokens,
-        pictures=pictures,
+        images=images,
         batch=batch,
         length=length,
         rates=_rates(cfg, model, length) if length else [],
         groups=groups,
         memory=memory,
         sharded=sharded,
-        operations=count_operations(step, mode),
+        flops=count_flops(step, mode),
         # BatchNorm cannot train on single numbers.
         activations=measure_activations(step, mode, max(batch.per_process, 2)),
     )
@@ -159,7 +172,7 @@ def _batch(cfg: Config, model: nn.Module, processes: int) -> BatchPlan:
 
 
 def _rates(cfg: Config, model: nn.Module, length: Length) -> list[RateSample]:
-    """Samples at the first step, the end of the warm-up, the quarters and the last step."""
+    """Return samples at the first step, the end of the warm-up, the quarters and the last step."""
     accumulation = cfg.optim_wrapper.get('accumulative_counts', 1)
     schedule = RateSchedule(cfg, length, cfg.optim_wrapper.optimizer.lr)
     last = length.steps - 1
@@ -169,7 +182,7 @@ def _rates(cfg: Config, model: nn.Module, length: Length) -> list[RateSample]:
     steps |= {name: length.steps * k // 4 for k, name in ((1, '1/4'), (2, '1/2'), (3, '3/4'))}
     steps['last'] = last
 
-    # A step is made after the last of its micro-batches, at that one's rate.
+    # An optimizer step has the learning rate of its last micro-batch.
     iterations = [min((step + 1) * accumulation, length.iterations) - 1 for step in steps.values()]
     momentum = isinstance(model, SymMIM) and model.contrast_weight > 0
     return [

@@ -1,4 +1,4 @@
-"""How many tokens the encoders of a run work on."""
+"""Number of tokens that the encoders of a run process."""
 
 import itertools
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from symmim_mm.models.masks import checkerboard
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokens of one encoder for one picture.
+    """Tokens of one encoder for one image.
 
     Args:
         encoder: its name.
-        grid: patches of the picture, down and across.
-        masked: how many patches are masked; several numbers where masks differ; empty: no mask.
-        encoded: tokens that the encoder works on, class token included.
+        grid: rows and columns of patches.
+        masked: numbers of masked patches that masks may have; empty: no mask.
+        encoded: tokens that the encoder processes, class token included.
         windows: number of windows in a windowed block; 0 without windows.
         per_window: tokens of one window, class token included.
-        windowed_blocks: how many blocks of the encoder have windows.
+        windowed_blocks: number of windowed blocks.
     """
 
     encoder: str
@@ -36,15 +36,16 @@ class Tokens:
 
     @property
     def patches(self) -> int:
-        """Patches of the whole picture."""
+        """Number of patches of the image."""
         return self.grid[0] * self.grid[1]
 
 
 def count_tokens(model: nn.Module, size: Size) -> list[Tokens]:
-    """Tokens of every encoder of a model, for training pictures of ``size`` (height, width).
+    """Count the tokens of every encoder of a model.
 
     Args:
-        model: as built from a config; its masks need their values.
+        model: as built from a config; its masks must have values.
+        size: height and width of the training images.
     """
     backbone = model.backbone
     patch = backbone.patch_embed.projection.kernel_size[0]
@@ -81,7 +82,7 @@ def count_tokens(model: nn.Module, size: Size) -> list[Tokens]:
 
 
 def _counts(masks: list[torch.Tensor], inverted: bool) -> tuple[int, ...]:
-    """The different numbers of masked patches of some masks, and of their inverses."""
+    """Return the numbers of masked patches of some masks, and of their inverses."""
     found = {int(mask.sum()) for mask in masks}
     if inverted:
         found |= {mask.numel() - int(mask.sum()) for mask in masks}

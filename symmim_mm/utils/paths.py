@@ -1,31 +1,48 @@
-"""Paths that come from elsewhere: a command line, a record, an annotation file."""
+"""Paths and files from elsewhere: a command line, a record, an annotation file."""
 
+import errno
 import os
 import re
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from symmim_mm.utils.errors import UserError
 
-ADDRESS = re.compile(r'[A-Za-z][\w.+:-]*:/')
+URL = re.compile(r'[A-Za-z][\w.+:-]*:/')
 
 
-def no_checkpoint(name: str | Path) -> str | None:
-    """Why a path cannot be the file of a checkpoint, or ``None`` if there is such a file.
+def checkpoint_problem(name: str | Path) -> str | None:
+    """Return why a path cannot be a checkpoint file, ``None`` if there is such a file.
 
-    An address is not fetched: what is downloaded, and whether its publisher is to be trusted, is
-    for the user to decide.
+    A URL is not downloaded: what is fetched, and whether its publisher is to be trusted, is for the
+    user to decide.
     """
     if os.path.isfile(name):
         return None
-    if ADDRESS.match(str(name)):
+    if URL.match(str(name)):
         return f'{name} is an address, and nothing is fetched: download the file and name it'
     what = 'is a folder, not a checkpoint file' if os.path.isdir(name) else 'does not exist'
     return f'{name} {what}: name the .pth file of a finished run'
 
 
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """Open a regular file, or a link to one, for reading.
+
+    Raises:
+        OSError: there is none, it may not be read, or it is a pipe (whose reader would block for
+            ever), a device or a folder.
+    """
+    # A pipe that nobody writes to opens at once this way; to a regular file it makes no difference.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, 'not a regular file', os.fspath(path))
+    return open(handle, 'rb')
+
+
 def file_inside(folder: str | Path, name: str, most: int) -> Path:
-    """A plain file in a folder that somebody else may have filled.
+    """Return the path of a regular file in a folder that somebody else may have filled.
 
     Args:
         folder: may be a link itself.
@@ -33,8 +50,8 @@ def file_inside(folder: str | Path, name: str, most: int) -> Path:
         most: size of the file in bytes.
 
     Raises:
-        UserError: there is none, it lies elsewhere (a link may lead there), it is no plain file
-            (a pipe would block the reader) or too large.
+        UserError: there is none, it lies elsewhere (a link may lead there), it is not a regular
+            file (a pipe would block the reader) or too large.
     """
     path = Path(folder, name)
     try:

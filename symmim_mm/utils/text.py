@@ -1,7 +1,7 @@
-"""Texts of others, as they are safe to show on a terminal, a page and in a table."""
+"""Text from elsewhere made safe to show, and times as people read them."""
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import UTC, datetime
 
 # These join letters in Persian, Arabic and Indian scripts and in emoji; they do nothing else.
 JOINERS = '\u200c\u200d'
@@ -9,7 +9,7 @@ NAME_LENGTH = 100
 
 
 def visible(text: str) -> str:
-    r"""A text in one line, with characters that cannot be seen as escapes.
+    r"""Return a text in one line, with characters that cannot be seen as escapes.
 
     Control characters can move a terminal's cursor or end a line; formatting characters can make
     a text read in another order than it has. They become ``\n``, ``\x1b``, ``\u202e``.
@@ -17,26 +17,26 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return ''.join(
-        sign if sign.isprintable() or sign in JOINERS
-        else sign.encode('unicode_escape', 'surrogatepass').decode('ascii')
-        for sign in text
+        char if char.isprintable() or char in JOINERS
+        else char.encode('unicode_escape', 'surrogatepass').decode('ascii')
+        for char in text
     )  # fmt: skip
 
 
 def short(name: str, most: int = NAME_LENGTH) -> str:
-    """A name from a file, visible and of a readable length; what is cut off shows as ``...``."""
+    """Return a name, visible and of at most ``most`` characters; ``...`` shows what was cut."""
     text = visible(name[: most + 1])
     return text if len(text) <= most else f'{text[:most]}...'
 
 
 def listed(names: Sequence[str], most: int) -> str:
-    """The first names of a file's, each :func:`short`, and how many more there are."""
+    """Return the first names, each :func:`short`, and how many more there are."""
     more = f' and {len(names) - most} more' if len(names) > most else ''
     return ', '.join(short(name) for name in names[:most]) + more
 
 
-def is_text(value: Any) -> bool:
-    """Whether a value is a text that is not empty and can be written as UTF-8."""
+def is_text(value: object) -> bool:
+    """Return whether a value is a string that is not empty and can be written as UTF-8."""
     if not isinstance(value, str) or not value:
         return False
     try:
@@ -44,3 +44,27 @@ def is_text(value: Any) -> bool:
     except UnicodeEncodeError:  # a byte of a name that is not UTF-8, or half a character
         return False
     return True
+
+
+def format_hours(hours: float | None) -> str:
+    """Format hours with a precision that suits three minutes as well as three days."""
+    if hours is None:
+        return ''
+    if hours < 0.001:
+        return '<0.001'
+    return f'{hours:.3f}' if hours < 1 else f'{hours:.1f}'
+
+
+def format_duration(seconds: float) -> str:
+    """Format seconds as ``93 s``, ``12 min 5 s`` or ``31 h 4 min``."""
+    whole = round(seconds)
+    if whole < 120:
+        return f'{whole} s'
+    if whole < 7200:
+        return f'{whole // 60} min {whole % 60} s'
+    return f'{whole // 3600} h {whole % 3600 // 60} min'
+
+
+def format_time(time: str) -> str:
+    """Format an ISO 8601 time as ``2026-11-21 11:03 UTC``."""
+    return datetime.fromisoformat(time).astimezone(UTC).strftime('%Y-%m-%d %H:%M UTC')

@@ -1,4 +1,4 @@
-"""Pictures of what a model makes of held-out data. Everything here is RGB uint8 ``(H, W, 3)``."""
+"""Drawings of a model's outputs on held-out images. Everything here is RGB uint8 ``(H, W, 3)``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,69 +13,68 @@ from symmim_mm.models.base import MaskedImageModel
 from symmim_mm.models.pixel_head import patchify, unpatchify
 from symmim_mm.utils.errors import UserError
 
-GREY = 114
-# Distinct at small size and for colour-blind readers (Okabe and Ito's palette).
-COLOURS = np.array(
+GRAY = 114
+# Distinct at small size and for color-blind readers (Okabe and Ito's palette).
+COLORS = np.array(
     [(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
      (204, 121, 167), (120, 120, 120)],
     dtype=np.uint8,
 )  # fmt: skip
 
 
-def colour(index: int) -> np.ndarray:
-    """The colour of class ``index``, uint8 ``(3,)``; repeats after eight."""
-    return COLOURS[index % len(COLOURS)]
+def class_color(index: int) -> np.ndarray:
+    """Return the color of class ``index``, uint8 ``(3,)``; repeats after eight."""
+    return COLORS[index % len(COLORS)]
 
 
 def save(path: str | Path, image: np.ndarray) -> None:
-    """Write a picture as PNG.
+    """Write an image as PNG.
 
     Raises:
         UserError: the file cannot be written.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), np.ascontiguousarray(image[..., ::-1])):
-        raise UserError(f'cannot write the picture {path}: is the folder writable, the disk full?')
+        raise UserError(f'cannot write the image {path}: is the folder writable, the disk full?')
 
 
-def beside(*panels: np.ndarray, gap: int = 4) -> np.ndarray:
-    """Panels of one height from left to right, with white gaps."""
+def side_by_side(*panels: np.ndarray, gap: int = 4) -> np.ndarray:
+    """Join panels of one height from left to right, with white gaps."""
     space = np.full((panels[0].shape[0], gap, 3), 255, np.uint8)
     parts = [part for panel in panels for part in (space, panel)]
     return np.concatenate(parts[1:], axis=1)
 
 
 def enlarge(image: np.ndarray, side: int = 224) -> np.ndarray:
-    """Scale a small picture up so that its shorter side has at least ``side`` pixels."""
+    """Scale a small image up so that its shorter side has at least ``side`` pixels."""
     factor = max(1, round(side / min(image.shape[:2])))
     size = (image.shape[1] * factor, image.shape[0] * factor)
     return cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
 
 
 @torch.no_grad()
-def reconstruct(model: BaseModel, pictures: Tensor) -> list[np.ndarray]:
-    """Masked input and reconstruction of pictures by a pre-training model.
+def reconstruct(model: BaseModel, inputs: Tensor) -> list[np.ndarray]:
+    """Draw masked input and reconstruction of images by a pre-training model.
 
     Args:
         model: ours, or MMPretrain's ``MAE``; its preprocessor is a ``ViewPreprocessor``.
-        pictures: uint8 ``(B, 3, H, W)``, as the loader gives them.
+        inputs: uint8 ``(B, 3, H, W)``, as the loader gives them.
 
     Returns:
-        For each picture the panels original, masked, reconstruction (visible patches as they
+        For each image the panels original, masked, reconstruction (visible patches as they
         were), side by side.
     """
     model.eval()
-    images = model.data_preprocessor(dict(inputs=pictures), training=False)['inputs']
+    images = model.data_preprocessor(dict(inputs=inputs), training=False)['inputs']
     if isinstance(model, MaskedImageModel):
         mask, prediction = model.reconstruct(images)
-        patch, normalised = model.head.patch_size, model.head.norm_pix
     else:
         latent, mask, restore = model.backbone(images, mask=True)
         prediction = model.neck(latent, restore)
-        patch, normalised = model.head.patch_size, model.head.norm_pix
+    patch = model.head.patch_size
     grid = (images.shape[2] // patch, images.shape[3] // patch)
     target = patchify(images, patch)
-    if normalised:
+    if model.head.norm_pix:
         deviation = (target.var(dim=-1, keepdim=True) + 1e-6).sqrt()
         prediction = prediction * deviation + target.mean(dim=-1, keepdim=True)
     hidden = mask.flatten(1).bool()[..., None]
@@ -83,16 +82,16 @@ def reconstruct(model: BaseModel, pictures: Tensor) -> list[np.ndarray]:
 
     preprocessor = model.data_preprocessor
 
-    def to_pictures(patches: Tensor) -> np.ndarray:
+    def to_images(patches: Tensor) -> np.ndarray:
         batch = unpatchify(patches, grid, patch) * preprocessor.std + preprocessor.mean
         return batch.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
 
-    original = to_pictures(target)
+    original = to_images(target)
     cover = unpatchify(hidden.expand_as(target).float(), grid, patch).permute(0, 2, 3, 1).cpu()
-    covered = np.where(cover.numpy() > 0.5, GREY, original).astype(np.uint8)
+    covered = np.where(cover.numpy() > 0.5, GRAY, original).astype(np.uint8)
     return [
-        beside(*(enlarge(panel) for panel in panels))
-        for panels in zip(original, covered, to_pictures(filled), strict=True)
+        side_by_side(*(enlarge(panel) for panel in panels))
+        for panels in zip(original, covered, to_images(filled), strict=True)
     ]
 
 
@@ -104,19 +103,20 @@ def draw_instances(
     classes: Sequence[str],
     scores: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Outline and tint instances on a (scaled-up) copy of the picture.
+    """Outline and tint instances on a (scaled-up) copy of the image.
 
     Args:
-        image: the picture.
+        image: uint8 ``(H, W, 3)``.
         boxes: float ``(N, 4)``, x1 y1 x2 y2 in pixels.
         labels: int ``(N,)``, indices into ``classes``.
         masks: bool ``(N, H, W)`` or ``None``.
+        classes: names of the classes.
         scores: float ``(N,)`` in [0, 1], shown if given.
     """
     canvas = enlarge(image)
     factor = canvas.shape[0] / image.shape[0]
     for index in range(len(boxes)):
-        shade = colour(int(labels[index]))
+        shade = class_color(int(labels[index]))
         if masks is not None:
             size = (canvas.shape[1], canvas.shape[0])
             inside = cv2.resize(masks[index].astype(np.uint8), size, interpolation=0).astype(bool)
@@ -138,9 +138,10 @@ def draw_segmentation(image: np.ndarray, labels: np.ndarray, ignore: int = 255) 
     """Tint each pixel of a (scaled-up) copy by its class.
 
     Args:
-        image: the picture ``(H, W, 3)``.
-        labels: int ``(H, W)``, class indices; ``ignore`` stays untinted.
+        image: uint8 ``(H, W, 3)``.
+        labels: int ``(H, W)``, class indices.
+        ignore: class index that stays untinted.
     """
-    tint = COLOURS[labels % len(COLOURS)].astype(np.float32)
+    tint = COLORS[labels % len(COLORS)].astype(np.float32)
     mixed = (0.35 * image + 0.65 * tint).astype(np.uint8)
     return enlarge(np.where((labels == ignore)[..., None], image, mixed))

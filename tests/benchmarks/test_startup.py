@@ -24,7 +24,7 @@ def test_command(tool, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(result.read_text())
     assert list(found['cases']) == [
-        'CustomDataset', 'IndexedFolder, first time', 'IndexedFolder, again'
+        'CustomDataset', 'ImageFolder, first time', 'ImageFolder, again'
     ]  # fmt: skip
     assert found['cases']['CustomDataset']['times_faster']['median'] == 1
     assert [path.name for path in tmp_path.iterdir()] == ['startup.json']

@@ -10,12 +10,10 @@ from mmengine.registry import MODELS
 from paths import ROOT
 from torch import nn
 
-from benchmarks import matrix_rate, step_cases
-from benchmarks.step_cases import STOCK_CONFIGS, config_of, identity, make_trainer
-from benchmarks.step_methods import CHECKPOINTED, METHODS, STOCK
-from benchmarks.step_stock import StockSymMIM
-from benchmarks.step_tables import tables, update_share
-from benchmarks.step_trainer import bytes_per_picture, checkpointing, shares_of
+from benchmarks import step_cases, step_trainer
+from benchmarks.step_cases import STOCK_CONFIGS, StockSymMIM, config_of, identity, make_trainer
+from benchmarks.step_tables import CHECKPOINTED, METHODS, STOCK, tables, update_share
+from benchmarks.step_trainer import bytes_per_image, checkpointing, shares_of
 
 CPU = torch.device('cpu')
 BUILT = [name for name in METHODS if name not in CHECKPOINTED]
@@ -115,34 +113,34 @@ def test_every_method_trains(method: str) -> None:
 
 def test_checkpointing_saves_memory_and_ends() -> None:
     trainer = make_trainer('quickstart', 'symmim', CPU)
-    plain = bytes_per_picture(trainer, 4)
+    plain = bytes_per_image(trainer, 4)
     with checkpointing(trainer.model, True):
-        saving = bytes_per_picture(trainer, 4)
+        saving = bytes_per_image(trainer, 4)
     assert plain[1] > 1.5 * saving[1] > 0
-    assert bytes_per_picture(trainer, 4) == plain
+    assert bytes_per_image(trainer, 4) == plain
     parameters = sum(value.numel() for value in trainer.model.parameters())
     assert trainer.kept_bytes() > 4 * parameters
 
 
-def test_bytes_per_picture() -> None:
+def test_bytes_per_image() -> None:
     class Line:
-        def peak_bytes(self, pictures: int) -> int:
-            return 100 + 7 * pictures
+        def peak_bytes(self, images: int) -> int:
+            return 100 + 7 * images
 
-    for pictures in (2, 4, 9, 128):
-        assert bytes_per_picture(Line(), pictures) == (100, 7)
+    for images in (2, 4, 9, 128):
+        assert bytes_per_image(Line(), images) == (100, 7)
 
 
 def test_share_of_optimizer_and_ema_at_the_recipes_batch() -> None:
-    """A fifth of a step of 4 pictures is a hundredth and a bit of one of 64."""
+    """A fifth of a step of 4 images is a hundredth and a bit of one of 64."""
     case = dict(shares=dict(optimizer=0.15, ema=0.05), batch=4, recipe_batch=64)
     assert math.isclose(update_share(case), 0.2 / (0.2 + 0.8 * 16))
 
 
 def test_rate_of_matrix_products(monkeypatch) -> None:
-    monkeypatch.setattr(matrix_rate, 'SIDES', dict(cpu=(64, 256)))
-    monkeypatch.setattr(matrix_rate, 'SECONDS', 0.02)
-    found = matrix_rate.matrix_rate(CPU, torch.float32, repeats=3)
+    monkeypatch.setattr(step_trainer, 'SIDES', dict(cpu=(64, 256)))
+    monkeypatch.setattr(step_trainer, 'SECONDS', 0.02)
+    found = step_trainer.matrix_rate(CPU, torch.float32, repeats=3)
     assert found['side'] in (64, 256) and found['dtype'] == 'float32'
     # Between a tenth of a GFLOP/s and what no core does.
     assert 1e8 < found['rate']['low'] <= found['rate']['high'] < 1e14

@@ -7,15 +7,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from mmpretrain.models import VisionTransformer
 from safetensors.torch import save_file
+from tiny_models import POOLED, TINY, vit
 from torch import Tensor
 
 from symmim_mm.checkpoint.backbone import load_backbone
-from symmim_mm.checkpoint.key_map import DIALECTS, from_dialect, recognise, to_dialect
+from symmim_mm.checkpoint.key_map import DIALECTS, from_dialect, recognize, to_dialect
 from symmim_mm.utils.errors import UserError
-
-ARCH = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)
 
 # What transformers 5.23.0 writes with ViTModel(config).save_pretrained(), one layer, without the
 # pooler, and our name of each. That the pairs belong together was seen by giving exported weights
@@ -39,14 +37,6 @@ HF_NAMES = {
     'embeddings.position_embeddings': 'pos_embed',
     **{f'{t}.{leaf}': f'{o}.{leaf}' for t, o in HF_LINEAR.items() for leaf in ('weight', 'bias')},
 }
-
-
-def vit(**kwargs) -> VisionTransformer:
-    settings = dict(arch=ARCH, img_size=32, patch_size=8, out_type='raw')
-    model = VisionTransformer(**(settings | kwargs))
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter)
-    return model
 
 
 def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -84,13 +74,13 @@ def test_timm_has_exactly_these_names_and_shapes(pool: str) -> None:
         'vit_base_patch16_224', img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4,
         mlp_ratio=2, num_classes=0, global_pool=pool,
     )  # fmt: skip
-    ours = vit() if pool == 'token' else vit(out_type='avg_featmap', final_norm=False)
+    ours = vit() if pool == 'token' else vit(**POOLED)
     theirs.load_state_dict(to_dialect(ours.state_dict(), 'timm'), strict=True)
     assert equal(from_dialect(theirs.state_dict(), 'timm'), ours.state_dict())
 
 
 def test_transformers_has_exactly_these_names() -> None:
-    state = vit(arch=ARCH | dict(num_layers=1)).state_dict()
+    state = vit(arch=TINY | dict(num_layers=1)).state_dict()
     named = to_dialect(state, 'hf')
     assert set(named) == HF_JOINED | set(HF_NAMES)
     assert equal(
@@ -114,14 +104,14 @@ def test_query_key_and_value_stand_in_this_order() -> None:
     ('dialect', 'name'),
     [('timm', 'mask_token'), ('hf', 'ln2.weight'), ('timm', 'layers.0.attn.gamma1.weight')],
 )
-def test_a_tensor_without_a_place_is_named(dialect: str, name: str) -> None:
+def test_a_tensor_without_a_counterpart_is_named(dialect: str, name: str) -> None:
     with pytest.raises(UserError, match=f'no place for {name}'):
         to_dialect({name: torch.zeros(3)}, dialect)
 
 
 def test_our_own_and_unknown_names_are_of_no_dialect() -> None:
-    assert recognise(f'backbone.{name}' for name in vit().state_dict()) is None
-    assert recognise(['encoder.patch_embed.weight', 'head.weight']) is None
+    assert recognize(f'backbone.{name}' for name in vit().state_dict()) is None
+    assert recognize(['encoder.patch_embed.weight', 'head.weight']) is None
 
 
 def mae_checkpoint(state: dict[str, Tensor]) -> dict:
@@ -183,10 +173,10 @@ def test_a_huggingface_file_loads(wrapper: str, tmp_path: Path) -> None:
 
 
 def test_a_fine_tuned_timm_model_keeps_its_norm_behind_the_pooling(tmp_path: Path) -> None:
-    source = vit(out_type='avg_featmap', final_norm=False)
+    source = vit(**POOLED)
     state = to_dialect(source.state_dict(), 'timm') | {'head.weight': torch.zeros(2, 32)}
     torch.save(state, tmp_path / 'x.pth')
-    target = vit(out_type='avg_featmap', final_norm=False)
+    target = vit(**POOLED)
     load_backbone(target, tmp_path / 'x.pth')
     assert equal(target.state_dict(), source.state_dict())
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from mmpretrain.models import VisionTransformer
 from safetensors.torch import save_file
+from tiny_models import backbone_weights, vit
 from torch import Tensor
 
 from symmim_mm.checkpoint.backbone import load_backbone
@@ -19,12 +19,7 @@ from symmim_mm.checkpoint.read import read_model_state
 from symmim_mm.checkpoint.weights import FLOATS, check_weights
 from symmim_mm.utils.errors import UserError
 
-ARCH = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)
 WEIGHT = 'layers.1.ffn.layers.1.weight'
-
-
-def vit(**kwargs) -> VisionTransformer:
-    return VisionTransformer(arch=ARCH, img_size=32, patch_size=8, out_type='raw', **kwargs)
 
 
 READERS = {
@@ -44,9 +39,9 @@ NOT_PLAIN = {
     'nested': (lambda w: torch.nested.nested_tensor([w, w[:3]]), 'is a nested tensor'),
     'sparse': (lambda w: w.to_sparse(), r'is a sparse tensor \(torch.sparse_coo\)'),
     'csr': (lambda w: w.to_sparse_csr(), r'is a sparse tensor \(torch.sparse_csr\)'),
-    'quantised': (
+    'quantized': (
         lambda w: torch.quantize_per_tensor(w, 0.1, 0, torch.qint8),
-        r'is quantised \(torch.qint8\)',
+        r'is quantized \(torch.qint8\)',
     ),
     'complex': (lambda w: w + 1j, r'holds complex numbers \(torch.complex64\)'),
     'meta': (lambda w: w.to('meta'), r'has no data \(device meta\)'),
@@ -82,15 +77,11 @@ def saved(file: Path, state: dict, name: str, make: Callable[[Tensor], Tensor]) 
     return file
 
 
-def own_state() -> dict[str, Tensor]:
-    return {f'backbone.{key}': value for key, value in vit().state_dict().items()}
-
-
 @pytest.mark.parametrize('reader', READERS)
 @pytest.mark.parametrize('kind', NOT_PLAIN)
 def test_tensors_that_cannot_be_copied(kind: str, reader: str, tmp_path: Path) -> None:
     make, words = NOT_PLAIN[kind]
-    file = saved(tmp_path / 'x.pth', own_state(), f'backbone.{WEIGHT}', make)
+    file = saved(tmp_path / 'x.pth', backbone_weights(vit()), f'backbone.{WEIGHT}', make)
     refused(reader, file, f'{WEIGHT} {words}')
 
 
@@ -98,7 +89,7 @@ def test_tensors_that_cannot_be_copied(kind: str, reader: str, tmp_path: Path) -
 @pytest.mark.parametrize('kind', NO_WEIGHTS)
 def test_tensors_that_are_no_weights(kind: str, reader: str, tmp_path: Path) -> None:
     make, words = NO_WEIGHTS[kind]
-    file = saved(tmp_path / 'x.pth', own_state(), f'backbone.{WEIGHT}', make)
+    file = saved(tmp_path / 'x.pth', backbone_weights(vit()), f'backbone.{WEIGHT}', make)
     refused(reader, file, f'{WEIGHT} .*{words}')
 
 
@@ -134,7 +125,7 @@ def test_parts_that_do_not_fit_together(shape: tuple, reader: str, tmp_path: Pat
 
 def test_heads_and_decoders_may_hold_anything(tmp_path: Path) -> None:
     extra = {'head.count': torch.tensor(3), 'head.weight': torch.full((2,), float('nan'))}
-    torch.save(dict(state_dict=own_state() | extra), tmp_path / 'x.pth')
+    torch.save(dict(state_dict=backbone_weights(vit()) | extra), tmp_path / 'x.pth')
     load_backbone(vit(), tmp_path / 'x.pth')
     state = to_dialect(vit().state_dict(), 'timm')
     torch.save(dict(model=state | {'head.weight': extra['head.weight']}), tmp_path / 'y.pth')
@@ -144,7 +135,7 @@ def test_heads_and_decoders_may_hold_anything(tmp_path: Path) -> None:
 @pytest.mark.parametrize('dtype', FLOATS, ids=str)
 def test_every_kind_of_float_is_taken(dtype: torch.dtype, tmp_path: Path) -> None:
     source, target = vit(), vit()
-    state = {f'backbone.{key}': value.to(dtype) for key, value in source.state_dict().items()}
+    state = {key: value.to(dtype) for key, value in backbone_weights(source).items()}
     torch.save(dict(state_dict=state), tmp_path / 'x.pth')
     load_backbone(target, tmp_path / 'x.pth')
     expected = state[f'backbone.{WEIGHT}'].float()
@@ -180,7 +171,12 @@ def test_finite_is_what_torch_calls_finite(dtype: torch.dtype, numbers: list[flo
 def test_shapes_that_do_not_belong_together(
     name: str, shape: tuple, reader: str, tmp_path: Path
 ) -> None:
-    file = saved(tmp_path / 'x.pth', own_state(), f'backbone.{name}', lambda _: torch.zeros(shape))
+    file = saved(
+        tmp_path / 'x.pth',
+        backbone_weights(vit()),
+        f'backbone.{name}',
+        lambda _: torch.zeros(shape),
+    )
     refused(reader, file, 'checkpoint')
 
 
@@ -204,8 +200,8 @@ def test_names_are_shown_short_and_visible(name: str, reader: str, tmp_path: Pat
     file = tmp_path / 'x.pth'
     for state in (
         {name: torch.zeros(1)},
-        own_state() | {f'backbone.{name}': torch.zeros(1)},
-        own_state() | {f'backbone.{name}': torch.tensor(True)},
+        backbone_weights(vit()) | {f'backbone.{name}': torch.zeros(1)},
+        backbone_weights(vit()) | {f'backbone.{name}': torch.tensor(True)},
         to_dialect(vit().state_dict(), 'timm') | {name: torch.zeros(1)},
     ):
         torch.save(dict(state_dict=state), file)
@@ -216,35 +212,8 @@ def test_names_are_shown_short_and_visible(name: str, reader: str, tmp_path: Pat
 
 def test_a_report_is_short_and_visible(tmp_path: Path) -> None:
     many = {f'backbone.mask_token{i}\ud800' + 'x' * 10_000: torch.zeros(1) for i in range(100)}
-    torch.save(dict(state_dict=own_state() | many), tmp_path / 'x.pth')
+    torch.save(dict(state_dict=backbone_weights(vit()) | many), tmp_path / 'x.pth')
     report = load_backbone(vit(), tmp_path / 'x.pth')
     assert len(report.unexpected) == 100
     assert '100 unexpected and not used' in str(report) and ' and 92 more' in str(report)
     assert len(str(report)) < 2000 and str(report).isprintable()
-
-
-@pytest.mark.slow
-def test_commands(tool: Callable, tmp_path: Path, sample_data: Path) -> None:
-    """With whole checkpoints of weights without names, and a backbone of NaN."""
-    data = [f'{split}_dataloader.dataset.data_root={sample_data / "imagenet"}/'
-            for split in ('train', 'val', 'test')]  # fmt: skip
-    options = ('--work-dir', tmp_path / 'out', '--cfg-options', *data[:2])
-    config = 'configs/quickstart/{}.py'.format
-    listed, nan = tmp_path / 'list.pth', tmp_path / 'nan.pth'
-    torch.save(dict(state_dict=[torch.zeros(1)]), listed)
-    saved(nan, own_state(), f'backbone.{WEIGHT}', lambda w: w * float('nan'))
-    for words, file, message in (
-        (('test.py', config('finetune'), listed, *options, data[2]), listed, 'no tensors by name'),
-        (('visualize.py', 'attention', config('symmim_pretrain'), listed, 'x.png', '--out',
-          tmp_path / 'out'), listed, 'no tensors by name'),
-        (('knn.py', config('knn'), '--backbone', nan, *options), nan, f'{WEIGHT} holds NaN'),
-        (('export_backbone.py', nan, '--format', 'hf', tmp_path / 'hf', '--heads', '4'), nan,
-         f'{WEIGHT} holds NaN'),
-    ):  # fmt: skip
-        result = tool(*words)
-        assert result.returncode == 2, result.stdout + result.stderr
-        assert 'Traceback' not in result.stderr
-        lines = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
-        assert len(lines) == 1 and lines[0].startswith(f'error: checkpoint {file}'), lines
-        assert message in lines[0]
-    assert not (tmp_path / 'hf').exists()

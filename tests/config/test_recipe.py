@@ -30,18 +30,20 @@ def test_rate_is_scaled_linearly() -> None:
 @pytest.mark.parametrize(
     ('change', 'words'),
     [
-        (dict(epochs=0), 'positive'),
+        (dict(epochs=0), 'recipe: epochs: should be greater than or equal to 1, got 0'),
         (dict(warmup_epochs=800), 'warm-up as long'),
-        (dict(min_lr=-1.0), 'negative'),
+        (dict(min_lr=-1.0), 'min_lr: should be'),
+        (dict(lr=math.nan), 'lr: should be'),
+        (dict(batch=True), 'batch: should be a valid integer, got True'),
         (dict(iterations=5), 'exactly one'),
         (dict(epochs=None), 'exactly one'),
         (dict(epochs=None, iterations=100), 'warmup_epochs needs epochs'),
         (dict(warmup_iterations=10), 'no warmup_iterations'),
-        (dict(warmup_epochs=0, warmup_iterations=10), "schedule='step' only"),
-        (dict(schedule='poly'), 'must be one of'),
+        (dict(warmup_epochs=0, warmup_iterations=10), "needs schedule='step'"),
+        (dict(schedule='poly'), "'linear' or 'step', got 'poly'"),
         (dict(schedule='step'), 'milestones belong'),
         (dict(milestones=[3]), 'milestones belong'),
-        (dict(epoch=5), "no .'epoch'"),
+        (dict(epoch=5), 'unknown field: epoch'),
         (dict(batch=2047), 'cannot be split'),
     ],
 )
@@ -50,7 +52,7 @@ def test_bad_recipes_are_refused(change: dict, words: str) -> None:
     with pytest.raises(UserError, match=words):
         apply_recipe(cfg, 8)
     cfg = Config(dict(recipe=dict(epochs=3)))
-    with pytest.raises(UserError, match='incomplete'):
+    with pytest.raises(UserError, match='missing field: batch'):
         apply_recipe(cfg, 1)
 
 

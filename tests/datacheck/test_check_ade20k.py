@@ -5,19 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from check_samples import encode, picture, turned
+from image_samples import encode, make_image, turned
 from PIL import Image
 
 from symmim_mm.datacheck.ade20k import plan_ade20k
 from symmim_mm.datacheck.image import Options
-from symmim_mm.datacheck.job import check_job
-from symmim_mm.datacheck.label_map import inspect_class_map
+from symmim_mm.datacheck.label_map import inspect_label_map
 from symmim_mm.datacheck.report import Report
+from symmim_mm.datacheck.workers import check_job
 
-JPEG = encode(picture(40, 30))
+JPEG = encode(make_image(40, 30))
 
 
-def class_map(*values: int, width: int = 40, height: int = 30, kind: type = np.uint8) -> bytes:
+def label_map(*values: int, width: int = 40, height: int = 30, kind: type = np.uint8) -> bytes:
     array = np.zeros((height, width), kind)
     array.flat[: len(values)] = values
     return encode(Image.fromarray(array), 'PNG')
@@ -33,13 +33,13 @@ def put(root: Path, split: str, stem: str, picture_: bytes | None, map_: bytes |
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    put(tmp_path, 'training', 'a', JPEG, class_map(1, 150))
-    put(tmp_path, 'validation', 'b', JPEG, class_map(0, 2))
+    put(tmp_path, 'training', 'a', JPEG, label_map(1, 150))
+    put(tmp_path, 'validation', 'b', JPEG, label_map(0, 2))
     return tmp_path
 
 
 def check(root: Path, classes: int | None = None, decode: bool = True) -> dict[str, list]:
-    """All findings but those on the number of pictures."""
+    """All findings but those on the number of images."""
     report = Report('ade20k', root)
     plan = plan_ade20k(str(root), report, classes)
     jobs = list(plan.jobs)
@@ -50,7 +50,7 @@ def check(root: Path, classes: int | None = None, decode: bool = True) -> dict[s
             report.add(*finding)
         plan.seen(job, outcome)
     plan.end()
-    counts = report.findings.pop('picture-count', [])
+    counts = report.findings.pop('image-count', [])
     assert (len(counts) == 2) == (classes is None)
     return report.findings
 
@@ -60,33 +60,33 @@ def test_clean(root: Path) -> None:
 
 
 def test_pairs(root: Path) -> None:
-    put(root, 'training', 'deep/Baum ä', JPEG, class_map(3))
+    put(root, 'training', 'deep/Baum ä', JPEG, label_map(3))
     put(root, 'training', 'deep/c', JPEG, None)
-    put(root, 'training', 'd', None, class_map(1))
+    put(root, 'training', 'd', None, label_map(1))
     assert check(root) == {
-        'unpaired': [('images/training/deep/c.jpg', 'no class map deep/c in annotations/training')],
-        'map-alone': [('annotations/training/d.png', '')],
+        'unpaired': [('images/training/deep/c.jpg', 'no label map deep/c in annotations/training')],
+        'map-without-image': [('annotations/training/d.png', '')],
     }
 
 
 def test_sizes(root: Path) -> None:
-    put(root, 'training', 'c', JPEG, class_map(1, width=30, height=40))
-    # Upright the picture is 30 x 40: the map of the stored size does not fit, the other does.
-    put(root, 'training', 'd', encode(picture(40, 30), exif=turned(6)), class_map(1))
-    put(root, 'training', 'e', encode(picture(40, 30), exif=turned(6)),
-        class_map(1, width=30, height=40))  # fmt: skip
+    put(root, 'training', 'c', JPEG, label_map(1, width=30, height=40))
+    # Upright the image is 30 x 40: the map of the stored size does not fit, the other does.
+    put(root, 'training', 'd', encode(make_image(40, 30), exif=turned(6)), label_map(1))
+    put(root, 'training', 'e', encode(make_image(40, 30), exif=turned(6)),
+        label_map(1, width=30, height=40))  # fmt: skip
     for decode in (True, False):
         found = check(root, decode=decode)
         assert found.pop('size-differs') == [
-            ('annotations/training/c.png', 'class map 30 x 40, picture 40 x 30'),
-            ('annotations/training/d.png', 'class map 40 x 30, picture 30 x 40'),
+            ('annotations/training/c.png', 'label map 30 x 40, image 40 x 30'),
+            ('annotations/training/d.png', 'label map 40 x 30, image 30 x 40'),
         ]
         assert set(found) == {'rotated'}
 
 
 def test_stray_values(root: Path) -> None:
-    put(root, 'validation', 'c', JPEG, class_map(151, 200, 201, 202, 203, 204, 254, 255, 7))
-    put(root, 'validation', 'd', JPEG, class_map(3, 4000, kind=np.uint16))
+    put(root, 'validation', 'c', JPEG, label_map(151, 200, 201, 202, 203, 204, 254, 255, 7))
+    put(root, 'validation', 'd', JPEG, label_map(3, 4000, kind=np.uint16))
     assert check(root) == {
         'stray-label': [
             ('annotations/validation/c.png', '151, 200, 201, 202, 203, ... in 7 pixels, L'),
@@ -96,7 +96,7 @@ def test_stray_values(root: Path) -> None:
 
 
 def test_fewer_classes(root: Path) -> None:
-    put(root, 'training', 'a', JPEG, class_map(8))
+    put(root, 'training', 'a', JPEG, label_map(8))
     assert check(root) == {
         'class-count': [('annotations', 'the highest is 8, ADE20K has 150: set num_classes=8')]
     }
@@ -108,17 +108,17 @@ def test_fewer_classes(root: Path) -> None:
     ('data', 'kind', 'text'),
     [
         (b'', 'map-unreadable', '0 bytes'),
-        (b'no picture', 'map-unreadable', ''),
-        (class_map(*range(150), *range(150))[:-40], 'map-unreadable', 'PNG 40 x 30: '),
-        (encode(picture(40, 30), 'PNG'), 'map-channels', '3 channels, RGB'),
-        (encode(picture(40, 30).convert('LA'), 'PNG'), 'map-channels', '2 channels, LA'),
+        (b'no image', 'map-unreadable', ''),
+        (label_map(*range(150), *range(150))[:-40], 'map-unreadable', 'PNG 40 x 30: '),
+        (encode(make_image(40, 30), 'PNG'), 'map-channels', '3 channels, RGB'),
+        (encode(make_image(40, 30).convert('LA'), 'PNG'), 'map-channels', '2 channels, LA'),
         (encode(Image.new('L', (40, 30), 4)), 'map-lossy', 'JPEG'),
-        (class_map(), 'unlabelled', ''),
-        (class_map(255), 'unlabelled', ''),
+        (label_map(), 'unlabeled', ''),
+        (label_map(255), 'unlabeled', ''),
         (encode(Image.new('L', (20_000, 20_000)), 'PNG'), 'enormous', 'PNG 20000 x 20000'),
     ],
 )
-def test_bad_class_maps(root: Path, data: bytes, kind: str, text: str) -> None:
+def test_bad_label_maps(root: Path, data: bytes, kind: str, text: str) -> None:
     put(root, 'training', 'c', JPEG, data)
     found = check(root)
     if kind == 'enormous':
@@ -132,15 +132,15 @@ def test_palette_map_is_read_by_its_indices(tmp_path: Path) -> None:
     image.putpalette([value % 256 for value in range(768)])
     path = tmp_path / 'a.png'
     path.write_bytes(encode(image, 'PNG'))
-    findings, highest = inspect_class_map(str(path), Options('', classes=150), (40, 30))
+    findings, highest = inspect_label_map(str(path), Options('', classes=150), (40, 30))
     assert (findings, highest) == ([], int(np.asarray(Image.open(path)).max()))
 
 
 def test_extensions(root: Path) -> None:
     """One extension is read, with regard to case; the most frequent one is taken for it."""
     for stem in ('c', 'd'):
-        (root / f'images/training/{stem}.png').write_bytes(encode(picture(40, 30), 'PNG'))
-        (root / f'annotations/training/{stem}.png').write_bytes(class_map(1))
+        (root / f'images/training/{stem}.png').write_bytes(encode(make_image(40, 30), 'PNG'))
+        (root / f'annotations/training/{stem}.png').write_bytes(label_map(1))
     (root / 'images/validation/e.JPG').write_bytes(JPEG)
     found = check(root)
     assert found == {
@@ -149,7 +149,7 @@ def test_extensions(root: Path) -> None:
             ('images/training/a.jpg', 'the others end in .png'),
             ('images/validation/e.JPG', 'the others end in .jpg'),
         ],
-        'map-alone': [('annotations/training/a.png', '')],
+        'map-without-image': [('annotations/training/a.png', '')],
         'class-count': [('annotations', 'the highest is 2, ADE20K has 150: set num_classes=2')],
     }
 
@@ -157,7 +157,7 @@ def test_extensions(root: Path) -> None:
 def test_missing_folders(tmp_path: Path) -> None:
     inner = tmp_path / 'ade' / 'ADEChallengeData2016'
     for split in ('training', 'validation'):
-        put(inner, split, 'a', JPEG, class_map(150))
+        put(inner, split, 'a', JPEG, label_map(150))
     report = Report('ade20k', tmp_path)
     assert plan_ade20k(str(tmp_path), report).total == 0
     hint = f'found in {inner}: name that folder'
@@ -165,7 +165,7 @@ def test_missing_folders(tmp_path: Path) -> None:
     (inner / 'images/validation/a.jpg').unlink()
     report = Report('ade20k', inner)
     plan_ade20k(str(inner), report)
-    assert report.findings['no-pictures'] == [('images/validation', '')]
+    assert report.findings['no-images'] == [('images/validation', '')]
 
 
 def test_command(tool, sample_data: Path, tmp_path: Path) -> None:
@@ -173,8 +173,8 @@ def test_command(tool, sample_data: Path, tmp_path: Path) -> None:
     done = tool('check_dataset.py', 'ade20k', root)
     assert done.returncode == 0 and done.stderr == ''
     assert 'classes: the highest is 8' in done.stdout and "set img_suffix='.png'" in done.stdout
-    put(tmp_path, 'training', 'a', JPEG[:-9], class_map(1, 151))
-    put(tmp_path, 'validation', 'b', JPEG, class_map(0, 2))
+    put(tmp_path, 'training', 'a', JPEG[:-9], label_map(1, 151))
+    put(tmp_path, 'validation', 'b', JPEG, label_map(0, 2))
     done = tool('check_dataset.py', 'ade20k', tmp_path)
     assert done.returncode == 2
     assert 'images/training/a.jpg: JPEG 40 x 30: image file is truncated' in done.stdout
@@ -198,11 +198,11 @@ def test_values_of_other_types(
     path = tmp_path / 'map.tif'
     Image.fromarray(values).save(path)
     for decode in (True, False) if kind is np.float32 else (True,):  # the header tells
-        found, _ = inspect_class_map(str(path), Options('', decode, classes=5), (40, 30))
+        found, _ = inspect_label_map(str(path), Options('', decode, classes=5), (40, 30))
         assert found == ([expected] if expected else [])
 
 
-def test_a_pipe_is_no_class_map(root: Path) -> None:
+def test_a_pipe_is_no_label_map(root: Path) -> None:
     path = root / 'annotations/training/a.png'
     path.unlink()
     os.mkfifo(path)

@@ -5,22 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from check_samples import encode, picture, samples
 from hypothesis import given
 from hypothesis import strategies as st
+from image_samples import encode, make_image, samples
 from mmcv.transforms import LoadImageFromFile
 from mmengine.registry import init_default_scope
 from paths import ROOT
 from PIL import Image
 
 from symmim_mm.datacheck.coco.layout import plan_coco
-from symmim_mm.datacheck.image import Options, inspect_picture
+from symmim_mm.datacheck.image import Options, inspect_image
 from symmim_mm.datacheck.kinds import KINDS, PROBLEM
-from symmim_mm.datacheck.label_map import inspect_class_map
-from symmim_mm.datacheck.listing import EXTENSIONS
+from symmim_mm.datacheck.label_map import inspect_label_map
 from symmim_mm.datacheck.report import Report
+from symmim_mm.datasets.folder_scan import EXTENSIONS
 
-JPEG = encode(picture(80, 60), quality=85)
+JPEG = encode(make_image(80, 60), quality=85)
 
 
 def is_problem(findings) -> bool:
@@ -28,7 +28,7 @@ def is_problem(findings) -> bool:
 
 
 def load(path: Path) -> np.ndarray | None:
-    """A picture as every pipeline of configs/ loads it, None where that stops the training."""
+    """An image as every pipeline of configs/ loads it, None where that stops the training."""
     try:
         return LoadImageFromFile().transform(dict(img_path=str(path)))['img']
     except Exception:
@@ -66,7 +66,7 @@ def test_notices_train(tmp_path: Path) -> None:
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp('pictures')
+    return tmp_path_factory.mktemp('images')
 
 
 def damage(data: bytes, kind: str, place: float, length: int, value: int) -> bytes:
@@ -93,7 +93,7 @@ def test_damaged_jpeg(folder: Path, kind: str, place: float, length: int, value:
     """
     path = folder / 'a.jpg'
     path.write_bytes(damage(JPEG, kind, place, length, value))
-    findings, size = inspect_picture(str(path), 'a.jpg', Options('', max_pixels=10**7))
+    findings, size = inspect_image(str(path), 'a.jpg', Options('', max_pixels=10**7))
     if any(kind == 'enormous' for kind, _ in findings):
         return
     loaded = load(path)
@@ -124,9 +124,9 @@ MAPS = {
     'palette': encode(Image.fromarray(np.full((20, 20), 3, np.uint8)).convert('P'), 'PNG'),
     'stray': encode(Image.fromarray(np.full((20, 20), 9, np.uint8)), 'PNG'),
     'ignored': encode(Image.fromarray(np.full((20, 20), 255, np.uint8)), 'PNG'),
-    'colours': encode(Image.new('RGB', (20, 20), (3, 3, 3)), 'PNG'),
+    'colors': encode(Image.new('RGB', (20, 20), (3, 3, 3)), 'PNG'),
     'two channels': encode(Image.new('LA', (20, 20), (3, 255)), 'PNG'),
-    'half': encode(picture(200, 200).convert('L'), 'PNG')[:600],
+    'half': encode(make_image(200, 200).convert('L'), 'PNG')[:600],
     'empty': b'',
     'other size': encode(Image.fromarray(np.full((20, 21), 3, np.uint8)), 'PNG'),
 }
@@ -134,8 +134,8 @@ MAPS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize('what', MAPS)
-def test_class_maps(what: str, tmp_path: Path) -> None:
-    """A class map is a problem exactly if MMSegmentation's reading or its loss fails on it."""
+def test_label_maps(what: str, tmp_path: Path) -> None:
+    """A label map is a problem exactly if MMSegmentation's reading or its loss fails on it."""
     import torch
     from mmseg.datasets.transforms import LoadAnnotations
     from mmseg.models.losses import CrossEntropyLoss
@@ -150,7 +150,7 @@ def test_class_maps(what: str, tmp_path: Path) -> None:
         stops = False
     except Exception:
         stops = True
-    findings, _ = inspect_class_map(str(path), Options('', classes=8), (20, 20))
+    findings, _ = inspect_label_map(str(path), Options('', classes=8), (20, 20))
     assert is_problem(findings) == stops == (what not in ('whole', 'palette', 'ignored'))
 
 
@@ -170,7 +170,7 @@ ANNOTATIONS = {
     'negative': (dict(bbox=[30, 30, -18, -18]), 'box-outside', False),
     'two points': (dict(segmentation=[[2, 2, 20, 20]]), 'polygon-short', False),
     'other category': (dict(category_id=7), 'unknown-category', False),
-    'other picture': (dict(image_id=7), 'unknown-picture', False),
+    'other image': (dict(image_id=7), 'unknown-image', False),
     'no mask': (dict(segmentation=[]), 'segmentation-empty', None),
     'no box': (dict(bbox=None), 'json-layout', None),
     'short box': (dict(bbox=[2, 2, 18]), 'json-layout', None),
@@ -199,13 +199,13 @@ def test_annotations(what: str, tmp_path: Path) -> None:
         (tmp_path / 'annotations').mkdir(exist_ok=True)
         (tmp_path / f'annotations/instances_{split}.json').write_text(json.dumps(content))
         (tmp_path / split).mkdir()
-        (tmp_path / split / 'a.jpg').write_bytes(encode(picture(64, 48)))
+        (tmp_path / split / 'a.jpg').write_bytes(encode(make_image(64, 48)))
     report = Report('coco', tmp_path)
     plan_coco(str(tmp_path), report)
     expected = {kind} if kind else set()
     if not kept:  # the only annotation
         expected.add('no-instances')
-    counts = {'picture-count', 'class-count', 'category-unused'}
+    counts = {'image-count', 'class-count', 'category-unused'}
     assert set(report.findings) - counts == expected
     try:
         dataset = CocoDataset(

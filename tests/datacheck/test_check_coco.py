@@ -1,11 +1,11 @@
-"""COCO's layout: annotation files, ids, categories, pictures."""
+"""COCO's layout: annotation files, ids, categories, images."""
 
 import os
 from pathlib import Path
 
 import pytest
-from check_coco_files import JPEG, TRAIN, VAL, changed, check, content, write
-from check_samples import encode, picture, turned
+from coco_files import JPEG, TRAIN, VAL, changed, check, content, write
+from image_samples import encode, make_image, turned
 
 from symmim_mm.datacheck.coco.annotation_file import NAMES
 from symmim_mm.datacheck.coco.layout import plan_coco
@@ -18,7 +18,7 @@ def test_clean(tmp_path: Path) -> None:
     report = Report('coco', tmp_path)
     plan_coco(str(tmp_path), report)
     assert report.counts['train2017'] == dict(
-        pictures=2, without_instances=0, instances=2, categories=2, polygons=1, run_lengths=1,
+        images=2, without_instances=0, instances=2, categories=2, polygons=1, run_lengths=1,
         crowds=1,
     )  # fmt: skip
     assert report.findings['class-count'][0] == (
@@ -33,7 +33,7 @@ def test_full_set_of_categories_is_no_notice(tmp_path: Path) -> None:
     write(tmp_path, data, data)
     report = Report('coco', tmp_path)
     plan_coco(str(tmp_path), report)
-    assert set(report.findings) == {'picture-count', 'category-unused'}
+    assert set(report.findings) == {'image-count', 'category-unused'}
     assert report.findings['category-unused'][0] == (
         TRAIN, '78 of 80: bicycle, car, motorcycle, bus, train and 73 more',
     )  # fmt: skip
@@ -81,7 +81,7 @@ def test_ids(tmp_path: Path) -> None:
     found = check(write(tmp_path, data))
     assert found['duplicate-id'] == [
         (TRAIN, 'category 2: id 5'), (TRAIN, "category 3: name 'ring'"),
-        (TRAIN, 'picture 2: id 2'), (TRAIN, 'picture 3: file_name a.jpg'),
+        (TRAIN, 'image 2: id 2'), (TRAIN, 'image 3: file_name a.jpg'),
         (TRAIN, 'annotation 10 of a.jpg'),
     ]  # fmt: skip
 
@@ -108,7 +108,7 @@ def test_categories(tmp_path: Path) -> None:
     }
 
 
-def test_pictures(tmp_path: Path) -> None:
+def test_images(tmp_path: Path) -> None:
     data = content()
     data['images'] += [
         dict(id=3, file_name='gone Straße.jpg', width=64, height=48),
@@ -118,28 +118,28 @@ def test_pictures(tmp_path: Path) -> None:
     ]
     write(tmp_path, data)
     (tmp_path / 'train2017/deep').mkdir()
-    (tmp_path / 'train2017/deep/日本.jpg').write_bytes(encode(picture(64, 20)))
+    (tmp_path / 'train2017/deep/日本.jpg').write_bytes(encode(make_image(64, 20)))
     (tmp_path / 'train2017/more.jpg').write_bytes(JPEG)
     (tmp_path / 'train2017/b.jpg').write_bytes(JPEG[:-5])
     found = check(tmp_path)
     ((path, said),) = found.pop('cut-off')
     assert path == 'train2017/b.jpg' and said.startswith('JPEG 64 x 48: image file is truncated')
     assert found == {
-        'picture-missing': [('train2017/gone Straße.jpg', f'listed in {TRAIN}')],
+        'image-missing': [('train2017/gone Straße.jpg', f'listed in {TRAIN}')],
         'path-outside': [(TRAIN, 'file_name ../a.jpg'), (TRAIN, 'file_name /etc/passwd')],
-        'picture-small': [('train2017/deep/日本.jpg', '64 x 20')],
-        'picture-unlisted': [('train2017', '1 picture: train2017/more.jpg')],
+        'image-small': [('train2017/deep/日本.jpg', '64 x 20')],
+        'image-unlisted': [('train2017', '1 image: train2017/more.jpg')],
     }
 
 
 def test_sizes(tmp_path: Path) -> None:
-    """Against the size as loaded: a picture on its side has its own, turned one."""
+    """Against the size as loaded: an image on its side has its own, turned one."""
     write(tmp_path, changed('images', 0, width=48, height=64))
-    (tmp_path / 'val2017/a.jpg').write_bytes(encode(picture(64, 48), exif=turned(6)))
+    (tmp_path / 'val2017/a.jpg').write_bytes(encode(make_image(64, 48), exif=turned(6)))
     found = check(tmp_path)
     assert found['size-differs'] == [
-        ('train2017/a.jpg', 'picture 64 x 48, annotations say 48 x 64'),
-        ('val2017/a.jpg', 'picture 48 x 64, annotations say 64 x 48'),
+        ('train2017/a.jpg', 'image 64 x 48, annotations say 48 x 64'),
+        ('val2017/a.jpg', 'image 48 x 64, annotations say 64 x 48'),
     ]
     assert set(found) == {'size-differs', 'rotated'}
 
@@ -161,7 +161,7 @@ def test_command(tool, sample_data: Path, tmp_path: Path) -> None:
     [
         (dict(iscrowd=1), {'no-instances'}),
         (dict(category_id=9), {'no-instances', 'unknown-category', 'category-unused'}),
-        (dict(image_id=9), {'no-instances', 'unknown-picture', 'category-unused'}),
+        (dict(image_id=9), {'no-instances', 'unknown-image', 'category-unused'}),
         (dict(bbox=[2, 2, 18, 0]), {'no-instances', 'box-small'}),
         (None, {'no-instances', 'category-unused'}),
     ],

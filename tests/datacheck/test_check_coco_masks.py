@@ -56,7 +56,7 @@ def test_numbers_without_end() -> None:
 
 @given(st.text(max_size=20))
 def test_any_text_as_run_lengths(text: str) -> None:
-    """Only a text whose runs cover the picture passes, and pycocotools then decodes it."""
+    """Only a text whose runs cover the image passes, and pycocotools then decodes it."""
     mask = {'size': [3, 4], 'counts': text}
     try:
         check_run_lengths(mask, (4, 3))
@@ -74,7 +74,7 @@ def test_any_text_as_run_lengths(text: str) -> None:
         ({'size': [48, 64], 'counts': [1.5, 3070.5]}, 'counts are not run lengths'),
         ({'size': [48, 64], 'counts': ''}, 'run lengths cover 0 of 3,072 pixels'),
         ({'size': [48, 64], 'counts': 'ä'}, 'counts are not run lengths'),
-        ({'size': [64, 48], 'counts': [3072]}, 'made for 48 x 64, picture 64 x 48'),
+        ({'size': [64, 48], 'counts': [3072]}, 'made for 48 x 64, image 64 x 48'),
         ({'size': [48, 64]}, 'run lengths need size [height, width] and counts'),
         ({'counts': [3072]}, 'run lengths need size [height, width] and counts'),
     ],
@@ -141,6 +141,6 @@ def test_systematic_boxes() -> None:
     assert 'box-systematic' in check(*good, *[dict(bbox=[20, 20, 60, 40])] * 11)
 
 
-def test_annotations_of_unlisted_pictures() -> None:
+def test_annotations_of_unlisted_images() -> None:
     found = check(dict(bbox=[1, 1, 9, 9], image_id=7), dict(bbox=[10, 10, 9, 9]))
-    assert found == {'unknown-picture': ['1 annotation of image_id 7']}
+    assert found == {'unknown-image': ['1 annotation of image_id 7']}

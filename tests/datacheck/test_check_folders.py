@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from check_samples import damaged_animation, encode, picture, samples
+from image_samples import damaged_animation, encode, make_image, samples
 
 from symmim_mm.datacheck.folders import plan_folder, plan_imagenet
 from symmim_mm.datacheck.report import Report
 
-JPEG = encode(picture())
+JPEG = encode(make_image())
 
 
 def put(root: Path, *names: str, data: bytes = JPEG) -> None:
@@ -23,7 +23,7 @@ def put(root: Path, *names: str, data: bytes = JPEG) -> None:
 
 @pytest.fixture
 def imagenet(tmp_path: Path) -> Path:
-    """Two classes, three training and two validation pictures."""
+    """Two classes, three training and two validation images."""
     root = tmp_path / 'imagenet'
     put(root, 'train/n01/a.JPEG', 'train/n01/b.JPEG', 'train/n02/c.JPEG')
     put(root, 'val/n01/d.JPEG', 'val/n02/e.JPEG')
@@ -39,7 +39,7 @@ def imagenet_report(root: Path, **options) -> Report:
 
 def kinds(report: Report) -> dict[str, list[tuple[str, str]]]:
     """The findings but those on counts, which no small set gets right."""
-    counts = ('picture-count', 'class-count')
+    counts = ('image-count', 'class-count')
     return {kind: found for kind, found in report.findings.items() if kind not in counts}
 
 
@@ -50,8 +50,8 @@ def test_clean(imagenet: Path) -> None:
         ('train', '2, ImageNet-1K has 1000: set num_classes=2'),
         ('val', '2, ImageNet-1K has 1000: set num_classes=2'),
     ]
-    assert report.findings['picture-count'][0] == ('train', '3, ImageNet-1K has 1,281,167')
-    assert report.counts['train'] == {'pictures': 3, 'classes': 2}
+    assert report.findings['image-count'][0] == ('train', '3, ImageNet-1K has 1,281,167')
+    assert report.counts['train'] == {'images': 3, 'classes': 2}
     assert imagenet_report(imagenet, classes=2).findings == {}
     assert imagenet_report(imagenet, classes=['n02', 'n01']).findings == {}
 
@@ -88,7 +88,7 @@ def test_flat_validation(imagenet: Path) -> None:
     shutil.rmtree(imagenet / 'val')
     put(imagenet, 'val/ILSVRC2012_val_00000001.JPEG', 'val/ILSVRC2012_val_00000002.JPEG')
     ((place, text),) = kinds(imagenet_report(imagenet))['flat']
-    assert place == 'val' and text.startswith('2 pictures directly in it: move each to val/<class>')
+    assert place == 'val' and text.startswith('2 images directly in it: move each to val/<class>')
     assert 'docs/data.md' in text
 
 
@@ -103,17 +103,17 @@ def test_empty_hidden_and_extra(imagenet: Path) -> None:
             ('train/.ipynb_checkpoints', 'remove it'), ('val/.ipynb_checkpoints', 'remove it'),
         ],
         'not-read': [
-            ('train', '1 picture beside the class folders'),
+            ('train', '1 image next to the class folders'),
             ('val/n03/notes.txt', '1 file ending .txt'),
             ('train/n01/x.webp', '1 file ending .webp'),
         ],
     }  # fmt: skip
 
 
-def test_no_pictures(imagenet: Path) -> None:
+def test_no_images(imagenet: Path) -> None:
     shutil.rmtree(imagenet / 'train')
     (imagenet / 'train').mkdir()
-    assert kinds(imagenet_report(imagenet)) == {'no-pictures': [('train', '')]}
+    assert kinds(imagenet_report(imagenet)) == {'no-images': [('train', '')]}
 
 
 def folder_report(root: Path) -> tuple[Report, list[str]]:
@@ -146,7 +146,7 @@ def test_many_extensions_are_lumped(tmp_path: Path) -> None:
 
 def test_nothing_to_read(tmp_path: Path) -> None:
     assert folder_report(tmp_path)[0].findings == {
-        'no-pictures': [('', 'not one file with a known extension')]
+        'no-images': [('', 'not one file with a known extension')]
     }
 
 
@@ -167,7 +167,7 @@ def test_links(tmp_path: Path) -> None:
 
 
 def test_listing_is_that_of_the_training(tmp_path: Path) -> None:
-    """The same files as MMPretrain's data set, with labels and without."""
+    """The same files as MMPretrain's dataset, with labels and without."""
     from mmpretrain.datasets import CustomDataset
 
     put(tmp_path, 'train/b/1.JPG', 'train/b/x/2.png', 'train/a/3.jpeg', 'train/a/.4.jpg')
@@ -180,8 +180,8 @@ def test_listing_is_that_of_the_training(tmp_path: Path) -> None:
         if labels:
             report = Report('imagenet', tmp_path)
             plan = plan_imagenet(str(tmp_path), report, splits=('train', 'train2'))
-            expected.append('train/8.bmp')  # beside the class folders: read without labels only
-            assert report.counts['train'] == {'pictures': 7, 'classes': len(data.CLASSES)}
+            expected.append('train/8.bmp')  # next to the class folders: read without labels only
+            assert report.counts['train'] == {'images': 7, 'classes': len(data.CLASSES)}
         else:
             plan = plan_folder(str(tmp_path), Report('folder', tmp_path))
         assert sorted(job.path for job in plan.jobs) == sorted(expected)
@@ -197,7 +197,7 @@ def test_command_on_clean_data(tool, sample_data: Path) -> None:
     assert '40, ImageNet-1K has 1,281,167' in strict.stdout
 
 
-def test_command_names_every_broken_picture(tool, tmp_path: Path) -> None:
+def test_command_names_every_broken_image(tool, tmp_path: Path) -> None:
     """All kinds at once, below a folder whose name has spaces and other alphabets."""
     root = tmp_path / 'Bilder mit Lücken' / '日本 語'
     for number, (name, data, _) in enumerate(samples().values()):

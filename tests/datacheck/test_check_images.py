@@ -1,4 +1,4 @@
-"""One picture: every kind of broken or unusual file is made for real and named as what it is."""
+"""One image: every kind of broken or unusual file is made for real and named as what it is."""
 
 import os
 import subprocess
@@ -9,13 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from check_samples import encode, picture, png_of_size, samples, turned
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from image_samples import encode, make_image, png_of_size, samples, turned
 from PIL import Image
 
 from symmim_mm.datacheck.header import read_header
-from symmim_mm.datacheck.image import Options, inspect_picture
+from symmim_mm.datacheck.image import Options, inspect_image
 from symmim_mm.datacheck.kinds import KINDS, PROBLEM
 
 SAMPLES = samples()
@@ -26,7 +26,7 @@ WHOLE = Options('')
 def inspect(data: bytes, folder: Path, name: str = 'a.jpg', options: Options = WHOLE):
     path = folder / name
     path.write_bytes(data)
-    return inspect_picture(str(path), name, options)
+    return inspect_image(str(path), name, options)
 
 
 def opencv(data: bytes) -> np.ndarray | None:
@@ -41,7 +41,7 @@ def test_kinds(what: str, tmp_path: Path) -> None:
     name, data, expected = SAMPLES[what]
     findings, size = inspect(data, tmp_path, name)
     # What the decoder prints is caught in worker processes only; see test_check_workers.py.
-    assert {kind for kind, _ in findings} == expected - {'complaint'}
+    assert {kind for kind, _ in findings} == expected - {'decoder-warning'}
     if any(KINDS[kind].level == PROBLEM for kind in expected):
         assert size is None and len(findings) == 1
     else:
@@ -53,7 +53,7 @@ def test_headers_alone(what: str, tmp_path: Path) -> None:
     """Without decoding, everything is found that a header can tell, and nothing else."""
     name, data, expected = SAMPLES[what]
     found = {kind for kind, _ in inspect(data, tmp_path, name, QUICK)[0]}
-    hidden = {'cut-off', 'complaint'}
+    hidden = {'cut-off', 'decoder-warning'}
     if what == 'TIFF of floats':
         assert found == {'16-bit'}
     elif what == 'head of a JPEG':  # it begins as a JPEG must
@@ -62,13 +62,13 @@ def test_headers_alone(what: str, tmp_path: Path) -> None:
         assert found == expected - hidden
 
 
-def test_enormous_picture_is_not_decoded(tmp_path: Path) -> None:
+def test_enormous_image_is_not_decoded(tmp_path: Path) -> None:
     """A bomb of 89 million pixels and one more is named by its header, within little memory."""
     script = (
         'import resource, sys\n'
-        'from symmim_mm.datacheck.image import Options, inspect_picture\n'
+        'from symmim_mm.datacheck.image import Options, inspect_image\n'
         'before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n'
-        'print(inspect_picture(sys.argv[1], "a.png", Options("")))\n'
+        'print(inspect_image(sys.argv[1], "a.png", Options("")))\n'
         'print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n'
     )
     path = tmp_path / 'bomb.png'
@@ -82,7 +82,7 @@ def test_enormous_picture_is_not_decoded(tmp_path: Path) -> None:
 
 
 def test_limit_of_pixels_is_an_option(tmp_path: Path) -> None:
-    data = encode(picture(64, 48))
+    data = encode(make_image(64, 48))
     assert inspect(data, tmp_path, options=Options('', max_pixels=64 * 48))[0] == []
     findings, _ = inspect(data, tmp_path, options=Options('', max_pixels=64 * 48 - 1))
     assert findings == [('enormous', 'JPEG 64 x 48 is 3,072 pixels')]
@@ -90,9 +90,9 @@ def test_limit_of_pixels_is_an_option(tmp_path: Path) -> None:
 
 def test_long_file_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / 'a.jpg'
-    path.write_bytes(encode(picture()))
+    path.write_bytes(encode(make_image()))
     os.truncate(path, 2**33)  # sparse: takes no space
-    assert inspect_picture(str(path), 'a.jpg', WHOLE)[0] == [('enormous', '8,589,934,592 bytes')]
+    assert inspect_image(str(path), 'a.jpg', WHOLE)[0] == [('enormous', '8,589,934,592 bytes')]
 
 
 def test_header_of_any_size() -> None:
@@ -102,17 +102,17 @@ def test_header_of_any_size() -> None:
 
 
 def test_missing_and_forbidden(tmp_path: Path) -> None:
-    assert inspect_picture(str(tmp_path / 'no.jpg'), 'no.jpg', WHOLE) == (
+    assert inspect_image(str(tmp_path / 'no.jpg'), 'no.jpg', WHOLE) == (
         [('unreadable', 'No such file or directory')], None,
     )  # fmt: skip
-    assert inspect_picture(str(tmp_path), 'x.jpg', WHOLE)[0] == [('unreadable', 'Is a directory')]
+    assert inspect_image(str(tmp_path), 'x.jpg', WHOLE)[0] == [('unreadable', 'Is a directory')]
 
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'TIFF', 'WEBP', 'MPO'])
 @pytest.mark.parametrize('value', range(10))
 def test_size_as_loaded(kind: str, value: int, tmp_path: Path) -> None:
     """The size is OpenCV's for every orientation, the impossible 0 and 9 included."""
-    data = encode(picture(), kind, 2 if kind == 'MPO' else 1, exif=turned(value))
+    data = encode(make_image(), kind, 2 if kind == 'MPO' else 1, exif=turned(value))
     name = {'JPEG': 'a.jpg', 'PNG': 'a.png', 'TIFF': 'a.tif', 'MPO': 'a.jpg'}.get(kind, 'a.webp')
     expected = opencv(data).shape[1::-1]
     for options in (WHOLE, QUICK):
@@ -125,8 +125,8 @@ def test_size_as_loaded(kind: str, value: int, tmp_path: Path) -> None:
 
 def test_orientation_behind_the_pixels(tmp_path: Path) -> None:
     """OpenCV obeys EXIF data at the end of a PNG, where Pillow has not looked yet."""
-    png = encode(picture(), 'PNG')
-    whole = encode(picture(), 'PNG', exif=turned(6))
+    png = encode(make_image(), 'PNG')
+    whole = encode(make_image(), 'PNG', exif=turned(6))
     start = whole.index(b'eXIf') - 4
     length = int.from_bytes(whole[start : start + 4], 'big') + 12
     late = png[:-12] + whole[start : start + length] + png[-12:]
@@ -137,7 +137,7 @@ def test_orientation_behind_the_pixels(tmp_path: Path) -> None:
 
 
 FORMATS = {
-    kind: encode(picture(40, 30), kind, **options)
+    kind: encode(make_image(40, 30), kind, **options)
     for kind, options in {
         'JPEG': dict(quality=80), 'PNG': {}, 'BMP': {}, 'PPM': {}, 'TIFF': {}, 'GIF': {},
     }.items()
@@ -146,7 +146,7 @@ FORMATS = {
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp('pictures')
+    return tmp_path_factory.mktemp('images')
 
 
 @given(kind=st.sampled_from(['JPEG', 'PNG', 'BMP', 'PPM', 'TIFF']), share=st.floats(0, 1))
@@ -183,18 +183,18 @@ def test_any_bytes(folder: Path, data: bytes, start: str) -> None:
 
 
 def test_names_that_promise_nothing(tmp_path: Path) -> None:
-    for name in ('picture', 'picture.xyz', 'picture.JPG', 'picture.jfif'):
-        assert inspect(encode(picture()), tmp_path, name)[0] == []
+    for name in ('image', 'image.xyz', 'image.JPG', 'image.jfif'):
+        assert inspect(encode(make_image()), tmp_path, name)[0] == []
 
 
-def test_complaints_are_caught_per_picture(tmp_path: Path) -> None:
-    """What libjpeg prints is read after each picture; in a process of its own."""
+def test_decoder_warnings_are_caught_per_image(tmp_path: Path) -> None:
+    """What libjpeg prints is read after each image; in a process of its own."""
     script = (
         'import sys\n'
-        'from symmim_mm.datacheck.image import Complaints, Options, inspect_picture\n'
-        'complaints = Complaints()\n'
+        'from symmim_mm.datacheck.image import DecoderWarnings, Options, inspect_image\n'
+        'warnings = DecoderWarnings()\n'
         'for path in sys.argv[1:]:\n'
-        '    print(inspect_picture(path, path, Options(""), complaints)[0])\n'
+        '    print(inspect_image(path, path, Options(""), warnings)[0])\n'
     )
     paths = []
     for number, what in enumerate(('hole in a JPEG', 'jpeg', 'hole in a JPEG', 'web page')):
@@ -204,6 +204,6 @@ def test_complaints_are_caught_per_picture(tmp_path: Path) -> None:
         [sys.executable, '-c', script, *map(str, paths)], capture_output=True, text=True, check=True
     )
     first, second, third, fourth = done.stdout.splitlines()
-    assert first == "[('complaint', 'Corrupt JPEG data: premature end of data segment')]"
-    assert third == first and second == '[]' and fourth == "[('not-a-picture', '')]"
+    assert first == "[('decoder-warning', 'Corrupt JPEG data: premature end of data segment')]"
+    assert third == first and second == '[]' and fourth == "[('not-an-image', '')]"
     assert done.stderr == ''

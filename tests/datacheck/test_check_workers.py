@@ -1,4 +1,4 @@
-"""Many pictures in several processes: crashes, kills, interruptions, and what is kept of them."""
+"""Many images in several processes: crashes, kills, interruptions, and what is kept of them."""
 
 import contextlib
 import json
@@ -11,17 +11,17 @@ from pathlib import Path
 
 import psutil
 import pytest
-from check_samples import encode, picture, samples
+from image_samples import encode, make_image, samples
 from paths import ROOT
 from processes import WAIT_S, wait_until
 
 from symmim_mm.datacheck.image import Options
-from symmim_mm.datacheck.job import Job, Outcome
 from symmim_mm.datacheck.journal import TABLE, Journal
-from symmim_mm.datacheck.workers import CHUNK, Workers
+from symmim_mm.datacheck.layout import Job, Outcome
+from symmim_mm.datacheck.workers import CHUNK, check_jobs
 from symmim_mm.utils.errors import UserError
 
-JPEG = encode(picture())
+JPEG = encode(make_image())
 
 
 def put_many(folder: Path, number: int, data: bytes = JPEG) -> list[Job]:
@@ -55,39 +55,35 @@ def busy(process: subprocess.Popen) -> list[psutil.Process]:
     return found
 
 
-def test_every_picture_once(tmp_path: Path) -> None:
+def test_every_image_once(tmp_path: Path) -> None:
     jobs = put_many(tmp_path, 3 * CHUNK + 5)
     (tmp_path / '0007.jpg').write_bytes(b'')
-    with Workers(2, Options(str(tmp_path))) as workers:
-        seen = dict(workers.check(iter(jobs)))
+    seen = dict(check_jobs(iter(jobs), Options(str(tmp_path)), 2))
     assert sorted(seen) == jobs
     assert seen.pop(jobs[7]) == Outcome([('empty', '0007.jpg', '')])
     assert set(map(str, seen.values())) == {str(Outcome([]))}
 
 
-def test_complaints_and_sizes_come_back(tmp_path: Path) -> None:
+def test_warnings_and_sizes_come_back(tmp_path: Path) -> None:
     hole = samples()['hole in a JPEG'][1]
     put_many(tmp_path, 40, hole)
-    with Workers(1, Options(str(tmp_path))) as workers:
-        ((_, one), (_, other)) = workers.check(
-            [Job('0000.jpg', size=(64, 48)), Job('0001.jpg', size=(48, 64))]
-        )
-    complaint = 'Corrupt JPEG data: premature end of data segment'
-    assert one.findings == [('complaint', '0000.jpg', complaint)]
+    pair = [Job('0000.jpg', size=(64, 48)), Job('0001.jpg', size=(48, 64))]
+    ((_, one), (_, other)) = check_jobs(pair, Options(str(tmp_path)), 1)
+    warning = 'Corrupt JPEG data: premature end of data segment'
+    assert one.findings == [('decoder-warning', '0000.jpg', warning)]
     assert other.findings[1] == (
-        'size-differs', '0001.jpg', 'picture 64 x 48, annotations say 48 x 64',
+        'size-differs', '0001.jpg', 'image 64 x 48, annotations say 48 x 64',
     )  # fmt: skip
 
 
-def test_picture_that_kills_its_process(tmp_path: Path) -> None:
-    """It is named, and every other picture is checked all the same."""
+def test_image_that_kills_its_process(tmp_path: Path) -> None:
+    """It is named, and every other image is checked all the same."""
     jobs = put_many(tmp_path / 'many', 6 * CHUNK)
     for index in (3, 100):
         path = tmp_path / 'many' / jobs[index].path
         path.unlink()
         os.mkfifo(path)  # reading it would wait for ever: the system kills the process
-    with Workers(2, Options(str(tmp_path / 'many')), limit_s=2) as workers:
-        seen = dict(workers.check(jobs))
+    seen = dict(check_jobs(jobs, Options(str(tmp_path / 'many')), 2, limit_s=2))
     assert sorted(seen) == jobs
     assert {job.path: outcome.findings for job, outcome in seen.items() if outcome.findings} == {
         '0003.jpg': [('crash', '0003.jpg', '')], '0100.jpg': [('crash', '0100.jpg', '')],
@@ -96,23 +92,23 @@ def test_picture_that_kills_its_process(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_worker_loses_nothing(tmp_path: Path) -> None:
-    """``kill -9`` of a worker, as by a system out of memory: its pictures are checked again."""
+    """``kill -9`` of a worker, as by a system out of memory: its images are checked again."""
     number = 4000
-    put_many(tmp_path / 'many', number, encode(picture(1200, 900)))
+    put_many(tmp_path / 'many', number, encode(make_image(1200, 900)))
     process = start('folder', tmp_path / 'many', '--workers', 2, '--json', tmp_path / 'x.json')
     killed = []
     assert wait_until(lambda: killed.extend(busy(process)[:1]) or killed)
     killed[0].kill()
     out, errors = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0 and errors == '' and 'no problems' in out
-    assert json.loads((tmp_path / 'x.json').read_text())['counts']['checked']['pictures'] == number
+    assert json.loads((tmp_path / 'x.json').read_text())['counts']['checked']['images'] == number
 
 
 @pytest.mark.slow
 def test_interrupted_check_goes_on(tmp_path: Path) -> None:
     """Ctrl-C: one line, exit code 130, no process left; the next check does only the rest."""
     number = 3000
-    put_many(tmp_path / 'many', number, encode(picture(1200, 900)))
+    put_many(tmp_path / 'many', number, encode(make_image(1200, 900)))
     (tmp_path / 'many/0000.jpg').write_bytes(b'')
     state, report = tmp_path / 'state', tmp_path / 'x.json'
     arguments = ('folder', tmp_path / 'many', '--workers', 2, '--state', state, '--json', report)
@@ -132,7 +128,7 @@ def test_interrupted_check_goes_on(tmp_path: Path) -> None:
 
 
 def kept(state: Path) -> int:
-    """How many pictures a state file holds, 0 where it is not there yet."""
+    """How many images a state file holds, 0 where it is not there yet."""
     if not state.exists():
         return 0
     with contextlib.closing(sqlite3.connect(f'file:{state}?mode=ro', uri=True)) as base:
@@ -144,7 +140,7 @@ def kept(state: Path) -> int:
 
 @pytest.mark.slow
 def test_workers_go_with_a_killed_check(tmp_path: Path) -> None:
-    put_many(tmp_path / 'many', 2000, encode(picture(1200, 900)))
+    put_many(tmp_path / 'many', 2000, encode(make_image(1200, 900)))
     process = start('folder', tmp_path / 'many', '--workers', 2)
     assert wait_until(lambda: busy(process))
     children = psutil.Process(process.pid).children(recursive=True)
@@ -153,28 +149,29 @@ def test_workers_go_with_a_killed_check(tmp_path: Path) -> None:
     assert wait_until(lambda: not any(child.is_running() for child in children))
 
 
-def test_state_notices_changes(tool, tmp_path: Path) -> None:
+def test_state_notices_changes(run_check, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     """Only what is new, changed, or asked for otherwise is checked again."""
-    put_many(tmp_path / 'many', 10)
-    (tmp_path / 'many/0003.jpg').write_bytes(b'')
-    state = tmp_path / 'state'
-    arguments = ('check_dataset.py', 'folder', tmp_path / 'many', '--state', state)
-    first = tool(*arguments)
-    assert 'known from' not in first.stdout and '    0003.jpg' in first.stdout
-    second = tool(*arguments)
-    assert f'10 of them known from {state}' in second.stdout and '    0003.jpg' in second.stdout
-    assert second.stderr == first.stderr == f'error: {tmp_path / "many"}: 1 problem\n'
-    (tmp_path / 'many/0003.jpg').write_bytes(JPEG)
-    (tmp_path / 'many/0004.jpg').write_bytes(JPEG[:-2])
-    third = tool(*arguments)
-    assert '8 of them known' in third.stdout and '    0003.jpg' not in third.stdout
-    assert '    0004.jpg' in third.stdout
-    assert 'known from' not in tool(*arguments, '--max-pixels', 10**6).stdout
+    root, state = tmp_path / 'many', tmp_path / 'state'
+    put_many(root, 10)
+    (root / '0003.jpg').write_bytes(b'')
+
+    def check(*options: object) -> str:
+        with pytest.raises(UserError, match=f'^{root}: 1 problem$'):
+            run_check('folder', root, '--state', state, '--workers', 1, *options)
+        return capfd.readouterr().out
+
+    first, second = check(), check()
+    assert 'known from' not in first and '    0003.jpg' in first
+    assert f'10 of them known from {state}' in second and '    0003.jpg' in second
+    (root / '0003.jpg').write_bytes(JPEG)
+    (root / '0004.jpg').write_bytes(JPEG[:-2])
+    third = check()
+    assert '8 of them known' in third and '    0003.jpg' not in third and '    0004.jpg' in third
+    assert 'known from' not in check('--max-pixels', 10**6)
 
 
-@pytest.mark.parametrize('content', [b'no data base at all' * 50, None])
-def test_state_file_that_is_none(content: bytes | None, tmp_path: Path, tool) -> None:
-    put_many(tmp_path / 'many', 1)
+@pytest.mark.parametrize('content', [b'no database at all' * 50, None])
+def test_state_file_that_is_none(content: bytes | None, tmp_path: Path) -> None:
     state = tmp_path / 'state'
     if content:
         state.write_bytes(content)
@@ -182,10 +179,9 @@ def test_state_file_that_is_none(content: bytes | None, tmp_path: Path, tool) ->
         with contextlib.closing(sqlite3.connect(state)) as base:
             base.execute('CREATE TABLE cookies (name)')
     before = state.read_bytes()
-    done = tool('check_dataset.py', 'folder', tmp_path / 'many', '--state', state)
-    assert done.returncode == 2 and done.stdout == ''
-    assert done.stderr.startswith(f'error: --state {state} cannot be used')
-    assert done.stderr.count('\n') == 1 and state.read_bytes() == before
+    with pytest.raises(UserError, match=f'^--state {state} cannot be used'):
+        Journal(state, Options(str(tmp_path)))
+    assert state.read_bytes() == before
 
 
 def test_journal(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ ENDING = ' or set train_dataloader.dataset.data_root'
 
 def problem(root: Path) -> str | None:
     """What is said first, as a command does."""
-    dataset = dict(type='symmim_mm.IndexedFolder', data_root=str(root))
+    dataset = dict(type='symmim_mm.ImageFolder', data_root=str(root))
     told = next(data_problems(Config(dict(train_dataloader=dict(dataset=dataset)))), None)
     if told is None:
         return None
@@ -36,7 +36,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch, name: str, refused: Path) -> None:
 
 
 def test_folders(tmp_path: Path) -> None:
-    empty = 'is an empty folder, there are no pictures: put the data there'
+    empty = 'is an empty folder, there are no images: put the data there'
     assert problem(tmp_path) == empty
     (tmp_path / 'a').mkdir()
     assert problem(tmp_path) == empty

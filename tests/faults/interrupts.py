@@ -22,7 +22,7 @@ import runs
 LIMIT_S = 300
 AT_WORK = 0.7  # share of its time after which a small command may only be ending
 LEFT_S = 10  # for processes to notice that the main one has ended
-SHARDS = ['--short-side', '48', '--shard-pictures', '100', '--jobs', '2']
+SHARDS = ['--short-side', '48', '--shard-images', '100', '--jobs', '2']
 
 
 def start(command: list[str | Path]) -> subprocess.Popen:

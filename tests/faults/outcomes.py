@@ -4,12 +4,16 @@ from pathlib import Path
 
 
 def is_clean(work_dir: Path) -> bool:
-    """Return whether every checkpoint is as it was written, and no part of one was left."""
-    from symmim_mm.checkpoint.read import checkpoint_files
-    from symmim_mm.checkpoint.sealed import check_seal
+    """Whether every checkpoint is as it was written, and no part of one was left."""
+    from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
+    from symmim_mm.utils.errors import UserError
 
-    whole = [check_seal(path) for path in checkpoint_files(work_dir)]
-    return all(whole) and not list(work_dir.glob('.*'))
+    try:
+        for path in checkpoint_files(work_dir):
+            read_checkpoint(path)
+    except UserError:
+        return False
+    return not list(work_dir.glob('.*'))
 
 
 def last_checkpoint(work_dir: Path) -> dict:

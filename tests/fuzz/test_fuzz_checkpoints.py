@@ -65,7 +65,7 @@ def damaged_states(draw: Any) -> dict:
     return {wrapper + name: value for name, value in state.items()}
 
 
-@cases(800)
+@cases(600)
 @given(damaged_states(), st.sampled_from([None, 'state_dict', 'model', 'teacher']))
 def test_loading_of_damaged_names_and_shapes(
     tmp_path_factory: pytest.TempPathFactory, state: dict, container: str | None
@@ -89,7 +89,7 @@ def test_loading_of_damaged_names_and_shapes(
     encoder.build()
 
 
-@cases(700)
+@cases(500)
 @given(st.recursive(st.one_of(st.none(), st.text(max_size=4), st.integers(), TENSORS),
                     lambda inner: st.dictionaries(
                         st.one_of(st.sampled_from(['state_dict', 'model', 'teacher', 'backbone.x',
@@ -178,7 +178,7 @@ def checkpoint_bytes(draw: Any) -> bytes:
     return buffer.getvalue()
 
 
-@cases(2500)
+@cases(1500)
 @given(checkpoint_bytes(), st.sampled_from(['pth', 'pth', 'pth', 'safetensors']))
 def test_checkpoint_of_damaged_bytes(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str

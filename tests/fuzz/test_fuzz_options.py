@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 from paths import ROOT
 
+from symmim_mm.cli.training import add_run_arguments
 from symmim_mm.config import load as config_module
-from symmim_mm.config.load import add_run_arguments, load_config
-from symmim_mm.suite import graph as plan
+from symmim_mm.config.load import load_config
+from symmim_mm.suite import file as plan
 from symmim_mm.utils.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -55,7 +56,7 @@ def small_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@cases(3000)
+@cases(1500)
 @given(st.lists(st.tuples(KEYS, WORDS), max_size=3), st.one_of(st.none(), WORDS))
 def test_options(small_config: Path, options: list, seed: str | None) -> None:
     """From the words of a command line to a config."""
@@ -129,7 +130,7 @@ def suites(draw: Any) -> str:
     return yaml.dump(data)
 
 
-@cases(1500)
+@cases(1000)
 @given(suites())
 def test_suite_file(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     folder = tmp_path_factory.getbasetemp() / 'suites'
@@ -138,7 +139,7 @@ def test_suite_file(tmp_path_factory: pytest.TempPathFactory, text: str) -> None
     (folder / 'suite.yaml').write_text(text, encoding='utf-8', errors='surrogatepass')
     original, plan.read_config = plan.read_config, lambda path: dict(model=dict(type='A'))
     try:
-        suite = plan.load_suite(folder / 'suite.yaml', folder)
+        suite = plan.load_suite(folder / 'suite.yaml', root=folder)
     except UserError as error:
         return one_line(error)
     finally:

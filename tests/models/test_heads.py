@@ -123,9 +123,7 @@ def test_head_sizes_are_moco_v3s() -> None:
     assert head.projector[-1].weight is None  # the last BatchNorm has no scale
 
 
-@pytest.mark.parametrize(
-    'kwargs', [dict(pooling='max'), dict(norm='ln'), dict(temperature=0.0)]
-)
+@pytest.mark.parametrize('kwargs', [dict(pooling='max'), dict(norm='ln'), dict(temperature=0.0)])
 def test_bad_settings_are_refused(kwargs: dict) -> None:
     with pytest.raises(UserError):
         ContrastHead(8, 8, 8, **kwargs)

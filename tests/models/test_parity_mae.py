@@ -170,7 +170,7 @@ def test_position_tables_start_as_maes_but_for_the_order_of_channels(mae: nn.Mod
     mae.init_weights()
     for table in (mae.backbone.pos_embed, mae.neck.decoder_pos_embed):
         width = table.shape[-1]
-        exchanged = torch.cat((table[..., width // 2:], table[..., : width // 2]), dim=-1)
+        exchanged = torch.cat((table[..., width // 2 :], table[..., : width // 2]), dim=-1)
         theirs = sincos_position_embedding((6, 6), width).double()
         torch.testing.assert_close(exchanged, theirs, rtol=0, atol=1e-6)
         assert not table.requires_grad

@@ -62,7 +62,7 @@ def test_windows(tokens_of):
     assert (encoder.windows, encoder.per_window, encoder.windowed_blocks) == (16, 257, 8)
 
 
-def test_largest_picture_of_several(tokens_of):
+def test_largest_image_of_several(tokens_of):
     """Mask R-CNN 1x: 800 x 1333, padded to 800 x 1344, without windows."""
     (encoder,) = tokens_of('detection/mask-rcnn_vit_s_1x_coco.py')
     assert (encoder.grid, encoder.windows) == ((50, 84), 0)

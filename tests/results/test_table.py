@@ -7,7 +7,7 @@ import statistics
 import pytest
 from make_runs import record, sha
 
-from symmim_mm.results import published
+from symmim_mm.results.published import load_published, published_rows
 from symmim_mm.results.render import published_for, to_csv, to_markdown, to_terminal
 from symmim_mm.results.table import build_tables
 
@@ -80,7 +80,7 @@ def test_mean_sample_deviation_and_count_over_seeds():
     assert cell.mean == pytest.approx(62.0)
     assert cell.std == pytest.approx(statistics.stdev(values))
     assert cell.n == 3
-    assert table.caption.endswith(', 3 seeds')
+    assert table.title.endswith(', 3 seeds')
     assert cells(table)['MAE', 'Fine-tune top-1'] == '62.0 ± 2.6'
     assert cells(table)['MAE', 'k-NN top-1'] == '44.4 (n=1)'
 
@@ -193,37 +193,29 @@ def test_csv_has_full_precision():
     assert lines[1]['config_sha256'] == third.config_sha256
 
 
-def test_published_numbers_stand_only_beside_the_same_data():
+def test_published_numbers_are_shown_only_next_to_the_same_data():
     (sample,), _ = build_tables(suite())
     assert published_for(sample) == []
-    text = to_markdown([sample])
-    assert '85.9' not in text.split('## Published results')[0]
-    assert '85.9' in text.split('## Published results')[1]
+    own, published = to_markdown([sample]).split('## Published results')
+    assert '85.9' not in own and '85.9' in published
 
-    own = [
-        record('mae', 'pretrain', arch='vit-large', dataset='imagenet-1k'),
-        record('mae', 'finetune', arch='vit-large', dataset='imagenet-1k'),
-    ]
-    (table,), _ = build_tables(own)
-    rows = published_for(table)
-    assert {item.size for row in rows for item in row} == {'L'}
-    assert {item.dataset for row in rows for item in row} == {'imagenet-1k'}
+    like = {'arch': 'ViT-L/16', 'dataset': 'imagenet-1k'}
+    (table,), _ = build_tables([record('mae', task, **like) for task in ('pretrain', 'finetune')])
+    items = [item for row in published_for(table) for item in row.items]
+    assert {(item.arch, item.dataset) for item in items} == {('ViT-L/16', 'imagenet-1k')}
     assert '### Published' in to_markdown([table])
-    assert all(item.source for item in published.PUBLISHED)
 
 
-@pytest.mark.parametrize(
-    ('arch', 'size'),
-    [
-        ('deit-small', 'S'),
-        ('vit_b', 'B'),
-        ('ViT-L', 'L'),
-        ('mae-vit-base-p16', 'B'),
-        ('vit-tiny', None),
-    ],
-)
-def test_size_of(arch, size):
-    assert published.size_of(arch) == size
+def test_published_values():
+    items = load_published()
+    assert all(item.source and 0 < item.value < 100 for item in items)
+    keys = [(i.method, i.arch, i.epochs, i.task, i.metric, i.recipe) for i in items]
+    assert len(set(keys)) == len(keys) == 58
+    rows = {row.label: row for row in published_rows()}
+    mae = rows['MAE ViT-B/16, 1600 epochs']
+    assert mae.text('detection', 'box_ap') == '48.4 (1x); 50.4 (100 epochs); 51.6 (ViTDet)'
+    assert mae.source == 'CAE readme; MIMDet; detectron2'
+    assert rows['SymMIM ViT-L/16'].text('finetune', 'top1') == '85.9'
 
 
 def test_markdown_escapes_what_is_markup():

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -70,11 +69,9 @@ def test_a_mistake_ends_the_job_with_one_line(tmp_path: Path) -> None:
 def test_suite_runs_as_jobs(tmp_path: Path) -> None:
     """Every run of a suite is a job of Slurm, after those that it depends on; then the page."""
     partition = partition_with_two_cpus()
-    if find_spec('snakemake_executor_plugin_slurm') is None:
-        pytest.skip('snakemake-executor-plugin-slurm is not installed')
     suite = write_small_suite(tmp_path)
     contents = json.loads(suite.read_text())
-    contents['slurm'] = dict(slurm_partition=partition, cpus_per_task=1, mem_mb=4000, runtime=30)
+    contents['slurm'] = {'partition': partition, 'cpus-per-task': 1, 'mem': 4000, 'time': 30}
     suite.write_text(json.dumps(contents))
     work_dir = tmp_path / 'work'
     result = subprocess.run(

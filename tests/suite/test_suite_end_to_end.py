@@ -1,4 +1,4 @@
-"""The real suite, real tools and all, on a handful of pictures: what `make demo` does, in small."""
+"""The real suite, real tools and all, on a handful of images: what `make demo` does, in small."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ METRICS = dict(
 )  # fmt: skip
 
 
-def test_suite_from_pictures_to_page(tmp_path: Path) -> None:
+def test_suite_from_images_to_page(tmp_path: Path) -> None:
     suite = write_small_suite(tmp_path)
     data = tmp_path / 'work' / 'data'
 
@@ -45,7 +45,7 @@ def test_suite_from_pictures_to_page(tmp_path: Path) -> None:
             assert names <= set(record['metrics'])
             assert record['parent'] == ('symmim-pretrain-seed0' if method == 'symmim' else None)
             if task in ('detection', 'segmentation'):
-                assert len(record['pictures']) == 4
+                assert len(record['figures']) == 4
     page = (tmp_path / 'work' / 'report' / 'index.html').read_text()
     assert page.count('data:image/png;base64,') >= 6 + 4 * 4
     assert 'src="http' not in page

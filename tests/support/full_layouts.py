@@ -13,8 +13,8 @@ import numpy as np
 from mmdet.datasets import CocoDataset
 from pycocotools import mask as coco_mask
 
-from symmim_mm.datasets.sample.layouts import picture_generator
-from symmim_mm.datasets.sample.scenes import CLASSES, classification_picture, draw_scene
+from symmim_mm.datasets.sample.layouts import image_rng
+from symmim_mm.datasets.sample.scenes import CLASSES, draw_classification_image, draw_scene
 
 # COCO numbers its 80 categories from 1 to 90 and leaves these out.
 COCO_UNUSED = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
@@ -33,8 +33,8 @@ def write_imagenet(root: Path, pictures: int = 4, height: int = 375, width: int 
         for label in range(1000):
             (root / split / f'n{label:08d}').mkdir(parents=True)
         for index in range(pictures):
-            rng = picture_generator(0, 'imagenet', number, index)
-            picture = classification_picture(rng, index % len(CLASSES), width)[:height]
+            rng = image_rng(0, 'imagenet', number, index)
+            picture = draw_classification_image(rng, index % len(CLASSES), width)[:height]
             # Classes far apart, the last one among them.
             label = 999 * index // max(pictures - 1, 1)
             _save_jpeg(root / split / f'n{label:08d}' / f'{split}_{index:08d}.JPEG', picture)
@@ -77,11 +77,11 @@ def write_coco(root: Path, pictures: int = 2, height: int = 480, width: int = 64
     for split_number, split in enumerate(('train2017', 'val2017')):
         images, annotations = [], []
         for index in range(pictures):
-            rng = picture_generator(0, 'coco', split_number, index)
+            rng = image_rng(0, 'coco', split_number, index)
             scene = draw_scene(rng, width)
             image_id = 100 * split_number + index + 1
             file_name = f'{image_id:012d}.jpg'
-            _save_jpeg(root / split / file_name, scene.picture[:height])
+            _save_jpeg(root / split / file_name, scene.image[:height])
             images.append(dict(id=image_id, file_name=file_name, height=height, width=width))
             masks = [mask[:height] for mask in scene.masks]
             masks = [mask for mask in masks if _polygons(mask)]
@@ -102,10 +102,10 @@ def write_ade20k(root: Path, pictures: int = 2, height: int = 512, width: int = 
     for number, (split, short) in enumerate((('training', 'train'), ('validation', 'val'))):
         (root / 'annotations' / split).mkdir(parents=True)
         for index in range(pictures):
-            rng = picture_generator(0, 'ade20k', number, index)
+            rng = image_rng(0, 'ade20k', number, index)
             scene = draw_scene(rng, width)
             name = f'ADE_{short}_{index + 1:08d}'
-            _save_jpeg(root / 'images' / split / f'{name}.jpg', scene.picture[:height])
+            _save_jpeg(root / 'images' / split / f'{name}.jpg', scene.image[:height])
             # Nine values of the drawing to nine of ADE20K's, unlabelled and the last class too.
             values = rng.choice(np.arange(1, ADE20K_CLASSES), size=9, replace=False)
             values[0], values[-1] = 0, ADE20K_CLASSES

@@ -1,4 +1,4 @@
-"""Records and folders of runs, and texts that a page, a table or a terminal could obey."""
+"""Records and folders of runs, and strings that a page, a table or a terminal could obey."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def record(**changes: object) -> dict:
         schema=1, run='run', method='method', arch='arch', task='pretrain', dataset='data',
         config='configs/x.py', config_sha256=SHA, checkpoint='last.pth', checkpoint_sha256=SHA,
         backbone=None, backbone_sha256=None, parent=None, seed=0, metrics={'loss': 0.5}, chance={},
-        curve='curve.jsonl', pictures=['pictures/0.png'],
+        curve='curve.jsonl', figures=['figures/0.png'],
         hardware={'cpu': 'cpu', 'cores': 2, 'gpu': 'gpu', 'gpus': 1, 'world_size': 2},
         versions={'torch': '2'}, images=1, duration_s=1.0, peak_memory_mib=1.0,
         started='2026-01-01T00:00:00+00:00', finished='2026-01-01T01:00:00+00:00',
@@ -42,8 +42,8 @@ def record(**changes: object) -> dict:
 
 def run_folder(folder: Path, values: dict, text: str = 'x') -> Path:
     folder.mkdir(parents=True)
-    (folder / 'pictures').mkdir()
-    Image.new('RGB', (24, 8), (200, 30, 30)).save(folder / 'pictures' / '0.png')
+    (folder / 'figures').mkdir()
+    Image.new('RGB', (24, 8), (200, 30, 30)).save(folder / 'figures' / '0.png')
     lines = [dict(step=step, loss=1 / step, note=text) for step in range(1, 9)]
     (folder / 'curve.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
     (folder / 'result.json').write_text(json.dumps(values))

@@ -28,6 +28,7 @@ def record(
     if task != 'pretrain' and method != 'random':
         started_from = sha('checkpoint', method, 'pretrain', seed, pretrain)
     values: dict[str, Any] = {
+        'schema': 1,
         'run': f'{method}-{task}-seed{seed}',
         'method': method,
         'arch': 'tiny',
@@ -53,8 +54,8 @@ def record(
     return Record(**values | changes)
 
 
-def write(folder: Path, item: Record, losses: int = 20, pictures: int = 0) -> Path:
-    """Write a record with a scalar file and pictures into ``folder/<run>``."""
+def write(folder: Path, item: Record, losses: int = 20, figures: int = 0) -> Path:
+    """Write a record with a scalar file and images into ``folder/<run>``."""
     run = folder / item.run
     scalars = run / '20260101_000000/vis_data/scalars.json'
     scalars.parent.mkdir(parents=True)
@@ -62,8 +63,8 @@ def write(folder: Path, item: Record, losses: int = 20, pictures: int = 0) -> Pa
     lines += [{'accuracy/top1': 10.0 * step, 'step': step} for step in (1, 2)]
     scalars.write_text(''.join(json.dumps(line) + '\n' for line in lines))
     item.curve = str(scalars.relative_to(run))
-    item.pictures = [f'pictures/{index}.png' for index in range(pictures)]
-    for name in item.pictures:
+    item.figures = [f'figures/{index}.png' for index in range(figures)]
+    for name in item.figures:
         (run / name).parent.mkdir(exist_ok=True)
         Image.new('RGB', (24, 8), (200, 30, 30)).save(run / name)
     item.write(run)

@@ -1,4 +1,4 @@
-"""The quickstart suite on a handful of pictures, with an epoch or four steps a run."""
+"""The quickstart suite on a handful of images, with an epoch or four steps a run."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ def write_small_suite(folder: Path) -> Path:
             dict(
                 name='small',
                 data=dict(
-                    generator=['tools/make_sample_data.py', str(data), '--train', '40', '--val',
+                    generator=['sample-data', str(data), '--train', '40', '--val',
                                '20', '--coco-train', '16', '--coco-val', '4', '--ade-train', '16',
                                '--ade-val', '4']
                 ),

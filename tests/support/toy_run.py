@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 
 from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
-from symmim_mm.datasets.transforms.decode_region import PictureError
+from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.engine.launch import substitute_types
 from symmim_mm.engine.resume import resume_from_latest
 
@@ -74,7 +74,7 @@ class Numbers(Dataset):
         # Draws first, so that reading an unreadable row uses random numbers.
         noise = torch.rand(4) + torch.tensor(np.random.rand(4), dtype=torch.float32)
         if index in self.unreadable:
-            raise PictureError(f'row{index}.png ends too early')
+            raise ImageError(f'row{index}.png ends too early')
         row = torch.full((4,), float(index)) / SIZE + noise
         return dict(inputs=row * float('nan') if index in self.bad else row)
 

@@ -69,6 +69,7 @@ def _run(argv: list[str], env: dict[str, str], out: str, err: str) -> None:
     sys.stdout, sys.stderr = (os.fdopen(number, 'w', buffering=1) for number in (1, 2))
     os.environ.update(env)
     sys.argv = argv
+    sys.path.insert(0, os.path.dirname(argv[0]))  # as for a program
     code = 0
     try:
         runpy.run_path(argv[0], run_name='__main__')

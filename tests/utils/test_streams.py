@@ -23,7 +23,7 @@ def main(args):
 import argparse
 parser = argparse.ArgumentParser()
 parser.add_argument('error', nargs='?')
-cli.run(main, parser)
+cli.run(main, lambda: parser)
 """
 
 

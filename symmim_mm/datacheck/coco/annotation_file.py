@@ -1,4 +1,4 @@
-"""A COCO annotation file: read once, its categories and pictures checked."""
+"""A COCO annotation file: read once, its categories and images checked."""
 
 import gc
 import json
@@ -29,7 +29,7 @@ Size = tuple[int, int]
 
 
 def load(root: str, name: str, report: Report) -> dict[str, list[Any]] | None:
-    """``images``, ``annotations`` and ``categories`` of an annotation file, None if unreadable."""
+    """Read ``images``, ``annotations`` and ``categories`` of a file; None if unreadable."""
     path = os.path.join(root, name)
     if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would block
         report.add('unreadable', name, 'is not a file')
@@ -67,18 +67,18 @@ def _without_collections() -> Iterator[None]:
             gc.enable()
 
 
-def is_whole(value: Any) -> bool:
-    """Whether a JSON value is a whole number, written as 3 or 3.0, and no truth value."""
+def is_integer(value: Any) -> bool:
+    """Return whether a JSON value is an integer, written as 3 or 3.0, and no boolean."""
     return type(value) is int or (type(value) is float and value.is_integer())
 
 
 def is_id(value: Any) -> bool:
-    """Whether a JSON value can be an id: a whole number as COCO has it, or a text."""
-    return is_whole(value) or isinstance(value, str)
+    """Return whether a JSON value can be an id: an integer as COCO has it, or a string."""
+    return is_integer(value) or isinstance(value, str)
 
 
-def lacking(entry: Any, keys: Iterable[str]) -> str:
-    """What is wrong with an entry that must be an object with these keys, '' if nothing is."""
+def missing_keys(entry: Any, keys: Iterable[str]) -> str:
+    """Return what is wrong with an entry that must have these keys, '' if nothing is."""
     if not isinstance(entry, dict):
         return f'a {type(entry).__name__} in place of an object'
     absent = [key for key in keys if key not in entry]
@@ -86,13 +86,13 @@ def lacking(entry: Any, keys: Iterable[str]) -> str:
 
 
 def check_categories(name: str, entries: list[Any], report: Report) -> dict[Id, str]:
-    """Names of the categories by id, in the order of the file, which is that of the labels."""
+    """Check categories; return names by id, in the order of the file and of the labels."""
     categories: dict[Id, str] = {}
     for number, entry in enumerate(entries):
         what = f'category {number}'
-        wrong = lacking(entry, ('id', 'name'))
+        wrong = missing_keys(entry, ('id', 'name'))
         if not wrong and not (is_id(entry['id']) and isinstance(entry['name'], str)):
-            wrong = f'id {entry["id"]!r} and name {entry["name"]!r} must be an id and a text'
+            wrong = f'id {entry["id"]!r} and name {entry["name"]!r} must be an id and a string'
         if wrong:
             report.add('json-layout', name, f'{what}: {wrong}')
         elif entry['id'] in categories:
@@ -105,15 +105,15 @@ def check_categories(name: str, entries: list[Any], report: Report) -> dict[Id, 
 
 
 def check_images(name: str, entries: list[Any], report: Report) -> dict[Id, tuple[str, Size]]:
-    """``(file name, (width, height))`` of the pictures by id."""
+    """Check images; return ``(file name, (width, height))`` by id."""
     images: dict[Id, tuple[str, Size]] = {}
     files = set()
     for number, entry in enumerate(entries):
-        what = f'picture {number}'
-        wrong = lacking(entry, ('id', 'file_name', 'width', 'height'))
+        what = f'image {number}'
+        wrong = missing_keys(entry, ('id', 'file_name', 'width', 'height'))
         if not wrong and not (is_id(entry['id']) and isinstance(entry['file_name'], str)):
             wrong = f'id {entry["id"]!r}, file_name {entry["file_name"]!r}'
-        if not wrong and not all(is_whole(entry[key]) and entry[key] > 0 for key in SIDES):
+        if not wrong and not all(is_integer(entry[key]) and entry[key] > 0 for key in SIDES):
             wrong = f'{entry["file_name"]}: size {entry["width"]!r} x {entry["height"]!r}'
         if wrong:
             report.add('json-layout', name, f'{what}: {wrong}')

@@ -1,4 +1,4 @@
-"""The annotations of a COCO file: ids, boxes, masks, each against its picture."""
+"""The annotations of a COCO file: ids, boxes, masks, each against its image."""
 
 from collections import Counter
 from typing import Any
@@ -9,24 +9,25 @@ from symmim_mm.datacheck.coco.annotation_file import (
     check_categories,
     check_images,
     is_id,
-    lacking,
     load,
+    missing_keys,
 )
 from symmim_mm.datacheck.coco.masks import Extent, MaskError, mask_extent
-from symmim_mm.datacheck.report import Report, named, plural
+from symmim_mm.datacheck.report import NAMED, Report, plural
+from symmim_mm.utils.text import listed
 
 KEYS = ('id', 'image_id', 'category_id', 'bbox', 'area', 'iscrowd')
 SLACK = 1.0  # pixels that a box or polygon may reach over the edge
 OFTEN = 0.01  # share of boxes that are off from which the coordinates themselves are suspected
-LARGEST = 1e9  # no coordinate or area of a picture is larger; infinity and NaN fail as well
+LARGEST = 1e9  # no coordinate or area of an image is larger; infinity and NaN fail as well
 ENOUGH = 20  # boxes without which no share is taken
 
 
 def check_instances(root: str, name: str, report: Report) -> 'Instances | None':
-    """Check all that an annotation file says, without a look at the pictures.
+    """Check all that an annotation file says, without a look at the images.
 
     Args:
-        root: the folder of the data set.
+        root: the folder of the dataset.
         name: the file, relative to it.
         report: takes the findings.
 
@@ -39,7 +40,7 @@ def check_instances(root: str, name: str, report: Report) -> 'Instances | None':
     categories = check_categories(name, content['categories'], report)
     images = check_images(name, content['images'], report)
     if not images:
-        report.add('no-pictures', name)
+        report.add('no-images', name)
     instances = Instances(name, images, categories, report)
     instances.check(content['annotations'])
     if images and not instances.numbers['useful']:
@@ -49,7 +50,7 @@ def check_instances(root: str, name: str, report: Report) -> 'Instances | None':
 
 
 class Instances:
-    """Checks the annotations of one file, one after the other.
+    """The annotations of one file, checked one after the other.
 
     Args:
         name: the file, for the report.
@@ -74,16 +75,16 @@ class Instances:
         self.off = 0
         self.numbers: Counter[str] = Counter()
         self.of_category: Counter[Id] = Counter()
-        self.strangers: Counter[Id] = Counter()  # ids of pictures that the file does not list
+        self.strangers: Counter[Id] = Counter()  # ids of images that the file does not list
 
     def check(self, annotations: list[Any]) -> None:
         """Check every annotation, then what they are together."""
         for number, entry in enumerate(annotations):
             self._check_one(number, entry)
         if strangers := self.strangers.total():
-            ids = named(map(str, self.strangers))
+            ids = listed(list(map(str, self.strangers)), NAMED)
             text = f'{plural(strangers, "annotation")} of image_id {ids}'
-            self.report.add('unknown-picture', self.name, text)
+            self.report.add('unknown-image', self.name, text)
         boxes = self.numbers['boxes']
         if boxes >= ENOUGH and self.off > OFTEN * boxes:
             text = (
@@ -93,11 +94,11 @@ class Instances:
             self.report.add('box-systematic', self.name, text)
         unused = [text for key, text in self.categories.items() if not self.of_category[key]]
         if unused:
-            text = f'{len(unused)} of {len(self.categories)}: {named(unused)}'
+            text = f'{len(unused)} of {len(self.categories)}: {listed(unused, NAMED)}'
             self.report.add('category-unused', self.name, text)
 
     def _check_one(self, number: int, entry: Any) -> None:
-        wrong = lacking(entry, KEYS)
+        wrong = missing_keys(entry, KEYS)
         if not wrong:
             wrong = ', '.join(
                 f'{key} {entry[key]!r}'
@@ -134,11 +135,11 @@ class Instances:
         if extent is None:
             return
         if _outside(extent, image[1]):
-            self._add('mask-apart', entry, 'the mask lies outside of the picture')
+            self._add('mask-apart', entry, 'the mask lies outside of the image')
         elif box and not _touch(extent, box):
             self._add('mask-apart', entry, f'mask {_text(extent)}, box {_text(box)}')
         elif not self._is_inside(extent, image[1]):
-            self._add('box-clipped', entry, f'mask {_text(extent)}, picture {_size(image[1])}')
+            self._add('box-clipped', entry, f'mask {_text(extent)}, image {_size(image[1])}')
 
     def _check_box(self, entry: dict[str, Any], size: Size) -> Extent | None:
         """Judge a box as MMDetection's ``parse_data_info`` does; None where it is no use."""
@@ -153,7 +154,7 @@ class Instances:
             return None
         left, top, width, height = box
         extent = Extent(left, top, left + width, top + height)
-        text = f'box {[round(value, 2) for value in box]}, picture {_size(size)}'
+        text = f'box {[round(value, 2) for value in box]}, image {_size(size)}'
         flat = width == 0 or height == 0  # a few of COCO's own are
         if width < 0 or height < 0 or (_outside(extent, size) and not flat):
             self.off += 1
@@ -176,9 +177,9 @@ class Instances:
         )
 
     def _add(self, kind: str, entry: dict[str, Any], text: str) -> None:
-        """Add a finding of an annotation, with its id and picture."""
-        picture = self.images.get(entry['image_id'])
-        where = f'annotation {entry["id"]}' + (f' of {picture[0]}' if picture else '')
+        """Add a finding of an annotation, with its id and image."""
+        image = self.images.get(entry['image_id'])
+        where = f'annotation {entry["id"]}' + (f' of {image[0]}' if image else '')
         self.report.add(kind, self.name, f'{where}: {text}' if text else where)
 
 

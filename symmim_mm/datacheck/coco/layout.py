@@ -5,17 +5,16 @@ from collections.abc import Iterator, Sequence
 
 from symmim_mm.datacheck.coco.annotation_file import NAMES, Id, Size
 from symmim_mm.datacheck.coco.instances import Instances, check_instances
-from symmim_mm.datacheck.job import Job
-from symmim_mm.datacheck.layout import Plan, missing_folders
-from symmim_mm.datacheck.listing import Listing
-from symmim_mm.datacheck.report import Report, named, plural
+from symmim_mm.datacheck.layout import Job, Listing, Plan, missing_folders
+from symmim_mm.datacheck.report import NAMED, Report, plural
+from symmim_mm.utils.text import listed
 
-PICTURES = {'train2017': 118_287, 'val2017': 5_000}
+IMAGES = {'train2017': 118_287, 'val2017': 5_000}
 MIN_SIDE = 32  # filter_cfg of configs/_base_/datasets/coco_instance.py
 
 
 def plan_coco(root: str, report: Report, classes: int | Sequence[str] | None = None) -> Plan:
-    """Check both annotation files; sizes come with the pictures.
+    """Check both annotation files; sizes come with the images.
 
     Args:
         root: holds ``annotations``, ``train2017`` and ``val2017``.
@@ -23,8 +22,8 @@ def plan_coco(root: str, report: Report, classes: int | Sequence[str] | None = N
         classes: number or names, in order, of the categories where the user named them; else
             COCO's 80 are expected, and others are only a notice.
     """
-    files = {split: f'annotations/instances_{split}.json' for split in PICTURES}
-    missing_folders(root, [*files.values(), *PICTURES], report)
+    files = {split: f'annotations/instances_{split}.json' for split in IMAGES}
+    missing_folders(root, [*files.values(), *IMAGES], report)
     jobs: list[Job] = []
     categories = {}
     for split, name in files.items():
@@ -35,9 +34,9 @@ def plan_coco(root: str, report: Report, classes: int | Sequence[str] | None = N
             continue
         categories[split], images = instances.categories, instances.images
         _report_split(split, instances, report)
-        if classes is None and len(images) != PICTURES[split]:
-            text = f'{len(images):,}, COCO 2017 has {PICTURES[split]:,}'
-            report.add('picture-count', name, text)
+        if classes is None and len(images) != IMAGES[split]:
+            text = f'{len(images):,}, COCO 2017 has {IMAGES[split]:,}'
+            report.add('image-count', name, text)
         if os.path.isdir(os.path.join(root, split)):
             jobs += _jobs(root, split, name, images, report)
         del images, instances  # before the next file is read: they are large
@@ -50,11 +49,11 @@ def _report_split(split: str, instances: Instances, report: Report) -> None:
     boxes = numbers['boxes']
     report.fact(
         split,
-        f'{plural(len(images), "picture")}, {len(images) - len(instances.annotated):,} of them '
+        f'{plural(len(images), "image")}, {len(images) - len(instances.annotated):,} of them '
         f'without instances; {plural(boxes, "instance")} of '
         f'{plural(len(instances.categories), "category")}: {numbers["polygons"]:,} polygons, '
         f'{numbers["run lengths"]:,} run lengths, {numbers["crowds"]:,} crowds',
-        pictures=len(images),
+        images=len(images),
         without_instances=len(images) - len(instances.annotated),
         instances=boxes,
         categories=len(instances.categories),
@@ -66,29 +65,29 @@ def _report_split(split: str, instances: Instances, report: Report) -> None:
         return
     for file, size in images.values():
         if min(size) < MIN_SIDE:
-            report.add('picture-small', f'{split}/{file}', f'{size[0]} x {size[1]}')
+            report.add('image-small', f'{split}/{file}', f'{size[0]} x {size[1]}')
 
 
 def _jobs(
     root: str, split: str, name: str, images: dict[Id, tuple[str, Size]], report: Report
 ) -> Iterator[Job]:
-    """The listed pictures that are there."""
+    """Yield the listed images that are there."""
     listing = Listing(root, report)
-    there = set(listing.pictures(split))
-    listing.report_passed_over()
-    listed = set()
+    present = set(listing.images(split))
+    listing.report_other_files()
+    used = set()
     for file, size in images.values():
         path = f'{split}/{file}'
         if os.path.isabs(file) or '..' in file.split('/'):
             report.add('path-outside', name, f'file_name {file}')
-        elif path in there or os.path.isfile(os.path.join(root, path)):
-            listed.add(path)
+        elif path in present or os.path.isfile(os.path.join(root, path)):
+            used.add(path)
             yield Job(path, size=size)
         else:
-            report.add('picture-missing', path, f'listed in {name}')
-    if unlisted := sorted(there - listed):
-        text = f'{plural(len(unlisted), "picture")}: {named(unlisted)}'
-        report.add('picture-unlisted', split, text)
+            report.add('image-missing', path, f'listed in {name}')
+    if unlisted := sorted(present - used):
+        text = f'{plural(len(unlisted), "image")}: {listed(unlisted, NAMED)}'
+        report.add('image-unlisted', split, text)
 
 
 def _compare_categories(
@@ -105,7 +104,11 @@ def _compare_categories(
         (first, one), (second, two) = categories.items()
         if list(one.items()) != list(two.items()):
             only = [text for text in set(one.items()) ^ set(two.items())]
-            what = named(sorted(f'{key} {text}' for key, text in only)) if only else 'the order'
+            what = (
+                listed(sorted(f'{key} {text}' for key, text in only), NAMED)
+                if only
+                else 'the order'
+            )
             text = f'categories of {files[first]} and {files[second]} differ in {what}'
             report.add('class-sets', 'annotations', text)
     for split, found in categories.items():
@@ -113,13 +116,13 @@ def _compare_categories(
         if classes is None:
             if names != list(NAMES):
                 text = (
-                    f"{plural(len(names), 'category')} ({named(names)}) in place of COCO's 80: "
-                    f'set metainfo=dict(classes=...) and num_classes={len(names)}'
+                    f"{plural(len(names), 'category')} ({listed(names, NAMED)}) in place of COCO's "
+                    f'80: set metainfo=dict(classes=...) and num_classes={len(names)}'
                 )
                 report.add('class-count', files[split], text)
         elif isinstance(classes, int):
             if len(names) != classes:
                 report.add('classes', files[split], f'{len(names)} in place of {classes}')
         elif names != list(classes):
-            text = f'{named(names)} in place of {named(classes)}'
+            text = f'{listed(names, NAMED)} in place of {listed(classes, NAMED)}'
             report.add('classes', files[split], text)

@@ -4,7 +4,7 @@ import math
 from itertools import chain
 from typing import Any, NamedTuple
 
-POINTS = 3  # a polygon of fewer points is passed over by MMDetection
+POINTS = 3  # a polygon of fewer points is skipped by MMDetection
 FARTHEST = 1e6  # of a polygon in pixels: pycocotools draws all of it, and crashes from 1e8 on
 BITS = 5  # of each character of a compressed run length
 FIRST_CHARACTER = 48
@@ -29,11 +29,11 @@ class MaskError(ValueError):
 
 
 def mask_extent(mask: Any, size: tuple[int, int]) -> Extent | None:
-    """The extent of a COCO ``segmentation``, None for run lengths, which never leave the picture.
+    """Return the extent of a COCO ``segmentation``; None for run lengths, always inside.
 
     Args:
         mask: a list of polygons ``[x, y, x, y, ...]``, or ``{'size': [h, w], 'counts': ...}``.
-        size: ``(width, height)`` of the picture.
+        size: ``(width, height)`` of the image.
 
     Raises:
         MaskError: with the kind of what is wrong.
@@ -63,10 +63,10 @@ def mask_extent(mask: Any, size: tuple[int, int]) -> Extent | None:
 
 
 def check_run_lengths(mask: dict[str, Any], size: tuple[int, int]) -> None:
-    """Check that run lengths cover the picture exactly.
+    """Check that run lengths cover the image exactly.
 
-    pycocotools decodes too short ones to uninitialised memory, and takes a text that it did not
-    write for some run lengths or other.
+    pycocotools decodes too short ones to uninitialized memory, and accepts any string as compressed
+    run lengths.
 
     Raises:
         MaskError: as :func:`mask_extent`.
@@ -75,7 +75,7 @@ def check_run_lengths(mask: dict[str, Any], size: tuple[int, int]) -> None:
     if not isinstance(counts, list | str) or not isinstance(shape, list) or len(shape) != 2:
         raise MaskError('rle', 'run lengths need size [height, width] and counts')
     if shape != [size[1], size[0]]:
-        raise MaskError('rle', f'made for {shape[1]} x {shape[0]}, picture {size[0]} x {size[1]}')
+        raise MaskError('rle', f'made for {shape[1]} x {shape[0]}, image {size[0]} x {size[1]}')
     lengths = counts if isinstance(counts, list) else expand_run_lengths(counts)
     if lengths is None or not all(type(n) is int and 0 <= n < 2**32 for n in lengths):
         raise MaskError('rle', 'counts are not run lengths')
@@ -85,11 +85,11 @@ def check_run_lengths(mask: dict[str, Any], size: tuple[int, int]) -> None:
 
 
 def expand_run_lengths(text: str) -> list[int] | None:
-    """Run lengths from COCO's compressed text (``rleToString`` of pycocotools' maskApi.c).
+    """Expand COCO's compressed run lengths (``rleToString`` of pycocotools' maskApi.c).
 
     Each number is a row of characters, 5 bits each, lowest first, the sixth bit saying that more
     follow; the last one's sign bit is the number's. From the fourth number on, the difference to
-    the last but one is stored. None where the text is no such code, or a number too long for
+    the last but one is stored. None where the string is no such code, or a number too long for
     pycocotools.
     """
     lengths: list[int] = []

@@ -1,11 +1,11 @@
-"""Write the generated sample data set in ImageNet-folder, COCO and ADE20K layout.
+"""Write the generated sample dataset in ImageNet-folder, COCO and ADE20K layout.
 
 ``OUT/imagenet/{train,val}/<class>/<number>.png``,
 ``OUT/coco/{train2017,val2017}/<12 digits>.png`` with ``annotations/instances_*.json``,
 ``OUT/ade20k/{images,annotations}/{training,validation}/<name>.png`` and ``OUT/manifest.json``.
 
-Every picture has a random generator of its own, seeded by (seed, part, split, index): picture
-``i`` is the same however many pictures are asked for. With the same NumPy and OpenCV the files
+Every image has a random generator of its own, seeded by (seed, part, split, index): image
+``i`` is the same however many images are asked for. With the same NumPy and OpenCV the files
 are the same to the byte.
 """
 
@@ -13,10 +13,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-from symmim_mm.datasets.sample import layouts as sample_layouts
+from symmim_mm.datasets.progress import progress_bar
+from symmim_mm.datasets.sample import layouts
 from symmim_mm.datasets.sample.layouts import ADE_SPLITS, COCO_ID_STEP, COCO_SPLITS, PARTS, VERSION
 from symmim_mm.datasets.sample.scenes import CLASSES, SEGMENTATION_CLASSES, SEGMENTATION_PALETTE
 from symmim_mm.datasets.sample.shapes import SHAPES
@@ -36,19 +36,19 @@ def _check(seed: int, sizes: dict[str, int], counts: dict[str, dict[str, int]]) 
         raise UserError(f'the seed must be 0 or more, got {seed}')
     for part, size in sizes.items():
         if not SIZES[0] <= size <= SIZES[1]:
-            raise UserError(f'{part}: pictures must be {SIZES[0]} to {SIZES[1]} pixels, got {size}')
+            raise UserError(f'{part}: images must be {SIZES[0]} to {SIZES[1]} pixels, got {size}')
     for part, splits in counts.items():
         least = len(CLASSES) if part == 'imagenet' else 1
         for split, count in splits.items():
             if not least <= count < COCO_ID_STEP:
                 raise UserError(
-                    f'{part}/{split}: the number of pictures must be at least {least} and less '
+                    f'{part}/{split}: the number of images must be at least {least} and less '
                     f'than {COCO_ID_STEP}, got {count}'
                 )
 
 
 def _existing(out: Path, wanted: dict) -> dict | None:
-    """The manifest in ``out`` if it is what is wanted, None if there is nothing at ``out``."""
+    """Return the manifest in ``out`` if it is the wanted one, None if nothing is there."""
     if not out.exists():
         for parent in out.absolute().parents:
             if parent.exists() and not parent.is_dir():
@@ -68,23 +68,10 @@ def _existing(out: Path, wanted: dict) -> dict | None:
     if found != wanted:
         changed = ', '.join(key for key in wanted if found[key] != wanted[key])
         raise UserError(
-            f'{out} holds sample data made otherwise (different {changed}): '
+            f'{out} holds sample data of other options (different {changed}): '
             'remove it or name another folder'
         )
     return manifest
-
-
-def _advancer(total: int, progress: bool) -> tuple[Callable[[], None], Callable[[], None]]:
-    """``(advance, stop)`` of a progress bar on stderr, or of none."""
-    if not progress:
-        return (lambda: None), (lambda: None)
-    from rich.console import Console
-    from rich.progress import Progress
-
-    bar = Progress(console=Console(stderr=True))
-    task = bar.add_task('drawing pictures', total=total)
-    bar.start()
-    return (lambda: bar.advance(task)), bar.stop
 
 
 def write_sample_data(
@@ -98,20 +85,23 @@ def write_sample_data(
     coco_val: int = 100,
     ade_train: int = 300,
     ade_val: int = 100,
-    progress: bool = False,
 ) -> dict:
     """Write the sample data to the folder ``out``, whole or not at all.
 
-    The files grow in a hidden folder beside ``out`` that is renamed at the end. Where ``out``
+    The files grow in a hidden folder next to ``out`` that is renamed at the end. Where ``out``
     already holds the same data (by its manifest) nothing is done.
 
     Args:
         out: folder that does not exist, is empty, or holds sample data of the same options.
-        size: side of the detection and segmentation pictures, in pixels.
-        class_size: side of the classification pictures, in pixels.
-        train, val: numbers of classification pictures; classes take turns.
-        coco_train, coco_val, ade_train, ade_val: numbers of scenes.
-        progress: show a progress bar on stderr.
+        seed: of all random numbers.
+        size: side of the detection and segmentation images, in pixels.
+        class_size: side of the classification images, in pixels.
+        train: number of classification images to train on; classes take turns.
+        val: the same to validate on.
+        coco_train: number of detection scenes to train on.
+        coco_val: the same to validate on.
+        ade_train: number of segmentation scenes to train on.
+        ade_val: the same to validate on.
 
     Returns:
         The manifest: version, seed, size, counts, classes and sha256 over all files.
@@ -133,25 +123,25 @@ def write_sample_data(
     _check(seed, wanted['size'], wanted['counts'])
     try:
         manifest = _existing(out, wanted)
-        return manifest or _generate(out, wanted, progress)
+        return manifest or _generate(out, wanted)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f'cannot write sample data to {out}: {reason}') from error
 
 
-def _generate(out: Path, wanted: dict, progress: bool) -> dict:
+def _generate(out: Path, wanted: dict) -> dict:
     out = out.resolve()  # `.` gets a name and a parent, a link to an empty folder is followed
     out.parent.mkdir(parents=True, exist_ok=True)
     total = sum(sum(splits.values()) for splits in wanted['counts'].values())
     partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}-partial-', dir=out.parent))
-    advance, stop = _advancer(total, progress)
     try:
         data = partial / 'data'  # made by mkdir, thus with the user's usual permissions
         data.mkdir()
-        folder = sample_layouts.Folder(data, advance)
-        for part in PARTS:
-            write = getattr(sample_layouts, f'write_{part}')
-            write(folder, wanted['seed'], wanted['size'][part], wanted['counts'][part].values())
+        with progress_bar('drawing images', total) as advance:
+            folder = layouts.Folder(data, advance)
+            for part in PARTS:
+                write = getattr(layouts, f'write_{part}')
+                write(folder, wanted['seed'], wanted['size'][part], wanted['counts'][part].values())
         manifest = {
             **wanted,
             'classes': {
@@ -172,5 +162,4 @@ def _generate(out: Path, wanted: dict, progress: bool) -> dict:
             return finished
         return manifest
     finally:
-        stop()
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,10 +1,10 @@
-"""Compose the sample pictures: one object to classify, or a scene of several to find.
+"""Compose the sample images: one object to classify, or a scene of several to find.
 
 Hues, light, background, clutter and noise are drawn independently of the classes; surfaces are of
-middle brightness, objects have a dark and a bright colour, either one first. What tells classes
+middle brightness, objects have a dark and a bright color, either one first. What tells classes
 apart is the outline of an object and the pattern on it. Angles are limited and brightness
 contrasts strong, so that a small transformer gets hold of the patterns within some ten thousand
-pictures; outlines take it longer.
+images; outlines take it longer.
 """
 
 import math
@@ -17,7 +17,7 @@ from symmim_mm.datasets.sample import shapes
 from symmim_mm.datasets.sample.shapes import SHAPES, TEXTURES, Array, Thing
 
 Mask = NDArray[np.bool_]
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 CLASS_SHAPES = ('disc', 'ring')
 CLASS_TEXTURES = ('halved', 'ringed', 'striped', 'checked', 'dotted')
@@ -35,8 +35,8 @@ MIN_VISIBLE = 0.35  # share of an object that must be seen for it to stay in the
 MAX_TILT = 0.4  # radians, of objects and, apart from that, of their patterns
 
 # Ranges of luma (Rec. 601) in [0, 1].
-# How far colours are from grey. At full strength hue, which tells nothing, is most of what
-# varies between pictures, and short training learns little else.
+# How far colors are from gray. At full strength hue, which tells nothing, is most of what
+# varies between images, and short training learns little else.
 SATURATION = 0.2
 DARK, MIDDLE, BRIGHT, ANY = (0.02, 0.2), (0.42, 0.55), (0.8, 0.98), (0.05, 0.95)
 
@@ -45,32 +45,32 @@ DARK, MIDDLE, BRIGHT, ANY = (0.02, 0.2), (0.42, 0.55), (0.8, 0.98), (0.05, 0.95)
 class Scene:
     """A drawn scene.
 
-    picture: uint8 ``(S, S, 3)`` RGB. labels: indices into ``SHAPES``, back to front. masks: the
+    image: uint8 ``(S, S, 3)`` RGB. labels: indices into ``SHAPES``, back to front. masks: the
     visible pixels of each object, bool ``(S, S)``, disjoint. label_map: uint8 ``(S, S)``, 0 =
     unlabelled, ``i + 1`` = ``SEGMENTATION_CLASSES[i]``.
     """
 
-    picture: Picture
+    image: Image
     labels: list[int]
     masks: list[Mask]
     label_map: NDArray[np.uint8]
 
 
-def _colour(rng: np.random.Generator, luma: tuple[float, float]) -> Array:
-    """A muted colour ``(3,)`` of any hue and of a brightness in the range ``luma``."""
-    colour = rng.random(3, dtype=np.float32)
-    red, green, blue = colour.tolist()
-    grey = 0.299 * red + 0.587 * green + 0.114 * blue
-    return np.clip(rng.uniform(*luma) + np.float32(SATURATION) * (colour - np.float32(grey)), 0, 1)
+def _color(rng: np.random.Generator, luma: tuple[float, float]) -> Array:
+    """Draw a muted color ``(3,)`` of any hue and of a brightness in the range ``luma``."""
+    color = rng.random(3, dtype=np.float32)
+    red, green, blue = color.tolist()
+    gray = 0.299 * red + 0.587 * green + 0.114 * blue
+    return np.clip(rng.uniform(*luma) + np.float32(SATURATION) * (color - np.float32(gray)), 0, 1)
 
 
 def _thing(
     rng: np.random.Generator, shape: str, texture: str, x: float, y: float, scale: float
 ) -> Thing:
-    """An object of random colours, angle, pattern and light."""
-    colours = [_colour(rng, DARK), _colour(rng, BRIGHT)]
+    """Draw an object of random colors, angle, pattern and light."""
+    colors = [_color(rng, DARK), _color(rng, BRIGHT)]
     if rng.random() < 0.5:
-        colours.reverse()
+        colors.reverse()
     # Patterns that have a middle keep it near the middle of the object.
     shift = scale * (0.1 if texture in ('halved', 'ringed') else 0.5)
     light_angle = rng.uniform(0, 2 * math.pi)
@@ -82,7 +82,7 @@ def _thing(
         y=y,
         scale=scale,
         angle=rng.uniform(-MAX_TILT, MAX_TILT),
-        colours=np.stack(colours),
+        colors=np.stack(colors),
         period=scale * rng.uniform(0.26, 0.4),
         texture_angle=rng.uniform(-MAX_TILT, MAX_TILT),
         phase=(rng.uniform(-shift, shift), rng.uniform(-shift, shift)),
@@ -102,25 +102,25 @@ def _point_on_border(rng: np.random.Generator, size: int) -> tuple[float, float]
 
 
 def _clutter(rng: np.random.Generator, canvas: Array, count: int) -> None:
-    """Thin, weak strokes right across the picture."""
+    """Draw thin, weak strokes right across the image."""
     size = canvas.shape[0]
     for _ in range(count):
         width = size * rng.uniform(0.012, 0.04)
         start, end = _point_on_border(rng, size), _point_on_border(rng, size)
-        shapes.stroke(canvas, start, end, width, _colour(rng, ANY), rng.uniform(0.3, 0.8))
+        shapes.stroke(canvas, start, end, width, _color(rng, ANY), rng.uniform(0.3, 0.8))
 
 
 def _surface(rng: np.random.Generator, size: int, fine: tuple[int, int], grain: float) -> Array:
-    """A surface of a colour of its own: slope of colour, coarse blotches and finer grain."""
-    base, step = _colour(rng, MIDDLE), (rng.random(3, dtype=np.float32) - 0.5) * 0.2
+    """Draw a surface: a color, a slope of color, coarse blotches and finer grain."""
+    base, step = _color(rng, MIDDLE), (rng.random(3, dtype=np.float32) - 0.5) * 0.2
     surface = base + shapes.ramp(size, rng.uniform(0, 2 * math.pi))[..., None] * step
     surface += 0.12 * shapes.smooth_noise(rng, size, (3, 3), 3)
     surface += grain * shapes.smooth_noise(rng, size, fine, 1)
     return surface
 
 
-def _expose(rng: np.random.Generator, canvas: Array) -> Picture:
-    """Light falling from one side, sensor noise, rounding: uint8 picture."""
+def _expose(rng: np.random.Generator, canvas: Array) -> Image:
+    """Add light from one side and sensor noise, and round to a uint8 image."""
     size = canvas.shape[0]
     canvas = canvas * (
         rng.uniform(0.92, 1.05)
@@ -132,10 +132,11 @@ def _expose(rng: np.random.Generator, canvas: Array) -> Picture:
     return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def classification_picture(rng: np.random.Generator, label: int, size: int) -> Picture:
-    """One main object of class ``label`` among smaller ones and behind a few strokes.
+def draw_classification_image(rng: np.random.Generator, label: int, size: int) -> Image:
+    """Draw one main object of class ``label`` among smaller ones and behind a few strokes.
 
     Args:
+        rng: draws everything.
         label: index into ``CLASSES``.
         size: side in pixels.
 
@@ -168,7 +169,7 @@ def classification_picture(rng: np.random.Generator, label: int, size: int) -> P
             (middle_x - along_x, middle_y - along_y),
             (middle_x + along_x, middle_y + along_y),
             size * rng.uniform(0.02, 0.06),
-            _colour(rng, ANY),
+            _color(rng, ANY),
         )
     if rng.random() < 0.4:
         angle, small = rng.uniform(0, 2 * math.pi), size * rng.uniform(0.08, 0.15)
@@ -179,7 +180,7 @@ def classification_picture(rng: np.random.Generator, label: int, size: int) -> P
 
 
 def _visible(things: list[Thing], blocked: Mask, size: int) -> tuple[list[Mask], list[float]]:
-    """Visible mask and visible share of each object, back to front, with ``blocked`` before all."""
+    """Return visible mask and share of each object, ``blocked`` being in front of all."""
     masks, shares, covered = [], [], blocked.copy()
     for thing in reversed(things):
         mask, area = shapes.mask_of(thing, size)
@@ -215,9 +216,9 @@ def _label_map(ground: Mask, pole: Mask, labels: list[int], masks: list[Mask]) -
 
 
 def draw_scene(rng: np.random.Generator, size: int) -> Scene:
-    """A scene of 2 to 5 partly overlapping objects between sky and ground.
+    """Draw a scene of 2 to 5 partly overlapping objects between sky and ground.
 
-    Objects of which less than ``MIN_VISIBLE`` would be seen (hidden, or cut off by the picture's
+    Objects of which less than ``MIN_VISIBLE`` would be seen (hidden, or cut off by the image's
     border) are taken out of the scene before it is drawn; where too few are left, all are placed
     anew. The pole that stands in front of some scenes belongs to no class.
     """
@@ -248,6 +249,6 @@ def draw_scene(rng: np.random.Generator, size: int) -> Scene:
     for thing in things:
         shapes.paint(canvas, replace(thing, softness=min(thing.softness, 1.4)))
     if pole_at is not None:
-        shapes.stroke(canvas, *pole_at, _colour(rng, ANY))
+        shapes.stroke(canvas, *pole_at, _color(rng, ANY))
     labels = [SHAPES.index(thing.shape) for thing in things]
     return Scene(_expose(rng, canvas), labels, masks, _label_map(depth >= 0, pole, labels, masks))

@@ -3,7 +3,7 @@
 A shape is a signed distance to its outline, so that one formula gives the antialiased edge, the
 soft shadow and the exact pixel mask. Distances are in units of the square root of the shape's
 area: every shape of the same ``scale`` covers the same number of pixels, and area (hence the
-picture's colour histogram) says nothing about the shape. Arrays use plain float32 arithmetic and
+image's color histogram) says nothing about the shape. Arrays use plain float32 arithmetic and
 scalars float64, which rounds alike on every machine.
 """
 
@@ -30,7 +30,7 @@ _RING_RADIUS = math.sqrt(1 / (math.pi * (1 - _RING_INNER**2)))
 _CROSS_ARM = 0.32  # half-width of an arm over half the cross
 _CROSS_RADIUS = math.sqrt(1 / (8 * _CROSS_ARM - 4 * _CROSS_ARM**2))
 
-# Distance from the centre to the farthest point, in the same units.
+# Distance from the center to the farthest point, in the same units.
 REACH = {
     'disc': _DISC_RADIUS,
     'square': math.sqrt(0.5),
@@ -43,7 +43,7 @@ REACH = {
 
 def _star_distance(x: Array, y: Array) -> Array:
     # The star is ten mirror images of one edge: fold the plane into the half sector of 36 degrees
-    # beside the tip that points along +y, then measure to the line from that tip to the notch.
+    # next to the tip that points along +y, then measure to the line from that tip to the notch.
     sine, cosine = math.sin(math.pi / 5), math.cos(math.pi / 5)
     for _ in range(2):
         x = np.abs(x)
@@ -58,12 +58,14 @@ def _star_distance(x: Array, y: Array) -> Array:
 
 
 def signed_distance(shape: str, x: Array, y: Array) -> Array:
-    """Distance of the points ``(x, y)`` to the outline of a shape of area 1, negative inside.
+    """Return the distance of points to the outline of a shape of area 1, negative inside.
 
     Near corners it is the distance to the extended edges, which is all that soft edges need.
 
     Args:
-        x, y: float32 of one shape, relative to the shape's centre, in units of sqrt(area).
+        shape: one of ``SHAPES``.
+        x: float32, relative to the shape's center, in units of sqrt(area).
+        y: the same; broadcasts with ``x``.
 
     Raises:
         ValueError: a shape that is not in ``SHAPES``.
@@ -89,20 +91,22 @@ def signed_distance(shape: str, x: Array, y: Array) -> Array:
 
 
 def _wave(u: Array, period: float) -> Array:
-    """Square wave with flanks of one pixel: values in [-1, 1], mean 0."""
+    """Return a square wave with flanks of one pixel: values in [-1, 1], mean 0."""
     u = u / period
     distance = np.abs(u - np.floor(u) - 0.5)  # 0 .. 0.5, triangle wave
     return np.clip((distance - 0.25) * (2 * period), -1, 1)
 
 
 def texture_weight(texture: str, u: Array, v: Array, period: float) -> Array:
-    """Share of the second colour at the points ``(u, v)``, float32 in [0, 1].
+    """Return the share of the second color at the points ``(u, v)``, float32 in [0, 1].
 
-    Every texture but ``plain`` gives both colours about half of the area, so that a colour
+    Every texture but ``plain`` gives both colors about half of the area, so that a color
     histogram does not tell them apart.
 
     Args:
-        u, v: float32 in pixels, across and along the stripes; broadcast to one shape.
+        texture: one of ``TEXTURES``.
+        u: float32 in pixels, across the stripes.
+        v: along them; broadcasts with ``u``.
         period: in pixels; without meaning for ``plain`` and ``halved``.
 
     Raises:
@@ -129,7 +133,7 @@ def texture_weight(texture: str, u: Array, v: Array, period: float) -> Array:
 
 @dataclass(frozen=True)
 class Thing:
-    """One object of a picture; lengths in pixels, angles in radians, colours float32 in [0, 1]."""
+    """One object of an image; lengths in pixels, angles in radians, colors float32 in [0, 1]."""
 
     shape: str
     texture: str
@@ -137,7 +141,7 @@ class Thing:
     y: float
     scale: float  # square root of its area
     angle: float
-    colours: Array  # (2, 3)
+    colors: Array  # (2, 3)
     period: float
     texture_angle: float
     phase: tuple[float, float]
@@ -157,7 +161,7 @@ def _window(thing: Thing, margin: float, size: int | None) -> Window:
 
 
 def _offsets(window: Window, x: float, y: float) -> tuple[Array, Array]:
-    """Pixel centres relative to ``(x, y)``: a row ``(1, W)`` and a column ``(H, 1)``."""
+    """Return pixel centers relative to ``(x, y)``: a row ``(1, W)`` and a column ``(H, 1)``."""
     columns = np.arange(window[1].start, window[1].stop, dtype=np.float32) + np.float32(0.5 - x)
     rows = np.arange(window[0].start, window[0].stop, dtype=np.float32) + np.float32(0.5 - y)
     return columns[None, :], rows[:, None]
@@ -169,14 +173,14 @@ def _rotate(x: Array, y: Array, angle: float) -> tuple[Array, Array]:
 
 
 def _distance(thing: Thing, window: Window, shift: tuple[float, float] = (0.0, 0.0)) -> Array:
-    """Signed distance in pixels over a window of the picture."""
+    """Return the signed distance in pixels over a window of the image."""
     x, y = _offsets(window, thing.x + shift[0], thing.y + shift[1])
     x, y = _rotate(x / thing.scale, y / thing.scale, thing.angle)
     return signed_distance(thing.shape, x, y) * thing.scale
 
 
 def mask_of(thing: Thing, size: int) -> tuple[NDArray[np.bool_], int]:
-    """Pixels of the object in a ``size`` x ``size`` picture, as if nothing lay in front of it.
+    """Return the pixels of an object in a ``size`` x ``size`` image with nothing in front of it.
 
     Returns:
         bool ``(size, size)`` and the object's full area in pixels, the part outside included.
@@ -207,9 +211,9 @@ def paint(canvas: Array, thing: Thing) -> None:
     u, v = _rotate(x, y, thing.texture_angle)
     weight = texture_weight(thing.texture, u + thing.phase[0], v + thing.phase[1], thing.period)
     light = 1 + (x * thing.shading[0] + y * thing.shading[1]) / thing.scale
-    first, second = thing.colours
-    colour = (first + (second - first) * weight[..., None]) * light[..., None]
-    canvas[window] += alpha[..., None] * (colour - canvas[window])
+    first, second = thing.colors
+    color = (first + (second - first) * weight[..., None]) * light[..., None]
+    canvas[window] += alpha[..., None] * (color - canvas[window])
 
 
 def stroke(
@@ -217,10 +221,10 @@ def stroke(
     start: tuple[float, float],
     end: tuple[float, float],
     width: float,
-    colour: Array,
+    color: Array,
     strength: float = 1.0,
 ) -> NDArray[np.bool_]:
-    """Draw a straight stroke with round ends in place; returns its bool mask ``(S, S)``."""
+    """Draw a straight stroke with round ends in place and return its bool mask ``(S, S)``."""
     size = canvas.shape[0]
     x, y = _offsets((slice(0, size), slice(0, size)), *start)
     along_x, along_y = end[0] - start[0], end[1] - start[1]
@@ -230,7 +234,7 @@ def stroke(
     x, y = x - place * along_x, y - place * along_y
     distance = np.sqrt(x * x + y * y) - width / 2
     alpha = strength * np.clip(0.5 - distance, 0, 1)
-    canvas += alpha[..., None] * (colour - canvas)
+    canvas += alpha[..., None] * (color - canvas)
     return distance < 0
 
 
@@ -245,7 +249,7 @@ def _interpolation(size: int, cells: int) -> tuple[NDArray[np.int64], Array]:
 def smooth_noise(
     rng: np.random.Generator, size: int, cells: tuple[int, int], channels: int
 ) -> Array:
-    """Random values on a grid of ``cells`` (rows, columns), smoothly interpolated.
+    """Draw random values on a grid of ``cells`` (rows, columns) and interpolate them smoothly.
 
     Returns:
         float32 ``(size, size, channels)`` in [-1, 1].
@@ -260,7 +264,7 @@ def smooth_noise(
 
 
 def ramp(size: int, angle: float) -> Array:
-    """A plane that rises from -1 to 1 across the picture along ``angle``: float32 ``(S, S)``."""
+    """Return a plane that rises from -1 to 1 along ``angle``, float32 ``(S, S)``."""
     x, y = _offsets((slice(0, size), slice(0, size)), size / 2, size / 2)
     sine, cosine = math.sin(angle), math.cos(angle)
     return (x * cosine + y * sine) * np.float32(2 / (size * (abs(sine) + abs(cosine))))

@@ -1,1 +1,1 @@
-"""Which sample comes next, and with which random numbers."""
+"""The order of samples, and the seeds of their random numbers."""

@@ -1,8 +1,8 @@
-"""Random numbers as a function of where a run is, so that a resumed run repeats what it would have.
+"""Random numbers as a function of the position in a run, so that resuming repeats them.
 
 Nothing random depends on what was drawn before: every training step seeds what the model draws
 (masks, views, stochastic depth, mixing) from (seed, iteration, rank), and every sample what its
-pipeline draws from (seed, place in the stream of samples), whichever loader worker makes it.
+pipeline draws from (seed, position in the stream of samples), whichever loader worker makes it.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ STEP, SAMPLE, REPLACEMENT = 1, 2, 3
 
 
 def words_from(*entropy: int) -> tuple[int, int, int]:
-    """Three well-mixed numbers of 32, 32 and 64 bits from whole numbers in [0, 2^64)."""
+    """Hash integers in [0, 2^64) to three well-mixed numbers of 32, 32 and 64 bits."""
     packed = b''.join(number.to_bytes(8, 'little') for number in entropy)
     mixed = hashlib.blake2b(packed, digest_size=16).digest()
     first, second = int.from_bytes(mixed[:4], 'little'), int.from_bytes(mixed[4:8], 'little')
@@ -24,7 +24,7 @@ def words_from(*entropy: int) -> tuple[int, int, int]:
 
 
 def seed_everything(*entropy: int) -> None:
-    """Seed Python, NumPy and torch (all devices) from whole numbers >= 0."""
+    """Seed Python, NumPy and torch (all devices) from integers >= 0."""
     first, second, third = words_from(*entropy)
     random.seed(first)
     np.random.seed(second)
@@ -42,15 +42,15 @@ def seed_step(seed: int, iteration: int, rank: int) -> None:
         torch.cuda.manual_seed(third)
 
 
-def seed_sample(seed: int, place: int) -> None:
+def seed_sample(seed: int, position: int) -> None:
     """Seed what the pipeline of one sample draws, in a loader worker or in the process itself.
 
     Args:
         seed: of the run.
-        place: of the sample in the run's stream, over all ranks; the same sample has another
-            place in every epoch.
+        position: of the sample in the run's stream, over all ranks; the same sample has another
+            position in every epoch.
     """
-    first, second, third = words_from(SAMPLE, seed, place)
+    first, second, third = words_from(SAMPLE, seed, position)
     random.seed(first)
     np.random.seed(second)
     torch.default_generator.manual_seed(third)

@@ -1,34 +1,34 @@
-"""One picture of a prepared set: resized once, encoded so that parts of it decode fast."""
+"""Preparation of one image: resized once, encoded so that parts of it decode fast."""
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from symmim_mm.datasets.transforms.box import Box
-from symmim_mm.datasets.transforms.decode_region import Picture, PictureError
+from symmim_mm.datasets.transforms.decode_region import EncodedImage, ImageError
 
 
-def prepare_picture(data: bytes, name: str, short_side: int, quality: int) -> bytes:
-    """A JPEG of a picture whose shorter side is at most ``short_side``.
+def prepare_image(data: bytes, name: str, short_side: int, quality: int) -> bytes:
+    """Encode an image as a JPEG whose shorter side is at most ``short_side``.
 
-    Resized with Pillow's Lanczos filter, without chroma subsampling, turned upright, with optimised
+    Resized with Pillow's Lanczos filter, without chroma subsampling, turned upright, with optimized
     Huffman tables and a restart marker before every row of blocks, which is where
-    :func:`cut_rows` can begin. A JPEG that is small enough and upright is
-    kept as it is, byte for byte.
+    :func:`cut_rows` can begin. A JPEG that is small enough and upright is kept byte for byte.
 
     Args:
-        data: of the file ``name``.
+        data: the whole file.
+        name: of the file, for messages.
+        short_side: in pixels; smaller images keep their size.
         quality: of libjpeg, 1 to 100.
 
     Raises:
-        PictureError: the picture cannot be decoded, or not be encoded.
+        ImageError: the image cannot be decoded, or not be encoded.
     """
-    picture = Picture(data, name)
-    width, height = picture.size
-    header = picture.header
+    encoded = EncodedImage(data, name)
+    width, height = encoded.size
+    header = encoded.header
     if min(width, height) <= short_side and header is not None and header.orientation == 1:
         return data
-    pixels = picture.region(Box(0, 0, height, width))
+    pixels = encoded.crop(0, 0, height, width)
     image = Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]))
     if min(width, height) > short_side:
         scale = short_side / min(width, height)
@@ -42,7 +42,7 @@ def prepare_picture(data: bytes, name: str, short_side: int, quality: int) -> by
         cv2.IMWRITE_JPEG_RST_INTERVAL: -(-image.width // 8),
     }
     pixels = np.asarray(image)[..., ::-1]
-    done, encoded = cv2.imencode('.jpg', pixels, [x for pair in options.items() for x in pair])
+    done, jpeg = cv2.imencode('.jpg', pixels, [x for pair in options.items() for x in pair])
     if not done:
-        raise PictureError(f'{name} cannot be encoded as a JPEG')
-    return encoded.tobytes()
+        raise ImageError(f'{name} cannot be encoded as a JPEG')
+    return jpeg.tobytes()

@@ -1,8 +1,9 @@
-"""A prepared set of pictures: tar files read by place, a list of what they hold, a manifest.
+"""Reading of images from the shards of a dataset, by position.
 
-``OUT/shard-00000.tar``, ... are plain tar archives that other tools read as well. ``OUT/pictures``
-(:mod:`array_file`) says where in them each picture is; ``OUT/manifest.json`` has
-options, classes, counts and hashes, and says whether the set is complete.
+``OUT/shard-00000.tar``, ... are plain tar archives that other tools read as well.
+``OUT/images.safetensors`` (:mod:`image_list`) says where in them each image is;
+``OUT/manifest.json`` has options, classes, counts and hashes, and says whether the dataset is
+complete.
 """
 
 import os
@@ -13,24 +14,24 @@ from pathlib import Path
 
 import numpy as np
 
-from symmim_mm.datasets.packed_strings import name_at
+from symmim_mm.datasets.image_table import name_at
 from symmim_mm.datasets.shards.image_list import read_list
 from symmim_mm.datasets.shards.manifest import Manifest, finished_manifest
-from symmim_mm.datasets.transforms.decode_region import PictureError
+from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import file_sha256
 
 OPEN_FILES = 64  # of a process, far below the usual limit of 1024
 
 
-class PreparedSet:
-    """Pictures of a prepared set, in the order in which they lie in the shards.
+class ImageShards:
+    """The images of a dataset in shards, in the order in which they lie there.
 
     Args:
-        folder: of the set.
+        folder: of the dataset.
 
     Raises:
-        UserError: there is no set, or it is incomplete, damaged or of another format.
+        UserError: there is none, or it is incomplete, damaged or of another format.
     """
 
     def __init__(self, folder: str | os.PathLike) -> None:
@@ -38,10 +39,8 @@ class PreparedSet:
         self.manifest = finished_manifest(folder)
         self.classes = self.manifest.classes
         self._check_sizes()
-        columns = read_list(self.folder, self.manifest)
-        self.text, self.ends = columns['text'], columns['ends']
-        self.labels: np.ndarray | None = columns.get('labels')
-        self.shard, self.start, self.size = columns['shard'], columns['start'], columns['size']
+        self.columns = read_list(self.folder, self.manifest)
+        self.labels: np.ndarray | None = self.columns.get('labels')
         self.files: OrderedDict[int, int] = OrderedDict()
 
     def _check_sizes(self) -> None:
@@ -59,38 +58,38 @@ class PreparedSet:
                 )
 
     def __len__(self) -> int:
-        return len(self.ends)
+        return len(self.columns['ends'])
 
-    def __deepcopy__(self, memo: dict) -> 'PreparedSet':
+    def __deepcopy__(self, memo: dict) -> 'ImageShards':
         return self
 
     def __reduce__(self) -> tuple[Callable, tuple]:
-        return PreparedSet, (self.folder,)
+        return ImageShards, (self.folder,)
 
     @property
     def shard_sizes(self) -> np.ndarray:
-        """Number of pictures in every shard, int64 ``(shards,)``."""
-        return np.array([shard.pictures for shard in self.manifest.shards], np.int64)
+        """Number of images in every shard, int64 ``(shards,)``."""
+        return np.array([shard.images for shard in self.manifest.shards], np.int64)
 
     def path(self, index: int) -> str:
-        """Shard and name of a picture; for messages, no file has this path."""
-        shard = self.manifest.shards[self.shard[index]].name
-        return f'{shard}/{name_at(self.text, self.ends, index)}'
+        """Return shard and name of an image; for messages, no file has this path."""
+        shard = self.manifest.shards[self.columns['shard'][index]].name
+        return f'{shard}/{name_at(self.columns, index)}'
 
     def read(self, index: int) -> bytes:
-        """The encoded picture.
+        """Return the encoded image.
 
         Raises:
-            PictureError: it cannot be read.
+            ImageError: it cannot be read.
         """
-        start, size = int(self.start[index]), int(self.size[index])
+        shard, start, size = (int(self.columns[key][index]) for key in ('shard', 'start', 'size'))
         try:
-            data = os.pread(self._file(int(self.shard[index])), size, start)
+            data = os.pread(self._file(shard), size, start)
         except OSError as error:
-            place = self.folder / self.path(index)
-            raise PictureError(f'cannot read {place}: {error.strerror}') from error
+            path = self.folder / self.path(index)
+            raise ImageError(f'cannot read {path}: {error.strerror}') from error
         if len(data) != size:
-            raise PictureError(f'{self.folder / self.path(index)} ends too early: copy it again')
+            raise ImageError(f'{self.folder / self.path(index)} ends too early: copy it again')
         return data
 
     def _file(self, shard: int) -> int:
@@ -111,17 +110,17 @@ class PreparedSet:
 
 
 def verify(folder: str | os.PathLike) -> Manifest:
-    """Compare the list and every shard of a prepared set with their hashes.
+    """Compare the list and every shard of a dataset with their hashes.
 
     Returns:
-        The manifest; if it has no ``list_sha256``, the list is known to fit the shards, no more.
+        The manifest.
 
     Raises:
         UserError: a file is missing, cannot be read, or is not as it was written.
     """
-    prepared = PreparedSet(folder)
-    for shard in prepared.manifest.shards:
-        path = prepared.folder / shard.name
+    shards = ImageShards(folder)  # compares the list
+    for shard in shards.manifest.shards:
+        path = shards.folder / shard.name
         try:
             found = file_sha256(path)
         except OSError as error:
@@ -129,4 +128,4 @@ def verify(folder: str | os.PathLike) -> Manifest:
             raise UserError(f'{path} cannot be read ({reason}): copy it again') from error
         if found != shard.sha256:
             raise UserError(f'{path} is damaged: copy it again, or remove it and prepare again')
-    return prepared.manifest
+    return shards.manifest

@@ -1,4 +1,4 @@
-"""Write one shard of a prepared set, and read back what a shard holds."""
+"""Writing of one shard, and reading back of what it holds."""
 
 import hashlib
 import io
@@ -8,17 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from symmim_mm.datasets.transforms.decode_region import PictureError
+from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.utils.files import replacing
-from symmim_mm.utils.regular_file import open_regular
+from symmim_mm.utils.paths import open_regular
 
 JPEG_SUFFIXES = ('.jpg', '.jpeg')
 
 
 class ShardContent(NamedTuple):
-    """What a finished shard holds: names of its pictures, and where each of them is, in bytes."""
+    """What a finished shard holds: names of its images, and where each of them is, in bytes."""
 
-    names: list[bytes]
+    names: list[str]
     starts: list[int]
     sizes: list[int]
     bytes: int
@@ -26,19 +26,14 @@ class ShardContent(NamedTuple):
 
 
 class Written(NamedTuple):
-    """A shard that was written: its content, and the pictures that were left out."""
+    """A shard that was written: its content, and the images that were left out."""
 
     content: ShardContent
     skipped: list[str]
 
 
-def shard_name(number: int) -> str:
-    """File name of a shard."""
-    return f'shard-{number:05d}.tar'
-
-
 def member_name(name: str) -> str:
-    """Name within a shard of what is a JPEG now, whatever it was before."""
+    """Return the name within a shard of what is a JPEG now, whatever it was before."""
     stem, suffix = os.path.splitext(name)
     return name if suffix.lower() in JPEG_SUFFIXES else f'{stem}.jpg'
 
@@ -46,18 +41,19 @@ def member_name(name: str) -> str:
 def write_shard(
     path: Path, root: str, names: list[str], prepare: Callable[[str], bytes], skip: bool
 ) -> Written:
-    """Prepare pictures and write them to a tar file, whole or not at all.
+    """Prepare images and write them to a tar file, whole or not at all.
 
-    The bytes of the file depend on the pictures and options alone.
+    The bytes of the file depend on the images and options alone.
 
     Args:
         path: of the shard.
-        root, names: the pictures are ``root/name``.
-        prepare: what is written of a picture, given its path.
+        root: folder of the images.
+        names: their paths from it.
+        prepare: what is written of an image, given its path.
         skip: leave out what cannot be decoded, where else it is an error.
 
     Raises:
-        PictureError: a picture cannot be read.
+        ImageError: an image cannot be read.
         OSError: the shard cannot be written.
     """
     skipped = []
@@ -68,7 +64,7 @@ def write_shard(
         for name in names:
             try:
                 data = prepare(os.path.join(root, name))
-            except PictureError:
+            except ImageError:
                 if not skip:
                     raise
                 skipped.append(name)
@@ -80,7 +76,7 @@ def write_shard(
 
 
 def read_shard(path: Path) -> ShardContent:
-    """What a finished shard holds.
+    """Return what a finished shard holds.
 
     Raises:
         OSError, tarfile.TarError: it cannot be read, or is no whole tar file.
@@ -89,7 +85,7 @@ def read_shard(path: Path) -> ShardContent:
     with open_regular(path) as file:
         with tarfile.open(fileobj=file, mode='r:') as tar:
             for entry in tar:
-                names.append(os.fsencode(entry.name))
+                names.append(entry.name)
                 starts.append(entry.offset_data)
                 sizes.append(entry.size)
         file.seek(0)

@@ -1,14 +1,12 @@
-"""Read a picture file and decode the part of it that is wanted, as OpenCV would decode it."""
+"""Reading an image file and decoding the wanted part of it as OpenCV would decode it."""
 
 import os
 
-import cv2
 import numpy as np
 import simplejpeg
 from mmengine.fileio import get
 
-from symmim_mm.datasets.transforms.apng import still_png
-from symmim_mm.datasets.transforms.box import Box
+from symmim_mm.datasets.transforms.decode import decode_image
 from symmim_mm.datasets.transforms.exif_orientation import stored_box, turn_upright, upright_size
 from symmim_mm.datasets.transforms.jpeg_crop import cut_rows
 from symmim_mm.datasets.transforms.jpeg_header import END, JpegHeader, read_jpeg_header
@@ -17,26 +15,26 @@ from symmim_mm.utils.errors import UserError
 MOST_PIXELS = 2**30  # OpenCV's own limit, for what OpenCV does not see
 
 
-class PictureError(UserError):
-    """A picture that cannot be read, by name.
+class ImageError(UserError):
+    """An image that cannot be read, by name.
 
     A loader worker sends its exceptions to the main process with the traceback in the message;
     the line for the user is taken out of it there.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(message.strip().rsplit('PictureError: ', 1)[-1])
+        super().__init__(message.strip().rsplit('ImageError: ', 1)[-1])
 
 
 def read_file(path: str, backend_args: dict | None = None) -> bytes:
-    """The bytes of a picture file.
+    """Read the bytes of an image file.
 
     Args:
         path: on this machine, or any that MMEngine's file backends understand.
         backend_args: as of ``mmcv.LoadImageFromFile``; None finds the backend by the path.
 
     Raises:
-        PictureError: the file cannot be read.
+        ImageError: the file cannot be read.
     """
     try:
         if backend_args is None and '://' not in path:
@@ -44,11 +42,11 @@ def read_file(path: str, backend_args: dict | None = None) -> bytes:
                 return file.read()
         return get(path, backend_args=backend_args)
     except OSError as error:
-        raise PictureError(f'cannot read {path}: {error.strerror or error}') from error
+        raise ImageError(f'cannot read {path}: {error.strerror or error}') from error
 
 
-class Picture:
-    """An encoded picture whose size is known and whose pixels are decoded on demand.
+class EncodedImage:
+    """An encoded image whose size is known and whose pixels are decoded on demand.
 
     A JPEG gives its size by its header and is decoded no further down than a region needs, and
     from no further up than the last restart marker before it, if it has any. Every other format,
@@ -59,8 +57,11 @@ class Picture:
         data: the whole file.
         name: of the file, for messages.
 
+    Attributes:
+        pixels: BGR uint8 ``(H, W, 3)``; None where nothing was decoded whole yet.
+
     Raises:
-        PictureError: ``data`` is no picture, or one that ends too early.
+        ImageError: ``data`` is no image, or one that ends too early.
     """
 
     def __init__(self, data: bytes, name: str) -> None:
@@ -71,59 +72,71 @@ class Picture:
         if self.header is None or self.header.width * self.header.height > MOST_PIXELS:
             self.decode_whole()
         elif data.rfind(END, self.header.scan) < 0:
-            raise PictureError(f'{name} ends too early: copy or fetch it again, or remove it')
+            raise ImageError(f'{name} ends too early: copy or fetch it again, or remove it')
 
     @property
     def size(self) -> tuple[int, int]:
-        """``(width, height)`` upright."""
+        """``(width, height)`` of the upright image."""
         if self.pixels is not None:
             return self.pixels.shape[1], self.pixels.shape[0]
         header = self.header
         return upright_size(header.width, header.height, header.orientation)
 
-    def region(self, box: Box) -> np.ndarray:
-        """Decode the pixels of a box, BGR uint8 ``(box.height, box.width, 3)``, maybe a view.
+    def crop(self, top: int, left: int, height: int, width: int) -> np.ndarray:
+        """Decode a region of the upright image.
+
+        Returns:
+            BGR uint8 ``(height, width, 3)``, maybe a view.
 
         Raises:
-            PictureError: the pixels cannot be decoded.
+            ImageError: the pixels cannot be decoded.
         """
+        header = self.header
         if self.pixels is None:
-            header = self.header
-            stored = stored_box(box, header.width, header.height, header.orientation)
-            cut, first = cut_rows(self.data, header, stored.top, stored.bottom)
+            box = stored_box((top, left, height, width), *header[:3])
+            stored_top, stored_left, rows, columns = box
+            cut, first = cut_rows(self.data, header, stored_top, stored_top + rows)
             try:
                 # The cut always warns of bytes that no row needs, hence not strict.
-                rows = simplejpeg.decode_jpeg(cut, 'BGR', strict=False)
+                decoded = simplejpeg.decode_jpeg(cut, 'BGR', strict=False)
             except ValueError:  # damaged, or of a kind that only OpenCV knows
                 self.decode_whole()
             else:
-                part = rows[stored.top - first : stored.bottom - first, stored.left : stored.right]
+                start = stored_top - first
+                part = decoded[start : start + rows, stored_left : stored_left + columns]
                 return turn_upright(part, header.orientation)
-        return self.pixels[box.top : box.bottom, box.left : box.right]
+        return self.pixels[top : top + height, left : left + width]
 
     def decode_whole(self) -> None:
         """Have OpenCV decode all pixels, now.
 
         Raises:
-            PictureError: they cannot be decoded.
+            ImageError: they cannot be decoded.
         """
-        try:
-            encoded = np.frombuffer(still_png(self.data), np.uint8)
-            self.pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-        except cv2.error:  # an empty file, or more pixels than OpenCV allows
-            self.pixels = None
+        self.pixels = decode_image(self.data)
         if self.pixels is None:
-            raise PictureError(
-                f'{self.name} is not a picture that can be decoded '
+            raise ImageError(
+                f'{self.name} is not an image that can be decoded '
                 f'({len(self.data)} bytes): replace or remove it'
             )
 
 
-def open_picture(path: str | os.PathLike, backend_args: dict | None = None) -> Picture:
-    """Read a picture file.
+def open_image(path: str | os.PathLike, backend_args: dict | None = None) -> EncodedImage:
+    """Read an image file.
 
     Raises:
-        PictureError: it cannot be read or decoded.
+        ImageError: it cannot be read or decoded.
     """
     path = os.fspath(path)
-    return Picture(read_file(path, backend_args), path)
+    return EncodedImage(read_file(path, backend_args), path)
+
+
+def take_image(results: dict, backend_args: dict | None = None) -> EncodedImage:
+    """Return the image of ``img_bytes`` (which is taken out) or ``img_path`` of a pipeline.
+
+    Raises:
+        ImageError: it cannot be read or decoded.
+    """
+    path = results.get('img_path', 'an image without a name')
+    data = results.pop('img_bytes', None)
+    return EncodedImage(read_file(path, backend_args) if data is None else data, path)

@@ -1,11 +1,9 @@
-"""EXIF orientation: reading it, and cropping a picture before it is turned upright."""
+"""EXIF orientation: reading it, and cropping an image before it is turned upright."""
 
 import numpy as np
 
-from symmim_mm.datasets.transforms.box import Box
-
 ORIENTATION_TAG = 0x0112
-SHORT = 3  # TIFF's type of a 16-bit whole number
+SHORT = 3  # TIFF's type of a 16-bit integer
 
 # Orientation -> (transpose, then turn upside down, then mirror left-right); EXIF 2.32, 4.6.4.
 TURNS = {
@@ -21,7 +19,7 @@ TURNS = {
 
 
 def read_orientation(exif: bytes) -> int:
-    """The orientation, 1 to 8, that an EXIF block gives; 1 where it gives none.
+    """Return the orientation, 1 to 8, that an EXIF block gives; 1 where it gives none.
 
     Args:
         exif: from the byte order mark of its TIFF header on. Anything damaged counts as upright,
@@ -43,32 +41,36 @@ def read_orientation(exif: bytes) -> int:
 
 
 def upright_size(width: int, height: int, orientation: int) -> tuple[int, int]:
-    """``(width, height)`` after a stored picture has been turned upright."""
+    """Return ``(width, height)`` of a stored image after it has been turned upright."""
     return (height, width) if TURNS[orientation][0] else (width, height)
 
 
-def stored_box(box: Box, width: int, height: int, orientation: int) -> Box:
-    """Where a box of the upright picture is in the stored one.
+def stored_box(
+    box: tuple[int, int, int, int], width: int, height: int, orientation: int
+) -> tuple[int, int, int, int]:
+    """Return where a region of the upright image is in the stored one.
 
     Args:
-        box: in the upright picture.
-        width, height: of the stored picture.
+        box: ``(top, left, height, width)`` in the upright image.
+        width: of the stored image.
+        height: of the stored image.
+        orientation: EXIF's, 1 to 8.
     """
     transpose, upside_down, mirror = TURNS[orientation]
     width, height = upright_size(width, height, orientation)
-    top, left, bottom, right = box
+    top, left, rows, columns = box
     if upside_down:
-        top, bottom = height - bottom, height - top
+        top = height - top - rows
     if mirror:
-        left, right = width - right, width - left
-    return Box(left, top, right, bottom) if transpose else Box(top, left, bottom, right)
+        left = width - left - columns
+    return (left, top, columns, rows) if transpose else (top, left, rows, columns)
 
 
-def turn_upright(picture: np.ndarray, orientation: int) -> np.ndarray:
-    """A view of a stored picture ``(H, W, C)``, or of a part of it, turned upright."""
+def turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Return a view of a stored image ``(H, W, C)``, or of a part of it, turned upright."""
     transpose, upside_down, mirror = TURNS[orientation]
     if transpose:
-        picture = picture.transpose(1, 0, 2)
+        image = image.transpose(1, 0, 2)
     if upside_down:
-        picture = picture[::-1]
-    return picture[:, ::-1] if mirror else picture
+        image = image[::-1]
+    return image[:, ::-1] if mirror else image

@@ -2,7 +2,8 @@
 
 No wheel on the package index offers libjpeg-turbo's partial decoding, and any decoder can be made
 to stop early: it reads as many rows as the frame header announces. Rows above the wanted ones can
-be left out only where restart markers let decoding begin anew, as in prepared data sets.
+be left out only where restart markers let decoding begin anew, as in the shards that
+``tools/prepare_dataset.py`` writes.
 """
 
 import numpy as np
@@ -14,11 +15,13 @@ def cut_rows(data: bytes, header: JpegHeader, top: int, bottom: int) -> tuple[by
     """Cut a JPEG down to the rows from ``top`` to ``bottom`` (not included) and some around them.
 
     Args:
-        data: the whole file, with ``header`` as read from it.
-        top, bottom: in the stored picture, ``0 <= top < bottom <= header.height``.
+        data: the whole file.
+        header: as read from it.
+        top: in the stored image.
+        bottom: ``0 <= top < bottom <= header.height``.
 
     Returns:
-        The new JPEG and the row of the picture that is its first. Its rows ``top - first`` to
+        The new JPEG and the row of the image that is its first. Its rows ``top - first`` to
         ``bottom - first`` decode bit for bit as those of the whole file.
     """
     # Where rows share chroma samples, the decoder interpolates with those of the next rows.
@@ -34,7 +37,7 @@ def cut_rows(data: bytes, header: JpegHeader, top: int, bottom: int) -> tuple[by
 
 
 def _restarts(data: bytes, header: JpegHeader) -> np.ndarray | None:
-    """Places of all restart markers, None where rows do not begin at them."""
+    """Return the positions of all restart markers, None where rows do not begin at them."""
     if not header.restart or not header.one_scan:
         return None
     across = -(-header.width // header.unit_width)
@@ -42,11 +45,11 @@ def _restarts(data: bytes, header: JpegHeader) -> np.ndarray | None:
         return None
     units = across * -(-header.height // header.unit_height)
     coded = np.frombuffer(data, np.uint8, offset=header.scan)
-    places = np.flatnonzero(coded[:-1] == 0xFF)
+    markers = np.flatnonzero(coded[:-1] == 0xFF)
     # In coded data a byte 255 is followed by 0, or is the start of a marker.
-    places = places[(coded[places + 1] & 0xF8) == 0xD0] + header.scan
-    # A file with markers missing is damaged, which the decoder has its own ways with.
-    return places if len(places) == -(-units // header.restart) - 1 else None
+    markers = markers[(coded[markers + 1] & 0xF8) == 0xD0] + header.scan
+    # A file with markers missing is damaged, and left to the decoder's own error handling.
+    return markers if len(markers) == -(-units // header.restart) - 1 else None
 
 
 def _between_restarts(

@@ -1,4 +1,4 @@
-"""What must be known of a JPEG file to decode a part of it, read from its markers.
+"""The parts of a JPEG header that are needed to decode a region, read from its markers.
 
 Marker codes and segment layouts are those of ITU-T T.81, annex B.
 """
@@ -20,10 +20,10 @@ EXIF_NAME = b'Exif\0\0'
 class JpegHeader(NamedTuple):
     """A JPEG of 8 bits with one or three components, Huffman coded.
 
-    ``width``, ``height`` are as stored, before ``orientation`` (EXIF, 1 to 8) is obeyed;
+    ``width``, ``height`` are as stored, before ``orientation`` (EXIF, 1 to 8) is applied;
     ``unit_width``, ``unit_height`` the pixels of a minimum coded unit; ``restart`` the units from
     one restart marker to the next, 0 for none; ``one_scan`` whether one scan holds everything;
-    ``frame`` and ``scan`` the places of the frame's marker and of the first coded byte.
+    ``frame`` and ``scan`` the positions of the frame's marker and of the first coded byte.
     """
 
     width: int
@@ -46,31 +46,31 @@ def read_jpeg_header(data: bytes) -> JpegHeader | None:
     """
     if data[:2] != START:
         return None
-    place, end = 2, len(data) - 4
+    position, end = 2, len(data) - 4
     frame = restart = 0
     orientation = 1
-    while place < end:
-        if data[place] != 0xFF:
+    while position < end:
+        if data[position] != 0xFF:
             return None
-        marker = data[place + 1]
+        marker = data[position + 1]
         if marker == 0xFF:  # a fill byte
-            place += 1
+            position += 1
             continue
         if marker in WITHOUT_LENGTH:
-            place += 2
+            position += 2
             continue
-        length = data[place + 2] << 8 | data[place + 3]
+        length = data[position + 2] << 8 | data[position + 3]
         if marker in FRAMES:
-            frame = place
+            frame = position
         elif marker in OTHER_FRAMES:
             return None
         elif marker == RESTART_INTERVAL:
-            restart = data[place + 4] << 8 | data[place + 5]
-        elif marker == EXIF and data[place + 4 : place + 10] == EXIF_NAME:
-            orientation = read_orientation(data[place + 10 : place + 2 + length])
+            restart = data[position + 4] << 8 | data[position + 5]
+        elif marker == EXIF and data[position + 4 : position + 10] == EXIF_NAME:
+            orientation = read_orientation(data[position + 10 : position + 2 + length])
         elif marker == SCAN:
-            return _header(data, frame, place, orientation, restart)
-        place += 2 + length
+            return _header(data, frame, position, orientation, restart)
+        position += 2 + length
     return None
 
 

@@ -1,98 +1,89 @@
-"""Loading of the classes of a picture's pixels that refuses what does not fit, by name."""
-
-import os
-import stat
-from typing import Any
+"""Loading of label maps that refuses what is damaged or does not fit its image, by name."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
-from PIL import Image
 
-from symmim_mm.datasets.transforms.decode_region import PictureError
+from symmim_mm.datasets.transforms.decode import IGNORED, LabelMapError, decode_label_map
+from symmim_mm.datasets.transforms.decode_region import ImageError, read_file
 from symmim_mm.registry import TRANSFORMS
-
-IGNORED = 255  # MMSegmentation's number of pixels that do not count
+from symmim_mm.utils.paths import open_regular
 
 
 @TRANSFORMS.register_module()
-class LoadClassMap(BaseTransform):
-    """MMSegmentation's ``LoadAnnotations`` that tells in one line which file it cannot use.
+class LoadLabelMap(BaseTransform):
+    """MMSegmentation's ``LoadAnnotations`` that refuses files it cannot use, in one line.
 
-    The stock step ends with a traceback, or trains on pixels with the classes of others where a
-    class map is not as large as its picture, or holds numbers that do not fit into a byte.
+    The stock step ends with a traceback, or trains on pixels with the labels of others where a
+    label map is not as large as its image, or holds numbers that do not fit into a byte.
 
-    Required and added keys: as ``mmseg.LoadAnnotations``; also required is ``ori_shape``, ``(H,
-    W)`` of the picture's file.
+    Required keys: ``seg_map_path``, ``seg_fields``, ``ori_shape``, ``(H, W)`` of the image's file,
+    ``reduce_zero_label`` (0 becomes the label of pixels that do not count, others are lowered by 1)
+    and, with some of a dataset's classes, ``label_map``. Added key: ``gt_seg_map``, uint8
+    ``(H, W)``.
 
     Args:
         classes: how many there are; None does not look for others.
-        **options: of ``mmseg.LoadAnnotations``.
+        backend_args: as of ``mmseg.LoadAnnotations``.
 
     Raises:
-        PictureError: at a file that is missing, damaged, of another size than its picture, with
-            other classes, or with other values than whole numbers from 0 to 255.
+        ImageError: at a file that is missing, damaged, of another size than its image, with labels
+            of other classes, or with other values than integers from 0 to 255.
     """
 
-    def __init__(self, classes: int | None = None, **options: Any) -> None:
+    def __init__(self, classes: int | None = None, backend_args: dict | None = None) -> None:
         self.classes = classes
-        self.load = TRANSFORMS.build(dict(type='mmseg.LoadAnnotations', **options))
+        self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
-        """Add the classes of a picture's pixels."""
+        """Add the labels of an image's pixels."""
         path = results['seg_map_path']
-        try:
-            _check_values(path)
-            results = self.load(results)
-        except FileNotFoundError as error:
-            raise PictureError(f'cannot read {path}: {error.strerror}') from error
-        # What Pillow says of files that are damaged, no pictures or bombs.
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise PictureError(f'{path} is not a class map that can be decoded: {error}') from error
-        found, expected = results['gt_seg_map'].shape, tuple(results['ori_shape'])
-        if found != expected:
-            raise PictureError(
-                f'{path} has {found} rows and columns, its picture {expected}: replace it, or '
-                'remove both'
-            )
+        table = np.arange(256, dtype=np.uint8)  # value of the file -> label
+        if results['reduce_zero_label']:
+            table[1:IGNORED] -= 1
+            table[0] = IGNORED
+        reduced = table.copy()
+        for old, new in (results.get('label_map') or {}).items():
+            table[reduced == old] = new
+        labels = table[self._read(path, tuple(results['ori_shape']))]
         if self.classes is not None:
-            values = results['gt_seg_map']
-            stray = (values >= self.classes) & (values != IGNORED)
-            if stray.any():
-                raise PictureError(
-                    f'{path} has {stray.sum()} pixels of no class, the largest number is '
-                    f'{values[stray].max()} of 0 to {self.classes - 1}: mend it, or set num_classes'
-                    ' of both heads and classes of LoadClassMap'
+            stray = labels[(labels >= self.classes) & (labels != IGNORED)]
+            if stray.size:
+                raise ImageError(
+                    f'{path} has {stray.size} pixels of no class, the largest number is '
+                    f'{stray.max()} of 0 to {self.classes - 1}: fix it, or set num_classes of both '
+                    f'heads and classes of {type(self).__name__}'
                 )
+        results['gt_seg_map'] = labels
+        results['seg_fields'].append('gt_seg_map')
         return results
 
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}({self.load}, classes={self.classes})'
-
-
-def _check_values(path: str) -> None:
-    """Refuse values that MMSegmentation, which makes bytes of all, would change.
-
-    Nearly every class map has 8 bits, so that its header is all that is read here.
-
-    Raises:
-        PictureError: a value is a fraction, negative or above 255; or the path is no file.
-        OSError: as of ``os.stat`` and Pillow.
-    """
-    if '://' in path:  # MMEngine's file backends read it
-        return
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise PictureError(f'{path} is not a file')  # a pipe would block its reader for ever
-    with Image.open(path) as picture:
-        if picture.mode == 'F':
-            raise PictureError(
-                f'{path} holds floating-point numbers: save the numbers of the classes as a PNG of '
-                '8 bits'
+    def _read(self, path: str, shape: tuple[int, int]) -> np.ndarray:
+        """Read uint8 labels of the expected shape."""
+        if self.backend_args is None and '://' not in path:
+            try:
+                with open_regular(path) as file:  # a pipe would block its reader for ever
+                    data = file.read()
+            except OSError as error:
+                raise ImageError(f'cannot read {path}: {error.strerror}') from error
+        else:
+            data = read_file(path, self.backend_args)
+        try:
+            labels = decode_label_map(data)
+        except LabelMapError as error:
+            raise ImageError(
+                f'{path} is not a label map that can be used ({error}): save it as a PNG of 8 bits'
+            ) from error
+        if labels.shape != shape:
+            raise ImageError(
+                f'{path} has {labels.shape} rows and columns, its image {shape}: replace it, or '
+                'remove both'
             )
-        if not picture.mode.startswith('I'):
-            return
-        values = np.asarray(picture)
-    if values.min() < 0 or values.max() > 255:
-        raise PictureError(
-            f'{path} holds numbers from {values.min()} to {values.max()}, class maps have 0 to '
-            '255: mend it'
-        )
+        if labels.min() < 0 or labels.max() > 255:
+            raise ImageError(
+                f'{path} holds numbers from {labels.min()} to {labels.max()}, label maps have 0 to '
+                '255: fix it'
+            )
+        return labels.astype(np.uint8)
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(classes={self.classes})'

@@ -1,4 +1,4 @@
-"""Loading, random cropping, resizing and flipping of a picture in one step."""
+"""Loading, random cropping, resizing and flipping of an image in one step."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,8 +9,7 @@ from mmpretrain.datasets.transforms import RandomResizedCrop
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from symmim_mm.datasets.transforms.box import Box
-from symmim_mm.datasets.transforms.decode_region import Picture, read_file
+from symmim_mm.datasets.transforms.decode_region import EncodedImage, take_image
 from symmim_mm.registry import TRANSFORMS
 from symmim_mm.utils.errors import UserError
 
@@ -19,27 +18,27 @@ INTERPOLATIONS = ('bicubic', 'bilinear')
 
 
 class _Sized(NamedTuple):
-    """What MMPretrain's crop law asks of a picture."""
+    """An image as far as ``RandomResizedCrop.rand_crop_params`` looks at it."""
 
     shape: tuple[int, int]
 
 
 @TRANSFORMS.register_module()
 class LoadRandomResizedCrop(RandomResizedCrop):
-    """Load a picture and make a random crop of it, decoding little more than the crop.
+    """Load an image and make a random crop of it, decoding little more than the crop.
 
-    Stands for ``LoadImageFromFile``, ``RandomResizedCrop(backend='pillow')`` and, with
+    Replaces ``LoadImageFromFile``, ``RandomResizedCrop(backend='pillow')`` and, with
     ``flip_prob``, ``RandomFlip`` of a stock pipeline: it draws the same numbers in the same order,
-    and its pictures differ by rounding only. The crop is drawn from the size in the file's header;
-    see :class:`Picture` for what is decoded. Resizing is PyTorch's
-    antialiased interpolation of ``uint8``, the filters of Pillow in vector instructions.
+    and its images differ by rounding only. The crop is drawn from the size in the file's header;
+    see :class:`EncodedImage` for what is decoded. Resizing is PyTorch's antialiased interpolation
+    of ``uint8``, the filters of Pillow in vector instructions.
 
-    Required keys: ``img_path``, or ``img_bytes`` with the encoded picture. Added keys: ``img``,
+    Required keys: ``img_path``, or ``img_bytes`` with the encoded image. Added keys: ``img``,
     ``img_shape``, ``ori_shape``, and with ``flip_prob`` also ``flip`` and ``flip_direction``.
 
     Args:
         scale: side of the crop after resizing, or ``(height, width)``.
-        crop_ratio_range: share of the picture's area.
+        crop_ratio_range: share of the image's area.
         aspect_ratio_range: width by height.
         flip_prob: chance of mirroring left-right; None leaves it to a later step.
         interpolation: ``'bicubic'`` or ``'bilinear'``.
@@ -50,7 +49,7 @@ class LoadRandomResizedCrop(RandomResizedCrop):
 
     Raises:
         UserError: an option outside its range.
-        PictureError: at a picture that cannot be read.
+        ImageError: at an image that cannot be read.
     """
 
     def __init__(
@@ -78,11 +77,10 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
-        """Replace a picture's place by a crop of it."""
-        picture = self.open(results)
-        width, height = picture.size
-        top, left, rows, columns = self.rand_crop_params(_Sized((height, width)))
-        part = picture.region(Box(top, left, top + rows, left + columns))
+        """Add a random crop of an image."""
+        encoded = self.open(results)
+        width, height = encoded.size
+        part = encoded.crop(*self.rand_crop_params(_Sized((height, width))))
         image = resize(part, self.scale, self.interpolation)
         if self.flip_prob is not None:
             # The draw of mmcv's RandomFlip, without the detours of numpy.random.choice.
@@ -97,11 +95,9 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         results['img_shape'] = self.scale
         return results
 
-    def open(self, results: dict) -> Picture:
-        """The picture of ``img_bytes`` (which are taken out) or ``img_path``."""
-        path = results.get('img_path', 'a picture without a name')
-        data = results.pop('img_bytes', None)
-        return Picture(read_file(path, self.backend_args) if data is None else data, path)
+    def open(self, results: dict) -> EncodedImage:
+        """Return the image of ``img_bytes`` (which is taken out) or ``img_path``."""
+        return take_image(results, self.backend_args)
 
     def __repr__(self) -> str:
         return (
@@ -111,11 +107,11 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         )
 
 
-def resize(picture: np.ndarray, size: Sequence[int], interpolation: str = 'bicubic') -> Tensor:
+def resize(image: np.ndarray, size: Sequence[int], interpolation: str = 'bicubic') -> Tensor:
     """Resize with antialiased interpolation, as Pillow's ``BICUBIC`` and ``BILINEAR``.
 
     Args:
-        picture: uint8 ``(H, W, 3)``; may be a view with any strides.
+        image: uint8 ``(H, W, 3)``; may be a view with any strides.
         size: ``(height, width)`` wanted.
         interpolation: ``'bicubic'`` or ``'bilinear'``.
 
@@ -123,6 +119,6 @@ def resize(picture: np.ndarray, size: Sequence[int], interpolation: str = 'bicub
         uint8 ``(3, height, width)``, contiguous.
     """
     # PyTorch's vector code wants channels last and no gaps between rows.
-    picture = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).unsqueeze(0)
-    resized = interpolate(picture, tuple(size), mode=interpolation, antialias=True)
+    tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).unsqueeze(0)
+    resized = interpolate(tensor, tuple(size), mode=interpolation, antialias=True)
     return resized.squeeze(0).contiguous()

@@ -11,24 +11,22 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from symmim_mm.checkpoint.read import checkpoint_files
-from symmim_mm.checkpoint.sealed import write_sealed
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.dist import on_main_rank, unwrap
 from symmim_mm.utils.errors import RESUME, Fault, UserError
 from symmim_mm.utils.files import remove_parts, write_atomic
 from symmim_mm.utils.signals import defer_signals
 
-BACKEND = 'symmim_mm.sealed'
+BACKEND = 'symmim_mm.atomic'
 WITHIN = '_iter_'  # in the name of a checkpoint within an epoch
 
 
 @register_backend(BACKEND)
-class SealedBackend(LocalBackend):
-    """MMEngine's local files, written under another name, sealed and renamed."""
+class AtomicBackend(LocalBackend):
+    """MMEngine's local files, written next to the old file and renamed."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write a file whole or not at all."""
-        write_sealed(obj, filepath)
+        write_atomic(filepath, obj)
 
 
 @HOOKS.register_module()

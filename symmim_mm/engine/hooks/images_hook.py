@@ -10,7 +10,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from symmim_mm.datasets.samplers.seeding import seed_everything
-from symmim_mm.datasets.transforms.decode_region import PictureError
+from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.dist import unwrap
 from symmim_mm.visualization.images import save
@@ -63,7 +63,7 @@ class ImagesHook(Hook):
             for number, index in enumerate(chosen):
                 try:
                     image = self.draw(model, self.held_out, int(index))
-                except PictureError as error:  # no reason to lose days of training
+                except ImageError as error:  # no reason to lose days of training
                     runner.logger.warning(f'image {number} is not drawn: {error}')
                     continue
                 save(Path(runner.work_dir, FOLDER, f'{number}.png'), image)

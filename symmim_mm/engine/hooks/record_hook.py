@@ -132,7 +132,7 @@ class RecordHook(Hook):
         record.checkpoint = checkpoint.name
         record.checkpoint_sha256 = file_sha256(work_dir / checkpoint.name)
         record.curve = collect_curve(work_dir)
-        record.pictures = find_images(work_dir)
+        record.figures = find_images(work_dir)
         record.images = runner.iter * runner.train_dataloader.batch_size * get_world_size()
         add_costs(record, elapsed)
         record.write(work_dir)

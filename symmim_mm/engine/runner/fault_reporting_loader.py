@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from symmim_mm.engine.runner.worker_signals import OutliveSignals, start_shielded
-from symmim_mm.utils.errors import RESUME, Fault, UserError, end_of, worker_death
+from symmim_mm.utils.errors import RESUME, Fault, UserError, describe_exit, worker_death
 
 DEATH_S = 1  # within which a worker whose connection broke has really ended
 
@@ -172,7 +172,7 @@ class FaultReportingLoader(DataLoader):
             names = self._being_read(dead if self.workers else range(self.num_workers))
             if not dead and not names:  # of another loader, or none is known
                 raise
-            ends = {end_of(self.workers[number].exitcode) for number in dead}
+            ends = {describe_exit(self.workers[number].exitcode) for number in dead}
             what = f'a DataLoader worker {" and ".join(ends)}' if dead else str(death).rstrip('. ')
             if names:
                 what += f', reading {names}; if one dies there again, fix or remove it'

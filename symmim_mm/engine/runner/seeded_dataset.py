@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from torch.utils.data import Dataset
 
 from symmim_mm.datasets.samplers.seeding import REPLACEMENT, seed_sample, words_from
-from symmim_mm.datasets.transforms.decode_region import PictureError
+from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.engine.runner.fault_reporting_loader import FaultReportingDataset
 
 MOST_TRIES = 50  # images for one position, before the dataset is given up
@@ -82,7 +82,7 @@ class SeededDataset(FaultReportingDataset):
         same, whatever its loader workers; every try draws the random numbers of that position.
 
         Raises:
-            PictureError: ``MOST_TRIES`` images in a row cannot be read.
+            ImageError: ``MOST_TRIES`` images in a row cannot be read.
         """
         skipped: list[UnreadableImage] = []
         for attempt in range(MOST_TRIES):
@@ -91,9 +91,9 @@ class SeededDataset(FaultReportingDataset):
             seed_sample(self.seed, position)
             try:
                 return SampleWithSkips(super().__getitem__(index), skipped)
-            except PictureError as error:
+            except ImageError as error:
                 skipped.append(UnreadableImage(self.name(index), str(error)))
-        raise PictureError(
+        raise ImageError(
             f'{MOST_TRIES} images in a row cannot be read: examine them with '
             f'tools/check_dataset.py; the last one: {skipped[-1].reason}'
         )

@@ -1,4 +1,4 @@
-"""The sample data: same bytes, valid annotations, classes that colour does not give away."""
+"""The sample data: same bytes, valid annotations, classes that color does not give away."""
 
 import json
 from pathlib import Path
@@ -19,8 +19,8 @@ from symmim_mm.datasets.sample.generate import (
     SHAPES,
     write_sample_data,
 )
-from symmim_mm.datasets.sample.layouts import coco_annotations, picture_generator
-from symmim_mm.datasets.sample.scenes import MIN_VISIBLE, classification_picture, draw_scene
+from symmim_mm.datasets.sample.layouts import coco_annotations, image_rng
+from symmim_mm.datasets.sample.scenes import MIN_VISIBLE, draw_classification_image, draw_scene
 
 
 @pytest.fixture(scope='module')
@@ -32,7 +32,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='module')
 def scenes() -> list:
-    return [draw_scene(picture_generator(5, 'coco', 0, index), 96) for index in range(60)]
+    return [draw_scene(image_rng(5, 'coco', 0, index), 96) for index in range(60)]
 
 
 def test_same_seed_gives_same_bytes(small: Path, tmp_path: Path) -> None:
@@ -41,30 +41,30 @@ def test_same_seed_gives_same_bytes(small: Path, tmp_path: Path) -> None:
     assert manifest == json.loads((small / 'manifest.json').read_text())
 
 
-def test_other_seed_gives_other_pictures(small: Path, tmp_path: Path) -> None:
+def test_other_seed_gives_other_images(small: Path, tmp_path: Path) -> None:
     manifest = write_sample_data(tmp_path / 'other', seed=1, **SMALL)
     assert manifest['sha256'] != json.loads((small / 'manifest.json').read_text())['sha256']
     one, two = files_of(small), files_of(tmp_path / 'other')
-    pictures = [name for name in one if name.endswith('.png')]
+    images = [name for name in one if name.endswith('.png')]
     assert one.keys() == two.keys()
-    assert all(one[name] != two[name] for name in pictures)
+    assert all(one[name] != two[name] for name in images)
 
 
-def test_picture_does_not_depend_on_how_many_are_asked(small: Path, tmp_path: Path) -> None:
+def test_image_does_not_depend_on_how_many_are_asked(small: Path, tmp_path: Path) -> None:
     more = {name: value + 7 for name, value in SMALL.items() if 'size' not in name}
     write_sample_data(tmp_path / 'more', **{**SMALL, **more})
     one, two = files_of(small), files_of(tmp_path / 'more')
-    pictures = [name for name in one if name.endswith('.png')]
-    assert len(pictures) == 50 + 10  # pictures, and class maps of ade20k
-    assert all(one[name] == two[name] for name in pictures)
+    images = [name for name in one if name.endswith('.png')]
+    assert len(images) == 50 + 10  # images, and label maps of ade20k
+    assert all(one[name] == two[name] for name in images)
     name = 'coco/annotations/instances_train2017.json'
     annotations, longer = (json.loads(data[name])['annotations'] for data in (one, two))
     assert longer[: len(annotations)] == annotations and len(longer) > len(annotations)
 
 
-def test_splits_and_parts_do_not_share_pictures(small: Path) -> None:
-    pictures = [data for name, data in files_of(small).items() if name.endswith('.png')]
-    assert len(set(pictures)) == len(pictures)
+def test_splits_and_parts_do_not_share_images(small: Path) -> None:
+    images = [data for name, data in files_of(small).items() if name.endswith('.png')]
+    assert len(set(images)) == len(images)
 
 
 def test_layout_and_manifest(small: Path) -> None:
@@ -84,8 +84,8 @@ def test_layout_and_manifest(small: Path) -> None:
         folders = sorted((small / 'imagenet' / split).iterdir())
         assert [folder.name for folder in folders] == sorted(CLASSES)
         assert all(len(list(folder.glob('*.png'))) == per_class for folder in folders)
-    picture = cv2.imread(str(next((small / 'imagenet/train').rglob('*.png'))))
-    assert picture.shape == (48, 48, 3) and picture.dtype == np.uint8
+    image = cv2.imread(str(next((small / 'imagenet/train').rglob('*.png'))))
+    assert image.shape == (48, 48, 3) and image.dtype == np.uint8
     for split in ('training', 'validation'):
         names = [p.name for p in sorted((small / 'ade20k/images' / split).iterdir())]
         assert names == [p.name for p in sorted((small / 'ade20k/annotations' / split).iterdir())]
@@ -106,11 +106,11 @@ def test_coco_annotations_describe_what_was_drawn(small: Path, split: str) -> No
     assert len(coco.imgs) == len(list((small / 'coco' / split).iterdir()))
     for index, image_id in enumerate(sorted(coco.imgs)):
         info = coco.imgs[image_id]
-        picture = cv2.imread(str(small / 'coco' / split / info['file_name']))[..., ::-1]
+        image = cv2.imread(str(small / 'coco' / split / info['file_name']))[..., ::-1]
         assert info['file_name'] == f'{image_id:012d}.png'
-        assert picture.shape == (info['height'], info['width'], 3) == (64, 64, 3)
-        scene = draw_scene(picture_generator(0, 'coco', number, index), 64)
-        assert np.array_equal(picture, scene.picture)
+        assert image.shape == (info['height'], info['width'], 3) == (64, 64, 3)
+        scene = draw_scene(image_rng(0, 'coco', number, index), 64)
+        assert np.array_equal(image, scene.image)
         found = coco.loadAnns(coco.getAnnIds(image_id))
         assert [ann['category_id'] - 1 for ann in found] == scene.labels
         for ann, drawn in zip(found, scene.masks, strict=True):
@@ -150,7 +150,7 @@ def test_mmdet_loads_the_masks(small: Path) -> None:
     for index in range(len(dataset)):
         info = {**dataset.get_data_info(index), 'ori_shape': (64, 64)}
         loaded = LoadAnnotations(with_bbox=True, with_mask=True)(info)
-        scene = draw_scene(picture_generator(0, 'coco', 0, index), 64)
+        scene = draw_scene(image_rng(0, 'coco', 0, index), 64)
         assert loaded['gt_bboxes_labels'].tolist() == scene.labels
         assert not loaded['gt_ignore_flags'].any()
         assert np.array_equal(loaded['gt_masks'].masks.astype(bool), np.stack(scene.masks))
@@ -165,7 +165,7 @@ def test_objects_are_visible_disjoint_and_not_tiny(scenes: list) -> None:
         assert min(mask.sum() for mask in scene.masks) >= MIN_VISIBLE * (0.19 * 96) ** 2 * 0.9
 
 
-def test_class_maps(small: Path, scenes: list) -> None:
+def test_label_maps(small: Path, scenes: list) -> None:
     seen = set()
     for split in ('training', 'validation'):
         for index, path in enumerate(sorted((small / 'ade20k/annotations' / split).iterdir())):
@@ -173,7 +173,7 @@ def test_class_maps(small: Path, scenes: list) -> None:
             assert label_map.dtype == np.uint8 and label_map.shape == (64, 64)
             seen |= set(np.unique(label_map).tolist())
             number = ('training', 'validation').index(split)
-            scene = draw_scene(picture_generator(0, 'ade20k', number, index), 64)
+            scene = draw_scene(image_rng(0, 'ade20k', number, index), 64)
             assert np.array_equal(label_map, scene.label_map)
     assert seen == set(range(len(SEGMENTATION_CLASSES) + 1))
     for scene in scenes:
@@ -194,7 +194,7 @@ def test_every_shape_has_area_one(shape: str) -> None:
 
 
 @pytest.mark.parametrize('texture', [t for t in shapes.TEXTURES if t != 'plain'])
-def test_both_colours_of_a_pattern_cover_half(texture: str) -> None:
+def test_both_colors_of_a_pattern_cover_half(texture: str) -> None:
     axis = np.arange(-60, 60, dtype=np.float32) + 0.5
     u, v = np.meshgrid(axis, axis)
     weight = shapes.texture_weight(texture, u, v, 10.0)
@@ -219,12 +219,12 @@ def accuracy_of_centroids(train: np.ndarray, val: np.ndarray) -> float:
     return float((nearest == np.arange(len(val)) % len(CLASSES)).mean())
 
 
-def test_colour_tells_little() -> None:
+def test_color_tells_little() -> None:
     def draw(split: int, count: int) -> np.ndarray:
         return np.stack(
             [
-                classification_picture(
-                    picture_generator(0, 'imagenet', split, index), index % len(CLASSES), 48
+                draw_classification_image(
+                    image_rng(0, 'imagenet', split, index), index % len(CLASSES), 48
                 )
                 for index in range(count)
             ]
@@ -238,10 +238,10 @@ def test_colour_tells_little() -> None:
         np.stack(
             [
                 np.histogramdd(p.reshape(-1, 3), bins=4, range=[(0, 256)] * 3)[0].ravel() ** 0.5
-                for p in pictures
+                for p in images
             ]
         )
-        for pictures in (train, val)
+        for images in (train, val)
     ]
     assert accuracy_of_centroids(*histograms) < 2 * chance
 
@@ -251,7 +251,7 @@ def test_some_masks_have_holes() -> None:
     ring = SHAPES.index('ring') + 1
     holes = 0
     for index in range(20):
-        scene = draw_scene(picture_generator(9, 'coco', 0, index), 96)
+        scene = draw_scene(image_rng(9, 'coco', 0, index), 96)
         for annotation in coco_annotations(scene, image_id=1):
             mask = coco_mask.decode(annotation['segmentation'])
             _, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)

@@ -63,9 +63,9 @@ def test_empty_folder_and_link_to_one_are_filled(small: Path, tmp_path: Path) ->
     'options, message',
     [
         (dict(seed=-1), 'seed must be 0 or more'),
-        (dict(size=8), 'coco: pictures must be 32 to 1024'),
-        (dict(class_size=4096), 'imagenet: pictures must be'),
-        (dict(train=9), 'imagenet/train: the number of pictures must be at least 10'),
+        (dict(size=8), 'coco: images must be 32 to 1024'),
+        (dict(class_size=4096), 'imagenet: images must be'),
+        (dict(train=9), 'imagenet/train: the number of images must be at least 10'),
         (dict(ade_val=0), 'ade20k/validation: .* at least 1'),
     ],
 )
@@ -126,7 +126,7 @@ def test_command(tool, small: Path, tmp_path: Path) -> None:
     done = tool('make_sample_data.py', out, *SMALL_OPTIONS)
     digest = json.loads((small / 'manifest.json').read_text())['sha256']
     assert done.returncode == 0 and done.stderr == ''
-    assert done.stdout == f'{out}: 50 pictures, sha256 {digest}\n'
+    assert done.stdout == f'{out}: 50 images, sha256 {digest}\n'
     assert files_of(out) == files_of(small)
     again = tool('make_sample_data.py', out, *SMALL_OPTIONS, '--seed', '4')
     assert again.returncode == 2 and again.stdout == ''

@@ -1,4 +1,4 @@
-"""Every picture once an epoch, in an order that (seed, epoch) gives and that keeps to shards."""
+"""Every image once an epoch, in an order that (seed, epoch) gives and that keeps to shards."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from symmim_mm.utils.errors import UserError
 
 
 class Shards(list):
-    """As many pictures as the shards together."""
+    """As many images as the shards together."""
 
     def __init__(self, sizes: list[int]) -> None:
         super().__init__(range(sum(sizes)))
@@ -33,7 +33,7 @@ def sampler(sizes, rank: int = 0, ranks: int = 1, **options) -> ShardSampler:
     epoch=st.integers(0, 5),
     round_up=st.booleans(),
 )
-def test_every_picture_on_exactly_one_rank(sizes, ranks, window, epoch, round_up) -> None:
+def test_every_image_on_exactly_one_rank(sizes, ranks, window, epoch, round_up) -> None:
     taken = []
     for rank in range(ranks):
         part = sampler(sizes, rank, ranks, window=window, round_up=round_up)

@@ -1,4 +1,4 @@
-"""Making prepared sets: pictures without an end, killed processes, full disks, Ctrl-C."""
+"""Making shards: images without an end, killed processes, full disks, Ctrl-C."""
 
 import contextlib
 import os
@@ -11,26 +11,18 @@ from pathlib import Path
 
 import psutil
 import pytest
-from encoded_pictures import drawn, jpeg
+from encoded_images import drawn, jpeg
 from paths import ROOT
-from prepared_samples import OPTIONS, write_source
 from processes import WAIT_S, wait_until
+from shard_samples import OPTIONS
 
 from symmim_mm.datasets.folder_index import open_index
+from symmim_mm.datasets.folder_scan import EXTENSIONS
 from symmim_mm.datasets.shards.manifest import read_manifest
-from symmim_mm.datasets.shards.prepare import EXTENSIONS, _alone, prepare
+from symmim_mm.datasets.shards.prepare import LOCK, prepare
 from symmim_mm.datasets.shards.reader import verify
 from symmim_mm.utils.errors import Fault, UserError
-
-
-@pytest.fixture(scope='module')
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_source(tmp_path_factory.mktemp('pictures'))
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+from symmim_mm.utils.files import file_lock
 
 
 def with_pipes(source: Path, copied: Path) -> list[Path]:
@@ -39,7 +31,7 @@ def with_pipes(source: Path, copied: Path) -> list[Path]:
     folders = [copied, *(path for path in copied.rglob('*') if path.is_dir())]
     for folder in folders:
         os.utime(folder, (10**9, 10**9))
-    open_index(os.path.realpath(copied), EXTENSIONS, labelled=False)
+    open_index(os.path.realpath(copied), (*EXTENSIONS, '.webp'), labeled=False)
     pipes = sorted(copied.rglob('*.png'))
     for pipe in pipes:
         pipe.unlink()
@@ -50,40 +42,39 @@ def with_pipes(source: Path, copied: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize('jobs', [1, 2])
-def test_picture_that_does_not_end(source: Path, tmp_path: Path, jobs: int) -> None:
+def test_image_that_does_not_end(source: Path, tmp_path: Path, jobs: int) -> None:
     out = tmp_path / 'set'
     pipes = with_pipes(source, tmp_path / 'source')
     with pytest.raises(Fault) as error:
         prepare(tmp_path / 'source', out, **OPTIONS, jobs=jobs, limit_s=5)
-    told, rest = str(error.value).split(' was not done after 5 seconds: ')
-    assert set(map(Path, told.split(', '))) <= set(pipes)
-    assert rest == 'mend or remove it; call the same command again to go on'
+    paths, rest = str(error.value).split(' was not done after 5 seconds: ')
+    assert set(map(Path, paths.split(', '))) <= set(pipes)
+    assert rest == 'fix or remove it; run the same command again to continue'
     assert not list(out.glob('.*.part'))
 
 
 def test_process_that_is_killed(source: Path, tmp_path: Path) -> None:
-    """The picture that it was preparing is named, and none of those of the other process."""
+    """The image that it was preparing is named, and none of those of the other process."""
     pipes = with_pipes(source, tmp_path / 'source')
     writers = [os.open(pipe, os.O_RDWR) for pipe in pipes]  # so that who reads them waits
     killed = []
 
     def kill_one() -> None:
         assert wait_until(lambda: len(readers(pipes)) == 2)
-        process, picture = readers(pipes).popitem()
-        killed.append(picture)
+        process, image = readers(pipes).popitem()
+        killed.append(image)
         os.kill(process, signal.SIGKILL)
 
     killer = threading.Thread(target=kill_one)
     killer.start()
     with pytest.raises(Fault) as error:
-        prepare(tmp_path / 'source', tmp_path / 'set', short_side=48, shard_pictures=1, jobs=2)
+        prepare(tmp_path / 'source', tmp_path / 'set', short_side=48, shard_images=1, jobs=2)
     killer.join()
     for writer in writers:
         os.close(writer)
     assert str(error.value) == (
-        f'a process was killed by SIGKILL, preparing {killed[0]}; if one dies there again, mend '
-        'or remove it; if the memory is short, fewer --jobs help; '
-        'call the same command again to go on'
+        f'a process was killed by SIGKILL while preparing {killed[0]}; if that happens again, fix '
+        'or remove it; if memory is short, use fewer --jobs; run the same command again to continue'
     )
 
 
@@ -111,7 +102,7 @@ def test_full_disk(tool, source: Path, tmp_path: Path) -> None:
         pytest.skip('mounting a small file system is not permitted here')
     try:
         done = tool(
-            'prepare_dataset.py', source, disk / 'out', '--short-side=48', '--shard-pictures=5'
+            'prepare_dataset.py', source, disk / 'out', '--short-side=48', '--shard-images=5'
         )
         left = {path.name for path in (disk / 'out').iterdir()}
     finally:
@@ -130,7 +121,7 @@ def test_interruption(source: Path, tmp_path: Path, how: signal.Signals) -> None
     for index in range(600):
         (root / f'{index:03d}.jpg').write_bytes(data)
     command = [sys.executable, ROOT / 'tools/prepare_dataset.py', root, out]
-    command += ['--short-side=64', '--shard-pictures=20', '--jobs=2']
+    command += ['--short-side=64', '--shard-images=20', '--jobs=2']
     process = subprocess.Popen(
         [*map(str, command)],
         stderr=subprocess.PIPE,
@@ -148,12 +139,15 @@ def test_interruption(source: Path, tmp_path: Path, how: signal.Signals) -> None
     assert 0 < kept < 30
     # Workers end with their parent, so that nobody holds the lock or writes on.
     assert wait_until(lambda: not any(child.is_running() for child in children))
-    manifest = prepare(root, out, short_side=64, shard_pictures=20)
-    assert manifest['pictures'] == 600 and verify(out).pictures == 600
+    manifest = prepare(root, out, short_side=64, shard_images=20)
+    assert manifest.images == 600 and verify(out).images == 600
     assert not list(out.glob('.*.part'))
 
 
 def test_two_at_once(source: Path, tmp_path: Path) -> None:
     (tmp_path / 'set').mkdir()
-    with _alone(tmp_path / 'set'), pytest.raises(UserError, match='another process is writing'):
+    with (
+        file_lock(tmp_path / 'set' / LOCK),
+        pytest.raises(UserError, match='another process is writing'),
+    ):
         prepare(source, tmp_path / 'set')

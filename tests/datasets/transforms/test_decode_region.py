@@ -1,79 +1,78 @@
-"""Regions are those of the picture that stock pipelines decode; what is no picture is named."""
+"""Regions are those of the image that stock pipelines decode; what is no image is named."""
 
 import cv2
 import numpy as np
 import pytest
-from encoded_pictures import SAMPLING, decoded, drawn, jpeg, pillow, turned
+from encoded_images import SAMPLING, decoded, drawn, jpeg, pillow, turned
 from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.fileio import LocalBackend, register_backend
 from torch.utils.data import DataLoader
 
-from symmim_mm.datasets.transforms.box import Box
-from symmim_mm.datasets.transforms.decode_region import Picture, PictureError, open_picture
+from symmim_mm.datasets.transforms.decode_region import EncodedImage, ImageError, open_image
 from symmim_mm.datasets.transforms.exif_orientation import read_orientation
 
-PICTURE = drawn(90, 110, 1)
-RGBA = np.dstack([PICTURE, np.indices((90, 110))[1].astype(np.uint8) * 2])
-DEEP = PICTURE.astype(np.uint16) * 257
+IMAGE = drawn(90, 110, 1)
+RGBA = np.dstack([IMAGE, np.indices((90, 110))[1].astype(np.uint8) * 2])
+DEEP = IMAGE.astype(np.uint16) * 257
 
 
-def encoded(picture: np.ndarray, extension: str) -> bytes:
-    done, data = cv2.imencode(extension, picture)
+def encoded(image: np.ndarray, extension: str) -> bytes:
+    done, data = cv2.imencode(extension, image)
     assert done
     return data.tobytes()
 
 
 FILES = {
-    **{sampling: jpeg(PICTURE, sampling) for sampling in SAMPLING},
-    'progressive': jpeg(PICTURE, '4:2:0', progressive=True),
-    'restart': jpeg(PICTURE, '4:2:0', restart=7),
-    'grey jpeg': jpeg(PICTURE[..., 0]),
-    'cmyk jpeg': pillow(PICTURE, mode='CMYK'),
-    'rgb jpeg': pillow(PICTURE, keep_rgb=True, subsampling=0),
-    'png': encoded(PICTURE, '.png'),
-    'grey png': encoded(PICTURE[..., 0], '.png'),
+    **{sampling: jpeg(IMAGE, sampling) for sampling in SAMPLING},
+    'progressive': jpeg(IMAGE, '4:2:0', progressive=True),
+    'restart': jpeg(IMAGE, '4:2:0', restart=7),
+    'gray jpeg': jpeg(IMAGE[..., 0]),
+    'cmyk jpeg': pillow(IMAGE, mode='CMYK'),
+    'rgb jpeg': pillow(IMAGE, keep_rgb=True, subsampling=0),
+    'png': encoded(IMAGE, '.png'),
+    'gray png': encoded(IMAGE[..., 0], '.png'),
     'png with alpha': encoded(RGBA, '.png'),
     'png of 16 bits': encoded(DEEP, '.png'),
-    'palette png': pillow(PICTURE, 'PNG', mode='P'),
-    'bmp': encoded(PICTURE, '.bmp'),
-    'ppm': encoded(PICTURE, '.ppm'),
-    'tiff': encoded(PICTURE, '.tif'),
-    'webp': encoded(PICTURE, '.webp'),
-    **{f'orientation {value}': turned(PICTURE, value) for value in range(0, 10)},
+    'palette png': pillow(IMAGE, 'PNG', mode='P'),
+    'bmp': encoded(IMAGE, '.bmp'),
+    'ppm': encoded(IMAGE, '.ppm'),
+    'tiff': encoded(IMAGE, '.tif'),
+    'webp': encoded(IMAGE, '.webp'),
+    **{f'orientation {value}': turned(IMAGE, value) for value in range(0, 10)},
 }
 
 
 @given(kind=st.sampled_from(list(FILES)), data=st.data())
-def test_regions_are_those_of_opencv(kind: str, data: st.DataObject) -> None:
+def test_crops_are_those_of_opencv(kind: str, data: st.DataObject) -> None:
     whole = decoded(FILES[kind])
-    picture = Picture(FILES[kind], kind)
-    assert picture.size == (whole.shape[1], whole.shape[0])
-    bottom = data.draw(st.integers(1, whole.shape[0]))
-    right = data.draw(st.integers(1, whole.shape[1]))
-    top = data.draw(st.integers(0, bottom - 1))
-    left = data.draw(st.integers(0, right - 1))
-    region = picture.region(Box(top, left, bottom, right))
-    assert region.dtype == np.uint8
-    assert np.array_equal(region, whole[top:bottom, left:right])
+    image = EncodedImage(FILES[kind], kind)
+    assert image.size == (whole.shape[1], whole.shape[0])
+    height = data.draw(st.integers(1, whole.shape[0]))
+    width = data.draw(st.integers(1, whole.shape[1]))
+    top = data.draw(st.integers(0, whole.shape[0] - height))
+    left = data.draw(st.integers(0, whole.shape[1] - width))
+    crop = image.crop(top, left, height, width)
+    assert crop.dtype == np.uint8
+    assert np.array_equal(crop, whole[top : top + height, left : left + width])
 
 
 @pytest.mark.parametrize('kind', FILES)
-def test_whole_pictures_are_those_of_opencv(kind: str) -> None:
+def test_whole_images_are_those_of_opencv(kind: str) -> None:
     whole = decoded(FILES[kind])
-    assert np.array_equal(Picture(FILES[kind], kind).region(Box(0, 0, *whole.shape[:2])), whole)
+    assert np.array_equal(EncodedImage(FILES[kind], kind).crop(0, 0, *whole.shape[:2]), whole)
 
 
-def test_most_pictures_need_not_be_decoded_whole() -> None:
+def test_most_images_need_not_be_decoded_whole() -> None:
     for kind, data in FILES.items():
-        lazy = Picture(data, kind).pixels is None
+        lazy = EncodedImage(data, kind).pixels is None
         assert lazy == ('jpeg' in kind or ':' in kind or kind in ('progressive', 'restart')
                         or 'orientation' in kind) - (kind == 'cmyk jpeg'), kind  # fmt: skip
 
 
 BROKEN = {
     'empty.jpg': b'',
-    'text.jpg': b'This is no picture.\n' * 9,
+    'text.jpg': b'This is no image.\n' * 9,
     'start.jpg': FILES['4:4:4'][:2],
     'tables.jpg': FILES['4:4:4'][:300],
     'half.jpg': FILES['4:4:4'][: len(FILES['4:4:4']) // 2],
@@ -83,24 +82,24 @@ BROKEN = {
 
 
 @pytest.mark.parametrize('name', BROKEN)
-def test_broken_pictures_are_named(name: str, tmp_path) -> None:
+def test_broken_images_are_named(name: str, tmp_path) -> None:
     path = tmp_path / name
     path.write_bytes(BROKEN[name])
-    with pytest.raises(PictureError) as raised:
-        open_picture(path).region(Box(0, 0, 1, 1))
+    with pytest.raises(ImageError) as raised:
+        open_image(path).crop(0, 0, 1, 1)
     message = str(raised.value)
     assert str(path) in message and '\n' not in message and 'remove it' in message
 
 
 def test_files_that_cannot_be_read(tmp_path) -> None:
-    with pytest.raises(PictureError, match='cannot read .*none.jpg: No such file or directory'):
-        open_picture(tmp_path / 'none.jpg')
-    with pytest.raises(PictureError, match=f'cannot read {tmp_path}: Is a directory'):
-        open_picture(tmp_path)
+    with pytest.raises(ImageError, match='cannot read .*none.jpg: No such file or directory'):
+        open_image(tmp_path / 'none.jpg')
+    with pytest.raises(ImageError, match=f'cannot read {tmp_path}: Is a directory'):
+        open_image(tmp_path)
 
 
 class Shop(LocalBackend):
-    """A storage backend that keeps its pictures elsewhere."""
+    """A storage backend that keeps its images elsewhere."""
 
     place = ''
 
@@ -113,18 +112,18 @@ def test_storage_backends_of_mmengine(tmp_path) -> None:
     Shop.place = str(tmp_path)
     register_backend('shop', Shop, force=True, prefixes='shop')
     for arguments in ((), (dict(backend='shop'),)):
-        picture = open_picture('shop://a.jpg', *arguments)
-        assert np.array_equal(picture.region(Box(0, 0, 90, 110)), decoded(FILES['4:2:0']))
+        image = open_image('shop://a.jpg', *arguments)
+        assert np.array_equal(image.crop(0, 0, 90, 110), decoded(FILES['4:2:0']))
 
 
 class Failing(list):
     def __getitem__(self, index: int) -> None:
-        open_picture(super().__getitem__(index))
+        open_image(super().__getitem__(index))
 
 
 def test_the_line_for_the_user_survives_a_loader_worker(tmp_path) -> None:
     name = str(tmp_path / 'none.jpg')
-    with pytest.raises(PictureError) as raised:
+    with pytest.raises(ImageError) as raised:
         list(DataLoader(Failing([name]), num_workers=1))
     assert str(raised.value) == f'cannot read {name}: No such file or directory'
 

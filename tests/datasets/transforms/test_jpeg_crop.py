@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 import pytest
 import simplejpeg
-from encoded_pictures import SAMPLING, drawn, jpeg, pillow
+from encoded_images import SAMPLING, drawn, jpeg, pillow
 from hypothesis import given
 from hypothesis import strategies as st
 
 from symmim_mm.datasets.transforms.jpeg_crop import cut_rows
 from symmim_mm.datasets.transforms.jpeg_header import read_jpeg_header
 
-PICTURE = drawn(120, 140, 3)
+IMAGE = drawn(120, 140, 3)
 
 
 def rows_agree(data: bytes, top: int, bottom: int) -> None:
@@ -25,23 +25,23 @@ def rows_agree(data: bytes, top: int, bottom: int) -> None:
 def test_rows_of_a_cut_are_those_of_the_whole(data: st.DataObject) -> None:
     height = data.draw(st.integers(1, 120), label='height')
     width = data.draw(st.integers(1, 140), label='width')
-    sampling = data.draw(st.sampled_from([*SAMPLING, 'grey']), label='sampling')
+    sampling = data.draw(st.sampled_from([*SAMPLING, 'gray']), label='sampling')
     progressive = data.draw(st.booleans(), label='progressive')
     restart = data.draw(st.sampled_from([0, 1, 2, 3, 5, 9, 18, 36]), label='restart')
-    picture = np.ascontiguousarray(PICTURE[:height, :width])
-    picture = picture[..., 0] if sampling == 'grey' else picture
+    image = np.ascontiguousarray(IMAGE[:height, :width])
+    image = image[..., 0] if sampling == 'gray' else image
     bottom = data.draw(st.integers(1, height), label='bottom')
     top = data.draw(st.integers(0, bottom - 1), label='top')
-    rows_agree(jpeg(picture, sampling, progressive, restart), top, bottom)
+    rows_agree(jpeg(image, sampling, progressive, restart), top, bottom)
 
 
 @pytest.mark.parametrize('sampling, unit', [('4:4:4', 8), ('4:2:0', 16), ('4:1:1', 8)])
 def test_rows_above_are_left_out_at_restart_markers(sampling: str, unit: int) -> None:
     # 128 columns: 16, 8 and 4 units to a row; an interval of one row, of half a row, of two.
-    picture = drawn(256, 128)
+    image = drawn(256, 128)
     across = 128 // {'4:4:4': 8, '4:2:0': 16, '4:1:1': 32}[sampling]
     for interval in (across, across // 2, across * 2):
-        data = jpeg(picture, sampling, restart=interval)
+        data = jpeg(image, sampling, restart=interval)
         header = read_jpeg_header(data)
         cut, first = cut_rows(data, header, 200, 230)
         step = unit * max(1, interval // across)
@@ -76,8 +76,8 @@ def test_header() -> None:
     header = read_jpeg_header(data)
     assert header[:6] == (70, 50, 1, 16, 16, 3) and header.one_scan
     assert data[header.frame : header.frame + 2] == b'\xff\xc0'
-    grey = read_jpeg_header(jpeg(drawn(50, 70)[..., 0], progressive=True))
-    assert grey[:6] == (70, 50, 1, 8, 8, 0) and not grey.one_scan
+    gray = read_jpeg_header(jpeg(drawn(50, 70)[..., 0], progressive=True))
+    assert gray[:6] == (70, 50, 1, 8, 8, 0) and not gray.one_scan
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_is_left_to_opencv(data: bytes) -> None:
 
 @given(st.binary(max_size=60), st.integers(0, 700))
 def test_damaged_headers_never_raise(noise: bytes, place: int) -> None:
-    data = bytearray(jpeg(PICTURE[:24, :24], restart=2))
+    data = bytearray(jpeg(IMAGE[:24, :24], restart=2))
     data[place : place + len(noise)] = noise
     header = read_jpeg_header(bytes(data))
     if header is not None and header.height:

@@ -1,25 +1,25 @@
-"""Every kind of picture loads as in the stock pipelines; what is broken is refused by name."""
+"""Every kind of image loads as in the stock pipelines; what is broken is refused by name."""
 
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from check_samples import damaged_animation, encode, picture, samples
+from image_samples import damaged_animation, encode, make_image, samples
 from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import Compose, default_collate
 from mmpretrain.registry import TRANSFORMS
 from torch.utils.data import DataLoader, Dataset
 
 from symmim_mm.apis import visualize as draw
-from symmim_mm.datasets.image_folder import IndexedFolder
+from symmim_mm.datasets.image_folder import ImageFolder
 from symmim_mm.datasets.shards.prepare import prepare
-from symmim_mm.datasets.transforms.decode_region import PictureError
-from symmim_mm.datasets.transforms.load_image import LoadPicture
-from symmim_mm.engine.runner.resumable_loader import PositionedLoader
+from symmim_mm.datasets.transforms.decode_region import ImageError
+from symmim_mm.datasets.transforms.load_image import LoadImageStrict
+from symmim_mm.engine.runner.resumable_loader import ResumableLoader
 
 SAMPLES = samples()
-BROKEN = {'empty', 'not-a-picture', 'cut-off', 'enormous'}
+BROKEN = {'empty', 'not-an-image', 'cut-off', 'enormous'}
 GOOD = [name for name, (_, _, kinds) in SAMPLES.items() if not kinds & BROKEN]
 BAD = [name for name in SAMPLES if name not in GOOD]
 NAMES = ['with spaces.jpg', '名前 фото.jpg', "it's 100%.jpg", 'no_extension', '-x.jpg', 'é.JPEG']
@@ -30,36 +30,36 @@ def test_pixels_of_the_stock_step(tmp_path: Path, name: str) -> None:
     file, data, _ = SAMPLES[name]
     (tmp_path / file).write_bytes(data)
     source = dict(img_path=str(tmp_path / file))
-    found, expected = LoadPicture()(dict(source)), LoadImageFromFile()(dict(source))
+    found, expected = LoadImageStrict()(dict(source)), LoadImageFromFile()(dict(source))
     assert found.keys() == expected.keys()
     assert np.array_equal(found['img'], expected['img'])
     assert found['img'].dtype == np.uint8 and found['img'].flags.writeable
     for key in ('img_shape', 'ori_shape'):
         assert found[key] == expected[key] == found['img'].shape[:2]
-    again = LoadPicture()(dict(source, img_bytes=data))
+    again = LoadImageStrict()(dict(source, img_bytes=data))
     assert again.keys() == found.keys() and np.array_equal(again['img'], found['img'])
 
 
 @pytest.mark.parametrize('name', BAD)
-@pytest.mark.parametrize('step', ['LoadPicture', 'LoadRandomResizedCrop'])
+@pytest.mark.parametrize('step', ['LoadImageStrict', 'LoadRandomResizedCrop'])
 def test_what_is_broken_is_named(tmp_path: Path, name: str, step: str) -> None:
     file, data, _ = SAMPLES[name]
     (tmp_path / file).write_bytes(data)
     options = dict(scale=16) if step == 'LoadRandomResizedCrop' else {}
     load = TRANSFORMS.build(dict(type=f'symmim_mm.{step}', **options))
-    with pytest.raises(PictureError) as error:
+    with pytest.raises(ImageError) as error:
         load(dict(img_path=str(tmp_path / file)))
     message = str(error.value)
     assert str(tmp_path / file) in message and '\n' not in message
 
 
-@pytest.mark.parametrize('step', [dict(type='LoadPicture'),
+@pytest.mark.parametrize('step', [dict(type='LoadImageStrict'),
                                   dict(type='LoadRandomResizedCrop', scale=16)])  # fmt: skip
 def test_an_animation_that_kills_opencv_is_named(tmp_path: Path, step: dict) -> None:
     path = tmp_path / 'a.png'
     path.write_bytes(damaged_animation())
     load = TRANSFORMS.build(dict(step, type=f'symmim_mm.{step["type"]}'))
-    with pytest.raises(PictureError, match=re.escape(f'{path} is not a picture that can be')):
+    with pytest.raises(ImageError, match=re.escape(f'{path} is not an image that can be')):
         load(dict(img_path=str(path)))
 
 
@@ -68,7 +68,7 @@ def test_what_visualize_takes(tmp_path: Path, name: str) -> None:
     file, data, _ = SAMPLES[name]
     (tmp_path / file).write_bytes(data)
     if name in BAD:
-        with pytest.raises(PictureError, match=re.escape(str(tmp_path / file))):
+        with pytest.raises(ImageError, match=re.escape(str(tmp_path / file))):
             draw._read(str(tmp_path / file), (32, 32))
     else:
         assert draw._read(str(tmp_path / file), (32, 32)).shape == (1, 3, 32, 32)
@@ -76,7 +76,7 @@ def test_what_visualize_takes(tmp_path: Path, name: str) -> None:
 
 PIPELINES = {
     'pretrain': [
-        dict(type='symmim_mm.LoadPicture'),
+        dict(type='symmim_mm.LoadImageStrict'),
         dict(type='mmpretrain.RandomResizedCrop', scale=32, backend='pillow',
              interpolation='bicubic'),
         dict(type='mmpretrain.RandomFlip', prob=0.5),
@@ -87,7 +87,7 @@ PIPELINES = {
         dict(type='mmpretrain.PackInputs'),
     ],
     'finetune': [
-        dict(type='symmim_mm.LoadPicture'),
+        dict(type='symmim_mm.LoadImageStrict'),
         dict(type='mmpretrain.RandomResizedCrop', scale=32, backend='pillow'),
         dict(type='mmpretrain.RandAugment', policies='timm_increasing', num_policies=2,
              total_level=10, magnitude_level=9),
@@ -95,13 +95,13 @@ PIPELINES = {
         dict(type='mmpretrain.PackInputs'),
     ],
     'test': [
-        dict(type='symmim_mm.LoadPicture'),
+        dict(type='symmim_mm.LoadImageStrict'),
         dict(type='mmpretrain.ResizeEdge', scale=40, edge='short', backend='pillow'),
         dict(type='mmpretrain.CenterCrop', crop_size=32),
         dict(type='mmpretrain.PackInputs'),
     ],
     'detection': [
-        dict(type='symmim_mm.LoadPicture'),
+        dict(type='symmim_mm.LoadImageStrict'),
         dict(type='mmcv.Resize', scale=(32, 32), keep_ratio=False),
         dict(type='mmcv.RandomFlip', prob=0.5),
         dict(type='mmpretrain.PackInputs'),
@@ -110,7 +110,7 @@ PIPELINES = {
 
 
 @pytest.mark.parametrize('kind', PIPELINES)
-def test_pictures_of_every_kind_make_one_batch(mmpretrain_scope, tmp_path: Path, kind: str) -> None:
+def test_images_of_every_kind_make_one_batch(mmpretrain_scope, tmp_path: Path, kind: str) -> None:
     """Grey or deep, of one pixel, misnamed, and of any name: three channels of 32 x 32 pixels."""
     steps = Compose([TRANSFORMS.build(step) for step in PIPELINES[kind]])
     paths = []
@@ -120,23 +120,23 @@ def test_pictures_of_every_kind_make_one_batch(mmpretrain_scope, tmp_path: Path,
         paths[-1].write_bytes(SAMPLES[name][1])
     for name in NAMES:
         paths.append(tmp_path / name)
-        paths[-1].write_bytes(encode(picture()))
+        paths[-1].write_bytes(encode(make_image()))
     batch = default_collate([steps(dict(img_path=str(path), sample_idx=0)) for path in paths])
     assert batch['inputs'].shape == (len(paths), 3, 32, 32)
 
 
-@pytest.mark.parametrize('kind', ['folder', 'prepared set'])
-def test_broken_pictures_of_a_folder_and_of_a_prepared_set_are_passed_over(
+@pytest.mark.parametrize('kind', ['folder', 'shards'])
+def test_broken_images_of_a_folder_and_of_shards_are_skipped(
     mmpretrain_scope, tmp_path: Path, kind: str
 ) -> None:
-    root = tmp_path / 'pictures'
+    root = tmp_path / 'images'
     root.mkdir()
     for index in range(12):
-        (root / f'{index:02d}.jpg').write_bytes(encode(picture(40, 30, index)))
-    if kind == 'prepared set':
-        prepare(root, tmp_path / 'set', short_side=32, shard_pictures=6)
+        (root / f'{index:02d}.jpg').write_bytes(encode(make_image(40, 30, index)))
+    if kind == 'shards':
+        prepare(root, tmp_path / 'set', short_side=32, shard_images=6)
         root = tmp_path / 'set'
-    dataset = IndexedFolder(
+    dataset = ImageFolder(
         data_root=str(root), with_label=False, index_cache=str(tmp_path / 'index'),
         pipeline=[
             dict(type='symmim_mm.LoadRandomResizedCrop', scale=16),
@@ -144,28 +144,28 @@ def test_broken_pictures_of_a_folder_and_of_a_prepared_set_are_passed_over(
         ],
     )  # fmt: skip
     name = dataset.get_data_info(5)['img_path']
-    if kind == 'prepared set':
-        place, size = int(dataset.index.start[5]), int(dataset.index.size[5])
+    if kind == 'shards':
+        start, size = (int(dataset.index.columns[key][5]) for key in ('start', 'size'))
         with open(Path(name).parent, 'r+b') as shard:
-            shard.seek(place)
+            shard.seek(start)
             shard.write(bytes(size))
     else:
         Path(name).write_bytes(b'')
     inner = DataLoader(dataset, batch_size=4, num_workers=2, collate_fn=default_collate)
-    loader = PositionedLoader(inner, seed=0)
+    loader = ResumableLoader(inner, seed=0)
     loader.pass_over_unreadable()
     found = []
     for batch in loader:
         assert batch['inputs'].shape == (4, 3, 16, 16)
         found += loader.unreadable
     assert [item.name for item in found][:1] == [name]
-    assert all('not a picture that can be decoded' in item.reason for item in found)
-    with pytest.raises(PictureError, match='not a picture'):
+    assert all('not an image that can be decoded' in item.reason for item in found)
+    with pytest.raises(ImageError, match='not an image'):
         dataset[5]
 
 
 class Files(Dataset):
-    """Pictures by their paths."""
+    """Images by their paths."""
 
     def __init__(self, paths: list[Path]) -> None:
         self.paths = paths
@@ -174,12 +174,12 @@ class Files(Dataset):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return LoadPicture()(dict(img_path=str(self.paths[index])))['img']
+        return LoadImageStrict()(dict(img_path=str(self.paths[index])))['img']
 
 
 def test_the_line_comes_through_a_loader_worker(tmp_path: Path) -> None:
     path = tmp_path / 'half of 名前.jpg'
     path.write_bytes(SAMPLES['half a JPEG'][1])
-    with pytest.raises(PictureError) as error:
+    with pytest.raises(ImageError) as error:
         list(DataLoader(Files([path]), num_workers=1))
     assert str(error.value) == f'{path} ends too early: copy or fetch it again, or remove it'

@@ -1,4 +1,4 @@
-"""The fast loader draws the same crops as MMPretrain's pipeline and gives the same pictures."""
+"""The fast loader draws the same crops as MMPretrain's pipeline and gives the same images."""
 
 import math
 from pathlib import Path
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from encoded_pictures import SAMPLING, drawn, folder_of_jpegs, jpeg, pillow, psnr, turned
+from encoded_images import SAMPLING, drawn, folder_of_jpegs, jpeg, pillow, psnr, turned
 from hypothesis import example, given
 from hypothesis import strategies as st
 from mmengine.config import ConfigDict
@@ -16,7 +16,7 @@ from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
-from symmim_mm.datasets.transforms.decode_region import PictureError
+from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.datasets.transforms.load_random_resized_crop import LoadRandomResizedCrop, resize
 from symmim_mm.models.view_preprocessor import ViewPreprocessor
 from symmim_mm.utils.errors import UserError
@@ -37,7 +37,7 @@ def stock(*, flip: bool = True, **crop) -> Compose:
     return pipeline(dict(type='LoadImageFromFile'), crop, *([FLIP] if flip else []), PACK)
 
 
-def pictures(steps: Compose, paths: list[str], seed: int = 0) -> np.ndarray:
+def images(steps: Compose, paths: list[str], seed: int = 0) -> np.ndarray:
     """The batch of a pipeline, ``(B, 3, H, W)``."""
     np.random.seed(seed)
     batch = default_collate([steps(dict(img_path=path, sample_idx=0)) for path in paths])
@@ -47,17 +47,17 @@ def pictures(steps: Compose, paths: list[str], seed: int = 0) -> np.ndarray:
 
 @pytest.fixture(scope='module')
 def jpegs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    return folder_of_jpegs(tmp_path_factory.mktemp('pictures'), 20)
+    return folder_of_jpegs(tmp_path_factory.mktemp('images'), 20)
 
 
 @pytest.mark.parametrize('crop', [(0.2, 1.0), (0.08, 1.0), (0.67, 1.0)], ids=str)
-def test_pictures_of_the_stock_pipeline(mmpretrain_scope, jpegs: list[str], crop: tuple) -> None:
+def test_images_of_the_stock_pipeline(mmpretrain_scope, jpegs: list[str], crop: tuple) -> None:
     """At least 50 dB in the median and 40 dB at worst against OpenCV's decoding + Pillow."""
     found = []
     for seed in range(3):
-        expected = pictures(stock(crop_ratio_range=crop), jpegs, seed)
+        expected = images(stock(crop_ratio_range=crop), jpegs, seed)
         ours = dict(OURS, crop_ratio_range=crop, flip_prob=0.5)
-        got = pictures(pipeline(ours, PACK), jpegs, seed)
+        got = images(pipeline(ours, PACK), jpegs, seed)
         found += [psnr(a, b) for a, b in zip(got, expected, strict=True)]
         # A crop or a flip drawn otherwise, or after another number, would show at once.
         assert min(found) >= 40
@@ -65,29 +65,29 @@ def test_pictures_of_the_stock_pipeline(mmpretrain_scope, jpegs: list[str], crop
 
 
 def test_arrays_for_further_stock_steps(mmpretrain_scope, jpegs: list[str]) -> None:
-    got = pictures(pipeline(dict(OURS, layout='hwc'), FLIP, PACK), jpegs)
-    assert min(map(psnr, got, pictures(stock(), jpegs))) >= 40
-    assert np.array_equal(got, pictures(pipeline(dict(OURS, flip_prob=0.5), PACK), jpegs))
+    got = images(pipeline(dict(OURS, layout='hwc'), FLIP, PACK), jpegs)
+    assert min(map(psnr, got, images(stock(), jpegs))) >= 40
+    assert np.array_equal(got, images(pipeline(dict(OURS, flip_prob=0.5), PACK), jpegs))
 
 
 def test_every_kind_of_file(mmpretrain_scope, tmp_path: Path) -> None:
-    picture = drawn(150, 200, 5)
-    files = {f'{i}.jpg': jpeg(picture, sampling) for i, sampling in enumerate(SAMPLING)}
-    files |= {f'turned{value}.jpg': turned(picture, value) for value in range(1, 9)}
-    files['progressive.jpg'] = jpeg(picture, progressive=True)
-    files['restart.jpg'] = jpeg(picture, restart=13)
-    files['grey.jpg'] = jpeg(picture[..., 0])
-    files['cmyk.jpg'] = pillow(picture, mode='CMYK')
-    files['a.png'] = pillow(picture, 'PNG')
-    files['grey.png'] = pillow(picture, 'PNG', mode='L')
-    files['alpha.png'] = pillow(picture, 'PNG', mode='RGBA')
-    files['a.bmp'] = pillow(picture, 'BMP')
+    image = drawn(150, 200, 5)
+    files = {f'{i}.jpg': jpeg(image, sampling) for i, sampling in enumerate(SAMPLING)}
+    files |= {f'turned{value}.jpg': turned(image, value) for value in range(1, 9)}
+    files['progressive.jpg'] = jpeg(image, progressive=True)
+    files['restart.jpg'] = jpeg(image, restart=13)
+    files['gray.jpg'] = jpeg(image[..., 0])
+    files['cmyk.jpg'] = pillow(image, mode='CMYK')
+    files['a.png'] = pillow(image, 'PNG')
+    files['gray.png'] = pillow(image, 'PNG', mode='L')
+    files['alpha.png'] = pillow(image, 'PNG', mode='RGBA')
+    files['a.bmp'] = pillow(image, 'BMP')
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     paths = [str(tmp_path / name) for name in files]
     for seed in range(5):
-        expected = pictures(stock(), paths, seed)
-        got = pictures(pipeline(dict(OURS, flip_prob=0.5), PACK), paths, seed)
+        expected = images(stock(), paths, seed)
+        got = images(pipeline(dict(OURS, flip_prob=0.5), PACK), paths, seed)
         for name, a, b in zip(files, got, expected, strict=True):
             assert psnr(a, b) >= 40, (name, seed)
 
@@ -99,9 +99,9 @@ def test_every_kind_of_file(mmpretrain_scope, tmp_path: Path) -> None:
     scale=st.integers(1, 40),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_pictures_down_to_one_pixel(size: tuple, sampling: str, scale: int, seed: int) -> None:
-    picture = np.ascontiguousarray(drawn(90, 90, 2)[: size[0], : size[1]])
-    data = jpeg(picture, sampling)
+def test_images_down_to_one_pixel(size: tuple, sampling: str, scale: int, seed: int) -> None:
+    image = np.ascontiguousarray(drawn(90, 90, 2)[: size[0], : size[1]])
+    data = jpeg(image, sampling)
     step = LoadRandomResizedCrop(scale, (0.05, 1.0), flip_prob=0.5)
     np.random.seed(seed)
     got = step(dict(img_bytes=data))['img'].numpy()
@@ -120,11 +120,11 @@ def test_pictures_down_to_one_pixel(size: tuple, sampling: str, scale: int, seed
 
 
 def test_resize_takes_views() -> None:
-    picture = drawn(60, 80)
-    expected = resize(picture[::-1, 10:60].copy(), (30, 20))
-    got = resize(picture[::-1, 10:60], (30, 20))
+    image = drawn(60, 80)
+    expected = resize(image[::-1, 10:60].copy(), (30, 20))
+    got = resize(image[::-1, 10:60], (30, 20))
     assert got.shape == (3, 30, 20) and got.is_contiguous() and torch.equal(got, expected)
-    reference = Image.fromarray(picture[::-1, 10:60].copy()).resize((20, 30), Image.BICUBIC)
+    reference = Image.fromarray(image[::-1, 10:60].copy()).resize((20, 30), Image.BICUBIC)
     assert psnr(got.numpy(), np.asarray(reference).transpose(2, 0, 1)) > 50
 
 
@@ -134,18 +134,17 @@ def test_law_of_the_crops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     path.write_bytes(jpeg(drawn(400, 400), quality=30))
     boxes = []
     monkeypatch.setattr(
-        'symmim_mm.datasets.transforms.decode_region.Picture.region',
-        lambda self, box: boxes.append(box) or np.zeros((1, 1, 3), np.uint8),
+        'symmim_mm.datasets.transforms.decode_region.EncodedImage.crop',
+        lambda self, *box: boxes.append(box) or np.zeros((1, 1, 3), np.uint8),
     )
     step = LoadRandomResizedCrop(8, (0.2, 0.5), (0.5, 2.0))
     np.random.seed(0)
     count = 3000
     for _ in range(count):
         step(dict(img_path=str(path)))
-    area = np.sort([box.height * box.width / 400**2 for box in boxes])
-    ratio = np.sort([math.log(box.width / box.height) for box in boxes])
-    left = np.sort([box.left / (400 - box.width) for box in boxes])
-    top = np.sort([box.top / (400 - box.height) for box in boxes])
+    top, left, height, width = np.array(boxes).T
+    area, ratio = np.sort(height * width / 400**2), np.sort(np.log(width / height))
+    left, top = np.sort(left / (400 - width)), np.sort(top / (400 - height))
     uniform = (np.arange(count) + 0.5) / count
     bound = 1.95 / math.sqrt(count) + 0.005  # Kolmogorov-Smirnov at 0.1 %, and whole pixels
     for sample, low, high in (
@@ -196,5 +195,5 @@ def test_mistakes(tmp_path: Path) -> None:
         LoadRandomResizedCrop(224, layout='nchw')
     with pytest.raises(UserError, match='flip_prob must be between 0 and 1, got 1.5'):
         LoadRandomResizedCrop(224, flip_prob=1.5)
-    with pytest.raises(PictureError, match='cannot read nowhere.jpg'):
+    with pytest.raises(ImageError, match='cannot read nowhere.jpg'):
         LoadRandomResizedCrop(224)(dict(img_path='nowhere.jpg'))

@@ -121,7 +121,7 @@ def test_the_record_is_that_of_ddp(name: str, runs: Path) -> None:
     assert fsdp['metrics'] == pytest.approx(ddp['metrics'], rel=1e-4)
     for key in ('method', 'images', 'pictures', 'parent', 'checkpoint'):
         assert fsdp[key] == ddp[key]
-    assert len(fsdp['pictures']) == (0 if name == 'finetune' else 6)
+    assert len(fsdp['figures']) == (0 if name == 'finetune' else 6)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from mmengine.dataset import DefaultSampler
 from torch.utils.data import DataLoader
 from toy_run import SIZE, Numbers, assert_same, final_state, toy_runner, train_with_stops
 
-from symmim_mm.datasets.transforms.decode_region import PictureError
+from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.engine.hooks.data_hooks import UnreadableImagesHook
 from symmim_mm.engine.runner.resumable_loader import ResumableLoader
 from symmim_mm.engine.runner.seeded_dataset import MOST_TRIES, SeededDataset
@@ -126,7 +126,7 @@ def test_the_share_of_few_images_does_not_matter(tmp_path: Path) -> None:
 
 def test_a_dataset_that_is_all_broken(tmp_path: Path) -> None:
     runner = toy_runner(tmp_path, epochs=1, **run(tuple(range(SIZE))))
-    with pytest.raises(PictureError, match=f'{MOST_TRIES} images in a row .* ends too early'):
+    with pytest.raises(ImageError, match=f'{MOST_TRIES} images in a row .* ends too early'):
         runner.train()
 
 
@@ -140,7 +140,7 @@ def test_other_errors_are_not_skipped(tmp_path: Path) -> None:
 
 
 def test_without_the_hook_the_first_one_stops_the_run(tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match=r'^row(3|11)\.png ends too early$'):
+    with pytest.raises(ImageError, match=r'^row(3|11)\.png ends too early$'):
         toy_runner(tmp_path, epochs=1, dataset=Numbers(unreadable=BROKEN)).train()
 
 
