@@ -3,7 +3,7 @@
 _base_ = ['../real/cifar10_finetune.py']
 run = dict(dataset='cifar10, 1 % of the labels')
 _whole = dict(
-    type='symmim_mm.IndexedFolder',
+    type='symmim_mm.ImageFolder',
     data_root={{_base_.cifar.root}},
     pipeline={{_base_.cifar.whole}},
 )
