@@ -46,3 +46,9 @@ OPTIM_WRAPPERS = Registry(
     locations=['symmim_mm.engine.optim'],
 )
 LOOPS = Registry('loop', parent=root.LOOPS, scope=SCOPE, locations=['symmim_mm.engine.runner'])
+METRICS = Registry(
+    'metric',
+    parent=root.METRICS,
+    scope=SCOPE,
+    locations=['symmim_mm.evaluation.held_out_accuracy'],
+)

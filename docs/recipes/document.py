@@ -9,7 +9,7 @@ from symmim_mm.planning.run_plan import RunPlan, plan_run
 from symmim_mm.planning.text import COUNTED, DETECTION, LEFT_OUT
 
 GPUS = 8
-SMALL = ('_base_', 'quickstart', 'real')
+SMALL = ('_base_', 'quickstart', 'real', 'evidence')
 INTRODUCTION = """\
 # Recipes
 

@@ -78,8 +78,9 @@ def _interpolation(cfg: Config) -> str:
 
 def _mask(cfg: Config) -> str:
     model, backbone = cfg.model, cfg.model.backbone
-    if 'online_block' in model:
-        sides = [backbone.patch_size * model[f'{name}_block'] for name in ('online', 'momentum')]
+    if 'online_mask' in model:
+        masks = model.online_mask, model.momentum_mask
+        sides = [backbone.patch_size * mask.block for mask in masks]
         return 'checkerboards of {} (online) and {} pixels (momentum)'.format(*sides)
     if 'mask_ratio' in backbone:
         return f'random, {backbone.mask_ratio:g} in {backbone.patch_size}-pixel squares'

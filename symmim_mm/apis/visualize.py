@@ -83,7 +83,7 @@ def _draw_masks(model: MaskedImageModel) -> np.ndarray:
     """Draw four masks, masked patches dark; below them SymMIM's masks of the momentum branch."""
     device = torch.device('cpu')
     if hasattr(model, 'draw_masks'):
-        rows = model.draw_masks(4, device)
+        rows = [mask for mask in model.draw_masks(4, device) if mask is not None]
     else:
         rows = [model.draw_reconstruction_mask(4, device)[0]]
 

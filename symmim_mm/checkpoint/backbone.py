@@ -13,6 +13,8 @@ from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.text import listed, short, visible
 
 PREFIX = 'backbone.'
+# Which of the two encoders of a SymMIM checkpoint; every other file has an online one only.
+BRANCHES = {'online': PREFIX, 'momentum': f'momentum.{PREFIX}'}
 OWN_MARKER = f'{PREFIX}patch_embed.projection.weight'
 # Where a checkpoint keeps its weights: MMEngine and MoCo v3; MAE and SimMIM; DINO and iBOT.
 CONTAINERS = ('state_dict', 'model', 'teacher')
@@ -58,21 +60,24 @@ class LoadReport:
         )
 
 
-def backbone_state(checkpoint: dict, source: str = 'the checkpoint') -> dict[str, Tensor]:
+def backbone_state(
+    checkpoint: dict, source: str = 'the checkpoint', branch: str = 'online'
+) -> dict[str, Tensor]:
     """Return the encoder's tensors by MMPretrain's names, without ``backbone.``.
 
     Args:
         checkpoint: saved by MMEngine or another library of ``symmim_mm.checkpoint.key_map``; the
             weights are bare or under ``state_dict``, ``model`` or ``teacher``.
         source: the file, as it begins a message.
+        branch: one of ``BRANCHES``.
 
     Raises:
         UserError: there is none, or one that :func:`check_weights` refuses.
     """
-    return _dialect_and_state(checkpoint, source)[1]
+    return _dialect_and_state(checkpoint, source, branch)[1]
 
 
-def _dialect_and_state(checkpoint: dict, source: str) -> tuple[str, dict[str, Tensor]]:
+def _dialect_and_state(checkpoint: dict, source: str, branch: str) -> tuple[str, dict[str, Tensor]]:
     """Return the dialect of a checkpoint, ``''`` for our own, and :func:`backbone_state`."""
     containers = (checkpoint.get(name) for name in CONTAINERS)
     whole = next((state for state in containers if isinstance(state, dict)), checkpoint)
@@ -81,13 +86,19 @@ def _dialect_and_state(checkpoint: dict, source: str) -> tuple[str, dict[str, Te
         for key, value in whole.items()
         if isinstance(key, str) and isinstance(value, Tensor)
     }
-    if OWN_MARKER not in state and (known := key_map.recognize(state)):
+    prefix = BRANCHES[branch]
+    if branch == 'online' and OWN_MARKER not in state and (known := key_map.recognize(state)):
         dialect, wrapper = known
         check_weights(key_map.encoder_part(state, dialect, wrapper), source)
         return dialect, key_map.from_dialect(state, dialect, wrapper, source)
     found = {
-        key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)
+        key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)
     }
+    if not found and branch != 'online':
+        raise UserError(
+            f"{source} has no '{prefix}' entries: only SymMIM with a contrastive loss has a "
+            'momentum encoder; take --branch online'
+        )
     if not found:
         heads = sorted({key.split('.')[0] for key in whole if isinstance(key, str)})
         raise UserError(
@@ -100,13 +111,14 @@ def _dialect_and_state(checkpoint: dict, source: str) -> tuple[str, dict[str, Te
     return '', found
 
 
-def load_backbone(backbone: nn.Module, path: str | Path) -> LoadReport:
+def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online') -> LoadReport:
     """Load a pre-trained encoder into the plain ViT of a transfer.
 
     Args:
         backbone: an ``mmpretrain.VisionTransformer`` or a subclass.
         path: a checkpoint as MMEngine saved it, of any of the pre-trainings, or one with the
             names of timm (as MAE's) or HuggingFace, see :func:`backbone_state`.
+        branch: ``'online'``, or ``'momentum'`` for the momentum encoder of SymMIM.
 
     The position embedding is resized to the backbone's grid (bicubic, class token apart).
 
@@ -117,7 +129,7 @@ def load_backbone(backbone: nn.Module, path: str | Path) -> LoadReport:
         UserError: an unreadable file, no sound weights, another size, or keys missing or
             unexpected outside ``MAY_BE_MISSING`` and ``MAY_BE_UNEXPECTED``.
     """
-    dialect, state = _dialect_and_state(read_checkpoint(path), f'checkpoint {path}')
+    dialect, state = _dialect_and_state(read_checkpoint(path), f'checkpoint {path}', branch)
     report = LoadReport(str(path), dialect)
     target = backbone.state_dict()
     _check_same_size(state, target, str(path))

@@ -82,20 +82,23 @@ class Encoder:
         )
 
 
-def read_encoder(checkpoint: str | Path, heads: int | None = None) -> Encoder:
+def read_encoder(
+    checkpoint: str | Path, heads: int | None = None, branch: str = 'online'
+) -> Encoder:
     """Read the backbone of a pre-training's or fine-tuning's checkpoint.
 
     Args:
         checkpoint: any file that :func:`symmim_mm.checkpoint.backbone.load_backbone` takes.
         heads: attention heads; ``None``: those of MMPretrain's architecture of the same width,
             depth and hidden size.
+        branch: see :func:`symmim_mm.checkpoint.read.load_backbone`.
 
     Raises:
         UserError: an unreadable file, no plain ViT or an incomplete one, one without a final norm
             or for images that are not square, or a size for which ``heads`` must be given.
     """
     source = f'checkpoint {checkpoint}'
-    state = backbone_state(read_checkpoint(checkpoint), source)
+    state = backbone_state(read_checkpoint(checkpoint), source, branch)
     state.pop('mask_token', None)  # of the pre-training only
     if any(key not in state or state[key].ndim != ndim for key, ndim in SIZE_TENSORS.items()):
         raise UserError(f'{source} holds no plain ViT with an absolute position embedding')

@@ -23,7 +23,11 @@ ONNX_LIMIT = 2**31  # bytes of one protobuf message
 
 
 def export_backbone(
-    checkpoint: str | Path, format_name: str, out: str | Path, heads: int | None = None
+    checkpoint: str | Path,
+    format_name: str,
+    out: str | Path,
+    heads: int | None = None,
+    branch: str = 'online',
 ) -> str:
     """Write a backbone in the format of another library.
 
@@ -34,7 +38,7 @@ def export_backbone(
             ``(batch, 3, H, W)`` to tokens ``(batch, 1 + n, C)``, or to pooled features
             ``(batch, C)`` after fine-tuning.
         out: path to write; must not exist, and appears only when it is complete.
-        heads: see :func:`read_encoder`.
+        heads, branch: see :func:`read_encoder`.
 
     Returns:
         One line: the model, and how to load it.
@@ -55,7 +59,7 @@ def export_backbone(
         raise UserError(f'cannot write {out}: {out.parent} is not a folder')
     if format_name == 'onnx' and (missing := [name for name in ONNX_NEEDS if not find_spec(name)]):
         raise UserError(f'format onnx needs the package {missing[0]}: pip install {missing[0]}')
-    encoder = read_encoder(checkpoint, heads)
+    encoder = read_encoder(checkpoint, heads, branch)
     with _renamed_when_complete(out) as part:
         usage = write(encoder, part)
     return f'{encoder}: {usage}'

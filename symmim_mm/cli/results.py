@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from symmim_mm.cli.training import add_branch_argument
 from symmim_mm.config.file import find_config
 from symmim_mm.utils.errors import UserError
 
@@ -129,13 +130,14 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         '--heads', type=int, metavar='N',
         help="attention heads; needed for sizes other than the standard ones, as the quickstart's",
     )  # fmt: skip
+    add_branch_argument(parser)
 
 
 def export(args: argparse.Namespace) -> None:
     """Export a backbone and print how to load it."""
     from symmim_mm.checkpoint.export import export_backbone
 
-    how = export_backbone(args.checkpoint, args.format, args.out, args.heads)
+    how = export_backbone(args.checkpoint, args.format, args.out, args.heads, args.branch)
     print(f'{args.out}: {how}')
 
 

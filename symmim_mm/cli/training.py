@@ -48,6 +48,14 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_branch_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the choice between the two encoders of a SymMIM checkpoint."""
+    parser.add_argument(
+        '--branch', choices=('online', 'momentum'), default='online',
+        help='which encoder of a SymMIM checkpoint (default: online)',
+    )  # fmt: skip
+
+
 def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that the launch scripts set."""
     parser.add_argument(
@@ -138,6 +146,7 @@ def add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``knn`` and ``linear``."""
     add_run_arguments(parser)
     parser.add_argument('--backbone', metavar='FILE', help='pre-trained checkpoint to encode with')
+    add_branch_argument(parser)
 
 
 def knn(args: argparse.Namespace) -> None:
@@ -157,6 +166,7 @@ def _evaluate(task: str, args: argparse.Namespace) -> None:
         task,
         args.config,
         backbone=args.backbone,
+        branch=args.branch,
         work_dir=args.work_dir,
         seed=args.seed,
         cfg_options=args.cfg_options,

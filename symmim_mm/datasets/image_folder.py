@@ -1,6 +1,7 @@
 """``CustomDataset`` that opens a million images, in a folder or in shards, in moments."""
 
 import copy
+import hashlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -30,13 +31,24 @@ class ImageFolder(CustomDataset):
 
     Args:
         *args, **kwargs: as ``CustomDataset``.
+        labels: share of each class's images to keep, in an order that depends on their paths
+            alone: 0.01 is the first hundredth, (0.96, 1.0) are the last four. The subset is the
+            same for every method, seed and machine, and smaller ones lie inside larger ones.
         index_cache: folder for the lists; default ``$XDG_CACHE_HOME/symmim_mm/index``.
 
     Raises:
-        UserError: no image in the folder, or other classes than those given.
+        UserError: no image in the folder, other classes than those given, or a share that is
+            none or leaves a class without images.
     """
 
-    def __init__(self, *args: Any, index_cache: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        labels: float | tuple[float, float] | None = None,
+        index_cache: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.share = None if labels is None else share_of_labels(labels)
         self.index_cache = index_cache
         self.index: FolderIndex | ImageShards | None = None
         self.chosen: np.ndarray | None = None  # a subset of the index, None for all of it
@@ -47,6 +59,8 @@ class ImageFolder(CustomDataset):
         if self._fully_initialized:
             return
         if self.ann_file or '://' in self.img_prefix:
+            if self.share:
+                raise UserError('labels=... needs a local folder of class folders, no ann_file')
             super().full_init()
             return
         if has_shards(self.img_prefix):
@@ -62,6 +76,8 @@ class ImageFolder(CustomDataset):
             )
         if self.with_label:
             self._name_classes()
+        if self.share:
+            self.chosen = self._choose_share(*self.share)
         if self._indices is not None:
             self.chosen = self._choose(self._indices)
         self._fully_initialized = True
@@ -84,6 +100,26 @@ class ImageFolder(CustomDataset):
         counts = np.bincount(self.index.labels, minlength=len(found))
         if empty := [found[index] for index in np.flatnonzero(counts == 0)]:
             print_log(f'no images in the folders {", ".join(empty)}', 'current', level=30)
+
+    def _choose_share(self, start: float, stop: float) -> np.ndarray:
+        """Indices of a share of each class, ascending, int64 ``(N,)``."""
+        if not self.with_label:
+            raise UserError('labels=... chooses among labelled images: set with_label=True')
+        parts = []
+        for label, name in enumerate(self._metainfo['classes']):
+            places = np.flatnonzero(self.index.labels == label)
+            part = slice(round(start * len(places)), round(stop * len(places)))
+            order = sorted(places.tolist(), key=self._digest)[part]
+            if not order:
+                raise UserError(
+                    f'labels={start, stop} leaves no image of class {name} in {self.img_prefix}: '
+                    f'it has {len(places)}'
+                )
+            parts += order
+        return np.sort(np.asarray(parts, np.int64))
+
+    def _digest(self, place: int) -> bytes:
+        return hashlib.sha256(self.index.path(place).encode('utf-8', 'surrogateescape')).digest()
 
     @property
     def shard_sizes(self) -> np.ndarray | None:
@@ -155,3 +191,18 @@ class ImageFolder(CustomDataset):
         if isinstance(indices, int):
             return chosen[:indices] if indices >= 0 else chosen[indices:]
         return chosen[np.asarray(indices, np.int64)]
+
+
+def share_of_labels(labels: float | tuple[float, float]) -> tuple[float, float]:
+    """Read a share: a number in (0, 1], or start and stop, 0 <= start < stop <= 1.
+
+    Raises:
+        UserError: anything else.
+    """
+    bounds = labels if isinstance(labels, list | tuple) else (0.0, labels)
+    numbers = len(bounds) == 2 and all(type(bound) in (int, float) for bound in bounds)
+    if not numbers or not 0 <= bounds[0] < bounds[1] <= 1:
+        raise UserError(
+            f'labels must be a share in (0, 1], or two numbers 0 <= start < stop <= 1, got {labels}'
+        )
+    return tuple(bounds)

@@ -1,5 +1,7 @@
 """Frozen features of a labeled dataset."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -10,33 +12,41 @@ from symmim_mm.engine.runner.fault_reporting_loader import FaultReportingLoader
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.errors import START_AGAIN, UserError
 
-POOLINGS = ('patch_mean', 'cls_token')
+# One vector (B, C) from tokens (B, 1 + N, C), class token first.
+POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    'patch_mean': lambda tokens: tokens[:, 1:].mean(dim=1),
+    'cls_token': lambda tokens: tokens[:, 0],
+}
 
 
 @torch.no_grad()
 def extract(
-    backbone: nn.Module, preprocessor: nn.Module, loader: DataLoader, pooling: str = 'patch_mean'
-) -> tuple[Tensor, Tensor]:
-    """Encode every image of a loader.
+    backbone: nn.Module,
+    preprocessor: nn.Module,
+    loader: DataLoader,
+    poolings: Sequence[str] = ('patch_mean',),
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Encode every image of a loader once.
 
     Args:
         backbone: a ViT with ``out_type='raw'``, put into evaluation mode.
         preprocessor: an ``mmpretrain.ClsDataPreprocessor``.
         loader: of an MMPretrain dataset with labels.
-        pooling: ``'patch_mean'``: mean of the patch tokens; ``'cls_token'``.
+        poolings: ``'patch_mean'``: mean of the patch tokens; ``'cls_token'``.
 
     Returns:
-        Features float32 ``(N, C)`` and labels int64 ``(N,)``, both on the CPU.
+        Features float32 ``(N, C)`` by pooling and labels int64 ``(N,)``, all on the CPU.
     """
     backbone.eval()
-    features, labels = [], []
+    features: dict[str, list[Tensor]] = {pooling: [] for pooling in poolings}
+    labels = []
     for batch in loader:
         data = preprocessor(batch, training=False)
         tokens = backbone(data['inputs'])[-1].float()
-        pooled = tokens[:, 0] if pooling == 'cls_token' else tokens[:, 1:].mean(dim=1)
-        features.append(pooled.cpu())
+        for pooling, found in features.items():
+            found.append(POOLINGS[pooling](tokens).cpu())
         labels.append(torch.cat([sample.gt_label for sample in data['data_samples']]).cpu())
-    return torch.cat(features), torch.cat(labels)
+    return {pooling: torch.cat(found) for pooling, found in features.items()}, torch.cat(labels)
 
 
 def build_loaders(cfg: Config) -> dict[str, FaultReportingLoader]:

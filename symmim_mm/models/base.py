@@ -1,5 +1,6 @@
 """What the masked image models share: an encoder that takes a mask, and a pixel head."""
 
+import math
 from abc import abstractmethod
 
 import torch
@@ -7,6 +8,7 @@ from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLay
 from mmpretrain.models.selfsup import BaseSelfSupervisor
 from torch import Tensor, nn
 
+from symmim_mm.models.mask_samplers import MaskSampler, build_mask_sampler
 from symmim_mm.models.pixel_head import PixelHead
 from symmim_mm.utils.errors import UserError
 
@@ -17,7 +19,7 @@ class MaskedImageModel(BaseSelfSupervisor):
     Args:
         backbone: config of a :class:`MaskedViT`.
         head: settings of the :class:`PixelHead`; its grid, patch size and widths come from the
-            backbone.
+            backbone. ``None``: nothing is reconstructed.
         data_preprocessor: config; ``symmim_mm.ViewPreprocessor`` by default.
 
     The online encoder is ``backbone``, so its weights stand under ``backbone.`` in a checkpoint.
@@ -26,7 +28,7 @@ class MaskedImageModel(BaseSelfSupervisor):
     def __init__(
         self,
         backbone: dict,
-        head: dict,
+        head: dict | None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -35,6 +37,8 @@ class MaskedImageModel(BaseSelfSupervisor):
             data_preprocessor=dict(type='symmim_mm.ViewPreprocessor', **(data_preprocessor or {})),
             init_cfg=init_cfg,
         )
+        if head is None:
+            return
         projection = self.backbone.patch_embed.projection
         self.head = PixelHead(
             in_dims=self.backbone.embed_dims,
@@ -45,6 +49,19 @@ class MaskedImageModel(BaseSelfSupervisor):
         )
         if self.backbone.encoding == 'sparse' and self.head.decoder is None:
             raise UserError('sparse encoding needs a pixel decoder: set head.decoder=dict(...)')
+
+    def build_mask(self, name: str, config: dict) -> tuple[MaskSampler, int]:
+        """Build a mask sampler for the backbone's grid.
+
+        Args:
+            name: of the setting, for messages.
+            config: see :func:`build_mask_sampler`.
+
+        Returns:
+            The sampler and the number of patches that every mask of it leaves visible.
+        """
+        sampler = build_mask_sampler(name, config, self.backbone.grid)
+        return sampler, math.prod(self.backbone.grid) - sampler.masked_counts[-1]
 
     @abstractmethod
     def draw_reconstruction_mask(self, batch: int, device: torch.device) -> tuple[Tensor, int]:
@@ -60,7 +77,12 @@ class MaskedImageModel(BaseSelfSupervisor):
 
         Returns:
             The masks, bool ``(B, h, w)``, and the raw prediction ``(B, h * w, p * p * 3)``.
+
+        Raises:
+            UserError: the model has no pixel head.
         """
+        if not self.with_head:
+            raise UserError('this model reconstructs nothing: it was trained with mim_weight=0')
         mask, visible = self.draw_reconstruction_mask(len(images), images.device)
         tokens, indices = self.backbone(images, mask, visible)
         return mask, self.head(tokens, indices)

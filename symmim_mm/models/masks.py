@@ -29,7 +29,12 @@ def _check_grid(grid: Grid, block: int = 1) -> None:
         raise ValueError(f'block must be a positive whole number of patches, got {block}')
 
 
-def _masked_count(total: int, ratio: float) -> int:
+def masked_count(total: int, ratio: float) -> int:
+    """Return how many of ``total`` units a mask of ``ratio`` hides.
+
+    Raises:
+        ValueError: a ratio outside (0, 1), or one that leaves nothing visible.
+    """
     if not 0.0 < ratio < 1.0:
         raise ValueError(f'mask ratio must lie strictly between 0 and 1, got {ratio}')
     # The complement of MAE's ``len_keep = int(L * (1 - mask_ratio))`` (models_mae.py). Rounding
@@ -120,7 +125,7 @@ def random_mask(
     """
     _check_grid(grid, unit)
     rows, columns = (math.ceil(side / unit) for side in grid)
-    count = _masked_count(rows * columns, ratio)
+    count = masked_count(rows * columns, ratio)
     noise = torch.rand(batch, rows * columns, device=device, generator=generator)
     # The rank of its noise decides about a unit: exact counts without a loop.
     mask = noise.argsort(dim=1).argsort(dim=1) < count
@@ -155,7 +160,7 @@ def blockwise_mask(
     _check_grid(grid)
     height, width = grid
     total = height * width
-    count = _masked_count(total, ratio)
+    count = masked_count(total, ratio)
     if not _whole(min_patches, rectangles, least=1) or not 0.0 < min_aspect <= 1.0:
         raise ValueError(
             'blockwise_mask needs whole numbers min_patches and rectangles >= 1 and '
@@ -180,7 +185,12 @@ def blockwise_mask(
     return mask.view(batch, height, width)
 
 
-def grid_mask(grid: Grid, keep_every: int = 2, offset: Grid = (0, 0)) -> Tensor:
+def grid_mask(
+    grid: Grid,
+    keep_every: int = 2,
+    offset: Grid = (0, 0),
+    device: torch.device | str | None = None,
+) -> Tensor:
     """Keep one patch of every ``keep_every`` x ``keep_every`` square, mask the others.
 
     The "grid" sampling of MAE's mask ablation (75 % masked for ``keep_every=2`` on an even grid).
@@ -197,8 +207,8 @@ def grid_mask(grid: Grid, keep_every: int = 2, offset: Grid = (0, 0)) -> Tensor:
             'grid_mask needs keep_every >= 2 and two whole numbers >= 0 as offset, got '
             f'{keep_every} and {offset}'
         )
-    rows = (torch.arange(grid[0]) + offset[0]) % keep_every == 0
-    columns = (torch.arange(grid[1]) + offset[1]) % keep_every == 0
+    rows = (torch.arange(grid[0], device=device) + offset[0]) % keep_every == 0
+    columns = (torch.arange(grid[1], device=device) + offset[1]) % keep_every == 0
     return ~(rows[:, None] & columns[None, :])
 
 

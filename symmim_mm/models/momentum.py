@@ -2,9 +2,11 @@
 
 import copy
 import math
+from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from symmim_mm.utils.errors import UserError
 
@@ -34,7 +36,8 @@ class MomentumBranch(nn.Module):
     """Exponential moving average of some modules: ``theta_k <- m * theta_k + (1 - m) * theta_q``.
 
     Parameters only; BatchNorm statistics are the branch's own, from its own inputs, as in
-    MoCo v3. Holds no gradient and never leaves training mode behaviour of the originals.
+    MoCo v3. Parameters do not require gradients. In training only BatchNorm is in training mode:
+    keys are computed without stochastic depth and dropout.
 
     Args:
         **modules: the online modules to follow, by name. They are copied, weights included.
@@ -45,6 +48,14 @@ class MomentumBranch(nn.Module):
         for name, module in modules.items():
             self.add_module(name, copy.deepcopy(module))
         self.requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of BatchNorm; everything else stays in evaluation mode."""
+        super().train(mode)
+        for module in self.modules():
+            module.training = mode and isinstance(module, _BatchNorm)
+        return self
 
     @torch.no_grad()
     def copy_from(self, **modules: nn.Module) -> None:

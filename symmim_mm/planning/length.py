@@ -18,6 +18,8 @@ KNOWN = {
     'coco-2017': (117_266, 'COCO train2017: those of its 118,287 images that have annotations'),
     'ade20k': (20_210, 'ADE20K training set of the Scene Parsing Challenge 2016'),
     'cifar10': (50_000, 'CIFAR-10 training set'),
+    'cifar10, 1 % of the labels': (500, '50 of each class of the CIFAR-10 training set'),
+    'cifar10, 10 % of the labels': (5_000, '500 of each class of the CIFAR-10 training set'),
     'tiny-coco': (49, 'those of 50 images of COCO train2017 that have annotations'),
     'imagenet-sample': (400, 'a sample of the ILSVRC 2012 training set'),
 }

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 # Names in our records <- names in the libraries' metrics, and the factor to percent.
 METRICS = {
     'top1': ('accuracy/top1', 1.0),
+    'held_out_top1': ('accuracy/held_out_top1', 1.0),
     'box_ap': ('coco/bbox_mAP', 100.0),
     'box_ap50': ('coco/bbox_mAP_50', 100.0),
     'mask_ap': ('coco/segm_mAP', 100.0),

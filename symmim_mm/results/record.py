@@ -30,7 +30,9 @@ FILE_NAME = 'result.json'
 MOST_BYTES = 1 << 24
 LARGEST = 1e100
 # Metrics that are percentages; every other metric (a loss) may take any finite value.
-PERCENT = ('top1', 'top5', 'box_ap', 'box_ap50', 'mask_ap', 'mask_ap50', 'miou', 'macc')
+PERCENT = (
+    'top1', 'top5', 'held_out_top1', 'box_ap', 'box_ap50', 'mask_ap', 'mask_ap50', 'miou', 'macc',
+)  # fmt: skip
 
 
 def _computable(value: float) -> float:

@@ -15,9 +15,11 @@ A suite file says which methods are pre-trained and which transfers follow::
 
 ``data`` is optional: a command of ``symmim`` or a ``.py`` file that writes the data, with its
 output directory as the first argument, where it writes ``manifest.json`` last. A method with
-``null`` starts from random weights. A config with ``evaluation`` evaluates frozen features, by the
-command of its task, in one process; every other config is trained. Paths are relative to the
-directory in which the suite runs; configs are also found by their names below ``configs/``.
+``null`` starts from random weights. A transfer is named by its task, or ``TASK.NAME`` where a suite
+has several of one task. Runs are made seed by seed and, within a seed, method by method. A config
+with ``evaluation`` evaluates frozen features, by the command of its task, in one process; every
+other config is trained. Paths are relative to the directory in which the suite runs; configs are
+also found by their names below ``configs/``.
 """
 
 import os
@@ -25,7 +27,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import yaml
 from pydantic import (
@@ -56,6 +58,9 @@ def _different(seeds: list[int]) -> list[int]:
 Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
 Word = Annotated[str, StringConstraints(pattern=r'^[A-Za-z0-9][A-Za-z0-9_.]*$')]
 Directory = Annotated[str, StringConstraints(pattern=r'^[A-Za-z0-9][\w.-]*$')]
+Transfer = Annotated[
+    str, StringConstraints(pattern=rf'^({"|".join(TASKS[1:])})(\.[A-Za-z0-9][A-Za-z0-9_.]*)?$')
+]
 Option = Annotated[str, StringConstraints(pattern=r'^[a-z][a-z-]+$')]
 
 
@@ -72,7 +77,7 @@ class _File(_Strict):
     data: _Data | None = None
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_different)] = [0]
     methods: Annotated[dict[Word, str | None], Field(min_length=1)]
-    transfers: dict[Literal[TASKS[1:]], str] = {}
+    transfers: dict[Transfer, str] = {}
     size: str | None = None
     gpus: Annotated[int, Field(ge=0)] = 0
     amp: bool = False
@@ -184,25 +189,23 @@ def load_suite(
             return found, sha256_of_config(content), task
         return found, sha256_of_config(content, ['--amp=True'] * file.amp), 'train'
 
-    def add(method: str, task: str, config: str, seed: int, parent: Run | None) -> Run:
+    def add(method: str, part: str, config: str, seed: int, parent: Run | None) -> Run:
+        task = part.partition('.')[0]
         if config not in read:
             read[config] = look_up(task, config)
         found, sha256, command = read[config]
-        name = f'{method}-{task}-seed{seed}'
+        name = f'{method}-{part}-seed{seed}'
         folder = work_dir / name
         run = Run(name, method, task, found, sha256, seed, folder, command, parent)
         runs.append(run)
         return run
 
-    # Pre-trainings of all seeds come first: the longest chains start there.
-    parents = {
-        (method, seed): add(method, 'pretrain', config, seed, None) if config else None
-        for seed in file.seeds
-        for method, config in file.methods.items()
-    }
-    for (method, seed), parent in parents.items():
-        for task, config in file.transfers.items():
-            add(method, task, config, seed, parent)
+    # However early a suite is stopped, it leaves whole methods, and whole seeds of them.
+    for seed in file.seeds:
+        for method, config in file.methods.items():
+            parent = add(method, 'pretrain', config, seed, None) if config else None
+            for name, transfer in file.transfers.items():
+                add(method, name, transfer, seed, parent)
     generator = tuple(map(str, file.data.generator)) if file.data else ()
     return Suite(
         file.name, root, work_dir, generator, tuple(runs), file.gpus, file.amp, file.slurm, program

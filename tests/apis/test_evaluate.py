@@ -13,14 +13,24 @@ from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.utils.errors import UserError
 
 
-def run(work_dir: Path, train: Path, val: Path, backbone: Path | None = None) -> None:
+def run(
+    work_dir: Path,
+    train: Path,
+    val: Path,
+    backbone: Path | None = None,
+    branch: str = 'online',
+    **options: object,
+) -> None:
+    """Evaluate by k-NN; ``options`` are those of the config's ``evaluation``."""
     roots = {'train_dataloader.dataset.data_root': train, 'val_dataloader.dataset.data_root': val}
     evaluate.evaluate_features(
         'knn',
         str(ROOT / 'configs/quickstart/knn.py'),
         backbone=backbone,
+        branch=branch,
         work_dir=str(work_dir),
-        cfg_options={key: str(root) for key, root in roots.items()},
+        cfg_options={key: str(root) for key, root in roots.items()}
+        | {f'evaluation.{key}': value for key, value in options.items()},
     )
 
 
@@ -89,3 +99,34 @@ def test_the_accuracy_is_printed_even_if_the_disk_fills_up(
     with pytest.raises(OSError, match='No space left'):
         run(tmp_path, images, images)
     assert 'knn top-1 ' in capsys.readouterr().out
+
+
+def test_a_grid_and_two_poolings_are_recorded(tmp_path: Path, images: Path) -> None:
+    poolings = ['patch_mean', 'cls_token']
+    run(tmp_path, images, images, pooling=poolings, held_out=0.5, **{'grid.k': [1, 5]})
+    metrics = Record.read(tmp_path / FILE_NAME).metrics
+    assert metrics['chosen_k'] in (1, 5)
+    assert metrics['top1'] == metrics[f'top1_k={metrics["chosen_k"]:g}']
+    chosen = metrics['cls_token_chosen_k']
+    assert metrics['cls_token_top1'] == metrics[f'cls_token_top1_k={chosen:g}']
+
+
+def test_an_unknown_pooling_is_one_line(tmp_path: Path, images: Path) -> None:
+    with pytest.raises(UserError, match='evaluation.pooling must be one of'):
+        run(tmp_path, images, images, pooling=['patch_mean', 'max'])
+
+
+def test_the_branch_is_in_the_record(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accuracies of the momentum encoder are not repetitions of those of the online encoder."""
+    asked = []
+    monkeypatch.setattr(evaluate, 'load_backbone', lambda _, path, branch: asked.append(branch))
+    backbone = tmp_path / 'last.pth'
+    backbone.touch()
+    hashes = set()
+    for branch in ('online', 'momentum'):
+        run(tmp_path / branch, images, images, backbone, branch)
+        hashes.add(Record.read(tmp_path / branch / FILE_NAME).config_sha256)
+    assert asked == ['online', 'momentum']
+    assert len(hashes) == 2

@@ -49,15 +49,16 @@ def test_our_mae_has_the_weights_of_mmpretrains(size: str, name: str, mmpretrain
 def test_stock_symmim_computes_our_losses() -> None:
     """With the weights of ours, the model of stock parts gives the same two numbers."""
     cfg = config_of('quickstart', 'symmim')
-    cfg.model.parity = 'fixed'
+    for name in ('online_mask', 'momentum_mask'):
+        cfg.model[name].parity = 'fixed'
     ours = step_cases.trainer_of(cfg, CPU).model
     stock = make_trainer('quickstart', 'symmim-stock', CPU).model
     copy_weights(ours, stock)
     views = [torch.randn(4, 3, 64, 64) for _ in range(2)]
     samples = step_cases.batch_of(4, 64, CPU)['data_samples']
-    for sample in samples:
-        sample.set_field(ours.online_mask, 'mask')
-        sample.set_field(ours.momentum_mask, 'momentum_mask')
+    for sample, small, large in zip(samples, *ours.draw_masks(4, CPU), strict=True):
+        sample.set_field(small, 'mask')
+        sample.set_field(large, 'momentum_mask')
     expected, found = ours.loss(views), stock.loss(views, samples)
     assert expected.keys() == found.keys()
     for key, value in expected.items():

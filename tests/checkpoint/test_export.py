@@ -247,3 +247,12 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, checkpoint: Path) -> None:
     )  # fmt: skip
     one_line(result, f'cannot write {out}', 'File too large')
     assert [path.name for path in tmp_path.iterdir()] == ['in']
+
+
+def test_the_momentum_encoder_is_exported(tmp_path: Path) -> None:
+    model, file = vit(), tmp_path / 'x.pth'
+    state = {f'momentum.backbone.{key}': value + 1 for key, value in model.state_dict().items()}
+    torch.save(dict(state_dict=state), file)
+    export_backbone(file, 'timm', tmp_path / 'x.safetensors', heads=4, branch='momentum')
+    found = load_file(tmp_path / 'x.safetensors')
+    torch.testing.assert_close(found['cls_token'], model.cls_token.data + 1)

@@ -177,6 +177,21 @@ def test_unexpected_keys_fail(tmp_path: Path, key: str) -> None:
         load_backbone(vit(), file)
 
 
+def test_the_momentum_encoder_is_loaded_where_there_is_one(tmp_path: Path) -> None:
+    online, momentum, target = vit(), vit(), vit()
+    momentum.cls_token.data.fill_(5.0)
+    inner = {f'momentum.backbone.{key}': value for key, value in momentum.state_dict().items()}
+    file = save_backbone(
+        tmp_path / 'x.pth', online, **inner, **{'momentum.projector.w': torch.zeros(1)}
+    )
+    load_backbone(target, file, branch='momentum')
+    assert all(torch.equal(v, momentum.state_dict()[k]) for k, v in target.state_dict().items())
+    load_backbone(target, file)
+    assert torch.equal(target.cls_token, online.cls_token)
+    with pytest.raises(UserError, match='take --branch online'):
+        load_backbone(target, save_backbone(tmp_path / 'y.pth', online), branch='momentum')
+
+
 def test_missing_keys_fail(tmp_path: Path) -> None:
     model = vit()
     del model.layers[1].ln2

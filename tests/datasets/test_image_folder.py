@@ -1,5 +1,6 @@
 """The index gives what MMPretrain's CustomDataset gives, and notices every change of a folder."""
 
+import hashlib
 import os
 import pickle
 import shutil
@@ -277,3 +278,55 @@ def test_an_empty_class_is_named(tree: Path, capfd: pytest.CaptureFixture) -> No
     (tree / 'vacant').mkdir()
     ImageFolder(data_root=str(tree))
     assert 'no images in the folders vacant' in ''.join(capfd.readouterr())
+
+
+def balanced(root: Path, counts: dict[str, int]) -> Path:
+    return grow(root, [f'{name}/{i:03}.jpg' for name, n in counts.items() for i in range(n)])
+
+
+def paths_of(data: ImageFolder) -> set[str]:
+    root = data.img_prefix
+    return {os.path.relpath(data.get_data_info(i)['img_path'], root) for i in range(len(data))}
+
+
+def test_a_share_of_the_labels_is_balanced_nested_and_disjoint(tmp_path: Path) -> None:
+    root = balanced(tmp_path / 'many', dict(cat=100, dog=50))
+
+    def share(labels) -> ImageFolder:
+        return ImageFolder(data_root=str(root), labels=labels)
+
+    small, large, rest = share(0.1), share(0.5), share((0.5, 1.0))
+    assert np.bincount(small.get_gt_labels()).tolist() == [10, 5]
+    assert np.bincount(large.get_gt_labels()).tolist() == [50, 25]
+    assert paths_of(small) < paths_of(large)
+    assert not paths_of(large) & paths_of(rest)
+    assert len(paths_of(large) | paths_of(rest)) == 150
+    # Not the first by name, which may be frames of one film.
+    assert paths_of(small) != {f'cat/{i:03}.jpg' for i in range(10)} | {
+        f'dog/{i:03}.jpg' for i in range(5)
+    }
+
+
+def test_a_share_depends_on_the_paths_alone(tmp_path: Path) -> None:
+    one = balanced(tmp_path / 'one', dict(cat=40, dog=40))
+    other = balanced(tmp_path / 'elsewhere' / 'two', dict(dog=40, cat=40))
+    found = [paths_of(ImageFolder(data_root=str(root), labels=0.25)) for root in (one, other)]
+    assert found[0] == found[1]
+    # Golden: the smallest SHA-256 of 'cat/000.jpg' to 'cat/039.jpg'.
+    names = (f'cat/{i:03}.jpg' for i in range(40))
+    first = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:10]
+    assert {path for path in found[0] if path.startswith('cat')} == set(first)
+
+
+@pytest.mark.parametrize('labels', [0.0, 1.5, (0.5, 0.5), (0.1,), 'all', True, (0.2, 1.2)])
+def test_a_share_that_is_none(tmp_path: Path, labels) -> None:
+    with pytest.raises(UserError, match='labels must be a share'):
+        ImageFolder(data_root=str(balanced(tmp_path / 'a', dict(cat=9))), labels=labels)
+
+
+def test_a_share_needs_images_of_every_class(tmp_path: Path) -> None:
+    root = balanced(tmp_path / 'a', dict(cat=100, dog=10))
+    with pytest.raises(UserError, match='no image of class dog .* it has 10'):
+        ImageFolder(data_root=str(root), labels=0.01)
+    with pytest.raises(UserError, match='with_label=True'):
+        ImageFolder(data_root=str(root), labels=0.1, with_label=False)

@@ -33,10 +33,16 @@ def test_symmim_sparse(tokens_of):
 
 
 def test_symmim_with_fixed_masks(tokens_of):
-    momentum = tokens_of('symmim/vit_s_pretrain.py', parity='fixed')[1]
+    mask = dict(type='checkerboard', block=2, parity='fixed')
+    momentum = tokens_of('symmim/vit_s_pretrain.py', momentum_mask=mask)[1]
     assert momentum.masked == (96,)
-    momentum = tokens_of('symmim/vit_s_pretrain.py', parity='fixed', momentum_offsets=True)[1]
+    momentum = tokens_of('symmim/vit_s_pretrain.py', momentum_mask=dict(mask, shift=True))[1]
     assert set(momentum.masked) >= {96, 98, 100}
+
+
+def test_symmim_with_a_whole_momentum_view(tokens_of):
+    momentum = tokens_of('symmim/vit_b_sparse_pretrain.py', momentum_mask=None)[1]
+    assert (momentum.masked, momentum.encoded) == ((), 196 + 1)
 
 
 def test_symmim_without_contrast(tokens_of):

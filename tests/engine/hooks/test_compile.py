@@ -35,7 +35,15 @@ def build(kind: str, change: dict | None = None) -> nn.Module:
     [
         ('symmim_pretrain', dict(backbone=dict(drop_path_rate=0.1))),
         ('symmim_pretrain', SPARSE),
-        ('symmim_pretrain', dict(parity='independent', momentum_offsets=True)),
+        ('symmim_pretrain', dict(momentum_mask=dict(parity='independent', shift=True))),
+        ('symmim_pretrain', dict(momentum_mask=None, mim_weight=0.0)),
+        (
+            'symmim_pretrain',
+            dict(
+                online_mask=dict(_delete_=True, type='random', ratio=0.5),
+                momentum_mask=dict(_delete_=True, type='blockwise', ratio=0.5),
+            ),
+        ),
         ('mae_pretrain', {}),
         ('simmim_pretrain', {}),
     ],
