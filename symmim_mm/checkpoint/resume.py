@@ -11,12 +11,12 @@ from itertools import chain
 from typing import Any
 
 import torch
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from symmim_mm.checkpoint.weights import check_plain, not_plain
+from symmim_mm.utils.dist import unwrap
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.text import short
 
@@ -89,7 +89,7 @@ def _run_differences(runner: Runner, checkpoint: dict) -> Iterator[str]:
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         if runner.param_schedulers is not None:
             runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrap(runner.model)
     state = runner.strategy.whole_state if sharded else model.state_dict()
     yield from differences(checkpoint['state_dict'], state, '')
 

@@ -15,8 +15,8 @@ from paths import ROOT
 from symmim_mm.config.file import read_config_file
 from symmim_mm.config.hash import config_sha256
 from symmim_mm.datasets.sample.generate import write_sample_data
+from symmim_mm.suite.file import load_suite
 from symmim_mm.suite.finished import read_json
-from symmim_mm.suite.graph import load_suite
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.paths import checkpoint_problem, file_inside
 
