@@ -15,8 +15,8 @@ from symmim_mm.atomic_file import write_atomic
 from symmim_mm.errors import UserError
 
 PACKAGES = (
-    'torch', 'torchvision', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain', 'opencv-python',
-    'pillow', 'simplejpeg', 'numpy',
+    'torch', 'torchvision', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain',
+    'opencv-python-headless', 'pillow', 'simplejpeg', 'numpy',
 )  # fmt: skip
 
 

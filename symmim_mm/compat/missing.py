@@ -27,8 +27,10 @@ class StandInFinder(MetaPathFinder):
             file = _STAND_INS['imgaug']
         if file is None:
             return None
-        packages = None if name == 'mmcv._ext' else []
-        return spec_from_file_location(name, file, submodule_search_locations=packages)
+        spec = spec_from_file_location(name, file)
+        if name != 'mmcv._ext':
+            spec.submodule_search_locations = []
+        return spec
 
 
 def install() -> None:

@@ -79,4 +79,4 @@ def results() -> dict[str, dict]:
 
 
 if __name__ == '__main__':
-    print(json.dumps(results(), indent=0).replace(',\n', ','))
+    print(json.dumps(results(), separators=(',', ':')).replace('],"', '],\n"'))

@@ -156,7 +156,7 @@ def test_every_kind_of_block_runs_when_the_model_is_evaluated() -> None:
 
 
 def test_it_goes_through_the_compiler_in_one_piece() -> None:
-    block = TransformerEncoderLayer(32, 4, 64)
+    block = nn.Sequential(TransformerEncoderLayer(32, 4, 64))  # as in a model: not outermost
     expected, x = copy.deepcopy(block), torch.randn(2, 5, 32)
     checkpoint_blocks(block)
     compiled = torch.compile(block, backend='aot_eager', fullgraph=True)
