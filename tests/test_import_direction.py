@@ -10,7 +10,8 @@ from paths import ROOT
 PACKAGE = ROOT / 'symmim_mm'
 # From the bottom up. A package may import those of earlier rows, and of its own row only itself.
 ROWS = (
-    ('compat', 'utils'),
+    ('utils',),
+    ('compat',),
     ('registry', 'config'),
     ('checkpoint', 'datasets'),
     ('models', 'datacheck'),

@@ -13,7 +13,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from symmim_mm.errors import UserError
+from symmim_mm.utils.errors import UserError
 
 _WAY_OUT = 'needs the compiled operators of mmcv: run `make setup OPS=compiled`'
 

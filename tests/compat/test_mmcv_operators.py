@@ -15,7 +15,7 @@ from operator_cases import nms_cases, results, roi_align_cases
 from torch import Tensor
 
 from symmim_mm.compat import mmcv_ext
-from symmim_mm.errors import UserError
+from symmim_mm.utils.errors import UserError
 
 GOLDEN = json.loads((Path(__file__).parent / 'golden_operators.json').read_text())
 

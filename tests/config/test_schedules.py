@@ -23,7 +23,7 @@ from schedule_formulas import COSINE, PEAKS, linear_to_zero, warmed_up_steps
 from torch import nn
 
 from symmim_mm.config.recipe import apply_recipe
-from symmim_mm.engine.hooks.momentum_hook import MomentumUpdateHook
+from symmim_mm.engine.hooks.model_hooks import MomentumUpdateHook
 from symmim_mm.models.momentum import momentum_at
 from symmim_mm.planning.length import Length
 from symmim_mm.planning.schedule import RateSchedule, iter_rates, optimizer_with_rates
