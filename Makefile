@@ -1,6 +1,6 @@
 # Everything starts here; each target sets up what is missing first.
 #   make test ARGS='-m "not slow"'     options for pytest; -n 0 for one test at a time
-#   make setup CUDA=1                  mmcv with CUDA operators
+#   make setup OPS=compiled            compile all operators of mmcv (a C++ compiler; minutes)
 #   make setup PYTHON=python3.12       another interpreter
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -12,7 +12,7 @@ ARGS ?=
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-setup:  ## .venv with the pinned packages, onedl-mmcv compiled or taken from the wheel cache
+setup:  ## .venv with the pinned packages
 	@bash tools/setup_env.sh
 
 demo: setup  ## sample data, pre-train, transfer, compare: table and work_dirs/quickstart/report/index.html
@@ -29,6 +29,6 @@ lint: setup  ## ruff (rules and format) and mypy
 docs: setup  ## docs/recipes.md from the configs
 	@$(PYTHON_VENV) docs/recipes/build.py $(ARGS)
 
-clean:  ## remove .venv and caches (keeps work_dirs and the wheel cache)
+clean:  ## remove .venv and caches (keeps work_dirs)
 	rm -rf .venv .venv.lock .pytest_cache .ruff_cache .hypothesis build *.egg-info
 	find symmim_mm tools tests configs -name __pycache__ -type d -prune -exec rm -rf {} +

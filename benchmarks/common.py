@@ -15,8 +15,8 @@ from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 
 PACKAGES = (
-    'torch', 'torchvision', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain', 'opencv-python',
-    'pillow', 'simplejpeg', 'numpy',
+    'torch', 'torchvision', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain',
+    'opencv-python-headless', 'pillow', 'simplejpeg', 'numpy',
 )  # fmt: skip
 
 

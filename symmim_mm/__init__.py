@@ -6,6 +6,8 @@ imports neither torch nor MMEngine.
 
 from importlib import import_module
 
+from symmim_mm.compat import install
+
 __version__ = '0.1.0'
 
 # Function of the API: the module it comes from.
@@ -29,3 +31,6 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     """List the API for completion and ``help``."""
     return sorted([*globals(), *_API])
+
+
+install()

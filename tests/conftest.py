@@ -19,6 +19,8 @@ from mmengine.registry import DefaultScope, init_default_scope
 from paths import ROOT
 from torch.utils.data._utils import signal_handling
 
+import symmim_mm  # noqa: F401  before any test imports mmdet, see symmim_mm.compat
+
 # A shell starts background jobs deaf to Ctrl-C, and what they start inherits it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

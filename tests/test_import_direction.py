@@ -11,6 +11,7 @@ PACKAGE = ROOT / 'symmim_mm'
 # From the bottom up. A package may import those of earlier rows, and of its own row only itself.
 ROWS = (
     ('utils',),
+    ('compat',),
     ('registry', 'config'),
     ('checkpoint', 'datasets'),
     ('models', 'datacheck'),

@@ -136,7 +136,7 @@ def test_every_kind_of_block_runs_when_the_model_is_evaluated() -> None:
 
 
 def test_a_block_compiles_to_one_graph() -> None:
-    block = TransformerEncoderLayer(32, 4, 64)
+    block = nn.Sequential(TransformerEncoderLayer(32, 4, 64))  # as in a model: not outermost
     expected, x = copy.deepcopy(block), torch.randn(2, 5, 32)
     checkpoint_blocks(block)
     compiled = torch.compile(block, backend='aot_eager', fullgraph=True)

@@ -91,7 +91,7 @@ def test_suite_files_are_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'suite.yaml').write_text(text)
     with pytest.raises(UserError) as error:
-        load_suite(tmp_path / 'suite.yaml', tmp_path)
+        load_suite(tmp_path / 'suite.yaml', root=tmp_path)
     assert len(str(error.value)) < 2000
     assert not (tmp_path / 'marker').exists()
 
@@ -104,7 +104,7 @@ def test_names_of_a_suite_stay_in_its_folder(tmp_path: Path) -> None:
         data = dict(name='suite', methods=dict(symmim='c.py')) | change
         (tmp_path / 'suite.yaml').write_text(yaml.dump(data))
         with pytest.raises(UserError):
-            load_suite(tmp_path / 'suite.yaml', tmp_path)
+            load_suite(tmp_path / 'suite.yaml', root=tmp_path)
 
 
 def test_state_files_of_any_content(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The set-up: what it says before any long work, and that the environment is what the pins say.
 
 Faults are made for real on a copy of the project: a search path without a compiler, a full file
-system or a hidden library in a mount name space of its own (skipped where that is not allowed).
+system in a mount name space of its own (skipped where that is not allowed).
 """
 
 import fcntl
@@ -22,29 +22,30 @@ from paths import ROOT
 
 BASE_PYTHON = sys._base_executable
 STAMP = ROOT / '.venv' / '.setup-done'
-SETUP_INPUTS = ['tools/setup_env.sh', 'tools/setup_checks.sh', 'pyproject.toml']
-SETUP_INPUTS += [f'requirements/{name}.txt' for name in ('runtime', 'dev', 'constraints')]
-needs_compiler = pytest.mark.skipif(not shutil.which('c++'), reason='needs a C++ compiler')
+LISTS = ('runtime.txt', 'suite.txt', 'export.txt', 'dev.txt')
+SETUP_INPUTS = ['tools/setup_env.sh', 'pyproject.toml', 'requirements/constraints.txt']
+SETUP_INPUTS += [f'requirements/{name}' for name in (*LISTS, 'transformers.txt')]
+# What the onedl packages ask for and the environment leaves out; see constraints.txt.
+LEFT_OUT = {'opencv-python', 'imaug'}
 IN_NAMESPACE = ['unshare', '--map-root-user', '--mount', 'bash', '-ec']
 
 
 @pytest.fixture
 def project(tmp_path):
-    """A copy of what the set-up reads, with an empty cache and temporary folder of its own."""
+    """A copy of what the set-up reads, with an empty cache of its own."""
     copy = tmp_path / 'project'
     for name in ('Makefile', *SETUP_INPUTS):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, copy / name)
-    for name in ('cache', 'tmp'):
-        (tmp_path / name).mkdir()
+    (tmp_path / 'cache').mkdir()
     return copy
 
 
 def environment(project: Path, **changes: str) -> dict[str, str]:
-    dropped = ('CXX', 'CUDA', 'CUDA_HOME', 'CUDA_PATH', 'PYTHON', 'PIP_CACHE_DIR', 'MAKEFLAGS')
+    dropped = ('CXX', 'OPS', 'PYTHON', 'PIP_CACHE_DIR', 'MAKEFLAGS')
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
-    own = {'XDG_CACHE_HOME': str(project.parent / 'cache'), 'TMPDIR': str(project.parent / 'tmp')}
-    return {**kept, **own, 'PYTHON': BASE_PYTHON, **changes}
+    own = {'XDG_CACHE_HOME': str(project.parent / 'cache'), 'PYTHON': BASE_PYTHON}
+    return {**kept, **own, **changes}
 
 
 def set_up(project: Path, before: str = '', **changes: str) -> subprocess.CompletedProcess:
@@ -88,20 +89,19 @@ def executable(path: Path, text: str) -> Path:
 
 def test_missing_compiler_is_named_before_anything_is_made(project, tmp_path):
     path = search_path(tmp_path / 'bin', without=r'.*(g\+\+|c\+\+|gcc|clang|cc).*')
-    result = set_up(project, PATH=path)
+    result = set_up(project, PATH=path, OPS='compiled')
     assert 'g++' in only_error(result)
     assert result.stdout == ''
     assert not (project / '.venv').exists()
 
 
 def test_make_passes_the_failure_on(project, tmp_path):
-    path = search_path(tmp_path / 'bin', without=r'.*(g\+\+|c\+\+|gcc|clang|cc).*')
+    path = search_path(tmp_path / 'bin', without='python.*')
     command = ['make', '--no-print-directory', '-C', str(project), 'test']
-    result = subprocess.run(
-        command, env=environment(project, PATH=path), capture_output=True, text=True
-    )
+    environ = environment(project, PATH=path, PYTHON='')
+    result = subprocess.run(command, env=environ, capture_output=True, text=True)
     assert result.returncode != 0
-    assert result.stderr.startswith('error: no working C++ compiler')
+    assert result.stderr.startswith('error: Python 3.11 to 3.13 is needed')
 
 
 def test_old_python_is_named(project, tmp_path):
@@ -125,56 +125,41 @@ def test_python_without_venv_names_the_package(project, tmp_path):
     assert 'python3-venv' in only_error(set_up(project, PYTHON=str(python)))
 
 
-@needs_compiler
+@pytest.mark.skipif(not shutil.which('c++'), reason='needs a C++ compiler')
 def test_missing_headers_name_the_package(project):
     headers = sysconfig.get_path('include')
-    result = set_up(project, before=f'mount -t tmpfs none "{headers}"')
+    result = set_up(project, before=f'mount -t tmpfs none "{headers}"', OPS='compiled')
     assert 'python3-dev' in only_error(result)
 
 
-@needs_compiler
-def test_missing_opencv_libraries_name_the_packages(project):
-    found = subprocess.run(['/sbin/ldconfig', '-p'], capture_output=True, text=True).stdout
-    place = re.search(r'libGL\.so\.1 .*=> (\S+)', found)
-    before = f'mount --bind /dev/null "$(realpath {place[1]})"' if place else ''
-    assert 'libgl1 libglib2.0-0' in only_error(set_up(project, before=before))
-
-
-@needs_compiler
-@pytest.mark.parametrize('full', ['project', 'cache', 'tmp'])
+@pytest.mark.parametrize('full', ['project', 'cache'])
 def test_full_disk_is_named_before_anything_is_made(project, full):
     place = project.parent / full
     kept = shutil.copytree(place, project.parent / 'kept')
     before = f'mount -t tmpfs -o size=16m none "{place}"; cp -r "{kept}/." "{place}"'
     result = set_up(project, before=before)
     message = only_error(result)
-    assert message.startswith('error: not enough disk space on ')
-    assert re.search(rf' on {place}: about \d+\.\d GiB needed', message)  # and others, perhaps
+    assert re.match(r'error: not enough disk space at \S+: \d+\.\d GiB needed', message)
+    assert str(place) in message or full == 'cache'  # there, unless the project's disk is full too
     assert result.stdout == ''
+    assert not (project / '.venv').exists()
 
 
-def test_unknown_cuda_setting(project):
-    assert 'CUDA=yes' in only_error(set_up(project, CUDA='yes'))
-
-
-@needs_compiler
-def test_cuda_without_toolkit(project, tmp_path):
-    if Path('/usr/local/cuda').exists():
-        pytest.skip('a CUDA toolkit is installed in its usual place')
-    path = search_path(tmp_path / 'bin', without='nvcc')
-    assert 'no nvcc found' in only_error(set_up(project, CUDA='1', PATH=path))
+def test_unknown_operators(project):
+    assert 'OPS=all' in only_error(set_up(project, OPS='all'))
 
 
 def test_a_stamp_from_another_folder_is_not_believed(project, tmp_path):
     (project / '.venv/bin').mkdir(parents=True)
     (project / '.venv/bin/python').symlink_to(BASE_PYTHON)
-    stamp = STAMP.read_text() if STAMP.exists() else '0 cpu 3.11\n'
+    (project / '.venv/bin/activate').write_text('VIRTUAL_ENV=/somewhere/else/.venv')
+    (project / '.venv/constraints.txt').touch()
+    stamp = STAMP.read_text() if STAMP.exists() else '0 torchvision 3.11\n'
     (project / '.venv/.setup-done').write_text(stamp)
     path = search_path(tmp_path / 'bin', without='python.*')
     assert 'is needed' in only_error(set_up(project, PATH=path, PYTHON=''))
 
 
-@needs_compiler
 def test_second_setup_waits_for_the_first(project):
     with open(project / '.venv.lock', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -194,7 +179,6 @@ def test_second_setup_waits_for_the_first(project):
     assert not (project / '.venv').exists()
 
 
-@needs_compiler
 @pytest.mark.slow
 def test_failed_install_gives_the_reason_and_the_log(project):
     # Port 9 of this machine answers nobody: an index that cannot be reached.
@@ -206,9 +190,9 @@ def test_failed_install_gives_the_reason_and_the_log(project):
     if message.startswith('error: not enough disk space'):
         pytest.skip(message)  # this machine's: the installation is not reached
     assert 'no connection to the package index' in message
-    log = re.search(r'\(log: (.*)\)', message)[1]
+    log = re.search(r'log: (.*)\)', message)[1]
     assert 'ERROR: ' in Path(log).read_text()
-    assert list((project.parent / 'tmp').iterdir()) == []
+    assert not (project / '.venv/tmp').exists()
     assert not (project / '.venv/.setup-done').exists()
 
 
@@ -225,7 +209,7 @@ def test_reason_is_found_at_the_head_of_a_long_log(tmp_path, line, reason):
     log = tmp_path / 'setup.log'
     later = [f'line {number}' for number in range(100_000)]
     log.write_text('\n'.join(['before: error: an earlier step', line, *later]))
-    functions = 'eval "$(sed -n "/^progress()/,/^}/p; /^reason()/,/^}/p" "$0")"'
+    functions = 'eval "$(sed -n "/^reason()/,/^}/p" "$0")"'
     command = ['bash', '-c', f'set -euo pipefail; {functions}; log=$1; reason 2']
     result = subprocess.run(
         [*command, str(ROOT / 'tools/setup_env.sh'), str(log)], capture_output=True, text=True
@@ -258,31 +242,42 @@ def requirements(name: str) -> dict[str, Requirement]:
 
 
 def test_every_requirement_is_pinned_by_name_and_version():
-    pins = requirements('constraints.txt')
-    for name, pin in pins.items():
+    pins, beside = requirements('constraints.txt'), requirements('transformers.txt')
+    for name, pin in {**pins, **beside}.items():
         assert [each.operator for each in pin.specifier] == ['=='], name
         assert pin.url is None, name
-    direct = {**requirements('runtime.txt'), **requirements('dev.txt')}
-    assert set(direct) <= set(pins)
+    assert not set(pins) & set(beside)
+    for file in LISTS:
+        for name, wanted in requirements(file).items():
+            assert next(iter(pins[name].specifier)).version in wanted.specifier, name
 
 
 def test_environment_has_the_pinned_versions():
-    pins = requirements('constraints.txt')
-    direct = {**requirements('runtime.txt'), **requirements('dev.txt')}
     different = {}
-    for name, pin in pins.items():
-        try:
+    for name, pin in requirements('constraints.txt').items():
+        if pin.marker is None or pin.marker.evaluate():
             installed = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            assert name not in direct, name
-            continue
-        if installed not in pin.specifier:
-            different[name] = f'{installed} instead of {pin.specifier}'
+            if installed not in pin.specifier:
+                different[name] = f'{installed} instead of {pin.specifier}'
     assert different == {}
 
 
+def test_nothing_is_missing_that_a_pinned_package_asks_for():
+    pins, missing = requirements('constraints.txt'), {}
+    for name in pins:
+        for line in importlib.metadata.requires(name) or []:
+            wanted = Requirement(line)
+            if wanted.marker is None or wanted.marker.evaluate({'extra': ''}):
+                canonical = re.sub('[-_.]+', '-', wanted.name.lower())
+                pin = pins.get(canonical)
+                version = pin and next(iter(pin.specifier)).version
+                if version is None or not wanted.specifier.contains(version, prereleases=True):
+                    missing.setdefault(canonical, []).append(f'{name}: {line}')
+    assert missing.keys() == LEFT_OUT, missing
+
+
 def test_supported_python_is_stated_once_more_and_the_same():
-    script = (ROOT / 'tools/setup_checks.sh').read_text()
+    script = (ROOT / 'tools/setup_env.sh').read_text()
     oldest = re.search(r'^oldest_minor=(\d+)', script, re.M)[1]
     project = tomllib.loads((ROOT / 'pyproject.toml').read_text())
     assert project['project']['requires-python'] == f'>=3.{oldest}'
@@ -293,6 +288,6 @@ def test_scripts_are_executable(script):
     assert os.access(ROOT / script, os.X_OK)
 
 
-@pytest.mark.parametrize('script', ['.ci/run', 'tools/setup_env.sh', 'tools/setup_checks.sh'])
+@pytest.mark.parametrize('script', ['.ci/run', 'tools/setup_env.sh'])
 def test_scripts_parse(script):
     subprocess.run(['bash', '-n', str(ROOT / script)], check=True)
