@@ -18,7 +18,7 @@ from symmim_mm.datacheck.header import read_header
 from symmim_mm.datacheck.image import Options, inspect_image
 from symmim_mm.datacheck.kinds import KINDS, PROBLEM
 from symmim_mm.datasets.transforms.decode_region import ImageError
-from symmim_mm.datasets.transforms.load_image import LoadImageStrict
+from symmim_mm.datasets.transforms.loading import LoadImageStrict
 
 SAMPLES = samples()
 QUICK = Options('', decode=False)

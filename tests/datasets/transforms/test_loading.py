@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from symmim_mm.datasets.image_folder import ImageFolder
 from symmim_mm.datasets.shards.prepare import prepare
 from symmim_mm.datasets.transforms.decode_region import ImageError
-from symmim_mm.datasets.transforms.load_image import LoadImageStrict
+from symmim_mm.datasets.transforms.loading import LoadImageStrict
 from symmim_mm.engine.runner.resumable_loader import PositionedLoader
 
 SAMPLES = samples()
