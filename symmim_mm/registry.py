@@ -22,8 +22,8 @@ TRANSFORMS = Registry(
     parent=root.TRANSFORMS,
     scope=SCOPE,
     locations=[
-        f'symmim_mm.datasets.transforms.{name}'
-        for name in ('load_image', 'load_label_map', 'load_random_resized_crop')
+        'symmim_mm.datasets.transforms.loading',
+        'symmim_mm.datasets.transforms.load_random_resized_crop',
     ],
 )
 DATA_SAMPLERS = Registry(

@@ -15,8 +15,8 @@ from mmengine.logging import print_log
 from symmim_mm.datasets.folder_scan import FolderScan, folders_changed
 from symmim_mm.datasets.image_table import (
     Columns,
+    ImageTable,
     check_table,
-    name_at,
     pack_names,
     read_table,
     write_table,
@@ -29,11 +29,10 @@ VERSION = 2
 STEP = 4096  # images between two reports of progress
 
 
-class FolderIndex:
+class FolderIndex(ImageTable):
     """Paths, and maybe labels, of the images below a folder.
 
-    Copies share its memory: those in forked workers, in spawned ones (where the file is opened
-    again) and deep copies.
+    Forked workers share its memory, spawned ones open the file again.
 
     Args:
         meta: ``root``, ``classes`` (None without labels), ``stamp``.
@@ -42,21 +41,9 @@ class FolderIndex:
     """
 
     def __init__(self, meta: dict, columns: Columns, file: Path | None) -> None:
+        super().__init__(columns, meta['classes'])
         self.meta = meta
-        self.columns = columns
         self.file = file
-        self.classes: list[str] | None = meta['classes']
-        self.labels: np.ndarray | None = columns.get('labels')
-
-    def __len__(self) -> int:
-        return len(self.columns['ends'])
-
-    def path(self, index: int) -> str:
-        """Return the path of an image from the root; ``0 <= index < len(self)``."""
-        return name_at(self.columns, index)
-
-    def __deepcopy__(self, memo: dict) -> 'FolderIndex':
-        return self  # nothing here changes
 
     def __reduce__(self) -> tuple[Callable, tuple]:
         if self.file is None:

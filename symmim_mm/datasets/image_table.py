@@ -99,8 +99,27 @@ def pack_names(names: Iterable[str]) -> Columns:
     return dict(text=text, ends=np.flatnonzero(text == 0))
 
 
-def name_at(columns: Columns, index: int) -> str:
-    """Return the name at ``0 <= index < len(columns['ends'])``."""
-    ends = columns['ends']
-    start = ends[index - 1] + 1 if index else 0
-    return os.fsdecode(columns['text'][start : ends[index]].tobytes())
+class ImageTable:
+    """Images of a dataset by position; nothing of it changes, so that copies share it.
+
+    Args:
+        columns: as :func:`check_table` accepts them.
+        classes: names of the labels, None for a table without.
+    """
+
+    def __init__(self, columns: Columns, classes: list[str] | None) -> None:
+        self.columns = columns
+        self.classes = classes
+        self.labels: np.ndarray | None = columns.get('labels')
+
+    def __len__(self) -> int:
+        return len(self.columns['ends'])
+
+    def __deepcopy__(self, memo: dict) -> 'ImageTable':
+        return self
+
+    def path(self, index: int) -> str:
+        """Return the name of an image, ``0 <= index < len(self)``."""
+        ends = self.columns['ends']
+        start = ends[index - 1] + 1 if index else 0
+        return os.fsdecode(self.columns['text'][start : ends[index]].tobytes())

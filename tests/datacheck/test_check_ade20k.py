@@ -1,6 +1,5 @@
 """ADE20K's layout: pairs, sizes, values, extensions."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from symmim_mm.datacheck.image import Options
 from symmim_mm.datacheck.label_map import inspect_label_map
 from symmim_mm.datacheck.report import Report
 from symmim_mm.datacheck.workers import check_job
+from symmim_mm.utils.errors import UserError
 
 JPEG = encode(make_image(40, 30))
 
@@ -168,17 +168,17 @@ def test_missing_folders(tmp_path: Path) -> None:
     assert report.findings['no-images'] == [('images/validation', '')]
 
 
-def test_command(tool, sample_data: Path, tmp_path: Path) -> None:
-    root = sample_data / 'ade20k'
-    done = tool('check_dataset.py', 'ade20k', root)
-    assert done.returncode == 0 and done.stderr == ''
-    assert 'classes: the highest is 8' in done.stdout and "set img_suffix='.png'" in done.stdout
+def test_command(run_check, sample_data: Path, tmp_path: Path, capfd) -> None:
+    run_check('ade20k', sample_data / 'ade20k', '--workers', 1)
+    out = capfd.readouterr().out
+    assert 'classes: the highest is 8' in out and "set img_suffix='.png'" in out
     put(tmp_path, 'training', 'a', JPEG[:-9], label_map(1, 151))
     put(tmp_path, 'validation', 'b', JPEG, label_map(0, 2))
-    done = tool('check_dataset.py', 'ade20k', tmp_path)
-    assert done.returncode == 2
-    assert 'images/training/a.jpg: JPEG 40 x 30: image file is truncated' in done.stdout
-    assert 'annotations/training/a.png: 151 in 1 pixel, L' in done.stdout
+    with pytest.raises(UserError, match=f'^{tmp_path}: 2 problems'):
+        run_check('ade20k', tmp_path, '--workers', 1)
+    out = capfd.readouterr().out
+    assert 'images/training/a.jpg: JPEG 40 x 30: image file is truncated' in out
+    assert 'annotations/training/a.png: 151 in 1 pixel, L' in out
 
 
 @pytest.mark.parametrize(
@@ -200,10 +200,3 @@ def test_values_of_other_types(
     for decode in (True, False) if kind is np.float32 else (True,):  # the header tells
         found, _ = inspect_label_map(str(path), Options('', decode, classes=5), (40, 30))
         assert found == ([expected] if expected else [])
-
-
-def test_a_pipe_is_no_label_map(root: Path) -> None:
-    path = root / 'annotations/training/a.png'
-    path.unlink()
-    os.mkfifo(path)
-    assert [place for place, _ in check(root)['unpaired']] == ['images/training/a.jpg']

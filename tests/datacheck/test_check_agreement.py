@@ -35,14 +35,6 @@ def load(path: Path) -> np.ndarray | None:
         return None
 
 
-@pytest.mark.parametrize('what', [name for name in samples() if name != 'smaller bomb'])
-def test_problems_stop_the_loader(what: str, tmp_path: Path) -> None:
-    name, data, expected = samples()[what]
-    path = tmp_path / name
-    path.write_bytes(data)
-    assert (load(path) is None) == any(KINDS[kind].level == PROBLEM for kind in expected)
-
-
 @pytest.mark.slow
 def test_notices_train(tmp_path: Path) -> None:
     """What is only noted goes through the whole pipeline of a pre-training, one pixel included."""

@@ -17,6 +17,8 @@ from PIL import Image
 from symmim_mm.datacheck.header import read_header
 from symmim_mm.datacheck.image import Options, inspect_image
 from symmim_mm.datacheck.kinds import KINDS, PROBLEM
+from symmim_mm.datasets.transforms.decode_region import ImageError
+from symmim_mm.datasets.transforms.loading import LoadImageStrict
 
 SAMPLES = samples()
 QUICK = Options('', decode=False)
@@ -42,10 +44,14 @@ def test_kinds(what: str, tmp_path: Path) -> None:
     findings, size = inspect(data, tmp_path, name)
     # What the decoder prints is caught in worker processes only; see test_check_workers.py.
     assert {kind for kind, _ in findings} == expected - {'decoder-warning'}
+    source = dict(img_path=str(tmp_path / name))
     if any(KINDS[kind].level == PROBLEM for kind in expected):
         assert size is None and len(findings) == 1
+        if what != 'smaller bomb':  # --max-pixels is lower than OpenCV's limit
+            with pytest.raises(ImageError):
+                LoadImageStrict()(source)
     else:
-        assert size == opencv(data).shape[1::-1]
+        assert size == LoadImageStrict()(source)['img'].shape[1::-1]
 
 
 @pytest.mark.parametrize('what', SAMPLES)

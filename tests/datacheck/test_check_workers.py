@@ -138,17 +138,6 @@ def kept(state: Path) -> int:
             return 0
 
 
-@pytest.mark.slow
-def test_workers_go_with_a_killed_check(tmp_path: Path) -> None:
-    put_many(tmp_path / 'many', 2000, encode(make_image(1200, 900)))
-    process = start('folder', tmp_path / 'many', '--workers', 2)
-    assert wait_until(lambda: busy(process))
-    children = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    process.communicate(timeout=WAIT_S)
-    assert wait_until(lambda: not any(child.is_running() for child in children))
-
-
 def test_state_notices_changes(run_check, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     """Only what is new, changed, or asked for otherwise is checked again."""
     root, state = tmp_path / 'many', tmp_path / 'state'

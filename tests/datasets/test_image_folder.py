@@ -4,8 +4,6 @@ import hashlib
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 import time
 from multiprocessing import get_context
 from pathlib import Path
@@ -206,12 +204,13 @@ class Paths(ImageFolder):
         return self.get_data_info(idx)['img_path']
 
 
-@pytest.mark.parametrize('context', ['fork', pytest.param('spawn', marks=pytest.mark.slow)])
-def test_workers_share_the_file(tree: Path, context: str) -> None:
+def test_workers_share_the_file(tree: Path) -> None:
     dataset = Paths(data_root=str(tree), with_label=False)
-    assert len(pickle.dumps(dataset.index)) < 400  # the place of the file, not its content
-    loader = DataLoader(dataset, 3, num_workers=2, multiprocessing_context=get_context(context))
-    assert sum(loader, []) == [info['img_path'] for info in infos(dataset)]
+    expected = [info['img_path'] for info in infos(dataset)]
+    assert sum(DataLoader(dataset, 3, num_workers=2), []) == expected
+    data = pickle.dumps(dataset)  # as a spawned worker gets it
+    assert len(pickle.dumps(dataset.index)) < 400  # the path of the file, not its content
+    assert [info['img_path'] for info in infos(pickle.loads(data))] == expected
 
 
 def test_a_worker_that_finds_another_list(tree: Path) -> None:
@@ -222,20 +221,28 @@ def test_a_worker_that_finds_another_list(tree: Path) -> None:
         pickle.loads(data)
 
 
-OPEN = 'import sys; from symmim_mm.datasets.image_folder import ImageFolder; print(len(ImageFolder(data_root=sys.argv[1])))'  # noqa: E501
+def test_of_several_processes_one_walks(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = folder_index._scan
 
+    def slow_scan(*args: object) -> folder_index.FolderIndex:
+        with open(tmp_path / 'scans', 'a') as file:
+            file.write(f'{os.getpid()}\n')
+        time.sleep(0.5)
+        return scan(*args)
 
-@pytest.mark.slow
-def test_of_several_processes_one_walks(tree: Path, cache: Path) -> None:
-    command = [sys.executable, '-c', OPEN, str(tree)]
-    processes = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for _ in range(3)
-    ]
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
-    assert [output.split()[-1] for output in outputs] == ['11'] * 3, outputs
-    assert sum('found in' in output for output in outputs) == 1
-    assert not list(cache.glob('*.part'))
+    def child() -> None:
+        os._exit(len(folder_index.open_index(str(tree), ('.jpg', '.png'), labeled=True)))
+
+    monkeypatch.setattr(folder_index, '_scan', slow_scan)
+    processes = [get_context('fork').Process(target=child) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [9] * 3
+    assert len((tmp_path / 'scans').read_text().split()) == 1
 
 
 def test_an_annotation_file_is_left_to_custom_dataset(tree: Path, tmp_path: Path) -> None:

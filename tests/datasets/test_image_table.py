@@ -16,8 +16,8 @@ from hypothesis.extra import numpy as arrays
 from safetensors.numpy import save
 
 from symmim_mm.datasets.image_table import (
+    ImageTable,
     check_table,
-    name_at,
     pack_names,
     read_table,
     write_table,
@@ -121,7 +121,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 def test_names(names: list[str]) -> None:
     names = [*names, os.fsdecode(b'latin-\xe9')]
     columns = pack_names(names)
-    assert [name_at(columns, index) for index in range(len(names))] == names
+    assert [*map(ImageTable(columns, None).path, range(len(names)))] == names
     check_table(columns, None)
     for change in (dict(ends=columns['ends'][:-1]), dict(text=columns['text'][1:])):
         with pytest.raises(ValueError, match='its names are out of range'):

@@ -58,7 +58,7 @@ def damaged_images(draw: Any) -> bytes:
     return with_checksums(data) if data[1:4] == b'PNG' and draw(st.booleans()) else data
 
 
-@cases(6000)
+@cases(3000)
 @given(damaged_images())
 def test_damaged_images(data: bytes) -> None:
     try:

@@ -17,7 +17,6 @@ from symmim_mm.datacheck.report import NAMED, Report, plural
 from symmim_mm.utils.text import listed
 
 KEYS = ('id', 'image_id', 'category_id', 'bbox', 'area', 'iscrowd')
-SLACK = 1.0  # pixels that a box or polygon may reach over the edge
 OFTEN = 0.01  # share of boxes that are off from which the coordinates themselves are suspected
 LARGEST = 1e9  # no coordinate or area of an image is larger; infinity and NaN fail as well
 ENOUGH = 20  # boxes without which no share is taken
@@ -134,12 +133,12 @@ class Instances:
             self.numbers['useful'] += 1
         if extent is None:
             return
-        if _outside(extent, image[1]):
+        if extent.is_outside(image[1]):
             self._add('mask-apart', entry, 'the mask lies outside of the image')
-        elif box and not _touch(extent, box):
-            self._add('mask-apart', entry, f'mask {_text(extent)}, box {_text(box)}')
-        elif not self._is_inside(extent, image[1]):
-            self._add('box-clipped', entry, f'mask {_text(extent)}, image {_size(image[1])}')
+        elif box and not extent.touches(box):
+            self._add('mask-apart', entry, f'mask {extent}, box {box}')
+        elif not extent.is_inside(image[1]):
+            self._add('box-clipped', entry, f'mask {extent}, image {image[1][0]} x {image[1][1]}')
 
     def _check_box(self, entry: dict[str, Any], size: Size) -> Extent | None:
         """Judge a box as MMDetection's ``parse_data_info`` does; None where it is no use."""
@@ -154,27 +153,19 @@ class Instances:
             return None
         left, top, width, height = box
         extent = Extent(left, top, left + width, top + height)
-        text = f'box {[round(value, 2) for value in box]}, image {_size(size)}'
+        text = f'box {[round(value, 2) for value in box]}, image {size[0]} x {size[1]}'
         flat = width == 0 or height == 0  # a few of COCO's own are
-        if width < 0 or height < 0 or (_outside(extent, size) and not flat):
+        if width < 0 or height < 0 or (extent.is_outside(size) and not flat):
             self.off += 1
             self._add('box-outside', entry, text)
             return None
         elif _is_small(entry):
             self.off += 1
             self._add('box-small', entry, f'{text}, area {round(area, 2)}')
-        elif not self._is_inside(extent, size):
+        elif not extent.is_inside(size):
             self.off += 1
             self._add('box-clipped', entry, text)
         return extent
-
-    def _is_inside(self, extent: Extent, size: Size) -> bool:
-        return (
-            extent.left >= -SLACK
-            and extent.top >= -SLACK
-            and extent.right <= size[0] + SLACK
-            and extent.bottom <= size[1] + SLACK
-        )
 
     def _add(self, kind: str, entry: dict[str, Any], text: str) -> None:
         """Add a finding of an annotation, with its id and image."""
@@ -190,26 +181,3 @@ def _is_finite(value: Any) -> bool:
 def _is_small(entry: dict[str, Any]) -> bool:
     width, height = entry['bbox'][2:]
     return width < 1 or height < 1 or entry['area'] <= 0
-
-
-def _outside(extent: Extent, size: Size) -> bool:
-    return (
-        extent.right <= 0 or extent.bottom <= 0 or extent.left >= size[0] or extent.top >= size[1]
-    )
-
-
-def _touch(one: Extent, two: Extent) -> bool:
-    return (
-        one.left <= two.right + SLACK
-        and two.left <= one.right + SLACK
-        and one.top <= two.bottom + SLACK
-        and two.top <= one.bottom + SLACK
-    )
-
-
-def _text(extent: Extent) -> str:
-    return f'{[round(value, 2) for value in extent]}'
-
-
-def _size(size: Size) -> str:
-    return f'{size[0]} x {size[1]}'

@@ -4,6 +4,7 @@ import math
 from itertools import chain
 from typing import Any, NamedTuple
 
+SLACK = 1.0  # pixels that a box or polygon may reach over the edge
 POINTS = 3  # a polygon of fewer points is skipped by MMDetection
 FARTHEST = 1e6  # of a polygon in pixels: pycocotools draws all of it, and crashes from 1e8 on
 BITS = 5  # of each character of a compressed run length
@@ -18,6 +19,29 @@ class Extent(NamedTuple):
     top: float
     right: float
     bottom: float
+
+    def __str__(self) -> str:
+        return str([round(value, 2) for value in self])
+
+    def is_outside(self, size: tuple[int, int]) -> bool:
+        """Return whether nothing of it is in an image of ``(width, height)``."""
+        width, height = size
+        return self.right <= 0 or self.bottom <= 0 or self.left >= width or self.top >= height
+
+    def is_inside(self, size: tuple[int, int]) -> bool:
+        """Return whether all of it is in an image of ``(width, height)``, but for some slack."""
+        return (
+            min(self.left, self.top) >= -SLACK
+            and self.right <= size[0] + SLACK
+            and self.bottom <= size[1] + SLACK
+        )
+
+    def touches(self, other: 'Extent') -> bool:
+        """Return whether it overlaps another one, but for some slack."""
+        return (
+            max(self.left, other.left) <= min(self.right, other.right) + SLACK
+            and max(self.top, other.top) <= min(self.bottom, other.bottom) + SLACK
+        )
 
 
 class MaskError(ValueError):

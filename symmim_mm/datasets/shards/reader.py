@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from symmim_mm.datasets.image_table import name_at
+from symmim_mm.datasets.image_table import ImageTable
 from symmim_mm.datasets.shards.image_list import read_list
 from symmim_mm.datasets.shards.manifest import Manifest, finished_manifest
 from symmim_mm.datasets.transforms.decode_region import ImageError
@@ -24,7 +24,7 @@ from symmim_mm.utils.files import file_sha256
 OPEN_FILES = 64  # of a process, far below the usual limit of 1024
 
 
-class ImageShards:
+class ImageShards(ImageTable):
     """The images of a dataset in shards, in the order in which they lie there.
 
     Args:
@@ -37,10 +37,8 @@ class ImageShards:
     def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = Path(folder)
         self.manifest = finished_manifest(folder)
-        self.classes = self.manifest.classes
         self._check_sizes()
-        self.columns = read_list(self.folder, self.manifest)
-        self.labels: np.ndarray | None = self.columns.get('labels')
+        super().__init__(read_list(self.folder, self.manifest), self.manifest.classes)
         self.files: OrderedDict[int, int] = OrderedDict()
 
     def _check_sizes(self) -> None:
@@ -57,12 +55,6 @@ class ImageShards:
                     f'{path} has {status.st_size} bytes instead of {shard.bytes}: copy it again'
                 )
 
-    def __len__(self) -> int:
-        return len(self.columns['ends'])
-
-    def __deepcopy__(self, memo: dict) -> 'ImageShards':
-        return self
-
     def __reduce__(self) -> tuple[Callable, tuple]:
         return ImageShards, (self.folder,)
 
@@ -74,7 +66,7 @@ class ImageShards:
     def path(self, index: int) -> str:
         """Return shard and name of an image; for messages, no file has this path."""
         shard = self.manifest.shards[self.columns['shard'][index]].name
-        return f'{shard}/{name_at(self.columns, index)}'
+        return f'{shard}/{super().path(index)}'
 
     def read(self, index: int) -> bytes:
         """Return the encoded image.

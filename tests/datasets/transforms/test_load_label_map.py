@@ -12,7 +12,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
 from symmim_mm.datasets.transforms.decode_region import ImageError
-from symmim_mm.datasets.transforms.load_label_map import LoadLabelMap
+from symmim_mm.datasets.transforms.loading import LoadLabelMap
 
 
 @pytest.fixture

@@ -11,11 +11,10 @@ from mmengine.dataset import Compose, default_collate
 from mmpretrain.registry import TRANSFORMS
 from torch.utils.data import DataLoader, Dataset
 
-from symmim_mm.apis import visualize as draw
 from symmim_mm.datasets.image_folder import ImageFolder
 from symmim_mm.datasets.shards.prepare import prepare
 from symmim_mm.datasets.transforms.decode_region import ImageError
-from symmim_mm.datasets.transforms.load_image import LoadImageStrict
+from symmim_mm.datasets.transforms.loading import LoadImageStrict
 from symmim_mm.engine.runner.resumable_loader import ResumableLoader
 
 SAMPLES = samples()
@@ -63,25 +62,7 @@ def test_an_animation_that_kills_opencv_is_named(tmp_path: Path, step: dict) -> 
         load(dict(img_path=str(path)))
 
 
-@pytest.mark.parametrize('name', [*BAD, 'rotated', 'one pixel', 'CMYK'])
-def test_what_visualize_takes(tmp_path: Path, name: str) -> None:
-    file, data, _ = SAMPLES[name]
-    (tmp_path / file).write_bytes(data)
-    if name in BAD:
-        with pytest.raises(ImageError, match=re.escape(str(tmp_path / file))):
-            draw._read(str(tmp_path / file), (32, 32))
-    else:
-        assert draw._read(str(tmp_path / file), (32, 32)).shape == (1, 3, 32, 32)
-
-
 PIPELINES = {
-    'pretrain': [
-        dict(type='symmim_mm.LoadImageStrict'),
-        dict(type='mmpretrain.RandomResizedCrop', scale=32, backend='pillow',
-             interpolation='bicubic'),
-        dict(type='mmpretrain.RandomFlip', prob=0.5),
-        dict(type='mmpretrain.PackInputs'),
-    ],
     'fast pretrain': [
         dict(type='symmim_mm.LoadRandomResizedCrop', scale=32, flip_prob=0.5),
         dict(type='mmpretrain.PackInputs'),
@@ -92,12 +73,6 @@ PIPELINES = {
         dict(type='mmpretrain.RandAugment', policies='timm_increasing', num_policies=2,
              total_level=10, magnitude_level=9),
         dict(type='mmpretrain.RandomErasing', erase_prob=1.0, mode='rand'),
-        dict(type='mmpretrain.PackInputs'),
-    ],
-    'test': [
-        dict(type='symmim_mm.LoadImageStrict'),
-        dict(type='mmpretrain.ResizeEdge', scale=40, edge='short', backend='pillow'),
-        dict(type='mmpretrain.CenterCrop', crop_size=32),
         dict(type='mmpretrain.PackInputs'),
     ],
     'detection': [
