@@ -67,7 +67,7 @@ def _count(cfg: Config) -> int:
     scope = DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain'))
     with scope, TemporaryDirectory() as folder:
         if settings.type.endswith('IndexedFolder'):
-            settings.index_cache = folder  # a dry run leaves nothing behind
+            settings.index_cache = folder  # a dry run leaves no files
         return len(DATASETS.build(settings))
 
 

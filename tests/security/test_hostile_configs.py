@@ -171,7 +171,7 @@ def test_a_store_of_compiled_programs_of_another_user(
     monkeypatch.setattr(os, 'getuid', lambda: store.stat().st_uid + 1)
     with pytest.raises(UserError, match='set TORCHINDUCTOR_CACHE_DIR'):
         check()
-    # A place that the user has named is the user's own affair, such as one shared by a group.
+    # A folder that the user has set is not checked: a group may share it.
     monkeypatch.setenv('TORCHINDUCTOR_CACHE_DIR', str(tmp_path / 'named'))
     check_compile_cache()
     monkeypatch.undo()
@@ -229,7 +229,7 @@ def test_a_folder_with_a_manifest_that_is_not_ours_is_left_alone(
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['../../x.png', '{root}/x.png', 'a/../../../x.png'])
-def test_pictures_that_an_annotation_file_names_elsewhere_are_told(
+def test_images_that_an_annotation_file_names_elsewhere_are_reported(
     tool: Callable, tmp_path: Path, sample_data: Path, name: str
 ) -> None:
     root = tmp_path / 'coco'

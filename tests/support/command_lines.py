@@ -1,4 +1,4 @@
-"""Command lines of ``tools/train.py`` for tests that go on in this process."""
+"""Command lines of ``tools/train.py`` for tests in this process."""
 
 import importlib.util
 from argparse import Namespace
