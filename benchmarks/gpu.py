@@ -70,8 +70,8 @@ def run(args: argparse.Namespace) -> dict:
                 result['parts'][part] = json.loads(path.read_text())
             write_result(args.json, head | result)
     if result['left_out']:
-        told = '; '.join(f'{part}: {problem}' for part, problem in result['left_out'].items())
-        raise Fault(f'{args.json} holds {len(result["parts"])} of {len(parts)} parts. {told}')
+        problems = '; '.join(f'{part}: {problem}' for part, problem in result['left_out'].items())
+        raise Fault(f'{args.json} holds {len(result["parts"])} of {len(parts)} parts. {problems}')
     return result
 
 

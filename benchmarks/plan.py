@@ -102,6 +102,8 @@ def find_entry(measured: dict, wanted: dict, checkpointed: bool, path: str) -> d
     Args:
         measured: of :func:`read_result`.
         wanted: of ``step_cases.identity``.
+        checkpointed: whether with activation checkpointing.
+        path: of the file, for the message.
 
     Raises:
         UserError: there is none; the message lists those there are.
@@ -118,10 +120,10 @@ def find_entry(measured: dict, wanted: dict, checkpointed: bool, path: str) -> d
                     more = {key: part[key] for key in ('settings', 'repeats', 'environment')}
                     found.append(dict(case, name=name, **more))
     if not found:
-        told = 'with' if checkpointed else 'without'
+        mode = 'with' if checkpointed else 'without'
         raise UserError(
             f'{path} has no measurement of {wanted["method"]}, arch {wanted["arch"]}, '
-            f'{wanted["img_size"]} pixels, encoding {wanted["encoding"]}, {told} activation '
+            f'{wanted["img_size"]} pixels, encoding {wanted["encoding"]}, {mode} activation '
             f'checkpointing; it has {", ".join(dict.fromkeys(others))}: '
             'measure it with tools/benchmark.py step'
         )

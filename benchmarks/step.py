@@ -11,6 +11,8 @@ from benchmarks.step_tables import CHECKPOINTED, METHODS, SIZES, STOCK, YARDSTIC
 from symmim_mm.utils.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
+
     from benchmarks.step_trainer import Trainer
 
 __all__ = ['add_arguments', 'run', 'tables']
@@ -117,7 +119,7 @@ class Case:
 
     Args:
         trainer: shared by the two cases with and without activation checkpointing.
-        compiled: whether a batch of another size would be compiled anew.
+        compiled: whether a batch of another size would be compiled again.
     """
 
     method: str
@@ -152,7 +154,12 @@ class Case:
 
 
 def _make_cases(
-    size: str, methods: list[str], batch: int, steps: int, device, args
+    size: str,
+    methods: list[str],
+    batch: int,
+    steps: int,
+    device: 'torch.device',
+    args: argparse.Namespace,
 ) -> dict[str, Case]:
     from benchmarks.step_cases import make_trainer
 

@@ -42,7 +42,8 @@ def config_of(size: str, method: str) -> Config:
     """Return the config of a case for one process; of a stock case, that of its counterpart.
 
     Args:
-        size, method: of ``SIZES`` and ``METHODS``.
+        size: one of ``SIZES``.
+        method: one of ``METHODS``.
     """
     method = STOCK.get(method, CHECKPOINTED.get(method, method))
     kind = method.removesuffix('-sparse')
@@ -73,7 +74,7 @@ def identity(cfg: Config) -> dict:
     )
 
 
-def _plain(value):
+def _plain(value: object) -> object:
     return dict(value) if isinstance(value, dict) else value
 
 
@@ -83,7 +84,8 @@ def make_trainer(
     """Build a case, ready to train.
 
     Args:
-        size, method: of ``SIZES`` and ``METHODS``; checkpointed ones are built as those without.
+        size: one of ``SIZES``.
+        method: one of ``METHODS``; checkpointed ones are built as those without.
         device: where it trains.
         amp: in bfloat16, which needs a GPU.
         compiled: as ``--compile`` of ``tools/train.py``; stock cases stay as they are.
@@ -92,16 +94,16 @@ def make_trainer(
     if method not in STOCK:
         return trainer_of(cfg, device, amp, compiled)
     stock = Config.fromfile(STOCK_CONFIGS / STOCK_RECIPES[method])
-    normalise = dict(Config.fromfile(STOCK_CONFIGS / STOCK_RECIPES['mae-stock']).data_preprocessor)
+    normalize = dict(Config.fromfile(STOCK_CONFIGS / STOCK_RECIPES['mae-stock']).data_preprocessor)
     _quiet()
     if method == 'mae-stock':
         # MMPretrain's classes are the ones that our config names, too.
         settings = copy.deepcopy(cfg.model)
-        settings.data_preprocessor = normalise
+        settings.data_preprocessor = normalize
         model = MODELS.build(settings)
     else:
         vit = {key: cfg.model.backbone[key] for key in ('arch', 'img_size', 'patch_size')}
-        model = StockSymMIM(vit, cfg.model.contrast, normalise)
+        model = StockSymMIM(vit, cfg.model.contrast, normalize)
     model.to(device).init_weights()  # in this order, as MMEngine's Runner does it
     model.train()
     settings = stock.optim_wrapper
@@ -178,7 +180,7 @@ def _quiet() -> None:
 class StockMaskedViT(VisionTransformer):
     """MMPretrain's ViT with the mask token of its ``SimMIMSwinTransformer``."""
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, **kwargs: object) -> None:
         super().__init__(out_type='raw', **kwargs)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
 
@@ -235,7 +237,7 @@ class StockSymMIM(BaseSelfSupervisor):
         MessageHub.get_current_instance().update_info('max_iters', 1_000_000)
 
     def loss(
-        self, inputs: list[Tensor], data_samples: list[DataSample], **kwargs
+        self, inputs: list[Tensor], data_samples: list[DataSample], **kwargs: object
     ) -> dict[str, Tensor]:
         """Compute both losses for the two views of a batch."""
         small = torch.stack([sample.mask for sample in data_samples])

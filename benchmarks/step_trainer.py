@@ -37,12 +37,12 @@ class Clock:
         inner = getattr(owner, method)
 
         @wraps(inner)
-        def call(*args, **kwargs):
+        def call(*args: object, **kwargs: object) -> object:
             return self.span(name, inner, *args, **kwargs)
 
         setattr(owner, method, call)
 
-    def span(self, name: str, work: Callable, *args, **kwargs):
+    def span(self, name: str, work: Callable, *args: object, **kwargs: object) -> object:
         """Call ``work`` and record its time."""
         start = self._mark()
         result = work(*args, **kwargs)

@@ -13,6 +13,7 @@ DOCUMENT = ROOT / 'docs' / 'recipes.md'
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog='It plans every full-size run, which takes a few minutes.'
     )
@@ -21,6 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
+    """Write the document, or check it."""
     from docs.recipes.document import write_document
     from symmim_mm.apis.plan import silence_libraries
     from symmim_mm.utils.errors import UserError

@@ -135,7 +135,7 @@ def to_dialect(state: Mapping[str, Tensor], dialect: str) -> dict[str, Tensor]:
         else:
             unknown.append(name)
     if unknown:
-        raise UserError(f"{dialect}'s ViT has no place for {listed(unknown, 4)}")
+        raise UserError(f"{dialect}'s ViT has no tensor for {listed(unknown, 4)}")
     return renamed
 
 

@@ -83,7 +83,7 @@ def test_files_that_are_no_results(tmp_path) -> None:
 
 @pytest.mark.slow
 def test_command(tool, tmp_path) -> None:
-    """The quickstart's SymMIM: 8 epochs of as many pictures as the config's data hold."""
+    """The quickstart's SymMIM: 8 epochs of the images of the config's data."""
     measured = write(tmp_path / 'step.json', result(quickstart=dict(symmim=entry())))
     loader = dict(alone=dict(ours=dict(rate=spread(50.0))), environment=dict(processor='Another'))
     feeding = write(tmp_path / 'loader.json', loader)

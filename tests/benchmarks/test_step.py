@@ -69,7 +69,7 @@ def copy_weights(ours: nn.Module, stock: StockSymMIM) -> None:
     missing, unexpected = stock.backbone.load_state_dict(ours.backbone.state_dict(), strict=False)
     assert not missing and not unexpected
     side, width = ours.head.patch_size, ours.backbone.embed_dims
-    # Ours orders a patch as (row, column, colour), the pixel shuffle as (colour, row, column).
+    # Ours orders a patch as (row, column, color), the pixel shuffle as (color, row, column).
     weight, bias = (
         value.unflatten(0, (side, side, 3)).movedim(2, 0).flatten(0, 2)
         for value in (ours.head.predict.weight.data, ours.head.predict.bias.data)

@@ -73,8 +73,8 @@ def test_huggingface_folder(tmp_path: Path, checkpoint: Path) -> None:
     no missing, unexpected or mismatched key and gave MMPretrain's tokens without any difference,
     ``ViTMAEModel`` with ``mask_ratio=0`` likewise.
     """
-    said = export_backbone(checkpoint, 'hf', tmp_path / 'out', heads=4)
-    assert 'transformers.ViTModel.from_pretrained' in said
+    message = export_backbone(checkpoint, 'hf', tmp_path / 'out', heads=4)
+    assert 'transformers.ViTModel.from_pretrained' in message
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
         'config.json', 'model.safetensors'
     ]  # fmt: skip
@@ -125,8 +125,8 @@ def test_onnx_file_runs_with_any_batch(tmp_path: Path, kwargs: dict) -> None:
 
     model = vit(**kwargs)
     out = tmp_path / 'x.onnx'
-    said = export_backbone(saved(tmp_path / 'x.pth', model), 'onnx', out, heads=4)
-    assert 'checked with onnx and onnxruntime' in said
+    message = export_backbone(saved(tmp_path / 'x.pth', model), 'onnx', out, heads=4)
+    assert 'checked with onnx and onnxruntime' in message
     onnx.checker.check_model(out, full_check=True)
     assert str(ROOT).encode() not in out.read_bytes()  # no paths of the machine it was made on
     session = onnxruntime.InferenceSession(out, providers=['CPUExecutionProvider'])

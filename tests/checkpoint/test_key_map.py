@@ -105,7 +105,7 @@ def test_query_key_and_value_stand_in_this_order() -> None:
     [('timm', 'mask_token'), ('hf', 'ln2.weight'), ('timm', 'layers.0.attn.gamma1.weight')],
 )
 def test_a_tensor_without_a_counterpart_is_named(dialect: str, name: str) -> None:
-    with pytest.raises(UserError, match=f'no place for {name}'):
+    with pytest.raises(UserError, match=f'no tensor for {name}'):
         to_dialect({name: torch.zeros(3)}, dialect)
 
 
@@ -127,7 +127,7 @@ def mae_checkpoint(state: dict[str, Tensor]) -> dict:
 
 
 def moco_v3_checkpoint(state: dict[str, Tensor]) -> dict:
-    """As main_moco.py saves it: two encoders, the projector in place of the head."""
+    """As main_moco.py saves it: two encoders, a projector instead of the head."""
     online = {f'module.base_encoder.{k}': v for k, v in to_dialect(state, 'timm').items()}
     momentum = {k.replace('base', 'momentum'): v + 1 for k, v in online.items()}
     extra = {
@@ -172,7 +172,7 @@ def test_a_huggingface_file_loads(wrapper: str, tmp_path: Path) -> None:
     assert not report.missing and not report.unexpected
 
 
-def test_a_fine_tuned_timm_model_keeps_its_norm_behind_the_pooling(tmp_path: Path) -> None:
+def test_a_fine_tuned_timm_model_keeps_its_norm_after_the_pooling(tmp_path: Path) -> None:
     source = vit(**POOLED)
     state = to_dialect(source.state_dict(), 'timm') | {'head.weight': torch.zeros(2, 32)}
     torch.save(state, tmp_path / 'x.pth')

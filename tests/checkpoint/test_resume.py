@@ -162,7 +162,7 @@ def waiting(saved: dict, tmp_path_factory: pytest.TempPathFactory) -> Runner:
 
 @given(data=st.data())
 def test_junk_anywhere_is_refused_or_harmless(waiting: Runner, saved: dict, data) -> None:
-    """Any value anywhere: nothing but ``UserError`` is raised, and training goes on."""
+    """Any value anywhere: nothing but ``UserError`` is raised, and training continues."""
     checkpoint = copy.deepcopy(saved)
     path = data.draw(st.sampled_from(paths_in(saved)))
     put(path, data.draw(st.sampled_from(JUNK)))(checkpoint)

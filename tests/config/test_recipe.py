@@ -104,7 +104,7 @@ def test_step_schedule_is_simmims() -> None:
 
 @pytest.mark.parametrize('accumulation', [1, 4])
 def test_iterations_are_optimizer_steps(accumulation: int) -> None:
-    """UperNet's schedule: each optimizer step has the rate of its place, however it is split."""
+    """UperNet's schedule: the rate of an optimizer step does not depend on how it is split."""
     recipe = Recipe(
         iterations=200, batch=16, lr=1.0, lr_batch=16, schedule='linear', warmup_iterations=20
     )

@@ -146,20 +146,20 @@ def damages(draw: Any, data: bytes) -> bytes:
     """Bytes changed, cut off, taken out, doubled or put in, opcodes of pickles among them."""
     found = bytearray(data)
     for _ in range(draw(st.integers(1, 4))):
-        place = draw(st.integers(0, max(len(found) - 1, 0)))
+        start = draw(st.integers(0, max(len(found) - 1, 0)))
         how = draw(st.sampled_from(['flip', 'opcode', 'cut', 'remove', 'double', 'insert']))
-        end = place + draw(st.integers(1, 20))
+        end = start + draw(st.integers(1, 20))
         if how in ('flip', 'opcode') and found:
             values = st.integers(0, 255) if how == 'flip' else st.sampled_from(OPCODES)
-            found[place] = draw(values)
+            found[start] = draw(values)
         elif how == 'cut' and draw(st.integers(0, 3)) == 0:
-            del found[place:]
+            del found[start:]
         elif how == 'remove':
-            del found[place:end]
+            del found[start:end]
         elif how == 'double':
-            found[place:place] = found[place:end]
+            found[start:start] = found[start:end]
         elif how == 'insert':
-            found[place:place] = draw(st.binary(max_size=8))
+            found[start:start] = draw(st.binary(max_size=8))
     return bytes(found)
 
 

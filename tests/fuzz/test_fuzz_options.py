@@ -83,7 +83,7 @@ READ: dict[str, Config] = {}
 
 
 class _Prepared:
-    """Gives a copy of a config in place of reading its file, which takes long."""
+    """Returns a copy of a config instead of reading its file, which is slow."""
 
     def __init__(self, cfg: Config) -> None:
         self.cfg = cfg

@@ -132,7 +132,7 @@ def test_other_libraries(name):
     assert 2.9 < cost.forward_backward / cost.forward < 3.1
 
 
-def test_costs_of_a_image_do_not_depend_on_the_batch():
+def test_costs_of_an_image_do_not_depend_on_the_batch():
     few, many = (cost_of('quickstart/mae_pretrain.py', n) for n in (2, 16))
     assert few == many
     few, many = (memory_of('quickstart/mae_pretrain.py', n) for n in (2, 16))

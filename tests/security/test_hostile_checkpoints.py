@@ -40,7 +40,7 @@ def _pretrained(path: str) -> None:
 
 @pytest.fixture(autouse=True)
 def own_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading a log as MMEngine does puts what the file says into this class."""
+    """Restore the class: reading a log as MMEngine does changes it."""
     methods = dict(HistoryBuffer._statistics_methods)
     monkeypatch.setattr(HistoryBuffer, '_statistics_methods', methods)
 

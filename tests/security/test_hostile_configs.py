@@ -197,7 +197,7 @@ def test_a_folder_with_a_manifest_that_is_not_ours_is_left_alone(
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['../../x.png', '{root}/x.png', 'a/../../../x.png'])
-def test_pictures_that_an_annotation_file_names_elsewhere_are_told(
+def test_images_that_an_annotation_file_names_elsewhere_are_reported(
     tool: Callable, tmp_path: Path, sample_data: Path, name: str
 ) -> None:
     root = tmp_path / 'coco'

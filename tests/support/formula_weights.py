@@ -30,7 +30,7 @@ def fill(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
 
 
 def relabelled(state: Mapping[str, Tensor], prefix: str, new: str) -> dict[str, Tensor]:
-    """The tensors whose names start with ``prefix``, with ``new`` in its place."""
+    """Return the tensors whose names start with ``prefix``, which ``new`` replaces."""
     return {
         new + name.removeprefix(prefix): value
         for name, value in state.items()
