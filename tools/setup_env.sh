@@ -176,8 +176,13 @@ main() {
     pip 'installing transformers, for tests' --target "$venv/transformers" -r "$root/requirements/transformers.txt"
     if [ "$operators" = compiled ]; then
         pip 'installing ninja' ninja
+        # mmcv 2.3.6 asks for C++17, the headers of PyTorch 2.14 for C++20.
+        step 'downloading the source of mmcv' "$python" -m pip download --no-deps --no-binary :all: -d "$TMPDIR" "$mmcv"
+        mkdir "$TMPDIR/mmcv"
+        tar -xzf "$TMPDIR"/onedl_mmcv-*.tar.gz -C "$TMPDIR/mmcv" --strip-components=1
+        sed -i 's/-std=c++17/-std=c++20/' "$TMPDIR/mmcv/setup.py"
         CFLAGS="-g0 ${CFLAGS:-}" PATH="$venv/bin:$PATH" pip "compiling mmcv's operators (minutes)" \
-            --verbose --no-cache-dir --no-build-isolation --force-reinstall "$mmcv"
+            --verbose --no-build-isolation --force-reinstall "$TMPDIR/mmcv"
     fi
     pip 'installing the project itself' --no-build-isolation -e "$root"
     step 'trying the libraries' "$python" -W ignore -c 'import symmim_mm, mmpretrain.models, mmdet.models, mmseg.models'

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -12,10 +11,11 @@ _FOLDER = Path(__file__).parent
 _STAND_INS = {'mmcv._ext': _FOLDER / 'mmcv_ext.py', 'imgaug': _FOLDER / 'imgaug.py'}
 
 
-class StandInFinder(MetaPathFinder):
+class StandInFinder:
     """Finder of the stand-ins, asked after all others: an installed module always wins.
 
-    Every submodule of ``imgaug`` is the same stand-in again.
+    Every submodule of ``imgaug`` is the same stand-in again. (No subclass of
+    ``importlib.abc.MetaPathFinder``: importing that takes longer than all the rest here.)
     """
 
     def find_spec(

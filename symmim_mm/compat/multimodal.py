@@ -7,14 +7,13 @@ mmpretrain imports them wherever transformers is installed in 4.28 or later, and
 
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 
 _SWITCH = 'mmpretrain.utils.dependency'  # holds WITH_MULTIMODAL, read by mmpretrain's packages
 
 
-class MultimodalFinder(MetaPathFinder):
+class MultimodalFinder:
     """Finder of mmpretrain's switch, which leaves it off if transformers does not fit."""
 
     def find_spec(
