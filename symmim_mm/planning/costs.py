@@ -209,12 +209,12 @@ def _flop_counter() -> FlopCounterMode:
     )
 
 
-def _attention(query: tuple, key: tuple, value: tuple, *args, **kwargs) -> int:
+def _attention(query: tuple, key: tuple, value: tuple, *args: object, **kwargs: object) -> int:
     return sdpa_flop_count(query, key, value)
 
 
 def _attention_backward(
-    gradient: tuple, query: tuple, key: tuple, value: tuple, *args, **kwargs
+    gradient: tuple, query: tuple, key: tuple, value: tuple, *args: object, **kwargs: object
 ) -> int:
     return sdpa_backward_flop_count(gradient, query, key, value)
 
