@@ -38,7 +38,8 @@ def export_backbone(
             ``(batch, 3, H, W)`` to tokens ``(batch, 1 + n, C)``, or to pooled features
             ``(batch, C)`` after fine-tuning.
         out: path to write; must not exist, and appears only when it is complete.
-        heads, branch: see :func:`read_encoder`.
+        heads: see :func:`read_encoder`.
+        branch: see :func:`read_encoder`.
 
     Returns:
         One line: the model, and how to load it.

@@ -2,6 +2,8 @@
 
 import argparse
 
+from symmim_mm.cli.command import Command
+
 CHECK_EPILOG = """\
 A problem stops a training or makes it learn or measure something wrong; it ends the command with
 exit code 2. A notice is harmless, for example a number of images that is not the official one.
@@ -48,8 +50,7 @@ def _add_integers(parser: argparse.ArgumentParser, options: dict[str, tuple[int,
         )
 
 
-def add_check_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``check``."""
+def _add_check(parser: argparse.ArgumentParser) -> None:
     from symmim_mm.datacheck.check import default_workers
     from symmim_mm.datacheck.image import MAX_PIXELS
 
@@ -93,8 +94,7 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def check(args: argparse.Namespace) -> None:
-    """Check a dataset."""
+def _check(args: argparse.Namespace) -> None:
     from symmim_mm.datacheck.check import check, read_classes
 
     options = vars(args)
@@ -104,8 +104,7 @@ def check(args: argparse.Namespace) -> None:
     check(classes=classes, json_file=options.pop('json'), **options)
 
 
-def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``prepare``."""
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('src', metavar='SRC', help='folder of images; sub-folders are classes')
     parser.add_argument('out', metavar='OUT', help='folder to write')
     options = {
@@ -124,8 +123,7 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def prepare(args: argparse.Namespace) -> None:
-    """Write or verify shards."""
+def _prepare(args: argparse.Namespace) -> None:
     from symmim_mm.datasets.shards.prepare import prepare
     from symmim_mm.datasets.shards.reader import verify
 
@@ -145,8 +143,7 @@ def prepare(args: argparse.Namespace) -> None:
         print(f'left out, see manifest.json: {len(manifest.skipped)} unreadable images')
 
 
-def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``sample-data``."""
+def _add_sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('out', metavar='OUT', help='folder to write; must not hold other files')
     options = {
         '--seed': (0, 'random seed, 0 or more'),
@@ -162,10 +159,25 @@ def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
     _add_integers(parser, options)
 
 
-def sample(args: argparse.Namespace) -> None:
-    """Write the sample data."""
+def _sample(args: argparse.Namespace) -> None:
     from symmim_mm.datasets.sample.generate import write_sample_data
 
     manifest = write_sample_data(**vars(args))
     images = sum(sum(splits.values()) for splits in manifest['counts'].values())
     print(f'{args.out}: {images} images, sha256 {manifest["sha256"]}')
+
+
+COMMANDS = {
+    'check': Command(
+        'Check a dataset before training on it: layout, counts, classes, annotations, every image.',
+        _add_check, _check, CHECK_EPILOG,
+    ),
+    'prepare': Command(
+        'Resize a folder of images once, into shards that are read in sequence.',
+        _add_prepare, _prepare, PREPARE_EPILOG,
+    ),
+    'sample-data': Command(
+        'Draw the sample data: images of shapes for classification, detection and segmentation.',
+        _add_sample, _sample, SAMPLE_EPILOG,
+    ),
+}  # fmt: skip

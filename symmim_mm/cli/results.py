@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from symmim_mm.cli.command import Command
 from symmim_mm.cli.training import add_branch_argument
 from symmim_mm.config.file import find_config
 from symmim_mm.utils.errors import UserError
@@ -34,8 +35,7 @@ to collect.
 """
 
 
-def add_suite_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``suite``."""
+def _add_suite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'suite', type=find_config, metavar='SUITE.yaml', help='what to run, see configs/suites'
     )
@@ -58,8 +58,7 @@ def add_suite_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def suite(args: argparse.Namespace) -> None:
-    """Run a suite."""
+def _suite(args: argparse.Namespace) -> None:
     from symmim_mm.suite.run_suite import run_suite
 
     code = run_suite(
@@ -73,16 +72,14 @@ def suite(args: argparse.Namespace) -> None:
     sys.exit(code)
 
 
-def add_collect_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``collect``."""
+def _add_collect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('folders', nargs='+', metavar='DIR', help='directory of a suite or of runs')
     parser.add_argument(
         '--out', metavar='DIR', help='where to write (default: "report" in the first DIR)'
     )
 
 
-def collect(args: argparse.Namespace) -> None:
-    """Write table and page; exit code 1 if a record could not be read."""
+def _collect(args: argparse.Namespace) -> None:
     from symmim_mm.results.collect import collect, show
 
     result = collect(args.folders, args.out)
@@ -91,8 +88,7 @@ def collect(args: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def add_visualize_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``visualize``."""
+def _add_visualize(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest='kind', required=True, metavar='KIND')
     for name, text in (
         ('masks', 'the masks that a pre-training config draws'),
@@ -113,16 +109,14 @@ def add_visualize_arguments(parser: argparse.ArgumentParser) -> None:
         kind.add_argument('--seed', type=int, default=0, help='seed of the masks')
 
 
-def visualize(args: argparse.Namespace) -> None:
-    """Draw images and print their paths."""
+def _visualize(args: argparse.Namespace) -> None:
     from symmim_mm.apis.visualize import visualize
 
     for path in visualize(**vars(args)):
         print(path)
 
 
-def add_export_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``export``."""
+def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='what to export')
     parser.add_argument('--format', required=True, choices=FORMATS, help='for which library')
     parser.add_argument('out', metavar='OUT', help='file or folder to write')
@@ -133,8 +127,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     add_branch_argument(parser)
 
 
-def export(args: argparse.Namespace) -> None:
-    """Export a backbone and print how to load it."""
+def _export(args: argparse.Namespace) -> None:
     from symmim_mm.checkpoint.export import export_backbone
 
     how = export_backbone(args.checkpoint, args.format, args.out, args.heads, args.branch)
@@ -155,11 +148,33 @@ def _benchmarks() -> ModuleType:
     return import_module('benchmarks.command')
 
 
-def add_benchmark_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``benchmark``."""
+def _add_benchmark(parser: argparse.ArgumentParser) -> None:
     _benchmarks().add_arguments(parser)
 
 
-def benchmark(args: argparse.Namespace) -> None:
-    """Measure, print tables and write the result; or write the tables of a document."""
+def _benchmark(args: argparse.Namespace) -> None:
     _benchmarks().measure(args)
+
+
+COMMANDS = {
+    'suite': Command(
+        'Make all runs of a suite that are not finished, in order, then the table and the page.',
+        _add_suite, _suite, SUITE_EPILOG,
+    ),
+    'collect': Command(
+        'Make the comparison table and the report page from finished runs.',
+        _add_collect, _collect, COLLECT_EPILOG,
+    ),
+    'visualize': Command(
+        'Draw masks, reconstructions, attention, detections or segmentations as PNG files.',
+        _add_visualize, _visualize,
+    ),
+    'export': Command(
+        "Write the backbone of a checkpoint for timm, HuggingFace's transformers or ONNX.",
+        _add_export, _export, EXPORT_EPILOG,
+    ),
+    'benchmark': Command(
+        'Measure speed against a named peer in the same run, and write the result as JSON.',
+        _add_benchmark, _benchmark,
+    ),
+}  # fmt: skip

@@ -2,7 +2,9 @@
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
+from symmim_mm.cli.command import Command
 from symmim_mm.config.file import find_config
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
@@ -76,8 +78,7 @@ def add_dry_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--json', metavar='FILE', help='write the plan there, too')
 
 
-def add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``train``."""
+def _add_train(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     parser.add_argument('--backbone', metavar='FILE', help='pre-trained checkpoint to start from')
     parser.add_argument('--resume', action='store_true', help='continue from the last checkpoint')
@@ -94,8 +95,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add_dry_run_arguments(group)
 
 
-def train(args: argparse.Namespace) -> None:
-    """Train, or plan a training."""
+def _train(args: argparse.Namespace) -> None:
     from symmim_mm.apis.plan import dry_run, wants_dry_run
 
     if wants_dry_run(args):
@@ -110,30 +110,26 @@ def train(args: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
-def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``plan``."""
+def _add_plan(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     parser.add_argument('--backbone', metavar='FILE', help='pre-trained checkpoint to start from')
     add_launch_arguments(parser)
     add_dry_run_arguments(parser)
 
 
-def plan(args: argparse.Namespace) -> None:
-    """Print a plan."""
+def _plan(args: argparse.Namespace) -> None:
     from symmim_mm.apis.plan import dry_run
 
     dry_run(args)
 
 
-def add_test_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``test``."""
+def _add_test(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='of a run of this config')
     add_launch_arguments(parser)
 
 
-def test(args: argparse.Namespace) -> None:
-    """Evaluate a checkpoint."""
+def _test(args: argparse.Namespace) -> None:
     from symmim_mm.apis.test import test
 
     test(
@@ -142,21 +138,10 @@ def test(args: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
-def add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``knn`` and ``linear``."""
+def _add_evaluation(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     parser.add_argument('--backbone', metavar='FILE', help='pre-trained checkpoint to encode with')
     add_branch_argument(parser)
-
-
-def knn(args: argparse.Namespace) -> None:
-    """Evaluate frozen features by their nearest neighbors."""
-    _evaluate('knn', args)
-
-
-def linear(args: argparse.Namespace) -> None:
-    """Evaluate frozen features by a linear classifier."""
-    _evaluate('linear', args)
 
 
 def _evaluate(task: str, args: argparse.Namespace) -> None:
@@ -171,3 +156,27 @@ def _evaluate(task: str, args: argparse.Namespace) -> None:
         seed=args.seed,
         cfg_options=args.cfg_options,
     )
+
+
+COMMANDS = {
+    'train': Command(
+        'Train one config: a pre-training, or a transfer in any of the three libraries.',
+        _add_train, _train,
+    ),
+    'test': Command(
+        'Evaluate the checkpoint of a finished run with the test set and metrics of its config.',
+        _add_test, _test,
+    ),
+    'plan': Command(
+        'Print what a run will be, without data or GPU: the dry run of `train`.',
+        _add_plan, _plan,
+    ),
+    'knn': Command(
+        'Classify frozen features by their nearest neighbors (weighted k-NN).',
+        _add_evaluation, partial(_evaluate, 'knn'),
+    ),
+    'linear': Command(
+        'Fit a linear classifier on frozen features.',
+        _add_evaluation, partial(_evaluate, 'linear'),
+    ),
+}  # fmt: skip

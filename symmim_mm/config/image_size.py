@@ -47,7 +47,7 @@ def _sizes(pipeline: list[dict]) -> Iterator[Size]:
 
 
 def _pair(size: int | list[int] | tuple[int, ...]) -> Size:
-    return (size, size) if isinstance(size, int) else tuple(size)
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def check_image_size(img_size: int | tuple[int, int], patch_size: int) -> None:

@@ -55,7 +55,7 @@ class _Part(BaseModel):
 
 
 class _Run(_Part):
-    task: Literal[TASKS]
+    task: Literal[TASKS]  # type: ignore[valid-type]
     dataset: Text
     method: Text = ''
 
@@ -80,7 +80,7 @@ class _Loader(_Part):
     dataset: _Dataset | None = None
 
 
-_Config = create_model(
+_Config = create_model(  # type: ignore[call-overload]
     '_Config',
     __base__=_Part,
     run=_Run,
@@ -152,7 +152,7 @@ def _check_types(cfg: Config, path: Path) -> None:
         )
     except ValidationError as error:
         raise UserError(f'config {path}: {from_validation_error(error)}') from error
-    backbone = parts.model.backbone
+    backbone = parts.model.backbone  # type: ignore[attr-defined]
     if backbone:
         check_image_size(tuple(backbone.img_size), backbone.patch_size)
 

@@ -101,6 +101,11 @@ class Recipe(BaseModel):
         return self.epochs is not None
 
     @property
+    def length(self) -> int:
+        """Length of the training in epochs or in optimizer steps."""
+        return self.epochs or self.iterations or 0
+
+    @property
     def scaled_lr(self) -> float:
         """Peak learning rate at ``batch``."""
         return self.lr * self.batch / self.lr_batch
@@ -133,7 +138,7 @@ class Recipe(BaseModel):
         scale = 1 if self.by_epoch else accumulation
         by_iteration = dict(by_epoch=False)
         count = dict(by_epoch=True, convert_to_iter_based=True) if self.by_epoch else by_iteration
-        end = self.epochs if self.by_epoch else self.iterations * accumulation
+        end = self.length * scale
         # Warm-up iterations may precede a step schedule in epochs, which needs no start.
         start = self.warmup_epochs or self.warmup_iterations * scale
         found: list[dict] = []
@@ -149,8 +154,8 @@ class Recipe(BaseModel):
         ratio = self.min_lr / self.scaled_lr
         if self.schedule == 'step':
             milestones = [step * scale for step in self.milestones]
-            steps = dict(by_epoch=self.by_epoch, milestones=milestones, gamma=self.gamma)
-            found.append(dict(type='MultiStepLR', **steps))
+            falls = dict(by_epoch=self.by_epoch, milestones=milestones, gamma=self.gamma)
+            found.append(dict(type='MultiStepLR', **falls))
         elif self.schedule == 'linear':
             found.append(dict(type='LinearLR', **span, start_factor=1.0, end_factor=ratio))
         else:
@@ -204,7 +209,7 @@ def apply_recipe(cfg: Config, processes: int) -> None:
     if recipe.by_epoch:
         cfg.train_cfg.max_epochs = recipe.epochs
     else:
-        cfg.train_cfg.max_iters = recipe.iterations * accumulation
+        cfg.train_cfg.max_iters = recipe.length * accumulation
         intervals = (cfg.train_cfg, 'val_interval'), (cfg.default_hooks.checkpoint, 'interval')
         for part, key in intervals:
             if key in part:

@@ -43,6 +43,7 @@ def count_tokens(model: nn.Module, size: Size) -> list[Tokens]:
 
     Args:
         model: as built from a config.
+        size: height and width of the images.
     """
     backbone = model.backbone
     patch = backbone.patch_embed.projection.kernel_size[0]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import mmcv
 import numpy as np
-from torch.utils.data import Dataset
+from mmengine.dataset import BaseDataset
 
 # Names in our records <- names in the libraries' metrics, and the factor to percent.
 METRICS = {
@@ -34,7 +34,7 @@ def in_percent(metrics: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
-def chance_levels(task: str, dataset: Dataset) -> dict[str, float]:
+def chance_levels(task: str, dataset: BaseDataset) -> dict[str, float]:
     """Return the metrics, in percent, that a model reaches on a dataset without having learned."""
     if task == 'detection':
         return dict.fromkeys(DETECTION, 0.0)
@@ -43,19 +43,20 @@ def chance_levels(task: str, dataset: Dataset) -> dict[str, float]:
     return {'top1': 100.0 / len(dataset.metainfo['classes'])}
 
 
-def blind_miou(dataset: Dataset) -> float:
+def blind_miou(dataset: BaseDataset) -> float:
     """Return the mIoU in percent of giving every pixel the most frequent class of the dataset."""
-    counts = np.zeros(256, dtype=np.int64)
+    counts: np.ndarray = np.zeros(256, dtype=np.int64)
     for index in range(len(dataset)):
         path = dataset.get_data_info(index)['seg_map_path']
         labels = mmcv.imread(path, 'unchanged', backend='pillow')  # as the dataset reads it
         counts += np.bincount(labels.ravel(), minlength=256)
     classes = len(dataset.metainfo['classes'])
-    counts = counts[1 : classes + 1] if dataset.reduce_zero_label else counts[:classes]
+    first = 1 if dataset.reduce_zero_label else 0
+    counts = counts[first : first + classes]
     return float(100.0 * counts.max() / max(counts.sum(), 1) / classes)
 
 
-def has_objects(dataset: Dataset) -> bool:
+def has_objects(dataset: BaseDataset) -> bool:
     """Return whether an MMDetection dataset has any object to detect; a crowd is none."""
     infos = (dataset.get_data_info(index) for index in range(len(dataset)))
     return any(not found.get('ignore_flag') for info in infos for found in info['instances'])

@@ -4,25 +4,17 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from symmim_mm.config import EVALUATIONS
 from symmim_mm.results.curves import curve_sections
 from symmim_mm.results.figures import figure_sections
-from symmim_mm.results.published import PublishedRow, published_rows
-from symmim_mm.results.record import Record
-from symmim_mm.results.render import (
-    HOURS,
-    NOT_COMPARABLE,
-    published_for,
-    published_metrics,
-    row_hours,
-)
+from symmim_mm.results.published import published_rows
+from symmim_mm.results.render import HOURS, NOT_COMPARABLE, published_for, published_metrics
 from symmim_mm.results.runs import RecordedRun, sort_runs
-from symmim_mm.results.table import Table
-from symmim_mm.utils.text import format_duration, format_time, visible
+from symmim_mm.results.table import Column, Table
+from symmim_mm.utils.text import format_duration, format_hours, format_time, visible
 
 
 def render_page(
@@ -52,74 +44,36 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    comparable = any(map(published_for, tables))
+    environment.filters |= {'duration': format_duration, 'hours': format_hours}
+    environment.globals |= {'published_metrics': published_metrics, 'hours_heads': HOURS}
+    published = [published_for(table) for table in tables]
     return environment.get_template('report.html.j2').render(
         title=title,
         last=max((format_time(run.record.finished) for run in runs), default=''),
-        tables=[_table(table) for table in tables],
+        tables=list(zip(tables, published, map(_tops, tables), strict=True)),
         curves=curves,
         figures=figures,
         facts=_facts(runs),
-        runs=[_run(run.record) for run in runs],
+        runs=[run.record for run in runs],
         commands=_commands(runs),
         notes=notes,
         problems=problems,
-        published=None if comparable else _published(published_rows()),
+        published=None if any(published) else published_rows(),
         published_title=NOT_COMPARABLE,
     )
 
 
-def _table(table: Table) -> dict[str, Any]:
-    tops = {
-        column: max(
-            table.chance.get(column, 0.0),
-            *(row.cells[column].mean for row in table.rows if column in row.cells),
-            0.0,
-        )
-        for column in table.columns
-    }
-    rows = []
-    for row in table.rows:
-        cells = [
-            {
-                'mean': f'{cell.mean:.1f}',
-                'best': best,
-                'spread': table.spread(cell),
-                'share': f'{100 * cell.mean / (tops[column] or 1):.1f}',
-                'runs': ', '.join(record.run for record in cell.records),
-            }
-            if cell
-            else None
-            for column, cell, best in table.iter_cells(row)
-        ]
-        rows.append(
-            {'label': row.label, 'method': row.method, 'cells': cells, 'hours': row_hours(row)}
-        )
-    published = published_for(table)
-    return {
-        'title': table.title,
-        'head': [*(column.label for column in table.columns), *HOURS],
-        'rows': rows,
-        'chance': table.chance_texts(),
-        'published': _published(published) if published else None,
-    }
+def _tops(table: Table) -> dict[Column, float]:
+    """Return the values that full bars stand for: the largest in each column."""
+    tops = {}
+    for column in table.columns:
+        means = [row.cells[column].mean for row in table.rows if column in row.cells]
+        tops[column] = max(table.chance.get(column, 0.0), *means, 0.0) or 1.0
+    return tops
 
 
-def _published(rows: Sequence[PublishedRow]) -> dict[str, Any]:
-    metrics = published_metrics(rows)
-    lines = [
-        {
-            'label': row.label,
-            'source': row.source,
-            'cells': [row.text(task, metric) for task, metric, _ in metrics],
-        }
-        for row in rows
-    ]
-    return {'head': [label for _, _, label in metrics], 'rows': lines}
-
-
-def _facts(runs: Sequence[RecordedRun]) -> list[dict[str, Any]]:
-    """Return the distinct machines with their software, each with the number of its runs."""
+def _facts(runs: Sequence[RecordedRun]) -> list[tuple[str, str, int]]:
+    """Return the distinct machines, their software, and the number of runs of each."""
     counts: Counter[tuple[str, str]] = Counter()
     for run in runs:
         machine = run.record.hardware
@@ -129,18 +83,7 @@ def _facts(runs: Sequence[RecordedRun]) -> list[dict[str, Any]]:
             parts.append(f'{machine.world_size} processes')
         software = (f'{name} {version}' for name, version in run.record.versions.items())
         counts[', '.join(parts), ', '.join(software)] += 1
-    return [
-        {'hardware': hardware, 'software': software, 'count': count}
-        for (hardware, software), count in counts.items()
-    ]
-
-
-def _run(record: Record) -> dict[str, Any]:
-    return record.model_dump() | {
-        'images': '' if record.images is None else f'{record.images:,}',
-        'duration': format_duration(record.duration_s),
-        'memory': '' if record.peak_memory_mib is None else f'{record.peak_memory_mib:,.0f}',
-    }
+    return [(*fact, count) for fact, count in counts.items()]
 
 
 def _commands(runs: Sequence[RecordedRun]) -> str:

@@ -3,12 +3,10 @@
 import re
 import time
 from pathlib import Path
-from types import TracebackType
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from symmim_mm.utils.text import format_duration
@@ -24,70 +22,51 @@ class Display:
 
     def __init__(self, total: int, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
-        self.total = total
-        self.begun = self.spoken = time.monotonic()
-        self.running: dict[str, tuple[float, Path]] = {}
-        self.done = 0
-        self.live = (
-            Live(console=self.console, refresh_per_second=4, transient=True)
-            if self.console.is_terminal
-            else None
-        )
+        self.total, self.done = total, 0
+        self.spoken = time.monotonic()
+        self.running: dict[str, tuple[TaskID, Path]] = {}
+        self.progress = Progress(
+            TextColumn('{task.description}'), BarColumn(30), TimeElapsedColumn(),
+            TextColumn('{task.fields[step]}', style='dim'),
+            console=self.console, transient=True, disable=not self.console.is_terminal,
+        )  # fmt: skip
+        self.all = self.progress.add_task('all', total=total, step='')
 
     def __enter__(self) -> 'Display':
         """Start the live view."""
-        if self.live:
-            self.live.start()
+        self.progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Remove the live view."""
-        if self.live:
-            self.live.stop()
+        self.progress.stop()
 
     def started(self, name: str, log: Path) -> None:
         """Add a running job."""
-        self.running[name] = time.monotonic(), log
+        self.running[name] = self.progress.add_task(escape(name), total=None, step=''), log
 
     def ended(self, name: str, error: str | None) -> None:
         """Report the end of a job, with its error if it failed."""
-        begun, _ = self.running.pop(name)
+        job, _ = self.running.pop(name)
+        took = format_duration(self.progress.tasks[self.progress.task_ids.index(job)].elapsed or 0)
+        self.progress.remove_task(job)
         self.done += 1
-        took = format_duration(time.monotonic() - begun)
+        self.progress.update(self.all, completed=self.done)
         how = f'finished in {took}' if error is None else f'failed after {took}: {error}'
-        self._say(f'[{self.done}/{self.total}] {name} {how}')
-
-    def _say(self, text: str) -> None:
-        self.spoken = time.monotonic()
-        self.console.print(Text(text), soft_wrap=True)
+        self._print(f'[{self.done}/{self.total}] {name} {how}')
 
     def refresh(self) -> None:
-        """Draw the live view; elsewhere print once a minute what is running."""
-        if self.live:
-            self.live.update(self._view())
+        """Update the live view; elsewhere print once a minute what is running."""
+        if self.console.is_terminal:
+            for job, log in self.running.values():
+                self.progress.update(job, step=escape(last_step(log)))
         elif self.running and time.monotonic() - self.spoken > QUIET_S:
-            now = '; '.join(
-                f'{name} {last_step(log)}'.rstrip() for name, (_, log) in self.running.items()
-            )
-            self._say(f'[{self.done}/{self.total}] running: {now}')
+            now = (f'{name} {last_step(log)}'.rstrip() for name, (_, log) in self.running.items())
+            self._print(f'[{self.done}/{self.total}] running: {"; ".join(now)}')
 
-    def _view(self) -> Group:
-        now = time.monotonic()
-        head = Table.grid(padding=(0, 1))
-        head.add_row(
-            ProgressBar(self.total, self.done, width=30),
-            Text(f'{self.done} of {self.total} done, {format_duration(now - self.begun)}'),
-        )
-        jobs = Table.grid(padding=(0, 2))
-        for name, (begun, log) in self.running.items():
-            took = format_duration(now - begun)
-            jobs.add_row(Text('  ' + name, 'bold'), Text(took), Text(last_step(log), 'dim'))
-        return Group(head, jobs)
+    def _print(self, text: str) -> None:
+        self.spoken = time.monotonic()
+        self.console.print(Text(text), soft_wrap=True)
 
 
 def last_step(log: Path) -> str:

@@ -20,7 +20,7 @@ from symmim_mm.utils.errors import UserError
 
 KEEPER = Path(__file__).with_name('keeper.py')
 POLL_S = 0.2
-LOCK_S = 5  # processes of a killed suite may need a moment to end
+LOCK_S = 10  # processes of a killed suite may need a moment to end
 STOP_S = 20  # and an interrupted training to save its checkpoint
 
 

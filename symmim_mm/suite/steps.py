@@ -4,8 +4,6 @@ import json
 import os
 import time
 from dataclasses import asdict
-from pathlib import Path
-from typing import Protocol
 
 from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.suite.file import DATA, Run, Suite
@@ -23,22 +21,11 @@ from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 
 
-class Step(Protocol):
-    """A command with what comes before and after it; ``needs`` are names of other steps."""
-
-    name: str
-    needs: tuple[str, ...]
-    log: Path
-
-    def prepare(self) -> list[str] | None:
-        """Return the command line, ``None`` if there is nothing to do."""
-
-    def check(self) -> None:
-        """Check what the command left; raise ``UserError`` if it is not what was wanted."""
-
-
 class DataStep:
-    """Generates the data of a suite."""
+    """A command with what comes before and after it, which generates the data of a suite.
+
+    ``needs`` are the names of the steps that come first.
+    """
 
     name, needs = DATA, ()
 
@@ -61,7 +48,7 @@ class DataStep:
 
 
 class RunStep:
-    """Makes one run in its directory."""
+    """The step that makes one run in its directory."""
 
     def __init__(self, suite: Suite, run: Run) -> None:
         self.suite, self.run = suite, run
@@ -107,3 +94,6 @@ class RunStep:
             raise UserError(f'the record is not of the run that was wanted: {difference}')
         if not is_finished(self.run, self.want):
             raise UserError('the record does not fit the checkpoint next to it')
+
+
+Step = DataStep | RunStep

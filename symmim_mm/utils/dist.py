@@ -29,12 +29,12 @@ def on_main_rank(function: Callable[[], Result]) -> Result:
         except Exception as error:
             outcome[1] = error
     broadcast_object_list(outcome)
-    result, error = outcome
-    if error is not None:
-        raise error
+    result, failure = outcome
+    if failure is not None:
+        raise failure
     return result
 
 
 def unwrap(model: nn.Module) -> nn.Module:
     """Return the model inside a wrapper for several processes, or the model itself."""
-    return model.module if is_model_wrapper(model) else model
+    return model.module if is_model_wrapper(model) else model  # type: ignore[return-value]

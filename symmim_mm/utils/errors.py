@@ -70,9 +70,7 @@ def from_validation_error(error: ValidationError) -> str:
     Missing and unknown fields come first: they explain the others.
     """
     order = ('missing', 'extra_forbidden')
-    first = min(
-        error.errors(include_url=False), key=lambda item: (item['type'] not in order, item['loc'])
-    )
+    first = min(error.errors(include_url=False), key=lambda item: item['type'] not in order)
     where = visible('.'.join(map(str, first['loc'])))[:100]
     if first['type'] in order:
         return f'{"missing" if first["type"] == "missing" else "unknown"} field: {where}'

@@ -62,7 +62,7 @@ def test_page_is_complete_and_needs_nothing_from_outside(tmp_path):
     assert page.tags.count('svg') == 4  # three losses and one validation metric
     assert page.tags.count('polyline') == 8
     assert record('mae', 'detection').config_sha256 in text
-    assert '--seed 0 --backbone' in text and 'tools/train.py configs/finetune.py' in text
+    assert '--seed 0 --backbone' in text and 'symmim train configs/finetune.py' in text
 
 
 def test_the_page_does_not_change_when_made_again(tmp_path):

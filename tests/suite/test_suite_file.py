@@ -171,7 +171,7 @@ def test_unfinished_data_make_every_run_pending(finished):
         ({'methods': {'symmim': 'configs/none.py'}}, 'no such config file: configs/none.py'),
         (
             {'transfers': {'pretrain': 'configs/knn.py'}},
-            "transfers.pretrain.[key]: should be 'fine",
+            'transfers.pretrain.[key]: String should match pattern',
         ),
         ({'transfers': {'knn': None}}, 'transfers.knn: should be a valid string, got None'),
         ({'seeds': []}, 'seeds: List should have at least 1 item'),

@@ -26,6 +26,7 @@ class AtomicBackend(LocalBackend):
     """MMEngine's local files, written next to the old file and renamed."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write a file whole or not at all."""
         write_atomic(filepath, obj)
 
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pydantic import BaseModel
 
-@dataclass(frozen=True)
-class Published:
+
+class Published(BaseModel, frozen=True):
     """One published number: ``value`` (percent) of ``metric`` in ``task`` on ``dataset``."""
 
     method: str
@@ -22,7 +23,7 @@ class Published:
     dataset: str
     metric: str
     value: float
-    recipe: str
+    recipe: str | None
     source: str
 
 
@@ -30,19 +31,10 @@ class Published:
 def load_published() -> tuple[Published, ...]:
     """Return every published number, in the order of the file."""
     with open(Path(__file__).with_name('values.csv'), encoding='utf-8', newline='') as file:
+        lines = csv.DictReader(file)
         return tuple(
-            Published(
-                line['method'],
-                line['arch'],
-                int(line['epochs']) if line['epochs'] else None,
-                line['task'],
-                line['dataset'],
-                line['metric'],
-                float(line['value']),
-                line['recipe'],
-                line['source'],
-            )
-            for line in csv.DictReader(file)
+            Published.model_validate({key: text or None for key, text in line.items()})
+            for line in lines
         )
 
 
