@@ -248,7 +248,7 @@ def test_momentum_is_moco_v3s(accumulation: int) -> None:
     )
     hook = MomentumUpdateHook()
     for runner.iter in range(total):
-        hook.after_train_iter(runner, runner.iter)
+        hook.after_train_iter(runner, batch_idx=runner.iter)
 
     def adjust_moco_momentum(epoch: float) -> float:
         return 1.0 - 0.5 * (1.0 + math.cos(math.pi * epoch / 800)) * (1.0 - 0.99)

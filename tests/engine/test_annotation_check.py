@@ -56,7 +56,7 @@ WRONG = {
     'cut': (json.dumps(content({})).encode()[:-9], ' (json: '),
     'byte order mark': (json.dumps(content({})).encode('utf-8-sig'), 'Unexpected UTF-8 BOM'),
     'UTF-16': (json.dumps(content({})).encode('utf-16'), "'utf-8' codec can't decode byte"),
-    'no pictures': (content({}) | dict(images=[]), 'a.json: no images where there must be'),
+    'no images': (content({}) | dict(images=[]), 'a.json: no images where there must be'),
     'no annotations': (content(), '0 annotations in all (no-instances: '),
     'crowds alone': (content(dict(iscrowd=1, segmentation=CODE)), '(no-instances: '),
 }  # fmt: skip

@@ -124,7 +124,7 @@ def sample_data(folder: Path) -> Path:
 
 def preload() -> None:
     """Import the modules of a run."""
-    sys.path.insert(0, str(ROOT))
+    sys.path[:0] = [str(ROOT), str(ROOT / 'tools')]  # the latter as for a script that is run
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     import mmdet.models  # noqa: F401
     import mmpretrain.models  # noqa: F401
