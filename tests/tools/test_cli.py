@@ -141,7 +141,7 @@ def test_an_empty_folder(tool, tmp_path: Path, data) -> None:
     one_line(
         tool('train.py', PRETRAIN, '--work-dir', tmp_path / 'w', '--cfg-options',
              f'train_dataloader.dataset.data_root={tmp_path / "empty"}'),
-        'no images', str(tmp_path / 'empty'),
+        'no pictures', str(tmp_path / 'empty'),
     )  # fmt: skip
 
 
