@@ -89,7 +89,7 @@ def test_tables() -> None:
 
 def test_what_is_kept_names_no_path_of_the_machine(tmp_path: Path) -> None:
     item = record('mae', backbone='/secret/place/mae-pretrain-seed0/epoch_2.pth', parent='before')
-    run = write(tmp_path / 'runs', item, pictures=1)
+    run = write(tmp_path / 'runs', item, figures=1)
     (run / 'epoch_2.pth').write_bytes(b'weights')
     kept = keep(run, tmp_path / 'kept')
     assert '/secret' not in (kept / 'result.json').read_text()

@@ -82,4 +82,4 @@ def test_no_training_no_length():
 def test_the_known_number_of_sample_images_is_drawn():
     """The quickstart suite draws with the defaults."""
     text = (ROOT / 'configs/suites/quickstart.yaml').read_text()
-    assert 'tools/make_sample_data.py' in text and '--train' not in text
+    assert 'sample-data' in text and '--train' not in text

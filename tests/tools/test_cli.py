@@ -163,7 +163,7 @@ def test_wrong_paths(train_fails, tmp_path: Path, data) -> None:
     (tmp_path / 'empty' / 'train').mkdir(parents=True)
     train_fails(PRETRAIN, '--cfg-options',
                 f'train_dataloader.dataset.data_root={tmp_path / "empty"}',
-                problem=('no pictures', str(tmp_path / 'empty')))  # fmt: skip
+                problem=('no images', str(tmp_path / 'empty')))  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from paths import ROOT
 
 BASE_PYTHON = sys._base_executable
 STAMP = ROOT / '.venv' / '.setup-done'
-LISTS = ('runtime.txt', 'suite.txt', 'export.txt', 'dev.txt')
+LISTS = ('runtime.txt', 'export.txt', 'dev.txt')
 SETUP_INPUTS = ['tools/setup_env.sh', 'pyproject.toml', 'requirements/constraints.txt']
 SETUP_INPUTS += [f'requirements/{name}' for name in (*LISTS, 'transformers.txt')]
 # What is asked for and left out, and what is there in its place; see constraints.txt.

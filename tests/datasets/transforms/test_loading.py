@@ -128,7 +128,7 @@ def test_broken_images_of_a_folder_and_of_shards_are_skipped(
         Path(name).write_bytes(b'')
     inner = DataLoader(dataset, batch_size=4, num_workers=2, collate_fn=default_collate)
     loader = ResumableLoader(inner, seed=0)
-    loader.pass_over_unreadable()
+    loader.skip_unreadable()
     found = []
     for batch in loader:
         assert batch['inputs'].shape == (4, 3, 16, 16)
