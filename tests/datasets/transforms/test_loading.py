@@ -132,7 +132,7 @@ def test_broken_images_of_a_folder_and_of_shards_are_skipped(
     found = []
     for batch in loader:
         assert batch['inputs'].shape == (4, 3, 16, 16)
-        found += loader.unreadable
+        found += loader.skipped
     assert [item.name for item in found][:1] == [name]
     assert all('not an image that can be decoded' in item.reason for item in found)
     with pytest.raises(ImageError, match='not an image'):
