@@ -73,7 +73,7 @@ class MaskedImageModel(BaseSelfSupervisor):
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mask normalised images ``(B, 3, H, W)`` as in training and predict them.
+        """Mask normalized images ``(B, 3, H, W)`` as in training and predict them.
 
         Returns:
             The masks, bool ``(B, h, w)``, and the raw prediction ``(B, h * w, p * p * 3)``.
@@ -97,5 +97,5 @@ def fsdp_units(model: nn.Module) -> list[nn.Module]:
     """
     found = [module for module in model.modules() if isinstance(module, TransformerEncoderLayer)]
     if hasattr(model, 'momentum'):
-        found += [*model.followed().values(), *model.momentum.children()]
+        found += [*model.online_modules().values(), *model.momentum.children()]
     return found

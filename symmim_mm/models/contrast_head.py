@@ -79,7 +79,7 @@ class ContrastHead(BaseModule):
         in_dims: channels of the encoder.
         hidden_dims, out_dims: of both MLPs; 4096 and 256 in MoCo v3.
         projector_layers, predictor_layers: 3 and 2 in MoCo v3; no predictor with 0.
-        norm: ``'bn'`` (MMEngine turns it into a synchronised one with ``sync_bn='torch'``) or
+        norm: ``'bn'`` (MMEngine turns it into a synchronized one with ``sync_bn='torch'``) or
             ``None``.
         pooling: what represents an image, see :func:`pool`.
         temperature: of InfoNCE, > 0.

@@ -46,7 +46,7 @@ class MaskedViT(VisionTransformer):
             self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
 
     def init_weights(self) -> None:
-        """Initialise as MAE: Xavier-uniform layers, sine-cosine positions, N(0, .02) tokens."""
+        """Initialize as MAE: Xavier-uniform layers, sine-cosine positions, N(0, .02) tokens."""
         super().init_weights()
         if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
             return
@@ -69,7 +69,7 @@ class MaskedViT(VisionTransformer):
         """Encode images, masked or not.
 
         Args:
-            x: images ``(B, 3, H, W)``, normalised.
+            x: images ``(B, 3, H, W)``, normalized.
             mask: bool ``(B, h, w)`` over patches, ``True`` = masked; ``None``: plain ViT.
             visible: sparse encoding only: how many visible patches to keep per image, at most
                 the smallest number that any mask of the batch leaves visible.

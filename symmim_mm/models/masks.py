@@ -14,8 +14,8 @@ from torch import Tensor
 Grid = tuple[int, int]
 
 
-def _whole(*values: int, least: int) -> bool:
-    """Whether all are whole numbers, not too small; 2.0 and True are none, they count nothing."""
+def _are_ints(*values: int, least: int) -> bool:
+    """Return whether all are integers of at least ``least``; 2.0 and True are not integers here."""
     return all(
         isinstance(value, int) and not isinstance(value, bool) and value >= least
         for value in values
@@ -23,10 +23,10 @@ def _whole(*values: int, least: int) -> bool:
 
 
 def _check_grid(grid: Grid, block: int = 1) -> None:
-    if len(grid) != 2 or not _whole(*grid, least=1):
-        raise ValueError(f'grid must be two positive whole numbers (rows, columns), got {grid}')
-    if not _whole(block, least=1):
-        raise ValueError(f'block must be a positive whole number of patches, got {block}')
+    if len(grid) != 2 or not _are_ints(*grid, least=1):
+        raise ValueError(f'grid must be two positive integers (rows, columns), got {grid}')
+    if not _are_ints(block, least=1):
+        raise ValueError(f'block must be a positive integer of patches, got {block}')
 
 
 def masked_count(total: int, ratio: float) -> int:
@@ -63,11 +63,11 @@ def checkerboard(
         bool ``(H, W)``, ``True`` = masked.
 
     Raises:
-        ValueError: a side or the block is not a positive whole number, or an offset is negative.
+        ValueError: a side or the block is not a positive integer, or an offset is negative.
     """
     _check_grid(grid, block)
-    if len(offset) != 2 or not _whole(*offset, least=0):
-        raise ValueError(f'offset must be two whole numbers >= 0 (rows, columns), got {offset}')
+    if len(offset) != 2 or not _are_ints(*offset, least=0):
+        raise ValueError(f'offset must be two integers >= 0 (rows, columns), got {offset}')
     rows = (torch.arange(grid[0], device=device) + offset[0]) // block
     columns = (torch.arange(grid[1], device=device) + offset[1]) // block
     return (rows[:, None] + columns[None, :]) % 2 == 1
@@ -161,9 +161,9 @@ def blockwise_mask(
     height, width = grid
     total = height * width
     count = masked_count(total, ratio)
-    if not _whole(min_patches, rectangles, least=1) or not 0.0 < min_aspect <= 1.0:
+    if not _are_ints(min_patches, rectangles, least=1) or not 0.0 < min_aspect <= 1.0:
         raise ValueError(
-            'blockwise_mask needs whole numbers min_patches and rectangles >= 1 and '
+            'blockwise_mask needs integers min_patches and rectangles >= 1 and '
             f'0 < min_aspect <= 1, got {min_patches}, {rectangles} and {min_aspect}'
         )
     uniform = torch.rand(4, batch, rectangles, device=device, generator=generator)
@@ -202,9 +202,9 @@ def grid_mask(
         ValueError: bad grid, ``keep_every`` below 2 or a negative offset.
     """
     _check_grid(grid, keep_every)
-    if keep_every < 2 or len(offset) != 2 or not _whole(*offset, least=0):
+    if keep_every < 2 or len(offset) != 2 or not _are_ints(*offset, least=0):
         raise ValueError(
-            'grid_mask needs keep_every >= 2 and two whole numbers >= 0 as offset, got '
+            'grid_mask needs keep_every >= 2 and two integers >= 0 as offset, got '
             f'{keep_every} and {offset}'
         )
     rows = (torch.arange(grid[0], device=device) + offset[0]) % keep_every == 0

@@ -1,4 +1,4 @@
-"""The momentum branch: a copy of the online one that follows it."""
+"""The momentum branch: a moving average of the online branch."""
 
 import copy
 import math
@@ -12,13 +12,13 @@ from symmim_mm.utils.errors import UserError
 
 
 def momentum_at(progress: float, start: float, end: float, schedule: str) -> float:
-    """``m`` of the EMA at a point of the training.
+    """Return ``m`` of the EMA at a point of the training.
 
     ``'cosine'``: from ``start`` at progress 0 to ``end`` at 1 on half a cosine, which for
     ``end=1`` is MoCo v3's ``adjust_moco_momentum`` (``main_moco.py``). ``'constant'``: ``start``.
 
     Args:
-        progress: done share of the optimizer steps, in [0, 1].
+        progress: share of the optimizer steps that are done, in [0, 1].
 
     Raises:
         UserError: an unknown schedule, or ``m`` outside [0, 1].
@@ -59,13 +59,13 @@ class MomentumBranch(nn.Module):
 
     @torch.no_grad()
     def copy_from(self, **modules: nn.Module) -> None:
-        """Take over parameters and buffers, e.g. after the online ones were initialised."""
+        """Copy parameters and buffers, e.g. after the online ones were initialized."""
         for name, module in modules.items():
             self.get_submodule(name).load_state_dict(module.state_dict())
 
     @torch.no_grad()
     def update(self, momentum: float, **modules: nn.Module) -> None:
-        """One EMA step over all parameters at once."""
+        """Make one EMA step over all parameters at once."""
         followers: list[Tensor] = []
         leaders: list[Tensor] = []
         for name, module in modules.items():

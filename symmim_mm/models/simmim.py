@@ -32,7 +32,7 @@ class SimMIM(MaskedImageModel):
     def loss(
         self, inputs: Tensor, data_samples: list[DataSample] | None = None
     ) -> dict[str, Tensor]:
-        """``dict(loss_mim=...)`` for normalised images ``(B, 3, H, W)``."""
+        """Compute ``dict(loss_mim=...)`` for normalized images ``(B, 3, H, W)``."""
         mask, visible = self.draw_reconstruction_mask(len(inputs), inputs.device)
         tokens, indices = self.backbone(inputs, mask, visible)
         return dict(loss_mim=self.head.loss(self.head(tokens, indices), inputs, mask))

@@ -86,18 +86,18 @@ class SymMIM(MaskedImageModel):
             )
         if contrast_weight > 0:
             self.contrast_head = ContrastHead(self.backbone.embed_dims, **contrast)
-            self.momentum = MomentumBranch(**self.followed())
+            self.momentum = MomentumBranch(**self.online_modules())
             self.register_load_state_dict_post_hook(_start_momentum_branch)
 
-    def followed(self) -> dict[str, torch.nn.Module]:
-        """What the parts of the momentum branch follow, by their names there."""
+    def online_modules(self) -> dict[str, torch.nn.Module]:
+        """Return the online modules that the momentum branch tracks, keyed by name."""
         return dict(backbone=self.backbone, projector=self.contrast_head.projector)
 
     def init_weights(self) -> None:
         """Initialise the online branch, then start the momentum branch as its copy."""
         super().init_weights()
         if self.contrast_weight > 0:
-            self.momentum.copy_from(**self.followed())
+            self.momentum.copy_from(**self.online_modules())
 
     def update_momentum(self, progress: float) -> float:
         """Move the momentum branch once, after an optimizer step.
@@ -110,7 +110,7 @@ class SymMIM(MaskedImageModel):
         """
         momentum = momentum_at(progress, **self.momentum_schedule)
         if self.contrast_weight > 0:
-            self.momentum.update(momentum, **self.followed())
+            self.momentum.update(momentum, **self.online_modules())
         return momentum
 
     def draw_masks(self, batch: int, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
@@ -139,7 +139,7 @@ class SymMIM(MaskedImageModel):
         """Compute ``L = mim_weight * L_mim + contrast_weight * L_con``.
 
         Args:
-            inputs: normalised ``(B, 3, H, W)``, or the online and the momentum view of the same
+            inputs: normalized ``(B, 3, H, W)``, or the online and the momentum view of the same
                 images.
 
         Returns:
@@ -186,4 +186,4 @@ def _start_momentum_branch(model: SymMIM, incompatible: NamedTuple) -> None:
     missing = set(incompatible.missing_keys)
     found = {name.partition('.')[0] for name, _ in model.named_parameters() if name not in missing}
     if 'backbone' in found and 'momentum' not in found:
-        model.momentum.copy_from(**model.followed())
+        model.momentum.copy_from(**model.online_modules())

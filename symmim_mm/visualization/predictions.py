@@ -48,7 +48,7 @@ def draw_detection(model: BaseModel, dataset: Dataset, index: int) -> np.ndarray
         masks = masks.reshape(-1, *image.shape[:2])
         classes = dataset.metainfo['classes']
         drawn.append(vis.draw_instances(image, boxes * scale, labels, masks, classes, scores))
-    return vis.beside(*drawn)
+    return vis.side_by_side(*drawn)
 
 
 def draw_segmentation(model: BaseModel, dataset: Dataset, index: int) -> np.ndarray:
@@ -60,7 +60,7 @@ def draw_segmentation(model: BaseModel, dataset: Dataset, index: int) -> np.ndar
     if truth.shape != image.shape[:2]:
         # The annotation keeps the original size; show everything at that of the image.
         truth, guess = (_resize(labels, image) for labels in (truth, guess))
-    return vis.beside(
+    return vis.side_by_side(
         vis.enlarge(image), vis.draw_segmentation(image, truth), vis.draw_segmentation(image, guess)
     )
 

@@ -194,7 +194,7 @@ def test_momentum_branch_starts_from_a_checkpoint_without_one() -> None:
 
 def test_momentum_branch_of_a_checkpoint_is_kept() -> None:
     model, other = build(), build()
-    other.momentum.update(0.5, **build().followed())
+    other.momentum.update(0.5, **build().online_modules())
     load_state_dict(model, other.state_dict(), strict=False)
     for name, value in other.state_dict().items():
         assert torch.equal(model.state_dict()[name], value), name
