@@ -104,7 +104,7 @@ class ImageFolder(CustomDataset):
     def _choose_share(self, start: float, stop: float) -> np.ndarray:
         """Indices of a share of each class, ascending, int64 ``(N,)``."""
         if not self.with_label:
-            raise UserError('labels=... chooses among labelled images: set with_label=True')
+            raise UserError('labels=... chooses among labeled images: set with_label=True')
         parts = []
         for label, name in enumerate(self._metainfo['classes']):
             places = np.flatnonzero(self.index.labels == label)
