@@ -21,11 +21,13 @@ demo: setup  ## sample data, pre-train, transfer, compare: table and work_dirs/q
 test: setup  ## whole test suite, two tests at a time
 	@$(PYTHON_VENV) -m pytest -n 2 --dist loadgroup $(ARGS)
 
-lint: setup  ## ruff
+lint: setup  ## ruff (rules and format) and mypy
 	@$(PYTHON_VENV) -m ruff check .
+	@$(PYTHON_VENV) -m ruff format --check .
+	@$(PYTHON_VENV) -m mypy
 
 docs: setup  ## docs/recipes.md from the configs
-	@$(PYTHON_VENV) tools/make_docs.py $(ARGS)
+	@$(PYTHON_VENV) docs/recipes/build.py $(ARGS)
 
 clean:  ## remove .venv and caches (keeps work_dirs)
 	rm -rf .venv .venv.lock .pytest_cache .ruff_cache .hypothesis build *.egg-info

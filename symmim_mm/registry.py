@@ -11,30 +11,44 @@ from mmengine.registry import Registry
 SCOPE = 'symmim_mm'
 
 STRATEGIES = Registry(
-    'strategy', parent=root.STRATEGIES, scope=SCOPE, locations=['symmim_mm.engine.sharded']
+    'strategy', parent=root.STRATEGIES, scope=SCOPE, locations=['symmim_mm.engine.runner.fsdp']
 )
 MODELS = Registry('model', parent=root.MODELS, scope=SCOPE, locations=['symmim_mm.models'])
 DATASETS = Registry(
-    'dataset', parent=root.DATASETS, scope=SCOPE, locations=['symmim_mm.data.types']
+    'dataset', parent=root.DATASETS, scope=SCOPE, locations=['symmim_mm.datasets.image_folder']
 )
 TRANSFORMS = Registry(
-    'transform', parent=root.TRANSFORMS, scope=SCOPE, locations=['symmim_mm.data.types']
+    'transform',
+    parent=root.TRANSFORMS,
+    scope=SCOPE,
+    locations=[
+        'symmim_mm.datasets.transforms.loading',
+        'symmim_mm.datasets.transforms.load_random_resized_crop',
+    ],
 )
 DATA_SAMPLERS = Registry(
-    'data sampler', parent=root.DATA_SAMPLERS, scope=SCOPE, locations=['symmim_mm.data.types']
+    'data sampler',
+    parent=root.DATA_SAMPLERS,
+    scope=SCOPE,
+    locations=['symmim_mm.datasets.samplers.shard_sampler'],
 )
-FUNCTIONS = Registry('function', parent=root.FUNCTIONS, scope=SCOPE, locations=['symmim_mm.data'])
-HOOKS = Registry('hook', parent=root.HOOKS, scope=SCOPE, locations=['symmim_mm.engine'])
+HOOKS = Registry('hook', parent=root.HOOKS, scope=SCOPE, locations=['symmim_mm.engine.hooks'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     parent=root.OPTIM_WRAPPER_CONSTRUCTORS,
     scope=SCOPE,
-    locations=['symmim_mm.engine'],
+    locations=['symmim_mm.engine.optim'],
 )
 OPTIM_WRAPPERS = Registry(
     'optimizer wrapper',
     parent=root.OPTIM_WRAPPERS,
     scope=SCOPE,
-    locations=['symmim_mm.engine'],
+    locations=['symmim_mm.engine.optim'],
 )
-LOOPS = Registry('loop', parent=root.LOOPS, scope=SCOPE, locations=['symmim_mm.engine'])
+LOOPS = Registry('loop', parent=root.LOOPS, scope=SCOPE, locations=['symmim_mm.engine.runner'])
+METRICS = Registry(
+    'metric',
+    parent=root.METRICS,
+    scope=SCOPE,
+    locations=['symmim_mm.evaluation.held_out_accuracy'],
+)

@@ -16,6 +16,7 @@ import torch
 from hypothesis import settings
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, init_default_scope
+from paths import ROOT
 from torch.utils.data._utils import signal_handling
 
 import symmim_mm  # noqa: F401  before any test imports mmdet, see symmim_mm.compat
@@ -26,9 +27,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A busy machine is slow now and then; what a test may take is no property of the code.
 settings.register_profile('suite', deadline=None, max_examples=50)
 settings.load_profile('suite')
-
-ROOT = Path(__file__).resolve().parents[1]
-TINY = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)
 
 
 @pytest.fixture(autouse=True)
@@ -74,10 +72,8 @@ def sigchld() -> Iterator[None]:
 @pytest.fixture(scope='session')
 def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small set of generated pictures in all three layouts."""
-    from symmim_mm.data.sample_data import write_sample_data
+    from symmim_mm.datasets.sample.generate import write_sample_data
 
     out = tmp_path_factory.mktemp('sample') / 'data'
-    write_sample_data(
-        out, train=40, val=20, coco_train=16, coco_val=8, ade_train=16, ade_val=8
-    )
+    write_sample_data(out, train=40, val=20, coco_train=16, coco_val=8, ade_train=16, ade_val=8)
     return out

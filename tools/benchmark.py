@@ -1,70 +1,7 @@
 #!/usr/bin/env python3
 """Measure speed against a named peer in the same run, and write the result as JSON."""
 
-import argparse
-import shlex
-import sys
-from importlib import import_module
-from pathlib import Path
-
-from symmim_mm import cli
-
-BENCHMARKS = {  # module of symmim_mm.benchmarks: what it measures
-    'loader': 'from JPEG files to batches, against MMPretrain',
-    'startup': 'opening a large folder, against MMPretrain',
-    'step': 'the training step of every method, against MMPretrain',
-    'growth': 'time and memory of a step against tokens, batch and depth',
-    'gpu': 'steps of all sizes and the loader on a GPU host, in one call',
-    'plan': 'hours and memory of a full run, from a measured step',
-}
-EPILOG = """\
-Ratios are medians over interleaved repeats, with quartiles: other programs on the machine disturb
-them less than the rates. For figures to publish, run on a machine with nothing else to do.
-
-examples:
-  tools/benchmark.py loader --data data/imagenet/val --json docs/benchmarks/loader.json
-  tools/benchmark.py document docs/performance.md     tables from docs/benchmarks/*.json
-"""
-
-
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest='benchmark', required=True, metavar='BENCHMARK')
-    for name, text in BENCHMARKS.items():
-        command = commands.add_parser(name, help=text, description=text.capitalize())
-        import_module(f'symmim_mm.benchmarks.{name}').add_arguments(command)
-        # A plan is read once; the others take long.
-        needed = name != 'plan'
-        command.add_argument('--json', required=needed, metavar='FILE', help='result to write')
-    document = commands.add_parser('document', help='write the tables of a document from results')
-    document.add_argument('document', metavar='DOC', help='Markdown file with places for tables')
-    document.add_argument('--results', help='folder of JSON files (default: benchmarks beside DOC)')
-    return parser
-
-
-def main(args: argparse.Namespace) -> None:
-    from symmim_mm.benchmarks.common import write_result
-    from symmim_mm.benchmarks.document import with_tables
-    from symmim_mm.errors import UserError
-
-    if args.benchmark == 'document':
-        path = Path(args.document)
-        try:
-            text = path.read_text()
-        except OSError as error:
-            raise UserError(f'cannot read {path}: {error.strerror}') from error
-        path.write_text(with_tables(text, Path(args.results or path.parent / 'benchmarks')))
-        return
-    module = import_module(f'symmim_mm.benchmarks.{args.benchmark}')
-    command = shlex.join(['tools/benchmark.py', *sys.argv[1:]])
-    result = dict(benchmark=args.benchmark, command=command, **module.run(args))
-    if args.json:
-        write_result(args.json, result)
-    for name, table in module.tables(result).items():
-        print(f'\n{name}\n\n{table}')
-
+from _start import start
 
 if __name__ == '__main__':
-    cli.run(main, build_parser)
+    start('benchmark')

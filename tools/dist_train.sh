@@ -5,8 +5,8 @@
 #
 # Several nodes: call it on each, with NNODES, NODE_RANK (0, 1, ...), MASTER_ADDR (of node 0) and PORT (29500) in
 # the environment; GPUS is then the number on one node. OMP_NUM_THREADS is kept where it is set. MAX_RESTARTS (0, one
-# node): how often all processes start again after one has died; they go on from the newest checkpoint. Exit code 75:
-# SIGTERM or SIGUSR1 came, the run was saved, and the same command with --resume goes on.
+# node): how often all processes start again after one has died; they resume from the newest checkpoint. Exit code 75:
+# after SIGTERM or SIGUSR1 the run was saved, and the same command with --resume continues it.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/launch.sh"
 

@@ -1,4 +1,4 @@
-# Sourced by dist_train.sh, dist_test.sh and slurm_train.sh: what they share.
+# Shared functions of dist_train.sh, dist_test.sh and slurm_train.sh, which source this file.
 
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 python=$tools/../.venv/bin/python
@@ -7,7 +7,7 @@ python=$tools/../.venv/bin/python
 # A user's mistake: one line, exit code 2.
 fail() { printf 'error: %s\n' "$*" >&2; exit 2; }
 
-# Prints the comment at the top of the calling script (its line 1 is the interpreter) and ends.
+# Print the comment at the top of the calling script (its line 1 is the interpreter) and exit.
 help() { sed -n '2,/^[^#]/ { s/^# \{0,1\}//p }' "$0"; exit 0; }
 
 is_positive() { [[ $1 =~ ^[1-9][0-9]{0,8}$ ]]; }
@@ -18,7 +18,7 @@ require_port() { is_positive "$1" && [ "$1" -le 65535 ] || fail "PORT must be a 
 
 require_file() { [ -f "$2" ] || fail "$1 $2 does not exist"; }
 
-# How many GPUs torch can use. Importing it takes seconds, so only where there is a driver.
+# Print how many GPUs torch can use. Importing torch takes seconds, so only where there is a driver.
 visible_gpus() {
     if [ -e /dev/nvidiactl ] || [ -e /dev/kfd ] || command -v nvidia-smi >/dev/null; then
         "$python" -c 'import torch; print(torch.cuda.device_count())'
@@ -27,8 +27,8 @@ visible_gpus() {
     fi
 }
 
-# launch COUNT SCRIPT ARGUMENTS...: COUNT processes on this node, of NNODES nodes. Without PORT a single node takes
-# any free port, so that several runs fit on one machine.
+# launch COUNT SCRIPT ARGUMENTS...: start COUNT processes on this node, of NNODES nodes. Without PORT a single node
+# takes any free port, so that several runs fit on one machine.
 launch() {
     local count=$1 nnodes=${NNODES:-1} gpus cores
     shift
@@ -38,7 +38,7 @@ launch() {
     if [ "$nnodes" -gt 1 ]; then
         [ -n "${MASTER_ADDR:-}" ] || fail "NNODES=$nnodes needs MASTER_ADDR, the address of the node with NODE_RANK=0"
         getent hosts "$MASTER_ADDR" >/dev/null \
-            || fail "MASTER_ADDR=$MASTER_ADDR is not known here: name the node with NODE_RANK=0, or give its IP address"
+            || fail "MASTER_ADDR=$MASTER_ADDR is unknown here: name the node with NODE_RANK=0, or give its IP address"
         [[ ${NODE_RANK:-} =~ ^[0-9]{1,9}$ ]] && [ "$NODE_RANK" -lt "$nnodes" ] \
             || fail "NNODES=$nnodes needs NODE_RANK, from 0 to $((nnodes - 1)), different on each node"
     fi
@@ -65,9 +65,9 @@ launch() {
     is_count "$restarts" || fail "MAX_RESTARTS must be a number, not '$restarts'"
     if [ "$restarts" -gt 0 ]; then
         [ "${rendezvous[0]}" = --standalone ] || fail 'MAX_RESTARTS works on one node, and without PORT'
-        # torchrun would hand the store of the first start, with the addresses of dead processes, to the next.
+        # torchrun would pass the store of the first start, with the addresses of dead processes, to the next.
         export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
     fi
-    exec "$python" -m symmim_mm.elastic "${rendezvous[@]}" --nproc_per_node="$count" \
+    exec "$python" -m symmim_mm.engine.elastic "${rendezvous[@]}" --nproc_per_node="$count" \
         --max-restarts="$restarts" "$@"
 }

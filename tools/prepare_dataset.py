@@ -1,74 +1,7 @@
 #!/usr/bin/env python3
-"""Resize a folder of pictures once, into files that are read in sequence."""
+"""Resize a folder of images once, into shards that are read in sequence."""
 
-import argparse
-import sys
-
-from symmim_mm import cli
-
-EPILOG = """\
-OUT afterwards holds
-  shard-00000.tar ...   JPEGs, dealt to the shards at random; plain tar files
-  pictures              where in them each picture is, and its class
-  manifest.json         options, classes, counts, sha256 of list and shards
-
-Use it in place of the folder SRC: train_dataloader.dataset.data_root=... Crops are then made of
-the smaller pictures: choose --short-side with the size of the crops in mind. Stopped at any time,
-by Ctrl-C, a full disk or a kill, the same command goes on with the shards that are missing.
-
-example: tools/prepare_dataset.py data/imagenet/train data/imagenet_320/train --jobs 16
-"""
-
-
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('src', metavar='SRC', help='folder of pictures; sub-folders are classes')
-    parser.add_argument('out', metavar='OUT', help='folder to write')
-    options = [
-        ('--short-side', 320, 'pixels of the shorter side; smaller pictures stay as they are'),
-        ('--quality', 90, 'JPEG quality'),
-        ('--shard-pictures', 2048, 'pictures of a shard'),
-        ('--seed', 0, 'of the dealing of pictures to shards'),
-        ('--jobs', 1, 'processes'),
-    ]
-    for name, default, text in options:
-        parser.add_argument(
-            name, type=int, default=default, metavar='N', help=f'{text} (default {default})'
-        )
-    parser.add_argument(
-        '--skip-unreadable', action='store_true', help='leave out what cannot be decoded'
-    )
-    parser.add_argument(
-        '--verify', action='store_true', help='only compare the files in OUT with their hashes'
-    )
-    return parser
-
-
-def main(args: argparse.Namespace) -> None:
-    from symmim_mm.data.prepare import prepare_with_progress
-    from symmim_mm.data.prepared_set import verify
-
-    if args.verify:
-        found = verify(args.out)
-        print(
-            f'{args.out}: {len(found.shards)} shards with {found.pictures} pictures are as they '
-            'were written'
-        )
-        if found.list_sha256 is None:
-            print('their list has no hash: the same command without --verify will write one')
-        return
-    options = {key: value for key, value in vars(args).items() if key != 'verify'}
-    manifest = prepare_with_progress(options.pop('src'), show=sys.stderr.isatty(), **options)
-    size = sum(shard['bytes'] for shard in manifest['shards'])
-    print(
-        f'{args.out}: {manifest["pictures"]} pictures in {len(manifest["shards"])} shards, '
-        f'{size / 1e9:.2f} GB'
-    )
-    if manifest['skipped']:
-        print(f'left out, see manifest.json: {len(manifest["skipped"])} unreadable pictures')
-
+from _start import start
 
 if __name__ == '__main__':
-    cli.run(main, build_parser)
+    start('prepare')

@@ -12,7 +12,7 @@ quick = dict(
         dict(type='mmpretrain.PackInputs'),
     ],
     center=[
-        dict(type='symmim_mm.LoadPicture'),
+        dict(type='symmim_mm.LoadImageStrict'),
         dict(type='mmpretrain.CenterCrop', crop_size=64),
         dict(type='mmpretrain.PackInputs'),
     ],
@@ -41,11 +41,11 @@ quick.update(
         ),
         hooks=dict(
             logger=dict(interval=10),
-            pictures=dict(
-                type='symmim_mm.PicturesHook',
+            images=dict(
+                type='symmim_mm.ImagesHook',
                 kind='reconstruction',
                 dataset=dict(
-                    type='symmim_mm.IndexedFolder',
+                    type='symmim_mm.ImageFolder',
                     data_root=quick['root'],
                     data_prefix='val',
                     with_label=False,

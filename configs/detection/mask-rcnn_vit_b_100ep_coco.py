@@ -12,4 +12,4 @@ _base_ = [
 default_scope = 'mmdet'
 run = dict(task='detection', dataset='coco-2017')
 model = dict(data_preprocessor=dict(pad_size_divisor=1024))
-custom_hooks = [dict(type='symmim_mm.PicturesHook', kind='detection')]
+custom_hooks = [dict(type='symmim_mm.ImagesHook', kind='detection')]

@@ -11,5 +11,5 @@ _base_ = [
 ]
 default_scope = 'mmdet'
 run = dict(task='detection', dataset='coco-2017')
-custom_hooks = [dict(type='symmim_mm.PicturesHook', kind='detection')]
+custom_hooks = [dict(type='symmim_mm.ImagesHook', kind='detection')]
 model = dict(backbone=dict(global_blocks='all', drop_path_rate=0.2))

@@ -68,7 +68,7 @@ train_dataloader = dict(
         data_root=data_root,
         metainfo=metainfo,
         pipeline=[
-            dict(type='symmim_mm.LoadPicture'),
+            dict(type='symmim_mm.LoadImageStrict'),
             dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
             dict(type='mmdet.RandomFlip', prob=0.5),
             dict(type='mmdet.PackDetInputs'),
@@ -83,7 +83,7 @@ val_dataloader = dict(
         data_root=data_root,
         metainfo=metainfo,
         pipeline=[
-            dict(type='symmim_mm.LoadPicture'),
+            dict(type='symmim_mm.LoadImageStrict'),
             dict(type='mmdet.Resize', scale=(96, 96), keep_ratio=True),
             dict(
                 type='mmdet.PackDetInputs',

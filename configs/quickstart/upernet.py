@@ -14,14 +14,14 @@ metainfo = dict(
 iterations = 350
 class_weight = [2.0] * 6 + [0.2] * 2  # sky and ground cover 70 % of the pixels
 train_pipeline = [
-    dict(type='symmim_mm.LoadPicture'),
-    dict(type='symmim_mm.LoadClassMap', classes=8, reduce_zero_label=True),
+    dict(type='symmim_mm.LoadImageStrict'),
+    dict(type='symmim_mm.LoadLabelMap', classes=8),
     dict(type='RandomFlip', prob=0.5),
     dict(type='mmseg.PackSegInputs'),
 ]
 test_pipeline = [
-    dict(type='symmim_mm.LoadPicture'),
-    dict(type='symmim_mm.LoadClassMap', classes=8, reduce_zero_label=True),
+    dict(type='symmim_mm.LoadImageStrict'),
+    dict(type='symmim_mm.LoadLabelMap', classes=8),
     dict(type='mmseg.PackSegInputs'),
 ]
 # MMSegmentation's ADE20K class allows no other classes than its own.

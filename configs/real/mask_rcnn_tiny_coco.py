@@ -37,7 +37,7 @@ train_dataloader = dict(
         data_root=data_root,
         metainfo=None,
         pipeline=[
-            dict(type='symmim_mm.LoadPicture'),
+            dict(type='symmim_mm.LoadImageStrict'),
             dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
             dict(type='RandomResize', scale=size, ratio_range=(0.8, 1.25), keep_ratio=True),
             dict(
@@ -58,7 +58,7 @@ val_dataloader = dict(
         data_root=data_root,
         metainfo=None,
         pipeline=[
-            dict(type='symmim_mm.LoadPicture'),
+            dict(type='symmim_mm.LoadImageStrict'),
             dict(type='mmdet.Resize', scale=size, keep_ratio=True),
             dict(
                 type='mmdet.PackDetInputs',

@@ -8,7 +8,7 @@ train_dataloader = dict(
 recipe = dict(epochs=2, batch=128, lr=1e-3, lr_batch=128, warmup_epochs=0.2)
 default_hooks = dict(
     logger=dict(interval=50),
-    pictures=dict(
+    images=dict(
         dataset=dict(
             data_root={{_base_.cifar.root}},
             data_prefix='test',

@@ -10,16 +10,16 @@ train_dataloader = dict(
 recipe = dict(epochs=6, batch=32, lr=1e-3, lr_batch=32, warmup_epochs=1)
 default_hooks = dict(
     logger=dict(interval=4),
-    pictures=dict(
-        type='symmim_mm.PicturesHook',
+    images=dict(
+        type='symmim_mm.ImagesHook',
         kind='reconstruction',
         dataset=dict(
-            type='symmim_mm.IndexedFolder',
+            type='symmim_mm.ImageFolder',
             data_root='{{$TINY_COCO_ROOT:data/tiny_coco}}',
             data_prefix='val2017',
             with_label=False,
             pipeline=[
-                dict(type='symmim_mm.LoadPicture'),
+                dict(type='symmim_mm.LoadImageStrict'),
                 dict(type='mmpretrain.ResizeEdge', scale=224, edge='short'),
                 dict(type='mmpretrain.CenterCrop', crop_size=224),
                 dict(type='mmpretrain.PackInputs'),

@@ -9,4 +9,4 @@ _base_ = [
 ]
 default_scope = 'mmseg'
 run = dict(task='segmentation', dataset='ade20k')
-custom_hooks = [dict(type='symmim_mm.PicturesHook', kind='segmentation')]
+custom_hooks = [dict(type='symmim_mm.ImagesHook', kind='segmentation')]

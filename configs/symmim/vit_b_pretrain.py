@@ -17,10 +17,11 @@ model = dict(
         learnable_pos_embed=False,  # MAE
     ),
     head=dict(loss='l1', norm_pix=False, decoder=None),  # SimMIM
-    online_block=1,  # paper
-    momentum_block=2,  # paper: 32-pixel squares
-    parity='shared',  # ours: random inversion, one draw for both masks
-    momentum_offsets=False,
+    # Block sizes: paper (32-pixel squares for the momentum encoder). Parity: ours, random
+    # inversion per image, one draw for both masks.
+    online_mask=dict(type='checkerboard', block=1, parity='shared', shift=False),
+    momentum_mask=dict(type='checkerboard', block=2, parity='shared', shift=False),
+    mim_weight=1.0,
     contrast=dict(
         hidden_dims=4096,  # MoCo v3, down to the temperature
         out_dims=256,

@@ -4,7 +4,7 @@ mmdet imports ``imgaug`` for lane detection whenever its transforms are imported
 behind it brings numba, llvmlite, scikit-image and a second OpenCV.
 """
 
-from symmim_mm.errors import UserError
+from symmim_mm.utils.errors import UserError
 
 
 def __getattr__(name: str) -> type:

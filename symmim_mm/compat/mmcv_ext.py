@@ -13,7 +13,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from symmim_mm.errors import UserError
+from symmim_mm.utils.errors import UserError
 
 _WAY_OUT = 'needs the compiled operators of mmcv: run `make setup OPS=compiled`'
 
@@ -98,10 +98,8 @@ def roi_align_backward(
 ) -> None:
     """Write the gradient with respect to the feature maps to ``grad_input`` ``(n, c, h, w)``.
 
-    Args:
-        grad_output: gradient of the output, ``(k, c, aligned_height, aligned_width)``.
-
-    The other arguments are those of :func:`roi_align_forward`.
+    ``grad_output`` is that of the output, ``(k, c, aligned_height, aligned_width)``; the other
+    arguments are those of :func:`roi_align_forward`.
     """
     _check_average(pool_mode)
     grad = _full_precision(grad_output)

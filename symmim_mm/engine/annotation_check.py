@@ -1,24 +1,24 @@
-"""Refuses COCO files that would crash or spoil a run, before a library reads them."""
+"""Check of COCO files that would crash or spoil a run, before a library reads them."""
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from mmengine.config import Config
-from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.fileio import get_local_path, join_path
 from mmengine.utils import is_abs
 
-from symmim_mm.data.check.coco_file import NAMES
-from symmim_mm.data.check.coco_instances import Instances, check_instances
-from symmim_mm.data.check.kinds import KINDS
-from symmim_mm.data.check.report import Report, named
-from symmim_mm.errors import UserError
+from symmim_mm.datacheck.coco.annotation_file import NAMES
+from symmim_mm.datacheck.coco.instances import Instances, check_instances
+from symmim_mm.datacheck.kinds import KINDS
+from symmim_mm.datacheck.report import NAMED, Report
+from symmim_mm.utils.dist import on_main_rank
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.text import listed
 
-# The kinds of findings that stop a run, or of which it learns what is not there. Instances of
-# other kinds MMDetection leaves out, as it does with a few of COCO's own.
+# The kinds of findings that stop a run: they crash it, or spoil what it learns. Instances of other
+# kinds are left out by MMDetection, as a few of COCO's own.
 REFUSED = (
-    'unreadable', 'json', 'json-layout', 'no-pictures', 'duplicate-id', 'box-systematic',
+    'unreadable', 'json', 'json-layout', 'no-images', 'duplicate-id', 'box-systematic',
     'segmentation-empty', 'rle',
 )  # fmt: skip
 REFUSED_IN_TRAINING = (*REFUSED, 'no-instances')
@@ -26,34 +26,30 @@ SHOWN = 300  # characters of a finding, which may hold a whole entry of the file
 
 
 def check_annotations(cfg: Config, splits: Sequence[str]) -> None:
-    """Check what the annotation files of a run say, without a look at the pictures.
+    """Check what the annotation files of a run say, without looking at the images.
 
-    The main process reads them, the others wait for what it finds.
+    Rank 0 reads the files, and all ranks refuse together.
 
     Args:
-        cfg: of the run; a split that it does not have is passed over.
+        cfg: of the run; a split that it does not have is skipped.
         splits: some of ``train``, ``val`` and ``test``.
 
     Raises:
         UserError: the first finding of the first file that cannot be used, and how many of its
             kind there are.
     """
-    told = ['']
-    if is_main_process():
-        try:
-            for path, (reader, kinds) in _files(cfg, splits).items():
-                instances = _check_file(path, reader.get('backend_args'), kinds)
-                if kinds is REFUSED_IN_TRAINING:
-                    _check_left(path, reader, instances)
-        except UserError as error:
-            told = [str(error)]
-    broadcast_object_list(told)
-    if told[0]:
-        raise UserError(told[0])
+    on_main_rank(lambda: _check(cfg, splits))
+
+
+def _check(cfg: Config, splits: Sequence[str]) -> None:
+    for path, (reader, kinds) in _files(cfg, splits).items():
+        instances = _check_file(path, reader.get('backend_args'), kinds)
+        if kinds is REFUSED_IN_TRAINING:
+            _check_left(path, reader, instances)
 
 
 def _files(cfg: Config, splits: Sequence[str]) -> dict[str, tuple[dict, tuple[str, ...]]]:
-    """The config that names a file, and the kinds to refuse in it, by its path."""
+    """Return, by path, the config that names a file and the kinds to refuse in it."""
     files: dict[str, tuple[dict, tuple[str, ...]]] = {}
     for split in splits:
         loader, metrics = cfg.get(f'{split}_dataloader'), cfg.get(f'{split}_evaluator')
@@ -71,12 +67,12 @@ def _files(cfg: Config, splits: Sequence[str]) -> dict[str, tuple[dict, tuple[st
     return files
 
 
-def _is(part: Any, name: str) -> bool:
+def _is(part: object, name: str) -> bool:
     return isinstance(part, dict) and str(part.get('type')).rpartition('.')[2] == name
 
 
-def _coco_datasets(dataset: Any) -> Iterator[dict]:
-    """A data set's config, or those that it is put together from, as far as they are COCO's."""
+def _coco_datasets(dataset: object) -> Iterator[dict]:
+    """Yield a dataset's config, or those of its parts, as far as they are COCO's."""
     if _is(dataset, 'CocoDataset'):
         yield dataset
     elif isinstance(dataset, dict):
@@ -95,23 +91,24 @@ def _check_file(path: str, backend_args: dict | None, kinds: Sequence[str]) -> I
             more = f' and {number - 1:,} more' if number > 1 else ''
             what = f'{text}{more} ({kind}: {means})' if text else means
             raise UserError(
-                f'{path}: {what}: mend it; tools/check_dataset.py coco finds all that is wrong'
+                f'{path}: {what}: fix it; tools/check_dataset.py coco finds all that is wrong'
             )
     return instances
 
 
 def _check_left(path: str, dataset: dict, instances: Instances) -> None:
-    """Refuse a file of which MMDetection's filter leaves no picture to train on."""
+    """Refuse a file of which MMDetection's filter leaves no image to train on."""
     classes = (dataset.get('metainfo') or {}).get('classes', NAMES)
     known = instances.categories.values()
     if not isinstance(classes, str) and set(classes).isdisjoint(known):
         raise UserError(
-            f'{path} has none of the classes of the config, its own are {named(known)}: set '
-            'metainfo=dict(classes=...) of all data sets to them, and num_classes of both heads'
+            f'{path} has none of the classes of the config, its own are '
+            f'{listed(list(known), NAMED)}: set '
+            'metainfo=dict(classes=...) of all datasets to them, and num_classes of both heads'
         )
     least = (dataset.get('filter_cfg') or {}).get('min_size', 0)
     if all(min(instances.images[key][1]) < least for key in instances.annotated):
         raise UserError(
-            f'{path}: every annotated picture has a side below {least} pixels, which '
+            f'{path}: every annotated image has a side below {least} pixels, which '
             'train_dataloader.dataset.filter_cfg.min_size leaves out: make it smaller'
         )

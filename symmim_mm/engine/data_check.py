@@ -1,20 +1,20 @@
-"""Refuses data that does not fit the model before anything else is built."""
+"""Check that the data fits the model, before anything else is built."""
 
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
-from symmim_mm.errors import UserError
+from symmim_mm.utils.dist import unwrap
+from symmim_mm.utils.errors import UserError
 
 
 def check_data(runner: Runner) -> None:
     """Check the training and validation data of a runner against its model.
 
     Raises:
-        UserError: a data set is empty, smaller than one batch, or has other classes, or an epoch
+        UserError: a dataset is empty, smaller than one batch, or has other classes, or an epoch
             of it is too short for the warm-up.
     """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrap(runner.model)
     heads = {
         name: module.num_classes
         for name, module in model.named_modules()
@@ -28,7 +28,7 @@ def check_data(runner: Runner) -> None:
         check_dataset(loop.dataloader.dataset, split, heads)
         if len(loop.dataloader) == 0:
             raise UserError(
-                f'the {split} data has {len(loop.dataloader.dataset)} pictures, fewer than one '
+                f'the {split} data has {len(loop.dataloader.dataset)} images, fewer than one '
                 f'batch of {loop.dataloader.batch_size}: make recipe.batch smaller'
             )
     _check_warmup(runner)
@@ -48,7 +48,7 @@ def _check_warmup(runner: Runner) -> None:
 
 
 def check_dataset(dataset: Dataset, split: str, heads: dict[str, int]) -> None:
-    """Refuse an empty data set, or one whose classes are not those of the model.
+    """Refuse an empty dataset, or one whose classes are not those of the model.
 
     Args:
         dataset: of MMPretrain, MMDetection or MMSegmentation.
@@ -58,11 +58,11 @@ def check_dataset(dataset: Dataset, split: str, heads: dict[str, int]) -> None:
     Raises:
         UserError: naming the folder or the counts.
     """
-    place = _place(dataset)
+    folder = _folder(dataset)
     if len(dataset) == 0:
-        raise UserError(f'the {split} data has no pictures: {place} is empty or of another layout')
+        raise UserError(f'the {split} data has no images: {folder} is empty or of another layout')
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
-    # MMDetection's COCO class drops, without a word, classes that the annotations do not have.
+    # MMDetection's COCO class silently drops classes that the annotations do not have.
     known = getattr(dataset, 'cat_ids', None)
     if known is not None and classes and len(known) != len(classes):
         raise UserError(
@@ -74,12 +74,12 @@ def check_dataset(dataset: Dataset, split: str, heads: dict[str, int]) -> None:
     for name, count in heads.items():
         if count != len(classes):
             raise UserError(
-                f'{name} has num_classes={count}, but the {split} data at {place} has '
+                f'{name} has num_classes={count}, but the {split} data at {folder} has '
                 f'{len(classes)} classes: set num_classes={len(classes)}'
             )
 
 
-def _place(dataset: Dataset) -> str:
+def _folder(dataset: Dataset) -> str:
     prefix = getattr(dataset, 'data_prefix', None)
     if isinstance(prefix, dict):
         paths = [str(path) for path in prefix.values() if path]

@@ -1,4 +1,4 @@
-"""What a training run needs to survive a cluster: exact resuming, and faults told in one line."""
+"""One-line reports of what the machine does to a run: processes, disks, connections."""
 
 import logging
 import multiprocessing
@@ -11,81 +11,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from mmengine.config import Config
-from mmengine.dist import broadcast_object_list, get_rank, get_world_size, is_main_process
-from mmengine.runner import Runner
+from mmengine.dist import get_rank, get_world_size
 from torch.distributed import DistError
 
-from symmim_mm.checkpoints import checkpoint_files, newest_whole_checkpoint
-from symmim_mm.engine.guarded_optim import GUARDED
-from symmim_mm.engine.resumable_loops import RESUMABLE
-from symmim_mm.errors import (
+from symmim_mm.utils.errors import (
     EXIT_FAULT,
     RESUME,
     Fault,
     UserError,
-    about_a_path,
+    from_os_error,
     is_interrupt,
     print_error,
     worker_death,
 )
 
 # MMEngine's words; a KeyError shows them in quotes.
-UNKNOWN_TYPE = re.compile(r'''['"]?(\S+) is not in the (?:\w+::)?(\w+) registry''')
-RESTARTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
-
-
-def make_resumable(cfg: Config) -> None:
-    """Put our loop and optimizer wrapper in the place of MMEngine's; other types stay."""
-    cfg.train_cfg.type = RESUMABLE.get(cfg.train_cfg.get('type'), cfg.train_cfg.get('type'))
-    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
-    cfg.optim_wrapper.type = GUARDED.get(kind, kind)
-
-
-def was_restarted() -> bool:
-    """Whether ``torchrun`` or Slurm started this process again."""
-    return any(os.environ.get(name, '0') not in ('', '0') for name in RESTARTS)
-
-
-def go_on(runner: Runner, resume: bool) -> None:
-    """Let a runner resume from the newest whole checkpoint of its folder; all ranks the same.
-
-    A process that ``torchrun`` or Slurm started again resumes without being told.
-
-    Args:
-        resume: as told on the command line.
-
-    Raises:
-        UserError: no checkpoint is whole, or there are some and the run is to start anew.
-    """
-    resume = resume or was_restarted()
-    told: list = ['', '']
-    if is_main_process():
-        try:
-            told = ['', _checkpoint(runner.work_dir, resume)]
-        except UserError as error:
-            told = [str(error), '']
-    broadcast_object_list(told)
-    problem, path = told
-    if problem:
-        raise UserError(problem)
-    if path:
-        runner._resume, runner._load_from = True, path
-
-
-def _checkpoint(work_dir: str, resume: bool) -> str:
-    if resume:
-        return str(newest_whole_checkpoint(work_dir) or '')
-    if files := checkpoint_files(work_dir):
-        raise UserError(
-            f'{work_dir} has checkpoints of a run, {files[-1].name} the newest: go on with '
-            '--resume, or name another --work-dir'
-        )
-    return ''
+UNKNOWN_TYPE = re.compile(r"""['"]?(\S+) is not in the (?:\w+::)?(\w+) registry""")
 
 
 @contextmanager
-def told_in_one_line(again: str = RESUME) -> Iterator[None]:
+def report_faults(again: str = RESUME) -> Iterator[None]:
     """Turn what the machine does to a run into a :class:`Fault` of one line.
 
     Of several processes, one that fails ends at once, without ending its process groups in
@@ -96,30 +41,31 @@ def told_in_one_line(again: str = RESUME) -> Iterator[None]:
 
     Raises:
         Fault: a loader worker died, another process of the run was lost, or the disk is full.
+        UserError: a path or a type of the config is wrong.
     """
     try:
         yield
     except BaseException as error:
-        found = in_one_line(error, again)
+        found = as_one_line(error, again)
         if isinstance(found, Fault):
-            _end_workers()
+            _kill_workers()
         if get_world_size() > 1:
-            end_at_once(found)
+            exit_now(found)
         if found is error:
             raise
         raise found from error
 
 
-def in_one_line(error: BaseException, again: str = RESUME) -> BaseException:
-    """The fault behind an error, or the error itself."""
+def as_one_line(error: BaseException, again: str = RESUME) -> BaseException:
+    """Return the fault or mistake that an error stems from, or the error itself."""
     if is_interrupt(error):
         return error if isinstance(error, KeyboardInterrupt) else KeyboardInterrupt()
     if isinstance(error, UserError):
         return error
     error = worker_death(error) or error
     text = ' '.join(str(error).split())
-    if told := about_a_path(error, again):
-        return told
+    if found := from_os_error(error, again):
+        return found
     if isinstance(error, KeyError) and (unknown := UNKNOWN_TYPE.search(text)):
         return UserError(
             f'config: type {unknown[1]} is not in the registry {unknown[2]!r}: correct it, or let '
@@ -134,14 +80,13 @@ def in_one_line(error: BaseException, again: str = RESUME) -> BaseException:
         )
     if isinstance(error, DistError) or 'by peer' in text or '/gloo/' in text:
         return Fault(
-            f'process {get_rank()} lost the others, one of which has died: {text[:200]}: '
-            f'{again}'
+            f'process {get_rank()} lost the others, one of which has died: {text[:200]}: {again}'
         )
     return error
 
 
-def end_at_once(error: BaseException) -> NoReturn:
-    """End this process as ``symmim_mm.cli.run`` would, but without any clean-up."""
+def exit_now(error: BaseException) -> NoReturn:
+    """End this process with the exit code of ``symmim_mm.cli.run``, but without any clean-up."""
     code = EXIT_FAULT
     if isinstance(error, UserError):
         print_error(error)
@@ -158,8 +103,8 @@ def end_at_once(error: BaseException) -> NoReturn:
     os._exit(code)
 
 
-def _end_workers() -> None:
-    """End loader workers for certain: this process could not end before one that hangs."""
+def _kill_workers() -> None:
+    """Kill all loader workers: this process could not end before one that hangs."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's would raise another error
     workers = [child for child in multiprocessing.active_children() if child.daemon]
     for worker in workers:

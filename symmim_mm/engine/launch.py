@@ -1,6 +1,5 @@
-"""What training and testing share: options of a launch, processes, and errors in one line."""
+"""Start of a training or a test: the launcher's environment, processes, and the runner."""
 
-import argparse
 import gc
 import os
 import subprocess
@@ -9,145 +8,138 @@ from contextlib import contextmanager
 
 import torch
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from symmim_mm.engine.faults import told_in_one_line
-from symmim_mm.engine.watched_loops import watch_loops
-from symmim_mm.errors import RESUME, UserError
+from symmim_mm.checkpoint.mmengine import use_safe_loaders
+from symmim_mm.engine.faults import report_faults
+from symmim_mm.utils.dist import unwrap
+from symmim_mm.utils.errors import RESUME, UserError
 
-# Where each launcher says a process's rank, the number of processes, and its rank on its node.
-PLACES = {
+# Where each launcher puts a process's rank, the number of processes, and its rank on its node.
+RANK_VARIABLES = {
     'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
     'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
 }
+# Our types in place of MMEngine's.
+LOOPS = {
+    'EpochBasedTrainLoop': 'symmim_mm.ResumableEpochLoop',
+    'IterBasedTrainLoop': 'symmim_mm.ResumableIterLoop',
+    'ValLoop': 'symmim_mm.FaultReportingValLoop',
+    'TestLoop': 'symmim_mm.FaultReportingTestLoop',
+}
+OPTIM_WRAPPERS = {
+    'OptimWrapper': 'symmim_mm.GuardedOptimWrapper',
+    'AmpOptimWrapper': 'symmim_mm.GuardedAmpOptimWrapper',
+}
+# Part of a config: what its type may be, and what MMEngine takes where it has none.
+SUBSTITUTES = {
+    'train_cfg': (LOOPS, None),
+    'val_cfg': (LOOPS, 'ValLoop'),
+    'test_cfg': (LOOPS, 'TestLoop'),
+    'optim_wrapper': (OPTIM_WRAPPERS, 'OptimWrapper'),
+}
 
 
-def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that the launch scripts set."""
-    parser.add_argument(
-        '--launcher',
-        choices=['none', *PLACES],
-        default='none',
-        help='set by the dist_*.sh and slurm_train.sh scripts',
-    )
-    parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
+def substitute_types(cfg: Config) -> None:
+    """Put our loops and optimizer wrappers in place of MMEngine's; other types stay."""
+    for name, (substitutes, default) in SUBSTITUTES.items():
+        part = cfg.get(name)
+        if part is not None and (kind := part.get('type', default)) in substitutes:
+            part.type = substitutes[kind]
 
 
-def place_of(launcher: str) -> tuple[int, int, int]:
-    """Rank, number of processes and rank on the node of this process.
+def rank_info(launcher: str) -> tuple[int, int, int]:
+    """Return rank, number of processes and rank on the node of this process.
 
     Raises:
-        UserError: this process was not started by that launcher, or the numbers cannot be.
+        UserError: this process was not started by that launcher, or the numbers are impossible.
     """
-    names = PLACES[launcher]
+    names = RANK_VARIABLES[launcher]
     if missing := [name for name in names if name not in os.environ]:
         script = 'slurm_train.sh' if launcher == 'slurm' else 'dist_train.sh or dist_test.sh'
         raise UserError(
             f'--launcher {launcher}: {missing[0]} is not in the environment: start the processes '
             f'with tools/{script}'
         )
-    count = number_in(names[1], 1)
-    return number_in(names[0], 0, count - 1), count, number_in(names[2], 0, count - 1)
+    count = env_int(names[1], 1)
+    return env_int(names[0], 0, count - 1), count, env_int(names[2], 0, count - 1)
 
 
-def number_in(name: str, least: int, most: int = 1 << 31) -> int:
-    """A whole number of the environment.
+def env_int(name: str, least: int, most: int = 1 << 31) -> int:
+    """Return an integer of the environment.
 
     Raises:
-        UserError: it is none, or out of range.
+        UserError: it is not an integer, or out of range.
     """
     text = os.environ[name]
     if not text.isdecimal() or not least <= int(text) <= most:
         limits = f'at least {least}' if most == 1 << 31 else f'{least} to {most}'
-        raise UserError(f'{name} in the environment must be a number, {limits}, got {text!r:.80}')
+        raise UserError(f'{name} in the environment must be an integer, {limits}, got {text!r:.80}')
     return int(text)
 
 
-def set_threads() -> None:
-    """Let torch compute with ``OMP_NUM_THREADS`` threads, where that is set.
-
-    OpenMP takes a list as well, of which the first number counts here. An empty text is none.
-
-    Raises:
-        UserError: it is not a number above 0.
-    """
-    text = os.environ.get('OMP_NUM_THREADS', '').split(',')[0].strip()
-    if not text:
-        return
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f'OMP_NUM_THREADS must be a number of threads above 0, got {text!r:.80}')
-    torch.set_num_threads(int(text))
-
-
 def process_count(launcher: str) -> int:
-    """Number of processes of this job, as the launcher's environment tells it.
+    """Return the number of processes of this job from the launcher's environment.
 
     Raises:
         UserError: this process was not started by that launcher.
     """
-    return 1 if launcher == 'none' else place_of(launcher)[1]
+    return 1 if launcher == 'none' else rank_info(launcher)[1]
 
 
-def join_on_cpu(launcher: str) -> None:
-    """Join the processes of a launcher where there is no GPU: MMEngine's start-up asks for one.
+def init_cpu_processes(launcher: str) -> None:
+    """Connect the processes of a launcher where there is no GPU, as MMEngine's start needs one.
 
     Raises:
         UserError: this process was not started by that launcher.
     """
-    rank, count, local_rank = place_of(launcher)
+    rank, count, local_rank = rank_info(launcher)
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(count), LOCAL_RANK=str(local_rank))
     os.environ.setdefault('MASTER_PORT', '29500')
-    number_in('MASTER_PORT', 1, 65535)
+    env_int('MASTER_PORT', 1, 65535)
     if 'MASTER_ADDR' not in os.environ:
         os.environ['MASTER_ADDR'] = _first_node() if launcher == 'slurm' else '127.0.0.1'
     torch.distributed.init_process_group('gloo')
 
 
 def _first_node() -> str:
-    """The node of rank 0 of a Slurm step."""
+    """Return the node of rank 0 of a Slurm step."""
     nodes = os.environ.get('SLURM_STEP_NODELIST') or os.environ['SLURM_NODELIST']
     command = ['scontrol', 'show', 'hostnames', nodes]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]
 
 
 @contextmanager
-def runner_of(cfg: Config, launcher: str, again: str = RESUME) -> Iterator[Runner]:
-    """Start the processes, build the runner, and clean up behind it.
+def launched_runner(cfg: Config, launcher: str, again: str = RESUME) -> Iterator[Runner]:
+    """Start the processes, build the runner, and clean up after it.
 
     Args:
+        cfg: of the run; types are substituted in place.
+        launcher: ``'none'`` or one of ``RANK_VARIABLES``.
         again: what the user does after a fault.
 
     Raises:
-        UserError: a file of the data that is not there or may not be read; half of a validation;
-            an environment that no launcher leaves behind.
-        Fault: as :func:`told_in_one_line`.
+        UserError: a file of the data is missing or may not be read; half of a validation is
+            configured; the environment is not that of the launcher.
+        Fault: as :func:`report_faults`.
     """
-    for split in ('val', 'test'):
-        parts = [f'{split}_{name}' for name in ('dataloader', 'cfg', 'evaluator')]
-        present = [name for name in parts if cfg.get(name) is not None]
-        missing = [name for name in parts if name not in present]
-        if present and missing:
-            raise UserError(
-                f'{" and ".join(present)} cannot be set without {" and ".join(missing)}, of which '
-                'this config has none: leave it out, or state all three'
-            )
-    watch_loops(cfg)
+    _check_evaluation(cfg)
+    substitute_types(cfg)
+    use_safe_loaders()
     cfg.launcher = launcher
-    set_threads()
     if launcher != 'none' and not torch.cuda.is_available():
-        # Without a device, DDP must not be told one.
+        # Without a device, DDP must not be given one.
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
         )
         cfg.pop('sync_bn', None)
-        join_on_cpu(launcher)
+        init_cpu_processes(launcher)
     runner = None
     try:
-        with told_in_one_line(again):
+        with report_faults(again):
             if 'strategy' in cfg:
-                from symmim_mm.engine.sharded import ShardedRunner
+                from symmim_mm.engine.runner.fsdp import ShardedRunner
 
                 runner = ShardedRunner.from_cfg(cfg)
             else:
@@ -157,7 +149,19 @@ def runner_of(cfg: Config, launcher: str, again: str = RESUME) -> Iterator[Runne
         if torch.distributed.is_initialized():
             # A wrapper that is freed after its process group joins the group's threads while it
             # holds the interpreter's lock, which they may be waiting for.
-            if runner is not None and is_model_wrapper(runner.model):
-                runner.model = runner.model.module
+            if runner is not None:
+                runner.model = unwrap(runner.model)
             gc.collect()
             torch.distributed.destroy_process_group()
+
+
+def _check_evaluation(cfg: Config) -> None:
+    for split in ('val', 'test'):
+        parts = [f'{split}_{name}' for name in ('dataloader', 'cfg', 'evaluator')]
+        present = [name for name in parts if cfg.get(name) is not None]
+        missing = [name for name in parts if name not in present]
+        if present and missing:
+            raise UserError(
+                f'{" and ".join(present)} cannot be set without {" and ".join(missing)}, of which '
+                'this config has none: leave it out, or state all three'
+            )

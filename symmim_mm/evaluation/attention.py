@@ -1,4 +1,4 @@
-"""Where the class token looks."""
+"""Attention of the class token."""
 
 import torch
 from mmpretrain.models import VisionTransformer
@@ -7,11 +7,11 @@ from torch import Tensor
 
 @torch.no_grad()
 def class_attention(backbone: VisionTransformer, images: Tensor) -> Tensor:
-    """Attention of the class token over the patches in the last block.
+    """Compute the attention of the class token over the patches in the last block.
 
     Args:
         backbone: a ViT with a class token.
-        images: ``(B, 3, H, W)``, normalised.
+        images: ``(B, 3, H, W)``, normalized.
 
     Returns:
         ``(B, heads, h, w)``; each head sums to at most 1 (the rest is on the class token itself).

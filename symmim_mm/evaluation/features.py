@@ -1,4 +1,6 @@
-"""Frozen features of a labelled data set."""
+"""Frozen features of a labeled dataset."""
+
+from collections.abc import Callable, Sequence
 
 import torch
 from mmengine.config import Config
@@ -6,51 +8,58 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from symmim_mm.engine.loader_hook import look_after
-from symmim_mm.engine.watched_loader import WatchedLoader
-from symmim_mm.errors import START_AGAIN, UserError
+from symmim_mm.engine.runner.fault_reporting_loader import FaultReportingLoader
 from symmim_mm.registry import HOOKS
+from symmim_mm.utils.errors import START_AGAIN, UserError
 
-POOLINGS = ('patch_mean', 'cls_token')
+# One vector (B, C) from tokens (B, 1 + N, C), class token first.
+POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    'patch_mean': lambda tokens: tokens[:, 1:].mean(dim=1),
+    'cls_token': lambda tokens: tokens[:, 0],
+}
 
 
 @torch.no_grad()
 def extract(
-    backbone: nn.Module, preprocessor: nn.Module, loader: DataLoader, pooling: str = 'patch_mean'
-) -> tuple[Tensor, Tensor]:
-    """Encode every picture of a loader.
+    backbone: nn.Module,
+    preprocessor: nn.Module,
+    loader: DataLoader,
+    poolings: Sequence[str] = ('patch_mean',),
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Encode every image of a loader once.
 
     Args:
-        backbone: a ViT with ``out_type='raw'``, in evaluation mode here.
+        backbone: a ViT with ``out_type='raw'``, put into evaluation mode.
         preprocessor: an ``mmpretrain.ClsDataPreprocessor``.
-        loader: of an MMPretrain data set with labels.
-        pooling: ``'patch_mean'``: mean of the patch tokens; ``'cls_token'``.
+        loader: of an MMPretrain dataset with labels.
+        poolings: ``'patch_mean'``: mean of the patch tokens; ``'cls_token'``.
 
     Returns:
-        Features float32 ``(N, C)`` and labels int64 ``(N,)``, both on the CPU.
+        Features float32 ``(N, C)`` by pooling and labels int64 ``(N,)``, all on the CPU.
     """
     backbone.eval()
-    features, labels = [], []
+    features: dict[str, list[Tensor]] = {pooling: [] for pooling in poolings}
+    labels = []
     for batch in loader:
         data = preprocessor(batch, training=False)
         tokens = backbone(data['inputs'])[-1].float()
-        pooled = tokens[:, 0] if pooling == 'cls_token' else tokens[:, 1:].mean(dim=1)
-        features.append(pooled.cpu())
+        for pooling, found in features.items():
+            found.append(POOLINGS[pooling](tokens).cpu())
         labels.append(torch.cat([sample.gt_label for sample in data['data_samples']]).cpu())
-    return torch.cat(features), torch.cat(labels)
+    return {pooling: torch.cat(found) for pooling, found in features.items()}, torch.cat(labels)
 
 
-def build_loaders(cfg: Config) -> dict[str, WatchedLoader]:
+def build_loaders(cfg: Config) -> dict[str, FaultReportingLoader]:
     """Train and test loaders of a config; both read every picture once, as for testing."""
-    # What watches over a training's loaders, unless the config takes it out.
+    # What limits a training's loaders, unless the config takes it out.
     hook = cfg.get('default_hooks', {}).get('loader')
     found = {}
     for name in ('train', 'val'):
         loader = cfg[f'{name}_dataloader'].copy()
         built = Runner.build_dataloader(loader, seed=cfg.randomness.seed)
-        found[name] = WatchedLoader(built, f'{name}_dataloader', START_AGAIN)
+        found[name] = FaultReportingLoader(built, f'{name}_dataloader', START_AGAIN)
         if hook:
-            look_after(found[name], HOOKS.build(hook).timeout)
+            HOOKS.build(hook).limit(found[name])
         if len(found[name].dataset) == 0:
-            raise UserError(f'{name}_dataloader: no pictures in {loader.dataset.data_root}')
+            raise UserError(f'{name}_dataloader: no images in {loader.dataset.data_root}')
     return found

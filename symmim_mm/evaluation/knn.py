@@ -1,10 +1,10 @@
-"""Weighted k-nearest-neighbour classification of frozen features."""
+"""Weighted k-nearest-neighbor classification of frozen features."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from symmim_mm.errors import UserError
+from symmim_mm.utils.errors import UserError
 
 
 def classify_knn(
@@ -16,15 +16,19 @@ def classify_knn(
     temperature: float = 0.07,
     chunk: int = 1024,
 ) -> Tensor:
-    """Vote of the ``k`` most similar training features, weighted by ``exp(cosine / T)``.
+    """Classify by a vote of the ``k`` nearest training features, weighted by ``exp(cosine / T)``.
 
     After Wu et al. 2018 (arXiv 1805.01978, section 3.4), with the settings of DINO
     (``eval_knn.py``).
 
     Args:
-        train: float ``(N, C)``; labels: int64 ``(N,)`` in ``[0, classes)``.
+        train: float ``(N, C)``.
+        labels: int64 ``(N,)`` in ``[0, classes)``.
         test: float ``(M, C)``.
-        k: neighbours, from 1 to ``N``.
+        classes: number of classes.
+        k: neighbors, from 1 to ``N``.
+        temperature: ``T`` above.
+        chunk: test features compared at a time; the result does not depend on it.
 
     Returns:
         Predicted classes int64 ``(M,)``.
@@ -33,7 +37,7 @@ def classify_knn(
         UserError: ``k`` out of range.
     """
     if not 1 <= k <= len(train):
-        raise UserError(f'k must lie between 1 and the {len(train)} training pictures, got {k}')
+        raise UserError(f'k must lie between 1 and the {len(train)} training images, got {k}')
     bank = F.normalize(train, dim=1)
     predictions = []
     for queries in F.normalize(test, dim=1).split(chunk):

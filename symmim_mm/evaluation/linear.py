@@ -15,13 +15,15 @@ def classify_linear(
 ) -> Tensor:
     """Fit multinomial logistic regression by L-BFGS and classify.
 
-    Features are standardised with the training mean and deviation, which is what MAE's probe
+    Features are standardized with the training mean and deviation, which is what MAE's probe
     does with a BatchNorm without scale before its head. The problem is convex: no learning
     rate, no schedule, no random start.
 
     Args:
-        train: float ``(N, C)``; labels: int64 ``(N,)`` in ``[0, classes)``.
+        train: float ``(N, C)``.
+        labels: int64 ``(N,)`` in ``[0, classes)``.
         test: float ``(M, C)``.
+        classes: number of classes.
         weight_decay: of the weights, not of the bias, relative to the mean loss.
         iterations: at most.
 

@@ -1,6 +1,5 @@
 """Encoders, heads and algorithms. Importing this registers them all."""
 
-from symmim_mm import mmengine_loaders  # noqa: F401  checkpoints are read safely
 from symmim_mm.models.contrast_head import ContrastHead
 from symmim_mm.models.feature_pyramid import SimpleFeaturePyramid
 from symmim_mm.models.masked_vit import MaskedViT
@@ -12,7 +11,13 @@ from symmim_mm.models.view_preprocessor import ViewPreprocessor
 from symmim_mm.models.windowed_vit import WindowedViT
 
 __all__ = [
-    'ContrastHead', 'MaskedViT', 'MomentumBranch', 'PixelHead', 'SimMIM', 'SimpleFeaturePyramid',
+    'ContrastHead',
+    'MaskedViT',
+    'MomentumBranch',
+    'PixelHead',
+    'SimMIM',
+    'SimpleFeaturePyramid',
     'SymMIM',
-    'ViewPreprocessor', 'WindowedViT',
+    'ViewPreprocessor',
+    'WindowedViT',
 ]

@@ -6,7 +6,7 @@ from mmengine.dist import all_gather, get_rank
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from symmim_mm.errors import UserError
+from symmim_mm.utils.errors import UserError
 
 POOLINGS = ('patch_mean', 'visible_mean', 'cls_token')
 
@@ -27,14 +27,14 @@ def mlp(layers: int, in_dims: int, hidden_dims: int, out_dims: int, norm: str | 
     return nn.Sequential(*modules)
 
 
-def pool(tokens: Tensor, pooling: str, mask: Tensor, indices: Tensor | None) -> Tensor:
+def pool(tokens: Tensor, pooling: str, mask: Tensor | None, indices: Tensor | None) -> Tensor:
     """One vector per image from encoder tokens.
 
     Args:
         tokens: ``(B, 1 + n, C)``, class token first.
         pooling: ``'patch_mean'``: mean of the encoded patch tokens, masked ones included when
             encoding is dense (CMAE); ``'visible_mean'``: of the visible ones; ``'cls_token'``.
-        mask: bool ``(B, h, w)``.
+        mask: bool ``(B, h, w)``; ``None`` when the whole image was encoded.
         indices: int64 ``(B, n)`` when only visible patches were encoded, else ``None``.
 
     Returns:
@@ -43,7 +43,7 @@ def pool(tokens: Tensor, pooling: str, mask: Tensor, indices: Tensor | None) -> 
     if pooling == 'cls_token':
         return tokens[:, 0]
     patches = tokens[:, 1:]
-    if pooling == 'patch_mean' or indices is not None:
+    if pooling == 'patch_mean' or mask is None or indices is not None:
         return patches.mean(dim=1)
     weight = (~mask.flatten(1)).to(patches.dtype)[..., None]
     return (patches * weight).sum(dim=1) / weight.sum(dim=1)
@@ -79,7 +79,7 @@ class ContrastHead(BaseModule):
         in_dims: channels of the encoder.
         hidden_dims, out_dims: of both MLPs; 4096 and 256 in MoCo v3.
         projector_layers, predictor_layers: 3 and 2 in MoCo v3; no predictor with 0.
-        norm: ``'bn'`` (MMEngine turns it into a synchronised one with ``sync_bn='torch'``) or
+        norm: ``'bn'`` (MMEngine turns it into a synchronized one with ``sync_bn='torch'``) or
             ``None``.
         pooling: what represents an image, see :func:`pool`.
         temperature: of InfoNCE, > 0.
@@ -112,11 +112,11 @@ class ContrastHead(BaseModule):
         self.projector = mlp(projector_layers, in_dims, hidden_dims, out_dims, norm)
         self.predictor = mlp(predictor_layers, out_dims, hidden_dims, out_dims, norm)
 
-    def forward(self, tokens: Tensor, mask: Tensor, indices: Tensor | None) -> Tensor:
+    def forward(self, tokens: Tensor, mask: Tensor | None, indices: Tensor | None) -> Tensor:
         """Online branch: tokens ``(B, 1 + n, C)`` -> query ``(B, out_dims)``."""
         return self.predictor(self.projector(self.pool(tokens, mask, indices)))
 
-    def pool(self, tokens: Tensor, mask: Tensor, indices: Tensor | None) -> Tensor:
+    def pool(self, tokens: Tensor, mask: Tensor | None, indices: Tensor | None) -> Tensor:
         """:func:`pool` with this head's pooling."""
         return pool(tokens, self.pooling, mask, indices)
 

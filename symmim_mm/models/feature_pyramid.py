@@ -7,8 +7,8 @@ from mmcv.cnn import ConvModule, build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from symmim_mm.errors import UserError
 from symmim_mm.registry import MODELS
+from symmim_mm.utils.errors import UserError
 
 NORM = dict(type='mmpretrain.LN2d', eps=1e-6)  # detectron2's LayerNorm over channels
 

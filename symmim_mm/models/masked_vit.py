@@ -5,10 +5,11 @@ from mmengine.model.weight_init import trunc_normal_
 from mmpretrain.models import VisionTransformer
 from torch import Tensor, nn
 
-from symmim_mm.errors import UserError
-from symmim_mm.masking import visible_indices
+from symmim_mm.config.image_size import check_image_size
+from symmim_mm.models.masks import visible_indices
 from symmim_mm.models.split_attention import split_attention
 from symmim_mm.registry import MODELS
+from symmim_mm.utils.errors import UserError
 
 ENCODINGS = ('dense', 'sparse')
 
@@ -45,7 +46,7 @@ class MaskedViT(VisionTransformer):
             self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
 
     def init_weights(self) -> None:
-        """Initialise as MAE: Xavier-uniform layers, sine-cosine positions, N(0, .02) tokens."""
+        """Initialize as MAE: Xavier-uniform layers, sine-cosine positions, N(0, .02) tokens."""
         super().init_weights()
         if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
             return
@@ -68,7 +69,7 @@ class MaskedViT(VisionTransformer):
         """Encode images, masked or not.
 
         Args:
-            x: images ``(B, 3, H, W)``, normalised.
+            x: images ``(B, 3, H, W)``, normalized.
             mask: bool ``(B, h, w)`` over patches, ``True`` = masked; ``None``: plain ViT.
             visible: sparse encoding only: how many visible patches to keep per image, at most
                 the smallest number that any mask of the batch leaves visible.
@@ -94,21 +95,6 @@ class MaskedViT(VisionTransformer):
         for layer in self.layers:
             tokens = layer(tokens)
         return self.ln1(tokens) if self.final_norm else tokens, indices
-
-
-def check_image_size(img_size: int | tuple[int, int], patch_size: int) -> None:
-    """Refuse an image size that the patch size does not divide.
-
-    Raises:
-        UserError: with the nearest sizes that work.
-    """
-    for side in img_size if isinstance(img_size, (tuple, list)) else (img_size,):
-        if side % patch_size or side < patch_size:
-            below = max(side // patch_size, 1) * patch_size
-            raise UserError(
-                f'image size {side} is not a multiple of the patch size {patch_size}: '
-                f'use {below} or {below + patch_size}'
-            )
 
 
 def sincos_position_embedding(grid: tuple[int, int], dims: int) -> Tensor:

@@ -1,22 +1,24 @@
-"""The momentum branch: a copy of the online one that follows it."""
+"""The momentum branch: a moving average of the online branch."""
 
 import copy
 import math
+from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from symmim_mm.errors import UserError
+from symmim_mm.utils.errors import UserError
 
 
 def momentum_at(progress: float, start: float, end: float, schedule: str) -> float:
-    """``m`` of the EMA at a point of the training.
+    """Return ``m`` of the EMA at a point of the training.
 
     ``'cosine'``: from ``start`` at progress 0 to ``end`` at 1 on half a cosine, which for
     ``end=1`` is MoCo v3's ``adjust_moco_momentum`` (``main_moco.py``). ``'constant'``: ``start``.
 
     Args:
-        progress: done share of the optimizer steps, in [0, 1].
+        progress: share of the optimizer steps that are done, in [0, 1].
 
     Raises:
         UserError: an unknown schedule, or ``m`` outside [0, 1].
@@ -34,7 +36,8 @@ class MomentumBranch(nn.Module):
     """Exponential moving average of some modules: ``theta_k <- m * theta_k + (1 - m) * theta_q``.
 
     Parameters only; BatchNorm statistics are the branch's own, from its own inputs, as in
-    MoCo v3. Holds no gradient and never leaves training mode behaviour of the originals.
+    MoCo v3. Parameters do not require gradients. In training only BatchNorm is in training mode:
+    keys are computed without stochastic depth and dropout.
 
     Args:
         **modules: the online modules to follow, by name. They are copied, weights included.
@@ -45,16 +48,24 @@ class MomentumBranch(nn.Module):
         for name, module in modules.items():
             self.add_module(name, copy.deepcopy(module))
         self.requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of BatchNorm; everything else stays in evaluation mode."""
+        super().train(mode)
+        for module in self.modules():
+            module.training = mode and isinstance(module, _BatchNorm)
+        return self
 
     @torch.no_grad()
     def copy_from(self, **modules: nn.Module) -> None:
-        """Take over parameters and buffers, e.g. after the online ones were initialised."""
+        """Copy parameters and buffers, e.g. after the online ones were initialized."""
         for name, module in modules.items():
             self.get_submodule(name).load_state_dict(module.state_dict())
 
     @torch.no_grad()
     def update(self, momentum: float, **modules: nn.Module) -> None:
-        """One EMA step over all parameters at once."""
+        """Make one EMA step over all parameters at once."""
         followers: list[Tensor] = []
         leaders: list[Tensor] = []
         for name, module in modules.items():

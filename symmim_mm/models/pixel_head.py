@@ -5,9 +5,9 @@ from mmengine.model import BaseModule
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from torch import Tensor, nn
 
-from symmim_mm.errors import UserError
 from symmim_mm.models.masked_vit import sincos_position_embedding
 from symmim_mm.models.split_attention import split_attention
+from symmim_mm.utils.errors import UserError
 
 
 def patchify(images: Tensor, patch_size: int) -> Tensor:
@@ -38,11 +38,10 @@ class PixelHead(BaseModule):
         in_dims: channels of the encoder's tokens.
         grid: the encoder's patch grid, rows and columns.
         patch_size: side of a patch in pixels.
-        in_channels: colour channels.
+        in_channels: color channels.
         loss: ``'l1'`` or ``'l2'``.
-        norm_pix: compare with pixels normalised per patch (MAE); used with ``'l2'`` there.
+        norm_pix: compare with pixels normalized per patch (MAE); used with ``'l2'`` there.
         decoder: ``None`` or ``dict(depth, embed_dims, num_heads)``.
-        patch_size and in_channels must be the backbone's.
 
     Raises:
         UserError: an unknown loss.
@@ -95,7 +94,7 @@ class PixelHead(BaseModule):
         return self.predict(tokens[:, 1:])
 
     def target(self, images: Tensor) -> Tensor:
-        """The pixels to predict, ``(B, h * w, p * p * C)``, normalised per patch if asked."""
+        """Return the pixels to predict ``(B, h * w, p * p * C)``, normalized per patch if asked."""
         target = patchify(images, self.patch_size)
         if self.norm_pix:
             mean = target.mean(dim=-1, keepdim=True)
@@ -104,11 +103,11 @@ class PixelHead(BaseModule):
         return target
 
     def loss(self, prediction: Tensor, images: Tensor, mask: Tensor) -> Tensor:
-        """``L_mim``: the mean error over the pixels and channels of masked patches.
+        """Compute ``L_mim``, the mean error over the pixels and channels of masked patches.
 
         Args:
             prediction: ``(B, h * w, p * p * C)``.
-            images: ``(B, C, H, W)``, normalised as the encoder saw them.
+            images: ``(B, C, H, W)``, normalized as the encoder saw them.
             mask: bool ``(B, h, w)``, ``True`` = masked = counted.
 
         Returns:
@@ -121,11 +120,11 @@ class PixelHead(BaseModule):
 
 
 class PixelDecoder(BaseModule):
-    """MAE's decoder without its last layer: embed, fill with mask tokens, attend, normalise.
+    """MAE's decoder without its last layer: embed, fill with mask tokens, attend, normalize.
 
     Args:
         in_dims: channels of the encoder's tokens.
-        grid: patch grid of the full picture.
+        grid: patch grid of the full image.
         depth, embed_dims, num_heads: of the transformer blocks (MLP ratio 4).
     """
 

@@ -1,4 +1,4 @@
-"""MMPretrain's attention with a cheaper way back through queries, keys and values."""
+"""MMPretrain's attention with a cheaper backward pass through queries, keys and values."""
 
 from mmpretrain.models.utils import MultiheadAttention
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ class SplitAttention(MultiheadAttention):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens ``(B, N, C)`` to the same."""
+        """Attend: tokens ``(B, N, C)`` to tokens of the same shape."""
         batch, count, _ = x.shape
         parts = self.qkv(x).view(batch, count, 3, self.num_heads, self.head_dims).unbind(2)
         query, key, value = (part.transpose(1, 2) for part in parts)  # (B, heads, N, C / heads)
@@ -28,7 +28,7 @@ class SplitAttention(MultiheadAttention):
 
 
 def split_attention(blocks: nn.ModuleList) -> None:
-    """Give the attention of transformer blocks this way back."""
+    """Replace the attention of all blocks by :class:`SplitAttention`."""
     for block in blocks:
         # With a shortcut from the values, which no ViT here has, MMPretrain's stays.
         if type(block.attn) is MultiheadAttention and not block.attn.v_shortcut:

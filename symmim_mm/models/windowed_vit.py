@@ -1,4 +1,4 @@
-"""A plain ViT for large pictures: most blocks attend inside windows (ViTDet), no new parameter."""
+"""A plain ViT for large images: most blocks attend inside windows (ViTDet), no new parameter."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,8 @@ from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLay
 from mmpretrain.models.utils import MultiheadAttention, resize_pos_embed
 from torch import Tensor
 
-from symmim_mm.errors import UserError
 from symmim_mm.registry import MODELS
+from symmim_mm.utils.errors import UserError
 
 
 @MODELS.register_module()
@@ -24,12 +24,12 @@ class WindowedViT(VisionTransformer):
     Unlike ViTDet it keeps the class token and adds no relative positions, so that every
     parameter has the name and shape that it has in a pre-training checkpoint. In a windowed
     block the class token takes part in every window, and its results are averaged over the
-    windows: one window that covers the picture is full attention exactly.
+    windows: one window that covers the image is full attention exactly.
 
     Args:
         window_size: side of a window in patches; cut down to the grid where that is smaller.
-        global_blocks: indices of the blocks that attend over the whole picture; a number: so
-            many, evenly spread, the last one included; ``'all'``: no windows at all.
+        global_blocks: indices of the blocks that attend over the whole image; an integer: that
+            many, evenly spaced, the last one included; ``'all'``: no windows at all.
         **kwargs: as ``mmpretrain.VisionTransformer``. ``out_type='featmap'`` gives what
             detectors want: one ``(B, C, H / patch, W / patch)`` for each of ``out_indices``.
 
@@ -128,7 +128,7 @@ def window_attention(
 
     Queries, keys and values come from the whole sequence and only then are cut into windows: the
     extra tokens are projected once, not once a window. Layer scale and stochastic depth of ``attn``
-    act on the joined result, so that a picture is dropped as a whole.
+    act on the joined result, so that an image is dropped as a whole.
 
     Args:
         attn: MMPretrain's attention module, used with its own parameters and drop rates.

@@ -1,1 +1,1 @@
-"""What a config will do, told without data, GPU or weights: ``tools/train.py CONFIG --dry-run``."""
+"""Plan of a run without data, GPU or weights: ``tools/train.py CONFIG --dry-run``."""

@@ -1,10 +1,12 @@
-"""What one training step costs: floating point operations and memory beside the weights."""
+"""Cost of one training step: FLOPs, and memory besides the weights, on fake tensors."""
 
 from dataclasses import dataclass
 
 import torch
 from mmengine.config import Config
-from torch import nn
+from mmpretrain.structures import DataSample
+from mmseg.models.utils import resize
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import (
     FlopCounterMode,
@@ -12,23 +14,99 @@ from torch.utils.flop_counter import (
     sdpa_flop_count,
 )
 
-from symmim_mm.planning.peak_memory import PeakMemory
-from symmim_mm.planning.stand_in import build_without_storage, make_runnable
-from symmim_mm.planning.step import TrainingStep
+from symmim_mm.config.image_size import training_image_size
+from symmim_mm.planning.fake_model import build_without_storage, make_runnable
+from symmim_mm.planning.memory import PeakMemory
 
 aten = torch.ops.aten
 
 
-@dataclass(frozen=True)
-class Operations:
-    """Floating point operations of a step for one picture, a product and a sum being two.
+class TrainingStep(nn.Module):
+    """Forward pass of a training step, from a batch of images to one number.
 
-    Those of matrix products, convolutions and attention.
+    Pre-training and classification run the model's ``loss``. Segmentation runs the heads and their
+    losses at the size of the image, without the accuracy that is logged. Detection runs backbone,
+    neck and proposal head, then box and mask head on the largest number of regions that training
+    samples (``sampler.num`` per image, of which ``pos_fraction`` have masks); what depends on the
+    values of boxes (assignment, sampling, suppression, RoI align, losses) is left out. k-NN and a
+    linear classifier on stored features run the frozen encoder.
+
+    Args:
+        model: as built from ``cfg.model``.
+        cfg: the config of the run.
+    """
+
+    def __init__(self, model: nn.Module, cfg: Config) -> None:
+        super().__init__()
+        self.model = model
+        self.size = training_image_size(cfg)
+        self.kind = 'frozen' if 'evaluation' in cfg else cfg.run.task
+        parameters = model.parameters()
+        self.trains = self.kind != 'frozen' and any(p.requires_grad for p in parameters)
+        preprocessor = cfg.model.get('data_preprocessor') or {}
+        self.two_views = preprocessor.get('views') == 'distorted'
+
+    def make_batch(self, images: int) -> Tensor:
+        """Return images ``(B, 3, H, W)`` without values; call it within the fake tensor mode."""
+        return torch.empty(images, 3, *self.size)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return a scalar to differentiate, for normalized images ``(B, 3, H, W)``."""
+        match self.kind:
+            case 'pretrain':
+                views = [inputs, inputs.clone()] if self.two_views else inputs
+                return _total(self.model.loss(views, None))
+            case 'detection':
+                return self._detection(inputs)
+            case 'segmentation':
+                return self._segmentation(inputs)
+            case 'frozen':
+                with torch.no_grad():
+                    return self.model.backbone(inputs)[-1].sum()
+        classes = self.model.head.num_classes
+        samples = [DataSample().set_gt_score(torch.full((classes,), 1.0 / classes)) for _ in inputs]
+        return _total(self.model.loss(inputs, samples))
+
+    def _segmentation(self, inputs: Tensor) -> Tensor:
+        features = self.model.extract_feat(inputs)
+        labels = torch.zeros(len(inputs), *self.size, dtype=torch.long)
+        heads = [self.model.decode_head]
+        if self.model.with_auxiliary_head:
+            heads.append(self.model.auxiliary_head)
+        losses = []
+        for head in heads:
+            logits = resize(head(features), self.size, mode='bilinear', align_corners=False)
+            # The number of pixels is given because class weights would make it depend on labels.
+            losses.append(head.loss_decode(logits, labels, avg_factor=labels.numel()))
+        return sum(losses)
+
+    def _detection(self, inputs: Tensor) -> Tensor:
+        model, roi = self.model, self.model.roi_head
+        features = model.extract_feat(inputs)
+        outputs = [*model.rpn_head(features)]
+        sampler = model.train_cfg.rcnn.sampler
+        regions = len(inputs) * sampler.num
+        # Regions are gathered from all levels; these zeros carry a gradient likewise.
+        seed = sum(level.mean() for level in features)
+        for extractor, head, count in (
+            (roi.bbox_roi_extractor, roi.bbox_head, regions),
+            (roi.mask_roi_extractor, roi.mask_head, int(regions * sampler.pos_fraction)),
+        ):
+            sides = extractor.roi_layers[0].output_size
+            outputs.append(head(seed + torch.zeros(count, extractor.out_channels, *sides)))
+        return _total(outputs)
+
+
+@dataclass(frozen=True)
+class Flops:
+    """FLOPs of a step for one image: of matrix products, convolutions and attention.
+
+    A multiplication and an addition are two FLOPs.
 
     Args:
         forward: of the forward pass.
         forward_backward: with the backward pass; 0 where nothing is trained.
-        parts: of ``forward``, by part of the model.
+        parts: of the forward pass, by part of the model.
     """
 
     forward: int
@@ -38,73 +116,75 @@ class Operations:
 
 @dataclass(frozen=True)
 class Activations:
-    """Memory of a step beside parameters, buffers and gradients.
+    """Peak memory of a step besides parameters, buffers and gradients.
 
     Args:
-        pictures: in the step.
-        float32, bfloat16: bytes that live at the worst moment, in full and in mixed precision:
-            what is kept for the backward pass, and what the pass at hand needs.
+        images: in the step.
+        float32: bytes in full precision.
+        bfloat16: bytes in mixed precision.
     """
 
-    pictures: int
+    images: int
     float32: int
     bfloat16: int
 
 
-def count_operations(step: TrainingStep, mode: FakeTensorMode, pictures: int = 2) -> Operations:
-    """Run a step on stand-ins and count its operations.
+def count_flops(step: TrainingStep, mode: FakeTensorMode, images: int = 2) -> Flops:
+    """Run a step on fake tensors and count its FLOPs.
 
     Args:
         step: of a model made runnable by ``mode``.
-        pictures: in the batch. BatchNorm over single numbers needs 2 at least.
+        mode: of the fake tensors.
+        images: in the batch. BatchNorm over single numbers needs 2 at least.
     """
     # Not in one pass with the memory: the counter's hooks keep tensors alive.
     counter = _flop_counter()
     with mode, counter:
-        loss = step(step.make_batch(pictures))
+        loss = step(step.make_batch(images))
         forward = counter.get_total_flops()
         parts = _parts(counter, step.model)
         if step.trains:
             loss.backward()
     step.zero_grad(set_to_none=True)
-    return Operations(
-        forward=forward // pictures,
-        forward_backward=counter.get_total_flops() // pictures if step.trains else 0,
-        parts={name: count // pictures for name, count in parts.items()},
+    return Flops(
+        forward=forward // images,
+        forward_backward=counter.get_total_flops() // images if step.trains else 0,
+        parts={name: count // images for name, count in parts.items()},
     )
 
 
-def operations_of(cfg: Config) -> Operations:
-    """Operations of a training step of a config, for one picture; no data are needed.
+def flops_per_image(cfg: Config) -> Flops:
+    """Count the FLOPs of a training step of a config for one image; no data are needed.
 
     Raises:
         UserError: a setting that the model cannot have.
     """
     model = build_without_storage(cfg)
     mode = make_runnable(model)
-    return count_operations(TrainingStep(model, cfg), mode)
+    return count_flops(TrainingStep(model, cfg), mode)
 
 
-def measure_activations(step: TrainingStep, mode: FakeTensorMode, pictures: int) -> Activations:
-    """Run steps on stand-ins and follow their memory.
+def measure_activations(step: TrainingStep, mode: FakeTensorMode, images: int) -> Activations:
+    """Run steps on fake tensors and measure their memory.
 
     Args:
         step: of a model made runnable by ``mode``.
-        pictures: in the batch. BatchNorm over single numbers needs 2 at least.
+        mode: of the fake tensors.
+        images: in the batch. BatchNorm over single numbers needs 2 at least.
     """
     return Activations(
-        pictures=pictures,
-        float32=_peak(step, mode, pictures, amp=False),
-        bfloat16=_peak(step, mode, pictures, amp=True),
+        images=images,
+        float32=_peak(step, mode, images, amp=False),
+        bfloat16=_peak(step, mode, images, amp=True),
     )
 
 
-def _peak(step: TrainingStep, mode: FakeTensorMode, pictures: int, amp: bool) -> int:
+def _peak(step: TrainingStep, mode: FakeTensorMode, images: int, amp: bool) -> int:
     with mode:
-        inputs = step.make_batch(pictures)
+        inputs = step.make_batch(images)
         gradients = []
         if step.trains:
-            # As after the first micro-batch: new gradients are added to what is there.
+            # As after the first micro-batch: new gradients are added to existing ones.
             for parameter in step.parameters():
                 if parameter.requires_grad:
                     parameter.grad = torch.empty_like(parameter)
@@ -119,7 +199,7 @@ def _peak(step: TrainingStep, mode: FakeTensorMode, pictures: int, amp: bool) ->
 
 
 def _flop_counter() -> FlopCounterMode:
-    """PyTorch's counter, taught the CPU's fused attention, which it does not know."""
+    """Return PyTorch's counter, extended by the CPU's fused attention."""
     return FlopCounterMode(
         display=False,
         custom_mapping={
@@ -129,22 +209,31 @@ def _flop_counter() -> FlopCounterMode:
     )
 
 
-def _attention(query, key, value, *args, out_shape=None, **kwargs) -> int:
+def _attention(query: tuple, key: tuple, value: tuple, *args: object, **kwargs: object) -> int:
     return sdpa_flop_count(query, key, value)
 
 
-def _attention_backward(gradient, query, key, value, *args, out_shape=None, **kwargs) -> int:
+def _attention_backward(
+    gradient: tuple, query: tuple, key: tuple, value: tuple, *args: object, **kwargs: object
+) -> int:
     return sdpa_backward_flop_count(gradient, query, key, value)
 
 
 def _parts(counter: FlopCounterMode, model: nn.Module) -> dict[str, int]:
-    """Operations by direct child of the model, children of ``roi_head`` and ``momentum`` apart."""
+    """Return FLOPs by child of the model; those of ``roi_head`` and ``momentum`` by their own."""
     counts = counter.get_flop_counts()
     found = {}
     for name, child in model.named_children():
         inner = [f'{name}.{part}' for part, _ in child.named_children()]
         for part in [name] if f'TrainingStep.model.{name}' in counts else inner:
-            operations = counts.get(f'TrainingStep.model.{part}', {})
-            if total := sum(operations.values()):
+            if total := sum(counts.get(f'TrainingStep.model.{part}', {}).values()):
                 found[part] = total
     return found
+
+
+def _total(found: Tensor | dict | list | tuple) -> Tensor:
+    """Return the sum over all tensors of a nested structure."""
+    if isinstance(found, Tensor):
+        return found.float().sum()
+    values = found.values() if isinstance(found, dict) else found
+    return sum(_total(value) for value in values)

@@ -1,4 +1,4 @@
-"""The parameter groups of a run: what rate and weight decay each parameter gets."""
+"""Parameter groups of a run: learning rate and weight decay of each parameter."""
 
 import copy
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from torch import nn
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters of equal settings.
+    """Parameters with equal settings.
 
     Args:
-        lr_scale: share of the full learning rate.
-        lr: peak rate.
-        weight_decay: of the optimizer for these.
+        lr_scale: fraction of the full learning rate.
+        lr: peak learning rate.
+        weight_decay: of the optimizer.
         parameters: number of values.
         names: of the tensors.
     """
@@ -29,17 +29,17 @@ class ParameterGroup:
 
 
 def parameter_groups(model: nn.Module, cfg: Config) -> list[ParameterGroup]:
-    """Groups of the optimizer that a config builds for a model, equal ones joined.
+    """Return the groups of the optimizer that a config builds for a model, equal ones joined.
 
     Args:
         model: on any device, ``meta`` included.
         cfg: a config to which its recipe was applied.
 
     Returns:
-        The groups in the order of rising rates.
+        The groups in the order of increasing learning rates.
     """
     settings = copy.deepcopy(cfg.optim_wrapper)
-    settings.type = 'OptimWrapper'  # mixed precision is for a GPU and changes no group
+    settings.type = 'OptimWrapper'  # mixed precision needs a GPU and changes no group
     for key in ('dtype', 'loss_scale', 'use_fsdp'):
         settings.pop(key, None)
     for key in ('fused', 'foreach'):

@@ -1,9 +1,76 @@
-"""The length of a run in micro-batches, optimizer steps, epochs and pictures."""
+"""Number of training images of a run, and its length in micro-batches, steps and epochs."""
 
+import copy
+import inspect
 import math
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 
 from mmengine.config import Config
+from mmengine.registry import DATASETS, DefaultScope
+
+from symmim_mm.config.load import data_problems
+from symmim_mm.datasets.sample.generate import write_sample_data
+
+# Training images by `run.dataset`, and the source of the number.
+KNOWN = {
+    'imagenet-1k': (1_281_167, 'ILSVRC 2012 training set'),
+    'coco-2017': (117_266, 'COCO train2017: those of its 118,287 images that have annotations'),
+    'ade20k': (20_210, 'ADE20K training set of the Scene Parsing Challenge 2016'),
+    'cifar10': (50_000, 'CIFAR-10 training set'),
+    'cifar10, 1 % of the labels': (500, '50 of each class of the CIFAR-10 training set'),
+    'cifar10, 10 % of the labels': (5_000, '500 of each class of the CIFAR-10 training set'),
+    'tiny-coco': (49, 'those of 50 images of COCO train2017 that have annotations'),
+    'imagenet-sample': (400, 'a sample of the ILSVRC 2012 training set'),
+}
+# Of the generated data: parameters of the function that generates them.
+SAMPLE = {'detection': 'coco_train', 'segmentation': 'ade_train'}
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """Number of training images of a run.
+
+    Args:
+        dataset: ``run.dataset`` of the config.
+        count: None if the data are neither present nor known.
+        source: of the count.
+        problem: one line on what is absent; None if nothing is.
+    """
+
+    dataset: str
+    count: int | None
+    source: str
+    problem: str | None
+
+
+def training_images(cfg: Config) -> TrainingImages:
+    """Count the images that the training loader of a config reads in one epoch.
+
+    Present data are counted as in training: folders are listed and annotations read, images are
+    not opened.
+    """
+    name = cfg.run.dataset
+    problem = next(iter(data_problems(cfg)), None)
+    absent = next(iter(data_problems(cfg, ('train_dataloader',))), None)
+    if absent is None:
+        return TrainingImages(name, _count(cfg), 'counted', problem)
+    if name in KNOWN:
+        return TrainingImages(name, *KNOWN[name], problem)
+    if name == 'sample':
+        counts = inspect.signature(write_sample_data).parameters
+        count = counts[SAMPLE.get(cfg.run.task, 'train')].default
+        return TrainingImages(name, count, 'what tools/make_sample_data.py draws', problem)
+    return TrainingImages(name, None, 'unknown while the data are absent', problem)
+
+
+def _count(cfg: Config) -> int:
+    settings = copy.deepcopy(cfg.train_dataloader.dataset)
+    scope = DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    with scope, TemporaryDirectory() as folder:
+        if settings.type.endswith('ImageFolder'):
+            settings.index_cache = folder  # a dry run leaves nothing behind
+        return len(DATASETS.build(settings))
 
 
 @dataclass(frozen=True)
@@ -11,52 +78,54 @@ class Length:
     """Length of a training.
 
     Args:
-        epoch_length: micro-batches of one process in an epoch, as its loader counts them.
-        iterations: micro-batches of one process in the run, what MMEngine counts.
+        epoch_length: micro-batches of one process in an epoch, the length of its loader.
+        iterations: micro-batches of one process in the run, MMEngine's iterations.
         steps: optimizer steps.
-        epochs: passes over the pictures; None where their number is not known.
-        pictures_seen: over all processes, repeated ones included.
+        epochs: passes over the images; None if their number is not known.
+        images_seen: over all processes, repeated ones included.
     """
 
     epoch_length: int
     iterations: int
     steps: int
     epochs: float | None
-    pictures_seen: int
+    images_seen: int
 
 
-def run_length(cfg: Config, pictures: int | None, processes: int) -> Length | None:
-    """Length of the run of a config to which its recipe was applied.
+def run_length(cfg: Config, images: int | None, processes: int) -> Length | None:
+    """Return the length of the run of a config.
 
     Args:
-        pictures: in the training data; None: not known.
+        cfg: a config to which its recipe was applied.
+        images: in the training data; None: not known.
+        processes: of the run.
 
     Returns:
-        None where the length is stated in epochs and the number of pictures is not known, and for
-        configs that train nothing.
+        None if the length is in epochs and the number of images is not known, and for configs that
+        train nothing.
     """
     if 'evaluation' in cfg:
         return None
     batch = cfg.train_dataloader.batch_size
     accumulation = cfg.optim_wrapper.get('accumulative_counts', 1)
     by_epoch = 'max_epochs' in cfg.train_cfg
-    if by_epoch and pictures is None:
+    if by_epoch and images is None:
         return None
     epoch_length = 0
-    if pictures is not None:
-        # MMEngine's DefaultSampler gives every process the same number, repeating some pictures.
-        share = math.ceil(pictures / processes)
+    if images is not None:
+        # MMEngine's DefaultSampler gives every process the same number, repeating some images.
+        share = math.ceil(images / processes)
         drop_last = cfg.train_dataloader.get('drop_last', False)
         epoch_length = share // batch if drop_last else math.ceil(share / batch)
     iterations = cfg.train_cfg.max_epochs * epoch_length if by_epoch else cfg.train_cfg.max_iters
     seen = iterations * batch * processes
     if by_epoch and not cfg.train_dataloader.get('drop_last', False):
-        seen = cfg.train_cfg.max_epochs * math.ceil(pictures / processes) * processes
-    epochs = seen / pictures if pictures else None
+        seen = cfg.train_cfg.max_epochs * math.ceil(images / processes) * processes
+    epochs = seen / images if images else None
     return Length(
         epoch_length=epoch_length,
         iterations=iterations,
         steps=math.ceil(iterations / accumulation),  # the last window may be shorter
         epochs=float(cfg.train_cfg.max_epochs) if by_epoch else epochs,
-        pictures_seen=seen,
+        images_seen=seen,
     )

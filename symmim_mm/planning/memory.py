@@ -1,15 +1,20 @@
-"""What a process keeps in memory beside activations, from the shapes alone."""
+"""Memory of a process: what it keeps, from shapes alone, and the peak of living tensors."""
 
 import math
+import weakref
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+from torch.utils.weak import WeakIdKeyDictionary
 
-from symmim_mm.engine.sharded import units
+from symmim_mm.models.base import fsdp_units
 
 
 @dataclass(frozen=True)
@@ -17,12 +22,12 @@ class FixedMemory:
     """Bytes of one process that do not depend on the batch.
 
     Args:
-        parameters: all of the model's, a momentum copy included.
-        momentum_copy: of ``parameters``, those of the momentum encoder.
+        parameters: all of the model, including a momentum encoder.
+        momentum_copy: those of the momentum encoder.
         buffers: such as running means.
         gradients: of trained parameters.
         optimizer_states: of trained parameters.
-        gradient_buckets: the second copy of the gradients that ``DistributedDataParallel`` sends.
+        gradient_buckets: second copy of the gradients, which ``DistributedDataParallel`` sends.
     """
 
     parameters: int
@@ -34,19 +39,19 @@ class FixedMemory:
 
     @property
     def total(self) -> int:
-        """All together; the momentum copy is among the parameters."""
+        """Sum; the momentum copy is part of the parameters."""
         parts = (self.parameters, self.buffers, self.gradients)
         return sum(parts) + self.optimizer_states + self.gradient_buckets
 
 
 @dataclass(frozen=True)
 class ShardedMemory:
-    """The same with ``--fsdp``, in bytes of one process.
+    """Bytes of one process with ``--fsdp``.
 
     Args:
-        shares: of parameters, gradients and optimizer states, and all buffers.
-        gathered: at most, for a time: parameters and gradients of the largest transformer block
-            and of all that is in no block.
+        shares: shards of parameters, gradients and optimizer states, and all buffers.
+        gathered: the most that is gathered at one time: parameters and gradients of the largest
+            transformer block and of everything outside the blocks.
     """
 
     shares: int
@@ -54,8 +59,8 @@ class ShardedMemory:
 
 
 def sharded_memory(model: nn.Module, memory: FixedMemory, processes: int) -> ShardedMemory:
-    """What :func:`fixed_memory` becomes where ``--fsdp`` shares the model out."""
-    blocks = [unit for unit in units(model) if isinstance(unit, TransformerEncoderLayer)]
+    """Return the memory where ``--fsdp`` shards a model that needs ``memory`` as a whole."""
+    blocks = [unit for unit in fsdp_units(model) if isinstance(unit, TransformerEncoderLayer)]
     inside = {id(parameter) for block in blocks for parameter in block.parameters()}
     outside = [p for p in model.parameters() if id(p) not in inside]
     largest = max(blocks, key=lambda block: _size(block.parameters()), default=nn.Module())
@@ -69,7 +74,7 @@ def sharded_memory(model: nn.Module, memory: FixedMemory, processes: int) -> Sha
 
 
 def fixed_memory(model: nn.Module, cfg: Config, processes: int) -> FixedMemory:
-    """Memory of the model and optimizer of a config, parameters being as they are: float32."""
+    """Return the memory of the model and optimizer of a config, with parameters in float32."""
     momentum = getattr(model, 'momentum', None)
     trains = 'evaluation' not in cfg
     trained = _size([p for p in model.parameters() if p.requires_grad]) if trains else 0
@@ -85,7 +90,7 @@ def fixed_memory(model: nn.Module, cfg: Config, processes: int) -> FixedMemory:
 
 
 def state_values(optimizer: dict) -> float:
-    """How many values an optimizer keeps for each value of a parameter, found by one step of it.
+    """Return how many values an optimizer keeps per value of a parameter, from one step of it.
 
     Args:
         optimizer: its config, without parameters.
@@ -94,9 +99,55 @@ def state_values(optimizer: dict) -> float:
     probe.grad = torch.ones_like(probe)
     built = OPTIMIZERS.build(dict(optimizer) | dict(params=[probe]))
     built.step()
-    kept = (value for value in built.state[probe].values() if isinstance(value, torch.Tensor))
+    kept = (value for value in built.state[probe].values() if isinstance(value, Tensor))
     return sum(value.numel() for value in kept if value.ndim) / probe.numel()
 
 
-def _size(tensors) -> int:
+def _size(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+class PeakMemory(TorchDispatchMode):
+    """Counter of the bytes of all storages that are alive, from operation to operation.
+
+    Works on fake tensors (``FakeTensorMode``, entered before this one) as on real ones. Views share
+    a storage and count once. Not counted: temporary memory of kernels, and what an allocator rounds
+    up or caches.
+
+    Args:
+        known: tensors whose storages do not count, such as parameters.
+
+    Attributes:
+        live: bytes alive now.
+        peak: most bytes alive at one time.
+    """
+
+    def __init__(self, known: Iterable[Tensor] = ()) -> None:
+        super().__init__()
+        self.live = self.peak = 0
+        self._seen = WeakIdKeyDictionary(ref_type=weakref.ref)
+        for tensor in known:
+            self._seen[tensor.untyped_storage()] = 0
+
+    def __torch_dispatch__(
+        self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
+    ) -> object:
+        """Run an operation and count what it returns."""
+        out = func(*args, **(kwargs or {}))
+        for value in tree_iter(out):
+            if isinstance(value, Tensor):
+                self._count(value)
+        return out
+
+    def _count(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage in self._seen:
+            return
+        size = storage.nbytes()
+        self._seen[storage] = size
+        weakref.finalize(storage, self._release, size)
+        self.live += size
+        self.peak = max(self.peak, self.live)
+
+    def _release(self, size: int) -> None:
+        self.live -= size

@@ -1,4 +1,4 @@
-"""The learning rate of a run at any moment, from the schedulers that its config builds."""
+"""Learning rate of a run at any iteration, from the schedulers that its config builds."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,9 @@ from symmim_mm.planning.length import Length
 
 
 def build_schedulers(cfg: Config, length: Length, optimizer: Optimizer) -> list[_ParamScheduler]:
-    """The schedulers of a config to which its recipe was applied, as MMEngine's Runner builds them.
+    """Build the schedulers of a config to which its recipe was applied, as MMEngine's Runner does.
 
-    The first rates are set in ``optimizer`` at once.
+    They set the first learning rates in ``optimizer``.
     """
     found = cfg.get('param_scheduler') or []
     built = []
@@ -28,10 +28,10 @@ def build_schedulers(cfg: Config, length: Length, optimizer: Optimizer) -> list[
     return built
 
 
-def walk(cfg: Config, length: Length, optimizer: Optimizer) -> Iterator[list[float]]:
-    """The rates of all groups of an optimizer in every micro-batch of the run, in order."""
+def iter_rates(cfg: Config, length: Length, optimizer: Optimizer) -> Iterator[list[float]]:
+    """Yield the learning rates of all groups of an optimizer for every micro-batch of the run."""
     schedulers = build_schedulers(cfg, length, optimizer)
-    optimizer.step()  # MMEngine warns of schedulers that step first
+    optimizer.step()  # MMEngine warns about schedulers that step first
     per_batch = [scheduler for scheduler in schedulers if not scheduler.by_epoch]
     per_epoch = [scheduler for scheduler in schedulers if scheduler.by_epoch]
     for iteration in range(1, length.iterations + 1):
@@ -43,28 +43,28 @@ def walk(cfg: Config, length: Length, optimizer: Optimizer) -> Iterator[list[flo
                 scheduler.step()
 
 
-def stand_in_optimizer(rates: Sequence[float]) -> Optimizer:
-    """An optimizer of one number per group, with these rates."""
+def optimizer_with_rates(rates: Sequence[float]) -> Optimizer:
+    """Return an optimizer with a group of one number for each learning rate."""
     groups = [dict(params=[torch.zeros(1, requires_grad=True)], lr=rate) for rate in rates]
     return SGD(groups, lr=rates[0])
 
 
 class RateSchedule:
-    """The rate of one parameter group along a run.
+    """Learning rate of one parameter group along a run.
 
-    MMEngine defines a schedule by recursion, micro-batch by micro-batch, and a run has up to
-    millions of them. For the schedulers that recipes use, :meth:`rate` sums the recursion up in a
-    formula; other ones are walked through.
+    MMEngine defines a schedule by a recursion over micro-batches, of which a run may have millions.
+    For the schedulers that recipes use, :meth:`rate` is its closed form; others are
+    stepped through.
 
     Args:
         cfg: a config to which its recipe was applied.
         length: of the run.
-        peak: rate of the group.
+        peak: full learning rate of the group.
     """
 
     def __init__(self, cfg: Config, length: Length, peak: float) -> None:
         self.cfg, self.length, self.peak = cfg, length, peak
-        self.schedulers = build_schedulers(cfg, length, stand_in_optimizer([peak]))
+        self.schedulers = build_schedulers(cfg, length, optimizer_with_rates([peak]))
 
     @property
     def has_formula(self) -> bool:
@@ -74,12 +74,12 @@ class RateSchedule:
         return (
             len(cosines) <= 1
             and all(isinstance(s, (LinearLR, MultiStepLR)) for s in others)
-            # Products commute; a cosine goes on from what is before it, alone.
+            # Products commute; a cosine starts from the rate before it, so it has to be the last.
             and all(s.end <= c.begin and s.by_epoch == c.by_epoch for c in cosines for s in others)
         )
 
     def rate(self, iteration: int) -> float:
-        """The rate in one micro-batch, counted from 0; needs :attr:`has_formula`."""
+        """Return the learning rate in a micro-batch, from 0; needs :attr:`has_formula`."""
         value = self.peak
         for scheduler in sorted(self.schedulers, key=lambda s: isinstance(s, CosineAnnealingLR)):
             now = iteration // self.length.epoch_length if scheduler.by_epoch else iteration
@@ -102,11 +102,11 @@ class RateSchedule:
         return value
 
     def rates_at(self, iterations: Sequence[int]) -> list[float]:
-        """The rates in some micro-batches, by formula or, where there is none, by walking."""
+        """Return the learning rates in some micro-batches, by formula or by stepping."""
         if self.has_formula:
             return [self.rate(iteration) for iteration in iterations]
         wanted = dict.fromkeys(iterations, 0.0)
-        steps = walk(self.cfg, self.length, stand_in_optimizer([self.peak]))
+        steps = iter_rates(self.cfg, self.length, optimizer_with_rates([self.peak]))
         for iteration, (rate,) in enumerate(steps):
             if iteration in wanted:
                 wanted[iteration] = rate
@@ -114,7 +114,7 @@ class RateSchedule:
 
     @property
     def warmup_end(self) -> int:
-        """The first micro-batch after the warm-up; 0 without one."""
+        """First micro-batch after the warm-up; 0 without one."""
         ends = [
             scheduler.end * (self.length.epoch_length if scheduler.by_epoch else 1)
             for scheduler in self.schedulers

@@ -1,8 +1,9 @@
-"""A plan as text, for people."""
+"""A plan as text."""
 
 from collections.abc import Iterator
 
-from symmim_mm.planning.plan import RunPlan
+from symmim_mm.planning.run_plan import RunPlan
+from symmim_mm.planning.tokens import Tokens
 
 GIB, MIB = 2**30, 2**20
 COUNTED = (
@@ -10,22 +11,23 @@ COUNTED = (
     'Not counted: norms, activations, losses, optimizer and EMA, loading and augmentation.'
 )
 DETECTION = (
-    'Detection counts backbone, neck, proposal head, and box and mask head on as many regions '
-    'as training samples at most; not what depends on the boxes (assignment, sampling, '
-    'suppression, cutting regions out, losses).'
+    'Detection counts backbone, neck, proposal head, and box and mask head on the largest number '
+    'of regions that training samples; not what depends on the boxes (assignment, sampling, '
+    'suppression, RoI align, losses).'
 )
 LEFT_OUT = (
-    'Activations: tensors alive at the worst moment of one micro-batch, followed on stand-ins '
-    'with fused attention. Left out: what kernels need inside, what the allocator rounds up and '
-    'keeps, the CUDA context (about half a GiB), input queues.'
+    'Activations: peak of the tensors alive during one micro-batch, measured on fake tensors with '
+    'fused attention. Not counted: temporary memory of kernels, what the allocator rounds up and '
+    'caches, the CUDA context (about half a GiB), input queues.'
 )
 
 
 def write_plan(plan: RunPlan, list_parameters: bool = False) -> str:
-    """The plan in lines of ``name  value``, then the table of parameter groups.
+    """Return the plan in lines of ``name  value``, then the table of parameter groups.
 
     Args:
-        list_parameters: name the parameters of every group, too.
+        plan: of a run.
+        list_parameters: list the parameters of every group, too.
     """
     lines = [f'{name:<12} {value}' for name, value in _rows(plan)]
     if plan.groups:
@@ -45,7 +47,7 @@ def _rows(plan: RunPlan) -> Iterator[tuple[str, str]]:
         'parameters',
         f'{size.parameters:,} in all, {size.trained:,} trained, {size.backbone:,} of the backbone',
     )
-    yield 'pictures', f'{plan.size[0]} x {plan.size[1]} pixels'
+    yield 'images', f'{plan.size[0]} x {plan.size[1]} pixels'
     for tokens in plan.tokens:
         yield 'tokens', _tokens(tokens)
     yield 'FLOPs', _flops(plan)
@@ -53,7 +55,7 @@ def _rows(plan: RunPlan) -> Iterator[tuple[str, str]]:
     yield from _memory_rows(plan)
 
 
-def _tokens(tokens) -> str:
+def _tokens(tokens: Tokens) -> str:
     rows, columns = tokens.grid
     text = f'{tokens.encoder}: {tokens.patches} patches ({rows} x {columns})'
     if tokens.masked:
@@ -70,32 +72,32 @@ def _tokens(tokens) -> str:
 
 
 def _flops(plan: RunPlan) -> str:
-    cost = plan.operations
+    cost = plan.flops
     parts = ', '.join(f'{name} {count / 1e9:.2f}' for name, count in cost.parts.items())
-    text = f'{cost.forward / 1e9:.2f} G a picture forward ({parts})'
+    text = f'{cost.forward / 1e9:.2f} G per image forward ({parts})'
     if cost.forward_backward:
         text += f', {cost.forward_backward / 1e9:.2f} G forward and backward'
     return text
 
 
 def _run_rows(plan: RunPlan) -> Iterator[tuple[str, str]]:
-    data = plan.pictures
+    data = plan.images
     count = 'unknown number of' if data.count is None else f'{data.count:,}'
-    yield 'data', f'{data.dataset}: {count} training pictures ({data.source})'
+    yield 'data', f'{data.dataset}: {count} training images ({data.source})'
     if data.problem:
         yield '', f'absent: {data.problem}'
     yield 'optimizer', plan.optimizer
     batch = plan.batch
     if not plan.groups:
-        yield 'batch', f'{batch.per_process} pictures, one process'
+        yield 'batch', f'{batch.per_process} images, one process'
         return
     yield (
         'batch',
-        f'{batch.whole:,} pictures a step = {batch.processes} processes x {batch.per_process} '
-        f'pictures x {batch.accumulation} micro-batches',
+        f'{batch.whole:,} images per step = {batch.processes} processes x {batch.per_process} '
+        f'images x {batch.accumulation} micro-batches',
     )
     if batch.negatives is not None:
-        yield 'negatives', f'{batch.negatives:,} keys of other pictures for each query'
+        yield 'negatives', f'{batch.negatives:,} keys of other images for each query'
     if plan.length is None:
         yield 'length', 'unknown while the data are absent'
         return
@@ -103,12 +105,12 @@ def _run_rows(plan: RunPlan) -> Iterator[tuple[str, str]]:
     epochs = '' if length.epochs is None else f', {length.epochs:,.4g} epochs'
     yield (
         'length',
-        f'{length.steps:,} optimizer steps, {length.iterations:,} micro-batches a process{epochs}, '
-        f'{length.pictures_seen:,} pictures seen',
+        f'{length.steps:,} optimizer steps, {length.iterations:,} micro-batches per process'
+        f'{epochs}, {length.images_seen:,} images seen',
     )
     for sample in plan.rates:
         momentum = '' if sample.momentum is None else f', EMA momentum {sample.momentum:.6f}'
-        yield 'rate', f'{sample.rate:.6g} in step {sample.step:,} ({sample.name}){momentum}'
+        yield 'lr', f'{sample.rate:.6g} in step {sample.step:,} ({sample.name}){momentum}'
 
 
 def _memory_rows(plan: RunPlan) -> Iterator[tuple[str, str]]:
@@ -117,9 +119,9 @@ def _memory_rows(plan: RunPlan) -> Iterator[tuple[str, str]]:
     momentum = f' (momentum copy: {_bytes(copy)})' if copy else ''
     yield (
         'memory',
-        f'{_bytes(memory.total)} a process: parameters {_bytes(memory.parameters)}{momentum}, '
+        f'{_bytes(memory.total)} per process: parameters {_bytes(memory.parameters)}{momentum}, '
         f'buffers {_bytes(memory.buffers)}, gradients {_bytes(memory.gradients)}, optimizer states '
-        f'{_bytes(memory.optimizer_states)}, buckets of DDP {_bytes(memory.gradient_buckets)}',
+        f'{_bytes(memory.optimizer_states)}, DDP buckets {_bytes(memory.gradient_buckets)}',
     )
     if plan.sharded:
         shares, gathered = _bytes(plan.sharded.shares), _bytes(plan.sharded.gathered)
@@ -129,7 +131,7 @@ def _memory_rows(plan: RunPlan) -> Iterator[tuple[str, str]]:
         size = getattr(activations, name)
         yield (
             '',
-            f'+ activations of {activations.pictures} pictures in {name} {_bytes(size)} = '
+            f'+ activations of {activations.images} images in {name} {_bytes(size)} = '
             f'{_bytes(memory.total + size)}',
         )
 
@@ -139,7 +141,7 @@ def _bytes(size: int) -> str:
 
 
 def _group_table(plan: RunPlan, list_parameters: bool) -> Iterator[str]:
-    yield f'{"rate x":>10} {"peak rate":>12} {"decay":>8} {"tensors":>8} {"parameters":>14}'
+    yield f'{"lr scale":>10} {"peak lr":>12} {"decay":>8} {"tensors":>8} {"parameters":>14}'
     for group in plan.groups:
         yield (
             f'{group.lr_scale:>10.6f} {group.lr:>12.4e} {group.weight_decay:>8g} '

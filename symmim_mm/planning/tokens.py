@@ -1,29 +1,27 @@
-"""How many tokens the encoders of a run work on."""
+"""Number of tokens that the encoders of a run process."""
 
-import itertools
 from dataclasses import dataclass
 
-import torch
 from mmpretrain.models import MAEViT
 from torch import nn
 
-from symmim_mm.masking import checkerboard
+from symmim_mm.config.image_size import Size
 from symmim_mm.models import SimMIM, SymMIM, WindowedViT
-from symmim_mm.planning.image_size import Size
+from symmim_mm.models.mask_samplers import MaskSampler
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokens of one encoder for one picture.
+    """Tokens of one encoder for one image.
 
     Args:
         encoder: its name.
-        grid: patches of the picture, down and across.
-        masked: how many patches are masked; several numbers where masks differ; empty: no mask.
-        encoded: tokens that the encoder works on, class token included.
+        grid: rows and columns of patches.
+        masked: numbers of masked patches that masks may have; empty: no mask.
+        encoded: tokens that the encoder processes, class token included.
         windows: number of windows in a windowed block; 0 without windows.
         per_window: tokens of one window, class token included.
-        windowed_blocks: how many blocks of the encoder have windows.
+        windowed_blocks: number of windowed blocks.
     """
 
     encoder: str
@@ -36,38 +34,35 @@ class Tokens:
 
     @property
     def patches(self) -> int:
-        """Patches of the whole picture."""
+        """Number of patches of the image."""
         return self.grid[0] * self.grid[1]
 
 
 def count_tokens(model: nn.Module, size: Size) -> list[Tokens]:
-    """Tokens of every encoder of a model, for training pictures of ``size`` (height, width).
+    """Count the tokens of every encoder of a model.
 
     Args:
-        model: as built from a config; its masks need their values.
+        model: as built from a config.
+        size: height and width of the images.
     """
     backbone = model.backbone
     patch = backbone.patch_embed.projection.kernel_size[0]
     grid = (size[0] // patch, size[1] // patch)
     patches, extra = grid[0] * grid[1], backbone.num_extra_tokens
+    dense = getattr(backbone, 'encoding', None) == 'dense'
+
+    def masked(encoder: str, sampler: MaskSampler | None, visible: int | None) -> Tokens:
+        counts = sampler.masked_counts if sampler else ()
+        encoded = patches if dense or visible is None else visible
+        return Tokens(encoder, grid, counts, encoded + extra)
+
     if isinstance(model, SymMIM):
-        dense = backbone.encoding == 'dense'
-        online = _counts([model.online_mask], model.parity != 'fixed')
-        encoded = patches if dense else model.online_visible
-        found = [Tokens('online', grid, online, encoded + extra)]
+        found = [masked('online', model.online_mask, model.online_visible)]
         if model.contrast_weight > 0:
-            masks = [model.momentum_mask]
-            if model.momentum_offsets:
-                shifts = itertools.product(range(2 * model.momentum_block), repeat=2)
-                masks = [checkerboard(grid, model.momentum_block, shift) for shift in shifts]
-            masked = _counts(masks, model.parity != 'fixed')
-            encoded = patches if dense else model.momentum_visible
-            found.append(Tokens('momentum', grid, masked, encoded + extra))
+            found.append(masked('momentum', model.momentum_mask, model.momentum_visible))
         return found
     if isinstance(model, SimMIM):
-        mask, visible = model.draw_reconstruction_mask(1, torch.device('cpu'))
-        encoded = visible if backbone.encoding == 'sparse' else patches
-        return [Tokens('encoder', grid, (int(mask.sum()),), encoded + extra)]
+        return [masked('encoder', model.mask, model.visible)]
     if isinstance(backbone, MAEViT):
         visible = int(patches * (1 - backbone.mask_ratio))
         return [Tokens('encoder', grid, (patches - visible,), visible + extra)]
@@ -78,11 +73,3 @@ def count_tokens(model: nn.Module, size: Size) -> list[Tokens]:
         per_window = sides[0] * sides[1] + extra
         return [Tokens('encoder', grid, (), patches + extra, windows, per_window, windowed)]
     return [Tokens('encoder', grid, (), patches + extra)]
-
-
-def _counts(masks: list[torch.Tensor], inverted: bool) -> tuple[int, ...]:
-    """The different numbers of masked patches of some masks, and of their inverses."""
-    found = {int(mask.sum()) for mask in masks}
-    if inverted:
-        found |= {mask.numel() - int(mask.sum()) for mask in masks}
-    return tuple(sorted(found))

@@ -3,25 +3,26 @@
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from symmim_mm.atomic_file import write_atomic
-from symmim_mm.errors import UserError
 from symmim_mm.results.record import Record, find_records
 from symmim_mm.results.render import to_csv, to_markdown, to_terminal
-from symmim_mm.results.report import Run, render_page
+from symmim_mm.results.report import render_page
+from symmim_mm.results.runs import RecordedRun
 from symmim_mm.results.table import Table, build_tables
-from symmim_mm.shown_text import visible
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import write_atomic
+from symmim_mm.utils.text import visible
 
 
 @dataclass(frozen=True)
 class Collected:
     """The tables, the page, and what had to be left out.
 
-    ``unreadable`` are broken records; ``problems`` missing or broken curves and pictures;
+    ``unreadable`` are broken records; ``problems`` missing or broken curves and images;
     ``notes`` records that a later one of the same run replaces.
     """
 
@@ -35,12 +36,12 @@ class Collected:
 def collect(folders: Sequence[str | Path], out: str | Path | None = None) -> Collected:
     """Read all records below ``folders`` and write the table and the page into ``out``.
 
-    The folders may come from others: nothing outside of a run's own folder is read, and texts of
-    the records are shown without characters that cannot be seen.
+    The folders may come from others: nothing outside of a run's own folder is read, and strings of
+    the records are shown with invisible characters escaped.
 
     Args:
         folders: of suites and runs.
-        out: by default ``report`` in the first folder.
+        out: folder to write into; by default ``report`` in the first folder.
 
     Raises:
         UserError: a folder does not exist or no valid record lies below any of them.
@@ -49,11 +50,11 @@ def collect(folders: Sequence[str | Path], out: str | Path | None = None) -> Col
         out = Path(folders[0], 'report')
         if out.is_symlink():
             raise UserError(f'{out} is a link: name the folder to write into with --out')
-    runs: list[Run] = []
+    runs: list[RecordedRun] = []
     unreadable: list[str] = []
     for path in find_records(folders):
         try:
-            runs.append(Run(_shown(Record.read(path)), path.parent))
+            runs.append(RecordedRun(_printable(Record.read(path)), path.parent))
         except UserError as error:
             unreadable.append(str(error))
     if not runs:
@@ -63,8 +64,9 @@ def collect(folders: Sequence[str | Path], out: str | Path | None = None) -> Col
     tables, notes = build_tables([run.record for run in runs])
     problems: list[str] = []
     title = visible(', '.join(dict.fromkeys(Path(folder).resolve().name for folder in folders)))
-    page = render_page(title, runs, tables, notes + [f'record left out: {text}'
-                                                     for text in unreadable], problems)
+    page = render_page(
+        title, runs, tables, notes + [f'record left out: {text}' for text in unreadable], problems
+    )
     out = Path(out)
     write_atomic(out / 'results.csv', to_csv(tables))
     write_atomic(out / 'results.md', to_markdown(tables, notes))
@@ -72,22 +74,23 @@ def collect(folders: Sequence[str | Path], out: str | Path | None = None) -> Col
     return Collected(tables, out / 'index.html', unreadable, problems, notes)
 
 
-def _shown(record: Record) -> Record:
-    """A record whose names can be shown; the paths of its files stay as they are."""
+def _printable(record: Record) -> Record:
+    """Return a record whose names can be shown; the paths of its files stay as they are."""
     names = ('run', 'method', 'arch', 'dataset', 'config', 'backbone', 'parent')
-    texts = {name: getattr(record, name) for name in names}
-    return replace(
-        record,
-        **{name: text if text is None else visible(text) for name, text in texts.items()},
-        hardware={key: visible(value) if isinstance(value, str) else value
-                  for key, value in record.hardware.items()},
-        versions={visible(key): visible(value) for key, value in record.versions.items()},
-    )  # fmt: skip
+    machine = record.hardware
+    gpu, cpu = (text and visible(text) for text in (machine.gpu, machine.cpu))
+    return record.model_copy(
+        update={name: text and visible(text) for name in names for text in [getattr(record, name)]}
+        | {
+            'hardware': machine.model_copy(update={'gpu': gpu, 'cpu': cpu}),
+            'versions': {visible(key): visible(value) for key, value in record.versions.items()},
+        }
+    )
 
 
 def show(result: Collected) -> None:
-    """Print the tables and the page's path; what was left out goes to stderr, a line each."""
-    # A log file has no width of its own: a table must not be squeezed into 80 columns there.
+    """Print the tables and the page's path; report what was left out on stderr, a line each."""
+    # A log file has no width of its own: a table needs more than the 80 columns rich would take.
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 160
     console = Console(width=width, highlight=False, soft_wrap=False)
     for table in to_terminal(result.tables):

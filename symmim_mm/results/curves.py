@@ -1,25 +1,46 @@
-"""Training curves: reading MMEngine's scalar files and drawing them as small inline SVG."""
+"""Training curves: MMEngine's scalar files, read and drawn for the report page."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from symmim_mm.errors import UserError
+from markupsafe import Markup
+
+from symmim_mm.results.chart import Points, Series, chart
 from symmim_mm.results.record import is_number
+from symmim_mm.results.runs import RecordedRun, color_slots, group_runs, method_name
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.paths import file_inside
 
-Points = list[tuple[float, float]]
-# Less than this is drawn as nothing: quotients of smaller numbers leave the range of numbers.
+MOST_BYTES = 1 << 28
+# Less than this is drawn as zero: quotients of smaller numbers leave the range of floats.
 SMALLEST = 1e-100
+TITLES = {
+    'pretrain': 'Pre-training',
+    'finetune': 'Fine-tuning',
+    'linear': 'Linear probe',
+    'knn': 'k-NN',
+    'detection': 'Detection and instance segmentation',
+    'segmentation': 'Semantic segmentation',
+}
 
-# Validation metrics by task: key in the scalar file, factor to percent, label.
+
+class Validation(NamedTuple):
+    """A validation metric: its key in a scalar file, factor to percent, label, name in records."""
+
+    key: str
+    factor: float
+    label: str
+    metric: str
+
+
 VALIDATION = {
-    'finetune': ('accuracy/top1', 1.0, 'validation top-1 (%)'),
-    'linear': ('accuracy/top1', 1.0, 'validation top-1 (%)'),
-    'detection': ('coco/bbox_mAP', 100.0, 'validation box AP (%)'),
-    'segmentation': ('mIoU', 1.0, 'validation mIoU (%)'),
+    'finetune': Validation('accuracy/top1', 1.0, 'Validation top-1 (%)', 'top1'),
+    'linear': Validation('accuracy/top1', 1.0, 'Validation top-1 (%)', 'top1'),
+    'detection': Validation('coco/bbox_mAP', 100.0, 'Validation box AP (%)', 'box_ap'),
+    'segmentation': Validation('mIoU', 1.0, 'Validation mIoU (%)', 'miou'),
 }
 
 
@@ -31,33 +52,24 @@ class Curve:
     validation: Points = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Series:
-    """One line of a chart; ``slot`` is the number of its colour in the page's style."""
-
-    name: str
-    slot: int
-    points: Points
-
-
 def read_curve(path: Path, task: str) -> Curve:
     """Read a run's scalar file: JSON lines as MMEngine's ``LocalVisBackend`` writes them.
 
     Raises:
         UserError: the file cannot be read or one of its lines is not a JSON object.
     """
-    key, factor, _ = VALIDATION.get(task, ('', 1.0, ''))
     curve = Curve()
+    wanted = [('loss', 1.0, curve.loss)]
+    if validation := VALIDATION.get(task):
+        wanted.append((validation.key, validation.factor, curve.validation))
     try:
-        for line in path.read_text(encoding='utf-8').splitlines():
-            if not line.strip():
-                continue
+        for line in filter(str.strip, path.read_text(encoding='utf-8').splitlines()):
             values = json.loads(line)
             step = values.get('step')
-            for name, scale, points in (('loss', 1.0, curve.loss), (key, factor, curve.validation)):
+            for name, factor, points in wanted:
                 value = values.get(name)
                 if is_number(step) and is_number(value):
-                    points.append((float(step), value * scale if abs(value) > SMALLEST else 0.0))
+                    points.append((float(step), value * factor if abs(value) > SMALLEST else 0.0))
     except OSError as error:
         raise UserError(f'{path}: cannot be read: {error.strerror}') from error
     except (ValueError, AttributeError, RecursionError) as error:
@@ -65,101 +77,49 @@ def read_curve(path: Path, task: str) -> Curve:
     return curve
 
 
-def thin(points: Points, most: int = 160) -> Points:
-    """At most ``most`` points: means of equal runs of neighbours, the last point kept as it is."""
-    if len(points) <= most:
-        return points
-    size = math.ceil(len(points) / (most - 1))
-    groups = [points[start:start + size] for start in range(0, len(points), size)]
-    means = [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group))
-             for group in groups]
-    return means[:-1] + [points[-1]]
+def curve_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[dict[str, Any]]:
+    """Return the page's curves by task and dataset.
 
-
-WIDTH, HEIGHT = 520, 260
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 38
-
-
-def chart(series: Sequence[Series], x_label: str, y_label: str, chance: float | None = None) -> str:
-    """Draw lines as an SVG element; colours come from the page (classes ``s0``, ``s1``, ...).
-
-    The y axis is logarithmic where positive values span more than a factor of eight.
-    ``chance`` adds a dashed level. All texts are escaped.
+    Args:
+        runs: in the order of the legend.
+        problems: gets a line for each curve that cannot be read.
     """
-    lines = [Series(item.name, item.slot, thin(item.points)) for item in series if item.points]
-    if not lines:
-        return ''
-    xs = [x for line in lines for x, _ in line.points]
-    ys = [y for line in lines for _, y in line.points] + ([] if chance is None else [chance])
-    logarithmic = min(ys) > 0 and max(ys) > 8 * min(ys) and chance is None
-    y_ticks = _log_ticks(min(ys), max(ys)) if logarithmic else _ticks(min(ys), max(ys))
-    x_ticks = _ticks(min(0, *xs), max(xs), inside=True)
-    x_low, x_high = min(0, *xs), max(0, *xs) or 1.0
-    scale = math.log if logarithmic else float
-    y_low, y_high = scale(y_ticks[0]), scale(y_ticks[-1])
-
-    def px(x: float) -> float:
-        return LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
-
-    def py(y: float) -> float:
-        return HEIGHT - BOTTOM - (scale(y) - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
-
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-             f'aria-label="{escape(y_label)} over {escape(x_label)}">']
-    for value in y_ticks:
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(value):.1f}" '
-                     f'y2="{py(value):.1f}"/><text class="tick" x="{LEFT - 7}" '
-                     f'y="{py(value) + 4:.1f}" text-anchor="end">{_number(value)}</text>')
-    for value in x_ticks:
-        parts.append(f'<text class="tick" x="{px(value):.1f}" y="{HEIGHT - BOTTOM + 17}" '
-                     f'text-anchor="middle">{_number(value)}</text>')
-    note = ' (y: log scale)' if logarithmic else ''
-    parts.append(f'<text class="axis" x="{WIDTH - RIGHT}" y="{HEIGHT - 5}" text-anchor="end">'
-                 f'{escape(x_label)}{note}</text>')
-    if chance is not None:
-        parts.append(f'<line class="chance" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(chance):.1f}"'
-                     f' y2="{py(chance):.1f}"/><text class="tick" x="{WIDTH - RIGHT}" '
-                     f'y="{py(chance) - 5:.1f}" text-anchor="end">chance</text>')
-    for line in lines:
-        path = ' '.join(f'{px(x):.1f},{py(y):.1f}' for x, y in line.points)
-        title = f'<title>{escape(line.name)}</title>'
-        parts.append(f'<polyline class="line s{line.slot}" points="{path}">{title}</polyline>')
-        if len(line.points) <= 12:
-            parts += [f'<circle class="dot s{line.slot}" cx="{px(x):.1f}" cy="{py(y):.1f}" r="3"/>'
-                      for x, y in line.points]
-    parts.append('</svg>')
-    return ''.join(parts)
-
-
-def _ticks(low: float, high: float, inside: bool = False) -> list[float]:
-    """About five round values that enclose (or, with ``inside``, lie in) ``low`` .. ``high``."""
-    if high <= low:
-        low, high = low - abs(low) * 0.1 - 0.01, high + abs(high) * 0.1 + 0.01
-    raw = (high - low) / 4
-    magnitude = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= raw)
-    if inside:
-        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    else:
-        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [index * step for index in range(first, last + 1)]
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Values 1, 2 and 5 times powers of ten that enclose ``low`` .. ``high``."""
-    values = [factor * 10.0 ** power
-              for power in range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
-              for factor in (1, 2, 5)]
-    first = max(index for index, value in enumerate(values) if value <= low * (1 + 1e-9))
-    last = min((index for index, value in enumerate(values) if value >= high * (1 - 1e-9)),
-               default=len(values) - 1)
-    chosen = values[first:last + 1]
-    return chosen if len(chosen) <= 8 else [value for value in chosen
-                                            if value in (chosen[0], chosen[-1])
-                                            or math.log10(value) % 1 < 1e-9]
-
-
-def _number(value: float) -> str:
-    if abs(value) >= 10000:
-        return f'{value / 1000:g}k'
-    return f'{value:.6g}'
+    slots = color_slots(runs)
+    sections = []
+    for task, dataset, group in group_runs(runs):
+        losses, values, chances = [], [], set()
+        validation = VALIDATION.get(task)
+        for run in group:
+            record = run.record
+            if record.curve is None:
+                continue
+            try:
+                curve = read_curve(file_inside(run.folder, record.curve, MOST_BYTES), task)
+            except UserError as error:
+                problems.append(f'loss curve left out: {error}')
+                continue
+            name, slot = f'{method_name(record.method)}, seed {record.seed}', slots[record.method]
+            losses.append(Series(name, slot, curve.loss))
+            if len(curve.validation) > 1:
+                values.append(Series(name, slot, curve.validation))
+            if validation and validation.metric in record.chance:
+                chances.add(record.chance[validation.metric])
+        charts = {'Loss': chart(losses, 'iteration', 'loss')}
+        if validation:
+            level = chances.pop() if len(chances) == 1 else None
+            label = validation.label
+            charts[label] = chart(values, 'validation step', label, level)
+        # Built by our own function, which escapes every string it is given.
+        drawn = [(label, Markup(svg)) for label, svg in charts.items() if svg]
+        if drawn:
+            methods = dict.fromkeys(run.record.method for run in group)
+            note = 'The methods minimize different losses: compare the shape, not the height.'
+            sections.append(
+                {
+                    'title': f'{TITLES[task]}, {dataset}' if dataset else TITLES[task],
+                    'charts': drawn,
+                    'legend': [(method_name(method), slots[method]) for method in methods],
+                    'note': note if task == 'pretrain' else '',
+                }
+            )
+    return sections

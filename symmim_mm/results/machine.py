@@ -1,4 +1,4 @@
-"""The machine that a run has, and the versions it depends on.
+"""The machine of a run, and the versions of the packages it depends on.
 
 Nothing here imports torch: functions look at it only when it is already loaded.
 """
@@ -8,7 +8,8 @@ import platform
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+
+from symmim_mm.results.record import Hardware
 
 _DISTRIBUTIONS = {
     'torch': ('torch',),
@@ -22,18 +23,17 @@ _DISTRIBUTIONS = {
 }
 
 
-def hardware() -> dict[str, Any]:
-    """Processor, cores that this process may use, GPUs and processes of the present job."""
+def hardware() -> Hardware:
+    """Return the processor, the cores that this process may use, GPUs and processes of the job."""
     torch = sys.modules.get('torch')
     gpus = torch.cuda.device_count() if torch is not None and torch.cuda.is_available() else 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    return {
-        'cpu': _cpu_name(),
-        'cores': cores,
-        'gpu': torch.cuda.get_device_name(0) if gpus else None,
-        'gpus': gpus,
-        'world_size': int(os.environ.get('WORLD_SIZE', 1)),
-    }
+    return Hardware(
+        cpu=_cpu_name(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count(),
+        gpu=torch.cuda.get_device_name(0) if torch is not None and gpus else None,
+        gpus=gpus,
+        world_size=int(os.environ.get('WORLD_SIZE', 1)),
+    )
 
 
 def _cpu_name() -> str:
@@ -47,7 +47,7 @@ def _cpu_name() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages a result depends on, as far as installed."""
+    """Return the versions of Python and of the packages a result depends on, where installed."""
     from symmim_mm import __version__
 
     found = {'python': platform.python_version(), 'symmim_mm': __version__}

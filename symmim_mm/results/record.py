@@ -1,77 +1,152 @@
 """The record a finished run leaves in its work directory (``result.json``).
 
-Nothing here imports torch when the module is imported: reading a few dozen records must take
-milliseconds.
+Importing this module imports no torch: reading a few dozen records must take milliseconds.
 """
 
 import json
 import os
-import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Self, TypeGuard
 
-from symmim_mm.atomic_file import file_sha256, write_atomic
-from symmim_mm.errors import UserError
-from symmim_mm.foreign_paths import file_inside
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from symmim_mm.config import TASKS
+from symmim_mm.utils.errors import UserError, from_validation_error
+from symmim_mm.utils.files import file_sha256, write_atomic
+from symmim_mm.utils.paths import file_inside
 
 SCHEMA = 1
 FILE_NAME = 'result.json'
 MOST_BYTES = 1 << 24
 LARGEST = 1e100
-TASKS = ('pretrain', 'finetune', 'linear', 'knn', 'detection', 'segmentation')
-TRAIN_TOOL = 'tools/train.py'
-EVALUATION_TOOLS = {'linear': 'tools/linear.py', 'knn': 'tools/knn.py'}
-"""Commands that judge frozen features, by task; a linear probe may also be trained."""
-RANDOM = 'random'
-"""Method name of a transfer that starts from random weights."""
-
 # Metrics that are percentages; every other metric (a loss) may take any finite value.
-PERCENT = ('top1', 'top5', 'box_ap', 'box_ap50', 'mask_ap', 'mask_ap50', 'miou', 'macc')
+PERCENT = (
+    'top1', 'top5', 'held_out_top1', 'box_ap', 'box_ap50', 'mask_ap', 'mask_ap50', 'miou', 'macc',
+)  # fmt: skip
 
-_HASH = re.compile(r'[0-9a-f]{64}')
 
-@dataclass(kw_only=True)
-class Record:
+def _computable(value: float) -> float:
+    if not -LARGEST < value < LARGEST:  # NaN is not
+        raise ValueError('must be a finite number')
+    return value
+
+
+def _task(name: str) -> str:
+    if name not in TASKS:
+        raise ValueError(f'must be one of {", ".join(TASKS)}')
+    return name
+
+
+def _below_the_run(path: str) -> str:
+    if path.startswith('/') or '..' in PurePosixPath(path).parts:
+        raise ValueError('must be a path below the run directory')
+    return path
+
+
+def _time_with_zone(text: str) -> str:
+    try:
+        time = datetime.fromisoformat(text)
+        time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        time = None
+    if time is None or time.tzinfo is None:
+        raise ValueError('must be an ISO 8601 time with its zone')
+    return text
+
+
+# A length makes pydantic look into a string: one that UTF-8 cannot hold is refused.
+Text = Annotated[str, StringConstraints(min_length=1)]
+Sha256 = Annotated[str, StringConstraints(pattern='^[0-9a-f]{64}$')]
+RunPath = Annotated[Text, AfterValidator(_below_the_run)]
+Time = Annotated[str, AfterValidator(_time_with_zone)]
+Integer = Annotated[int, Field(gt=-(1 << 63), lt=1 << 63)]
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Number = Annotated[float, AfterValidator(_computable)]
+Positive = Annotated[Number, Field(ge=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra='forbid')
+
+
+class Hardware(_Strict):
+    """The machine of a run: cores this process may use, GPUs and processes; ``None`` is unknown."""
+
+    cpu: str | None = None
+    cores: Count | None = None
+    gpu: str | None = None
+    gpus: Count | None = None
+    world_size: Count | None = None
+
+
+class Record(_Strict):
     """What a finished run was and what it reached.
 
     ``metrics`` and ``chance`` (the level of blind guessing) are in percent, 0..100, except
-    losses. ``curve``, ``pictures`` and ``checkpoint`` are paths relative to the run directory;
-    an evaluation without training has ``None`` for ``checkpoint`` and ``curve``. ``duration_s``
-    is in seconds, ``peak_memory_mib`` in MiB, ``started`` and ``finished`` are ISO 8601 in UTC.
+    losses. ``curve``, ``figures`` (drawn images) and ``checkpoint`` are paths relative to the run
+    directory; an evaluation without training has ``None`` for ``checkpoint`` and ``curve``.
+    ``images`` is the number of images that the run read. ``duration_s`` is in seconds,
+    ``peak_memory_mib`` in MiB, ``started`` and ``finished`` are ISO 8601 in UTC.
     """
 
-    schema: int = SCHEMA
-    run: str
-    method: str
-    arch: str
-    task: str
-    dataset: str
-    config: str
-    config_sha256: str
-    checkpoint: str | None = None
-    checkpoint_sha256: str | None = None
-    backbone: str | None = None
-    backbone_sha256: str | None = None
-    parent: str | None = None
-    seed: int
-    metrics: dict[str, float]
-    chance: dict[str, float] = field(default_factory=dict)
-    curve: str | None = None
-    pictures: list[str] = field(default_factory=list)
-    hardware: dict[str, Any]
-    versions: dict[str, str]
-    images: int | None = None
-    duration_s: float
-    peak_memory_mib: float | None = None
-    started: str
-    finished: str
+    # Not `schema`, which pydantic keeps for itself; the file says `schema`.
+    schema_: int = Field(alias='schema')
+    run: Text
+    method: Text
+    arch: Text
+    task: Annotated[str, AfterValidator(_task)]
+    dataset: Text
+    config: Text
+    config_sha256: Sha256
+    checkpoint: RunPath | None = None
+    checkpoint_sha256: Sha256 | None = None
+    backbone: Text | None = None
+    backbone_sha256: Sha256 | None = None
+    parent: Text | None = None
+    seed: Integer
+    metrics: dict[str, Number]
+    chance: dict[str, Number] = {}
+    curve: RunPath | None = None
+    figures: list[RunPath] = []
+    hardware: Hardware
+    versions: dict[str, Text]
+    images: Count | None = None
+    duration_s: Positive
+    peak_memory_mib: Positive | None = None
+    started: Time
+    finished: Time
 
-    def fault(self) -> str | None:
-        """The first thing that is wrong with the fields, or ``None``."""
-        return _fault(asdict(self))
+    @model_validator(mode='before')
+    @classmethod
+    def _check_schema(cls, data: object) -> object:
+        if isinstance(data, dict) and data.get('schema') != SCHEMA:
+            raise ValueError(
+                f'schema {data.get("schema")!r:.80}, this version reads schema {SCHEMA}'
+            )
+        return data
+
+    @model_validator(mode='after')
+    def _check(self) -> Self:
+        for name in ('metrics', 'chance'):
+            values = getattr(self, name)
+            for metric in PERCENT:
+                if not 0 <= values.get(metric, 0) <= 100:
+                    raise ValueError(
+                        f'{name}.{metric} must be a percentage in 0..100, got {values[metric]}'
+                    )
+        if (self.checkpoint is None) != (self.checkpoint_sha256 is None):
+            raise ValueError('checkpoint and checkpoint_sha256 must both be given or both be null')
+        return self
 
     def write(self, run_dir: str | Path) -> Path:
         """Check the record and write it into ``run_dir`` in one step (all of it or nothing).
@@ -80,149 +155,51 @@ class Record:
             ValueError: a field is not valid.
             OSError: the file could not be written.
         """
-        if fault := self.fault():
-            raise ValueError(f'not a valid result record: {fault}')
+        content = self.model_dump(by_alias=True)
+        Record.model_validate(content)
         path = Path(run_dir) / FILE_NAME
-        write_atomic(path, json.dumps(asdict(self), indent=2, allow_nan=False) + '\n')
+        write_atomic(path, json.dumps(content, indent=2, allow_nan=False) + '\n')
         return path
 
     @classmethod
-    def read(cls, path: str | Path) -> 'Record':
+    def read(cls, path: str | Path) -> Self:
         """Read one record.
 
         Raises:
             UserError: the file cannot be read or is not in its folder, is not JSON, or has a
-                missing, unknown or invalid field. The message names the file and the fault.
+                missing, unknown or invalid field. The message names the file and the problem.
         """
         path = Path(path)
         try:
-            text = file_inside(path.parent, path.name, MOST_BYTES).read_text(encoding='utf-8')
-            data = json.loads(text)
-            # An escape such as \ud800 is half a character, which no file can be written with.
-            json.dumps(data, ensure_ascii=False).encode('utf-8')
-            fault = _fault(data)
+            return cls.model_validate_json(
+                file_inside(path.parent, path.name, MOST_BYTES).read_bytes()
+            )
         except OSError as error:
             raise UserError(f'{path}: cannot be read: {error.strerror}') from error
-        except (ValueError, RecursionError) as error:
-            raise UserError(f'{path}: not a JSON file: {error}') from error
-        if fault:
-            raise UserError(f'{path}: not a valid result record: {fault}')
-        return cls(**data)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            if problem['type'] == 'json_invalid':
+                raise UserError(f'{path}: not a JSON file: {problem["msg"]}') from error
+            raise UserError(
+                f'{path}: not a valid result record: {from_validation_error(error)}'
+            ) from error
 
 
-def _fault(data: Any) -> str | None:
-    """The first thing that is wrong with the fields of a record, or ``None``."""
-    if not isinstance(data, dict):
-        return f'expected an object, got {type(data).__name__}'
-    if data.get('schema') != SCHEMA:
-        return f'schema {data.get("schema")!r}, this version reads schema {SCHEMA}'
-    names = {item.name for item in fields(Record)}
-    for what, odd in (('missing', names - data.keys()), ('unknown', data.keys() - names)):
-        if odd:
-            return f'{what} field: {", ".join(sorted(map(str, odd)))}'
-    for name, check, wanted in _CHECKS:
-        if not check(data[name]):
-            return f'{name} must be {wanted}, got {str(data[name])[:80]!r}'
-    for name in ('metrics', 'chance'):
-        for metric in PERCENT:
-            if not 0 <= data[name].get(metric, 0) <= 100:
-                return f'{name}.{metric} must be a percentage in 0..100, got {data[name][metric]}'
-    if (data['checkpoint'] is None) != (data['checkpoint_sha256'] is None):
-        return 'checkpoint and checkpoint_sha256 must both be given or both be null'
-    return None
-
-
-def is_text(value: Any) -> bool:
-    """Whether a value is a text that is not empty and can be written as UTF-8."""
-    if not isinstance(value, str) or not value:
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Return whether a value read from JSON is a finite number that can be computed with."""
+    # A comparison, unlike math.isfinite, also takes integers of any length.
+    if not isinstance(value, int | float) or isinstance(value, bool):
         return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # a byte of a name that is not UTF-8, or half a character
-        return False
-    return True
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value read from JSON is a finite number that can be computed with."""
-    # A comparison, unlike math.isfinite, also takes whole numbers of any length.
-    return type(value) in (int, float) and -LARGEST < value < LARGEST
-
-
-def _whole(value: Any) -> bool:
-    return type(value) is int and abs(value) < 1 << 63
-
-
-def _inside(value: Any) -> bool:
-    """A relative path that stays below the run directory."""
-    return is_text(value) and not value.startswith('/') and '..' not in PurePosixPath(value).parts
-
-
-def _hash(value: Any) -> bool:
-    return isinstance(value, str) and _HASH.fullmatch(value) is not None
-
-
-def _numbers(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(is_number, value.values()))
-
-
-def _moment(value: Any) -> bool:
-    try:
-        moment = datetime.fromisoformat(value)
-        moment.astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return moment.tzinfo is not None
-
-
-def _machine(value: Any) -> bool:
-    """Texts and counts; ``null`` is not known."""
-    return isinstance(value, dict) and all(
-        item is None or (isinstance(item, str) if name in ('cpu', 'gpu') else _count(item))
-        for name, item in value.items()
-    )
-
-
-def _count(value: Any) -> bool:
-    return _whole(value) and value >= 0
-
-
-def _optional(check: Any) -> Any:
-    return lambda value: value is None or check(value)
-
-
-_CHECKS = (
-    *((name, is_text, 'a text in UTF-8')
-      for name in ('run', 'method', 'arch', 'dataset', 'config')),
-    ('task', lambda value: value in TASKS, 'one of ' + ', '.join(TASKS)),
-    ('config_sha256', _hash, '64 hexadecimal digits'),
-    ('checkpoint', _optional(_inside), 'a path below the run directory or null'),
-    ('checkpoint_sha256', _optional(_hash), '64 hexadecimal digits or null'),
-    ('backbone', _optional(is_text), 'a path or null'),
-    ('backbone_sha256', _optional(_hash), '64 hexadecimal digits or null'),
-    ('parent', _optional(is_text), 'a run name or null'),
-    ('seed', _whole, 'a whole number'),
-    ('metrics', _numbers, 'an object of finite numbers'),
-    ('chance', _numbers, 'an object of finite numbers'),
-    ('curve', _optional(_inside), 'a path below the run directory or null'),
-    ('pictures', lambda value: isinstance(value, list) and all(map(_inside, value)),
-     'a list of paths below the run directory'),
-    ('hardware', _machine, 'an object of cpu and gpu, texts, and of counts'),
-    ('versions', lambda value: isinstance(value, dict) and all(map(is_text, value.values())),
-     'an object of texts'),
-    ('images', _optional(_count), 'a count or null'),
-    ('duration_s', lambda value: is_number(value) and value >= 0, 'seconds >= 0'),
-    ('peak_memory_mib', _optional(lambda value: is_number(value) and value >= 0), 'MiB or null'),
-    ('started', _moment, 'an ISO 8601 time with its zone'),
-    ('finished', _moment, 'an ISO 8601 time with its zone'),
-)
+    return -LARGEST < value < LARGEST
 
 
 def find_records(folders: Iterable[str | Path]) -> list[Path]:
-    """Paths of all ``result.json`` in and below ``folders``, sorted, each once.
+    """Return the paths of all ``result.json`` in and below ``folders``, sorted, each once.
 
-    Hidden directories are left out (a suite keeps replaced runs in one). ``UserError`` names a
-    folder that does not exist.
+    Hidden directories are left out (a suite keeps replaced runs in one).
+
+    Raises:
+        UserError: a folder does not exist.
     """
     found: dict[str, Path] = {}
     for folder in map(Path, folders):
@@ -237,10 +214,7 @@ def find_records(folders: Iterable[str | Path]) -> list[Path]:
 
 
 def parent_of(backbone: str | Path) -> Record | None:
-    """The record beside a checkpoint file, where it is about exactly this file.
-
-    ``None`` when there is no record or the file is not the one that the record names by hash.
-    """
+    """Return the record next to a checkpoint file, if it names exactly this file by its hash."""
     path = Path(backbone).parent / FILE_NAME
     if not path.is_file():
         return None

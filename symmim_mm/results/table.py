@@ -2,25 +2,26 @@
 
 What is compared with what:
 
-* a **table** holds the runs that go back to one pre-training data set and architecture;
+* a **table** holds the runs that go back to one pre-training dataset and architecture;
 * a **row** is a method with one pre-training config;
-* a **column** is a metric of a task with one data set and one transfer config, so that all rows
+* a **column** is a metric of a task with one dataset and one transfer config, so that all rows
   of a column were made by the same recipe;
 * a **cell** averages seeds and nothing else: mean, sample standard deviation and count. Of
   several records with the same row, column and seed the one finished last counts, and a note
   says so. What nobody ran is an empty cell.
 
-A random start has no pre-training: its numbers stand in every table that has their column.
+A random start has no pre-training: its numbers are in every table that has their column.
 """
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from symmim_mm.results.record import RANDOM, Record
+from symmim_mm.config import RANDOM
+from symmim_mm.results.record import Record
+from symmim_mm.results.runs import method_name, method_order
 
-METHODS = ('symmim', 'mae', 'simmim', RANDOM)
 METRICS = (
     ('finetune', 'top1', 'Fine-tune top-1'),
     ('linear', 'top1', 'Linear top-1'),
@@ -29,7 +30,6 @@ METRICS = (
     ('detection', 'mask_ap', 'Mask AP'),
     ('segmentation', 'miou', 'mIoU'),
 )
-METHOD_NAMES = {'symmim': 'SymMIM', 'mae': 'MAE', 'simmim': 'SimMIM', RANDOM: 'random start'}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """Mean over seeds (percent), sample standard deviation (``None`` for one seed), count."""
+    """Mean over seeds (percent) and sample standard deviation (``None`` for one seed)."""
 
     mean: float
     std: float | None
@@ -54,12 +54,8 @@ class Cell:
 
     @property
     def n(self) -> int:
+        """Number of seeds."""
         return len(self.records)
-
-    @property
-    def spread(self) -> str:
-        """``± 0.4``, or nothing for one seed."""
-        return '' if self.std is None else f'± {self.std:.1f}'
 
 
 @dataclass
@@ -78,19 +74,13 @@ class Row:
 
 @dataclass
 class Table:
-    """Rows and columns of one pre-training data set and architecture; ``''`` is unknown."""
+    """Rows and columns of one pre-training dataset and architecture; ``''`` is unknown."""
 
     dataset: str
     arch: str
     columns: list[Column]
-    rows: list[Row]
-    chance: dict[Column, float]
-
-    @property
-    def title(self) -> str:
-        if not self.dataset:
-            return 'Runs without a pre-training record'
-        return f'Pre-trained on {self.dataset}, {self.arch}'
+    rows: list[Row] = field(default_factory=list)
+    chance: dict[Column, float] = field(default_factory=dict)
 
     @property
     def seeds(self) -> int:
@@ -99,28 +89,44 @@ class Table:
         return statistics.mode(counts) if counts else 1
 
     @property
-    def caption(self) -> str:
-        """The title with the number of seeds, which cells then need not repeat."""
-        return self.title + (f', {self.seeds} seeds' if self.seeds > 1 else '')
+    def title(self) -> str:
+        """What the runs share, with the number of seeds, which cells then need not repeat."""
+        title = f'Pre-trained on {self.dataset}, {self.arch}'
+        if not self.dataset:
+            title = 'Runs without a pre-training record'
+        return title + (f', {self.seeds} seeds' if self.seeds > 1 else '')
 
-    def count(self, cell: Cell) -> str:
-        """``(n=2)`` where a cell has another number of seeds than most, else nothing."""
-        return '' if cell.n == self.seeds else f'(n={cell.n})'
+    def spread(self, cell: Cell) -> str:
+        """Return ``± 0.4`` for several seeds, and ``(n=2)`` where most cells have another n."""
+        std = '' if cell.std is None else f'± {cell.std:.1f}'
+        count = '' if cell.n == self.seeds else f'(n={cell.n})'
+        return f'{std} {count}'.strip()
 
     def text(self, cell: Cell) -> str:
-        """A cell in one line, such as ``63.2 ± 0.4``."""
-        return ' '.join(filter(None, (f'{cell.mean:.1f}', cell.spread, self.count(cell))))
+        """Return a cell in one line, such as ``63.2 ± 0.4``."""
+        return f'{cell.mean:.1f} {self.spread(cell)}'.strip()
 
     def best(self, column: Column) -> float | None:
-        """The highest mean of a column, or ``None`` if it has fewer than two cells."""
+        """Return the highest mean of a column, or ``None`` if it has fewer than two cells."""
         means = [row.cells[column].mean for row in self.rows if column in row.cells]
         return max(means) if len(means) > 1 else None
 
+    def iter_cells(self, row: Row) -> Iterator[tuple[Column, Cell | None, bool]]:
+        """Yield each column, the row's cell in it, and whether that is the best of the column."""
+        for column in self.columns:
+            cell = row.cells.get(column)
+            yield column, cell, cell is not None and cell.mean == self.best(column)
+
+    def chance_texts(self) -> list[str]:
+        """Return the level of blind guessing in each column, empty where unknown."""
+        levels = map(self.chance.get, self.columns)
+        return ['' if level is None else f'{level:.1f}' for level in levels]
+
 
 def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
-    """Arrange records into tables; also returns one note for each record that was not used."""
+    """Arrange records into tables; also return one note for each record that was not used."""
     kept, notes = _latest(records)
-    # All of them: one that a newer one replaces is still where its own transfers come from.
+    # All of them: transfers may come from a pre-training that a newer one replaces.
     pretrained = _pretrained(records)
     grouped: dict[tuple[str, str], dict[tuple[str, str, str], list[Record]]] = {}
     random: list[Record] = []
@@ -130,8 +136,11 @@ def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
             continue
         origin = record if record.task == 'pretrain' else pretrained.get(_origin_key(record))
         setting = (origin.dataset, origin.arch) if origin else ('', '')
-        row = (record.method, origin.config if origin else '',
-               origin.config_sha256 if origin else '')
+        row = (
+            record.method,
+            origin.config if origin else '',
+            origin.config_sha256 if origin else '',
+        )
         grouped.setdefault(setting, {}).setdefault(row, []).append(record)
 
     tables = []
@@ -155,8 +164,9 @@ def _recipe(record: Record) -> tuple[str, str, str]:
 
 
 def _pretrained(records: Sequence[Record]) -> dict[tuple[str, str | None], Record]:
-    return {(item.method, item.checkpoint_sha256): item
-            for item in records if item.task == 'pretrain'}
+    return {
+        (item.method, item.checkpoint_sha256): item for item in records if item.task == 'pretrain'
+    }
 
 
 def _origin_key(record: Record) -> tuple[str, str | None]:
@@ -171,8 +181,11 @@ def _latest(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
         # The pre-training counts by what it was, not by its file: running it again gives a file
         # of another hash, and the transfers of both are repetitions of one another.
         origin = pretrained.get(_origin_key(record))
-        start = ((origin.config_sha256, origin.seed, origin.dataset) if origin
-                 else (record.backbone_sha256,))
+        start = (
+            (origin.config_sha256, origin.seed, origin.dataset)
+            if origin
+            else (record.backbone_sha256,)
+        )
         key = (record.method, _recipe(record), record.arch, record.seed, start)
         same.setdefault(key, []).append(record)
     kept, notes = [], []
@@ -181,33 +194,32 @@ def _latest(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
         kept.append(group[-1])
         if len(group) > 1:
             last = group[-1]
-            notes.append(f'{last.run} (seed {last.seed}): {len(group)} records of the same run; '
-                         f'the one finished {last.finished} counts')
+            notes.append(
+                f'{last.run} (seed {last.seed}): {len(group)} records of the same run; '
+                f'the one finished {last.finished} counts'
+            )
     return kept, notes
 
 
 def _table(dataset: str, arch: str, rows: dict[tuple[str, str, str], list[Record]]) -> Table:
     records = [record for group in rows.values() for record in group]
-    columns = _columns(records)
-    table = Table(dataset, arch, columns, [], {})
-    several = {key[0] for key in rows if sum(key[0] == other[0] for other in rows) > 1}
-    for key in sorted(rows, key=_row_order):
+    table = Table(dataset, arch, _columns(records))
+    methods = [method for method, _, _ in rows]
+    for key in sorted(rows, key=lambda key: (method_order(key[0]), key)):
         method, config, digest = key
-        label = METHOD_NAMES.get(method, method)
-        if method in several:
+        label = method_name(method)
+        if methods.count(method) > 1:
             label += f' ({config}, {digest[:8]})' if digest else ' (pre-training unknown)'
-        table.rows.append(_fill(Row(method, config, digest, label), columns, rows[key]))
-    for column in columns:
-        levels = [item.chance[column.metric] for item in records
-                  if _recipe(item) == _column_recipe(column) and column.metric in item.chance]
+        table.rows.append(_fill(Row(method, config, digest, label), table.columns, rows[key]))
+    for column in table.columns:
+        levels = [
+            item.chance[column.metric]
+            for item in records
+            if _recipe(item) == _column_recipe(column) and column.metric in item.chance
+        ]
         if levels:
             table.chance[column] = statistics.fmean(levels)
     return table
-
-
-def _row_order(key: tuple[str, str, str]) -> tuple:
-    method = key[0]
-    return METHODS.index(method) if method in METHODS else len(METHODS), *key
 
 
 def _column_recipe(column: Column) -> tuple[str, str, str]:
@@ -217,8 +229,11 @@ def _column_recipe(column: Column) -> tuple[str, str, str]:
 def _columns(records: Sequence[Record]) -> list[Column]:
     columns = []
     for task, metric, label in METRICS:
-        recipes = {_recipe(item): item.config for item in records
-                   if item.task == task and metric in item.metrics}
+        recipes = {
+            _recipe(item): item.config
+            for item in records
+            if item.task == task and metric in item.metrics
+        }
         datasets = {dataset for _, dataset, _ in recipes}
         for (_, dataset, digest), config in sorted(recipes.items()):
             name = label
@@ -234,8 +249,11 @@ def _columns(records: Sequence[Record]) -> list[Column]:
 
 def _fill(row: Row, columns: list[Column], records: list[Record]) -> Row:
     for column in columns:
-        chosen = [item for item in records if _recipe(item) == _column_recipe(column)
-                  and column.metric in item.metrics]
+        chosen = [
+            item
+            for item in records
+            if _recipe(item) == _column_recipe(column) and column.metric in item.metrics
+        ]
         if chosen:
             row.cells[column] = _cell(chosen, column.metric)
     pretrain = [item for item in records if item.task == 'pretrain']
@@ -248,12 +266,14 @@ def _fill(row: Row, columns: list[Column], records: list[Record]) -> Row:
     if recipes and (pretrain or row.method == RANDOM):
         row.hours_total = (row.hours_pretrain or 0.0) + sum(
             statistics.fmean(item.duration_s for item in records if _recipe(item) == recipe)
-            for recipe in recipes) / 3600
+            for recipe in recipes
+        ) / 3600
     return row
 
 
 def _cell(records: Sequence[Record], metric: str) -> Cell:
     ordered = tuple(sorted(records, key=lambda item: item.seed))
     values = [item.metrics[metric] for item in ordered]
-    return Cell(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None,
-                ordered)
+    return Cell(
+        statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, ordered
+    )

@@ -1,1 +1,1 @@
-"""All runs of a comparison, in the order of their dependencies, on Snakemake."""
+"""Suites: many runs in order, from a file to the table and the page that compare them."""

@@ -3,16 +3,13 @@
 import re
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from symmim_mm.results.time_text import duration_text
+from symmim_mm.utils.text import format_duration
 
 QUIET_S = 60
 _STEP = re.compile(r'(?:Epoch|Iter)\((?:train|val|test)\)\s+(?:\[[^\]]*\]\s*)+')
@@ -21,68 +18,59 @@ _ETA = re.compile(r'\beta: (\S+(?: days?, \S+)?)')
 
 
 class Display:
-    """Shows how many of ``total`` jobs are done and what the running ones last said."""
+    """Shows how many of ``total`` jobs are done and what the running ones last logged."""
 
     def __init__(self, total: int, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
-        self.total = total
-        self.begun = self.spoken = time.monotonic()
-        self.running: dict[str, dict[str, Any]] = {}
-        self.done = 0
-        self.live = Live(console=self.console, refresh_per_second=4, transient=True) \
-            if self.console.is_terminal else None
+        self.total, self.done = total, 0
+        self.spoken = time.monotonic()
+        self.running: dict[str, tuple[TaskID, Path]] = {}
+        self.progress = Progress(
+            TextColumn('{task.description}'), BarColumn(30), TimeElapsedColumn(),
+            TextColumn('{task.fields[step]}', style='dim'),
+            console=self.console, transient=True, disable=not self.console.is_terminal,
+        )  # fmt: skip
+        self.all = self.progress.add_task('all', total=total, step='')
 
     def __enter__(self) -> 'Display':
-        if self.live:
-            self.live.start()
+        """Start the live view."""
+        self.progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        if self.live:
-            self.live.stop()
+    def __exit__(self, *error: object) -> None:
+        """Remove the live view."""
+        self.progress.stop()
 
-    def changed(self, name: str, state: dict[str, Any]) -> None:
-        """Note a job's new state (``running``, ``finished`` or ``failed``)."""
-        if state['state'] == 'running':
-            self.running[name] = state
-            return
-        self.running.pop(name, None)
+    def started(self, name: str, log: Path) -> None:
+        """Add a running job."""
+        self.running[name] = self.progress.add_task(escape(name), total=None, step=''), log
+
+    def ended(self, name: str, error: str | None) -> None:
+        """Report the end of a job, with its error if it failed."""
+        job, _ = self.running.pop(name)
+        took = format_duration(self.progress.tasks[self.progress.task_ids.index(job)].elapsed or 0)
+        self.progress.remove_task(job)
         self.done += 1
-        text = f'[{self.done}/{self.total}] {name} '
-        if state['state'] == 'finished':
-            self._say(text + f'finished in {duration_text(state["seconds"])}')
-        else:
-            self._say(text + f'failed after {duration_text(state["seconds"])}: {state["error"]}')
+        self.progress.update(self.all, completed=self.done)
+        how = f'finished in {took}' if error is None else f'failed after {took}: {error}'
+        self._print(f'[{self.done}/{self.total}] {name} {how}')
 
-    def _say(self, text: str) -> None:
+    def refresh(self) -> None:
+        """Update the live view; elsewhere print once a minute what is running."""
+        if self.console.is_terminal:
+            for job, log in self.running.values():
+                self.progress.update(job, step=escape(last_step(log)))
+        elif self.running and time.monotonic() - self.spoken > QUIET_S:
+            now = (f'{name} {last_step(log)}'.rstrip() for name, (_, log) in self.running.items())
+            self._print(f'[{self.done}/{self.total}] running: {"; ".join(now)}')
+
+    def _print(self, text: str) -> None:
         self.spoken = time.monotonic()
         self.console.print(Text(text), soft_wrap=True)
 
-    def refresh(self) -> None:
-        """Draw the live view; elsewhere say once a minute what is running."""
-        if self.live:
-            self.live.update(self._view())
-        elif self.running and time.monotonic() - self.spoken > QUIET_S:
-            now = '; '.join(f'{name} {last_step(Path(state["log"]))}'.rstrip()
-                            for name, state in self.running.items())
-            self._say(f'[{self.done}/{self.total}] running: {now}')
-
-    def _view(self) -> Group:
-        elapsed = duration_text(time.monotonic() - self.begun)
-        head = Table.grid(padding=(0, 1))
-        head.add_row(ProgressBar(self.total, self.done, width=30),
-                     Text(f'{self.done} of {self.total} done, {elapsed}'))
-        jobs = Table.grid(padding=(0, 2))
-        for name, state in self.running.items():
-            jobs.add_row(Text('  ' + name, 'bold'),
-                         Text(duration_text(time.time() - state['started'])),
-                         Text(last_step(Path(state['log'])), 'dim'))
-        return Group(head, jobs)
-
 
 def last_step(log: Path) -> str:
-    """What a log last says about epoch, loss and time left, else its last line, else nothing."""
+    """Return what a log last says about epoch, loss and time left, else its last line."""
     try:
         with open(log, 'rb') as file:
             file.seek(0, 2)
@@ -92,8 +80,7 @@ def last_step(log: Path) -> str:
         return ''
     lines = [line.strip() for line in lines if line.strip()]
     for line in reversed(lines):
-        step = _STEP.search(line)
-        if step:
+        if step := _STEP.search(line):
             loss, eta = _LOSS.search(line), _ETA.search(line)
             words = ' '.join(step.group().split())
             return words + (f' loss {loss[1]}' if loss else '') + (f' eta {eta[1]}' if eta else '')

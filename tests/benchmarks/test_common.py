@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-from symmim_mm.benchmarks import common
-from symmim_mm.benchmarks.common import Sample, interleave, rates, spread, timed, write_result
-from symmim_mm.benchmarks.document import with_tables
-from symmim_mm.errors import UserError
-
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks import common
+from benchmarks.common import Sample, interleave, rates, spread, timed, write_result
+from benchmarks.document import with_tables
+from symmim_mm.utils.errors import UserError
 
 
 def test_cases_take_turns_from_another_one_each_time() -> None:

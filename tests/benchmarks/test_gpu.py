@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from paths import ROOT
 
-from symmim_mm.benchmarks import gpu
+from benchmarks import gpu
+from symmim_mm.cli import COMMANDS
 
 
 def options(**changes) -> Namespace:
@@ -15,14 +16,9 @@ def options(**changes) -> Namespace:
 
 
 def parse(command: list[str]) -> Namespace:
-    """What ``tools/benchmark.py`` makes of a command line of a part."""
-    import importlib.util
-
+    """Parse the command line of a part as ``tools/benchmark.py`` does."""
     assert command[1] == str(ROOT / 'tools/benchmark.py')
-    spec = importlib.util.spec_from_file_location('benchmark_tool', command[1])
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.build_parser().parse_args(command[2:])
+    return COMMANDS['benchmark'].build_parser('benchmark').parse_args(command[2:])
 
 
 @pytest.mark.parametrize('part', gpu.PARTS)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from symmim_mm.benchmarks import loader, loader_steps
-from symmim_mm.data.sample_layouts import picture_generator
-from symmim_mm.data.scenes import draw_scene
+from benchmarks import loader, loader_steps
+from symmim_mm.datasets.sample.layouts import image_rng
+from symmim_mm.datasets.sample.scenes import draw_scene
 
 
 @pytest.fixture(scope='module')
@@ -18,8 +18,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp('pictures')
     for index in range(6):
-        scene = draw_scene(picture_generator(0, 'coco', 0, index), 120)
-        cv2.imwrite(str(folder / f'{index}.jpg'), scene.picture)
+        scene = draw_scene(image_rng(0, 'coco', 0, index), 120)
+        cv2.imwrite(str(folder / f'{index}.jpg'), scene.image)
     return folder
 
 

@@ -5,11 +5,11 @@ import json
 import math
 
 import pytest
-from conftest import ROOT
+from paths import ROOT
 
-from symmim_mm.benchmarks.plan import find_entry, loader_need, read_result
-from symmim_mm.benchmarks.step_cases import config_of, identity
-from symmim_mm.errors import UserError
+from benchmarks.plan import find_entry, loader_need, read_result
+from benchmarks.step_cases import config_of, identity
+from symmim_mm.utils.errors import UserError
 
 MIB = 2**20
 
@@ -19,14 +19,17 @@ def spread(value: float) -> dict:
 
 
 def entry(method: str = 'symmim', size: str = 'quickstart', rate: float = 100.0, **more) -> dict:
-    return dict(
-        batch=4,
-        model=identity(config_of(size, method)),
-        stock=False,
-        checkpointed=False,
-        rate=spread(rate),
-        memory=dict(kept=9 * MIB, fixed=5 * MIB, each=3 * MIB),
-    ) | more
+    return (
+        dict(
+            batch=4,
+            model=identity(config_of(size, method)),
+            stock=False,
+            checkpointed=False,
+            rate=spread(rate),
+            memory=dict(kept=9 * MIB, fixed=5 * MIB, each=3 * MIB),
+        )
+        | more
+    )
 
 
 def result(**sizes: dict) -> dict:
@@ -80,11 +83,9 @@ def test_files_that_are_no_results(tmp_path) -> None:
 
 @pytest.mark.slow
 def test_command(tool, tmp_path) -> None:
-    """The quickstart's SymMIM: 8 epochs of as many pictures as the config's data hold."""
+    """The quickstart's SymMIM: 8 epochs of the images of the config's data."""
     measured = write(tmp_path / 'step.json', result(quickstart=dict(symmim=entry())))
-    loader = dict(
-        alone=dict(ours=dict(rate=spread(50.0))), environment=dict(processor='Another')
-    )
+    loader = dict(alone=dict(ours=dict(rate=spread(50.0))), environment=dict(processor='Another'))
     feeding = write(tmp_path / 'loader.json', loader)
     config = ROOT / 'configs/quickstart/symmim_pretrain.py'
     out = tmp_path / 'plan.json'

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from symmim_mm.benchmarks.startup import make_tree
+from benchmarks.startup import make_tree
 
 
 def test_tree(tmp_path: Path) -> None:
@@ -24,11 +24,9 @@ def test_command(tool, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(result.read_text())
     assert list(found['cases']) == [
-        'CustomDataset', 'IndexedFolder, first time', 'IndexedFolder, again'
+        'CustomDataset', 'ImageFolder, first time', 'ImageFolder, again'
     ]  # fmt: skip
     assert found['cases']['CustomDataset']['times_faster']['median'] == 1
     assert [path.name for path in tmp_path.iterdir()] == ['startup.json']
-    wrong = tool(
-        'benchmark.py', 'startup', '--pictures', '2', '--folders', '5', '--json', result
-    )
+    wrong = tool('benchmark.py', 'startup', '--pictures', '2', '--folders', '5', '--json', result)
     assert wrong.returncode == 2 and '--folders must be' in wrong.stderr

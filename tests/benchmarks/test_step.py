@@ -5,17 +5,15 @@ import math
 
 import pytest
 import torch
-from conftest import ROOT
 from mmengine.config import Config
 from mmengine.registry import MODELS
+from paths import ROOT
 from torch import nn
 
-from symmim_mm.benchmarks import matrix_rate, step_cases
-from symmim_mm.benchmarks.step_cases import STOCK_CONFIGS, config_of, identity, make_trainer
-from symmim_mm.benchmarks.step_methods import CHECKPOINTED, METHODS, STOCK
-from symmim_mm.benchmarks.step_stock import StockSymMIM
-from symmim_mm.benchmarks.step_tables import tables, update_share
-from symmim_mm.benchmarks.step_trainer import bytes_per_picture, checkpointing, shares_of
+from benchmarks import step_cases, step_trainer
+from benchmarks.step_cases import STOCK_CONFIGS, StockSymMIM, config_of, identity, make_trainer
+from benchmarks.step_tables import CHECKPOINTED, METHODS, STOCK, tables, update_share
+from benchmarks.step_trainer import bytes_per_image, checkpointing, shares_of
 
 CPU = torch.device('cpu')
 BUILT = [name for name in METHODS if name not in CHECKPOINTED]
@@ -51,15 +49,16 @@ def test_our_mae_has_the_weights_of_mmpretrains(size: str, name: str, mmpretrain
 def test_stock_symmim_computes_our_losses() -> None:
     """With the weights of ours, the model of stock parts gives the same two numbers."""
     cfg = config_of('quickstart', 'symmim')
-    cfg.model.parity = 'fixed'
+    for name in ('online_mask', 'momentum_mask'):
+        cfg.model[name].parity = 'fixed'
     ours = step_cases.trainer_of(cfg, CPU).model
     stock = make_trainer('quickstart', 'symmim-stock', CPU).model
     copy_weights(ours, stock)
     views = [torch.randn(4, 3, 64, 64) for _ in range(2)]
     samples = step_cases.batch_of(4, 64, CPU)['data_samples']
-    for sample in samples:
-        sample.set_field(ours.online_mask, 'mask')
-        sample.set_field(ours.momentum_mask, 'momentum_mask')
+    for sample, small, large in zip(samples, *ours.draw_masks(4, CPU), strict=True):
+        sample.set_field(small, 'mask')
+        sample.set_field(large, 'momentum_mask')
     expected, found = ours.loss(views), stock.loss(views, samples)
     assert expected.keys() == found.keys()
     for key, value in expected.items():
@@ -70,7 +69,7 @@ def copy_weights(ours: nn.Module, stock: StockSymMIM) -> None:
     missing, unexpected = stock.backbone.load_state_dict(ours.backbone.state_dict(), strict=False)
     assert not missing and not unexpected
     side, width = ours.head.patch_size, ours.backbone.embed_dims
-    # Ours orders a patch as (row, column, colour), the pixel shuffle as (colour, row, column).
+    # Ours orders a patch as (row, column, color), the pixel shuffle as (color, row, column).
     weight, bias = (
         value.unflatten(0, (side, side, 3)).movedim(2, 0).flatten(0, 2)
         for value in (ours.head.predict.weight.data, ours.head.predict.bias.data)
@@ -115,34 +114,34 @@ def test_every_method_trains(method: str) -> None:
 
 def test_checkpointing_saves_memory_and_ends() -> None:
     trainer = make_trainer('quickstart', 'symmim', CPU)
-    plain = bytes_per_picture(trainer, 4)
+    plain = bytes_per_image(trainer, 4)
     with checkpointing(trainer.model, True):
-        saving = bytes_per_picture(trainer, 4)
+        saving = bytes_per_image(trainer, 4)
     assert plain[1] > 1.5 * saving[1] > 0
-    assert bytes_per_picture(trainer, 4) == plain
+    assert bytes_per_image(trainer, 4) == plain
     parameters = sum(value.numel() for value in trainer.model.parameters())
     assert trainer.kept_bytes() > 4 * parameters
 
 
-def test_bytes_per_picture() -> None:
+def test_bytes_per_image() -> None:
     class Line:
-        def peak_bytes(self, pictures: int) -> int:
-            return 100 + 7 * pictures
+        def peak_bytes(self, images: int) -> int:
+            return 100 + 7 * images
 
-    for pictures in (2, 4, 9, 128):
-        assert bytes_per_picture(Line(), pictures) == (100, 7)
+    for images in (2, 4, 9, 128):
+        assert bytes_per_image(Line(), images) == (100, 7)
 
 
 def test_share_of_optimizer_and_ema_at_the_recipes_batch() -> None:
-    """A fifth of a step of 4 pictures is a hundredth and a bit of one of 64."""
+    """A fifth of a step of 4 images is a hundredth and a bit of one of 64."""
     case = dict(shares=dict(optimizer=0.15, ema=0.05), batch=4, recipe_batch=64)
     assert math.isclose(update_share(case), 0.2 / (0.2 + 0.8 * 16))
 
 
 def test_rate_of_matrix_products(monkeypatch) -> None:
-    monkeypatch.setattr(matrix_rate, 'SIDES', dict(cpu=(64, 256)))
-    monkeypatch.setattr(matrix_rate, 'SECONDS', 0.02)
-    found = matrix_rate.matrix_rate(CPU, torch.float32, repeats=3)
+    monkeypatch.setattr(step_trainer, 'SIDES', dict(cpu=(64, 256)))
+    monkeypatch.setattr(step_trainer, 'SECONDS', 0.02)
+    found = step_trainer.matrix_rate(CPU, torch.float32, repeats=3)
     assert found['side'] in (64, 256) and found['dtype'] == 'float32'
     # Between a tenth of a GFLOP/s and what no core does.
     assert 1e8 < found['rate']['low'] <= found['rate']['high'] < 1e14

@@ -66,7 +66,7 @@ def test_imgaug_can_be_imported_and_refuses_to_be_used() -> None:
     code = (
         'import symmim_mm; from imgaug.augmentables.lines import LineString\n'
         'try: LineString([])\n'
-        'except symmim_mm.errors.UserError as error: print(error)'
+        'except symmim_mm.utils.errors.UserError as error: print(error)'
     )
     expected = 'imgaug.augmentables.lines.LineString needs the package imaug: pip install imaug'
     assert python('-c', code).strip() == expected

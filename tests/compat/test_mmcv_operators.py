@@ -15,7 +15,7 @@ from operator_cases import nms_cases, results, roi_align_cases
 from torch import Tensor
 
 from symmim_mm.compat import mmcv_ext
-from symmim_mm.errors import UserError
+from symmim_mm.utils.errors import UserError
 
 GOLDEN = json.loads((Path(__file__).parent / 'golden_operators.json').read_text())
 
@@ -37,8 +37,10 @@ def nms_by_definition(boxes: Tensor, scores: Tensor, threshold: float, offset: i
             u1, v1, u2, v2 = corners[other]
             width = max(0.0, min(x2, u2) - max(x1, u1) + offset)
             height = max(0.0, min(y2, v2) - max(y1, v1) + offset)
-            areas = [(a2 - a1 + offset) * (b2 - b1 + offset) for a1, b1, a2, b2 in
-                     (corners[index], corners[other])]
+            areas = [
+                (a2 - a1 + offset) * (b2 - b1 + offset)
+                for a1, b1, a2, b2 in (corners[index], corners[other])
+            ]
             union = sum(areas) - width * height
             if union and width * height / union > threshold:
                 break

@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from symmim_mm.engine.annotation_check import SHOWN, check_annotations
-from symmim_mm.errors import UserError
+from symmim_mm.utils.errors import UserError
 
 ENTRY = dict(
     id=1, image_id=1, category_id=1, bbox=[2, 2, 18, 18], area=162, iscrowd=0,
@@ -18,7 +18,7 @@ CODE = {'size': [48, 64], 'counts': [130, 10, 48 * 64 - 140]}
 
 
 def content(*changes: dict[str, Any]) -> dict[str, list]:
-    """One picture with an annotation for each of the changes."""
+    """Return one image with an annotation for each of the changes."""
     return dict(
         images=[dict(id=1, file_name='a.jpg', width=64, height=48)],
         annotations=[ENTRY | dict(id=n) | change for n, change in enumerate(changes)],
@@ -46,8 +46,8 @@ WRONG = {
     'infinite box': (content({}, *2 * [dict(bbox=[0, 0, float('inf'), 1])]),
                      'annotation 1 of a.jpg: bbox [0, 0, inf, 1], area 162 and 1 more '
                      '(json-layout: '),
-    'text in a box': (content(dict(bbox=[0, 'a', 1, 1])), "bbox [0, 'a', 1, 1]"),
-    'text for an area': (content(dict(area='large')), "area 'large'"),
+    'string in a box': (content(dict(bbox=[0, 'a', 1, 1])), "bbox [0, 'a', 1, 1]"),
+    'string for an area': (content(dict(area='large')), "area 'large'"),
     'the same id': (content({}, dict(id=0)), 'annotation 0 of a.jpg (duplicate-id: '),
     'null mask': (content(dict(segmentation=None)), '(segmentation-empty: '),
     'huge runs': (content(dict(segmentation=CODE | dict(counts=[10**30]))), '(rle: '),
@@ -56,7 +56,7 @@ WRONG = {
     'cut': (json.dumps(content({})).encode()[:-9], ' (json: '),
     'byte order mark': (json.dumps(content({})).encode('utf-8-sig'), 'Unexpected UTF-8 BOM'),
     'UTF-16': (json.dumps(content({})).encode('utf-16'), "'utf-8' codec can't decode byte"),
-    'no pictures': (content({}) | dict(images=[]), 'a.json: no pictures where there must be'),
+    'no images': (content({}) | dict(images=[]), 'a.json: no images where there must be'),
     'no annotations': (content(), '0 annotations in all (no-instances: '),
     'crowds alone': (content(dict(iscrowd=1, segmentation=CODE)), '(no-instances: '),
 }  # fmt: skip
@@ -80,18 +80,18 @@ def test_refused(what: str, tmp_path: Path) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_what_mmdetection_leaves_out_is_not_refused(change: dict, tmp_path: Path) -> None:
+def test_entries_that_mmdetection_drops_are_not_refused(change: dict, tmp_path: Path) -> None:
     check_annotations(config(tmp_path, content({}, change)), ('train', 'val'))
 
 
-def test_data_of_which_the_filter_leaves_nothing(tmp_path: Path) -> None:
-    """MMEngine ends with a traceback where no picture is left."""
+def test_data_that_the_filter_drops_altogether(tmp_path: Path) -> None:
+    """MMEngine ends with a traceback where no image is left."""
     cfg = config(tmp_path, content({}))
     dataset = cfg.train_dataloader.dataset
     dataset.filter_cfg = dict(filter_empty_gt=True, min_size=48)
     check_annotations(cfg, ('train',))
     dataset.filter_cfg.min_size = 49
-    assert 'a.json: every annotated picture has a side below 49 pixels' in refusal(cfg)
+    assert 'a.json: every annotated image has a side below 49 pixels' in refusal(cfg)
     del dataset.metainfo  # COCO's own classes then
     assert 'has none of the classes of the config, its own are disc: set metainfo' in refusal(cfg)
 

@@ -1,4 +1,4 @@
-"""What the machine does to a run, in one line; loader workers that die, hang and are signalled."""
+"""Faults of the machine in one line; loader workers that die, hang and are signaled."""
 
 import errno
 import multiprocessing
@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
 from mmengine.config import Config
+from paths import ROOT, SUPPORT
 from processes import wait_until
-from toy_run import At, Deadly, Hanging, toy_runner
+from toy_run import At, Numbers, toy_runner
 
-from symmim_mm.engine.faults import in_one_line, make_resumable, told_in_one_line
-from symmim_mm.errors import Fault, UserError
+from symmim_mm.engine.faults import as_one_line, report_faults
+from symmim_mm.utils.errors import Fault, UserError
+
+pytestmark = pytest.mark.usefixtures('sigchld')
 
 
 @pytest.mark.parametrize(
@@ -34,49 +36,48 @@ from symmim_mm.errors import Fault, UserError
     ],
 )
 def test_errors_of_the_machine(error: Exception, kind: type, text: str) -> None:
-    found = in_one_line(error)
+    found = as_one_line(error)
     assert type(found) is kind
-    with pytest.raises(kind, match=text), told_in_one_line():
+    with pytest.raises(kind, match=text), report_faults():
         raise error
     assert (found is error) == (kind is type(error))
 
 
-def test_the_death_of_a_worker_behind_another_error() -> None:
-    with pytest.raises(Fault, match='pid 7.* start it again$'), told_in_one_line('start it again'):
+def test_a_dead_worker_as_the_cause_of_another_error() -> None:
+    with pytest.raises(Fault, match='pid 7.* start it again$'), report_faults('start it again'):
         try:
             raise RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. ')
         except RuntimeError as error:
             raise TypeError('unsupported callable') from error
 
 
-def test_ours_stand_in_for_mmengines_parts_alone() -> None:
-    cfg = Config(dict(train_cfg=dict(type='IterBasedTrainLoop'), optim_wrapper=dict()))
-    make_resumable(cfg)
-    assert cfg.train_cfg.type == 'symmim_mm.ResumableIterLoop'
-    assert cfg.optim_wrapper.type == 'symmim_mm.GuardedOptimWrapper'
-    cfg = Config(dict(train_cfg=dict(type='MyLoop'), optim_wrapper=dict(type='MyWrapper')))
-    make_resumable(cfg)
-    assert (cfg.train_cfg.type, cfg.optim_wrapper.type) == ('MyLoop', 'MyWrapper')
+def test_an_interrupt_that_a_library_wraps_stays_one(monkeypatch) -> None:
+    """A checkpoint holds its config as text, so that Ctrl-C often comes while it is formatted."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', interrupted)
+    with pytest.raises(KeyboardInterrupt), report_faults():
+        _ = Config(dict(a=1)).pretty_text
 
 
-def test_a_worker_that_hangs_is_named(tmp_path: Path, sigchld) -> None:
-    runner = toy_runner(
-        tmp_path, epochs=3, workers=2, dataset=Hanging(), loader=dict(timeout=10)
-    )
-    hangs = r'within 10 seconds: one of them hangs, at .*row7.png'
-    with pytest.raises(Fault, match=hangs), told_in_one_line():
+@pytest.mark.parametrize('length', [dict(epochs=3), dict(iterations=40)])
+@pytest.mark.parametrize('name', ['SIGSEGV', 'SIGKILL'])
+def test_an_image_that_kills_workers_is_named(tmp_path: Path, length: dict, name: str) -> None:
+    dataset = Numbers(deadly=[7], signal_name=name)
+    runner = toy_runner(tmp_path, workers=2, dataset=dataset, **length)
+    died = rf'a DataLoader worker was killed by {name}, reading row7.png; if one dies there again'
+    with pytest.raises(Fault, match=died), report_faults():
         runner.train()
     assert wait_until(lambda: not multiprocessing.active_children())
 
 
-@pytest.mark.parametrize('length', [dict(epochs=3), dict(iterations=40)])
-@pytest.mark.parametrize('name', ['SIGSEGV', 'SIGABRT', 'SIGKILL'])
-def test_a_picture_that_kills_workers_is_named(
-    tmp_path: Path, sigchld, length: dict, name: str
-) -> None:
-    runner = toy_runner(tmp_path, workers=2, dataset=Deadly(range(7, 8), name), **length)
-    died = rf'a DataLoader worker was killed by {name}, reading row7.png; if one dies there again'
-    with pytest.raises(Fault, match=died), told_in_one_line():
+def test_an_image_that_hangs_workers_is_named(tmp_path: Path) -> None:
+    dataset = Numbers(hanging=[7])
+    runner = toy_runner(tmp_path, epochs=3, workers=2, dataset=dataset, loader=dict(timeout=5))
+    hangs = r'within 5 seconds: one of them hangs, at .*row7.png'
+    with pytest.raises(Fault, match=hangs), report_faults():
         runner.train()
     assert wait_until(lambda: not multiprocessing.active_children())
 
@@ -88,62 +89,41 @@ def test_workers_that_die_at_once_are_noticed(tmp_path: Path) -> None:
     """
     program = (
         'import pathlib, sys\n'
-        'from symmim_mm.engine.faults import told_in_one_line\n'
-        'from toy_run import Deadly, toy_runner\n'
-        "rows = Deadly(range(22), 'SIGKILL')\n"
-        'with told_in_one_line():\n'
+        'from symmim_mm.engine.faults import report_faults\n'
+        'from toy_run import Numbers, toy_runner\n'
+        'rows = Numbers(deadly=range(22))\n'
+        'with report_faults():\n'
         '    toy_runner(pathlib.Path(sys.argv[1]), epochs=1, workers=8, dataset=rows,'
         '               loader=dict(timeout=900)).train()'
     )
     done = subprocess.run(
-        [sys.executable, '-c', program, tmp_path], cwd=Path(__file__).parent, capture_output=True,
-        text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)}, timeout=300,
+        [sys.executable, '-c', program, tmp_path], cwd=ROOT, capture_output=True,
+        text=True, env={**os.environ, 'PYTHONPATH': SUPPORT}, timeout=300,
     )  # fmt: skip
     assert re.search(r'Fault: .*DataLoader worker .* killed .*, reading row', done.stderr)
-
-
-def test_an_interrupt_stays_one_whatever_a_library_makes_of_it(monkeypatch) -> None:
-    """A checkpoint holds its config as text, so that Ctrl-C often comes while it is written out."""
-
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', interrupted)
-    with pytest.raises(KeyboardInterrupt), told_in_one_line():
-        _ = Config(dict(a=1)).pretty_text
 
 
 def worker_pids() -> list[int]:
     return [child.pid for child in multiprocessing.active_children()]
 
 
-def test_a_worker_that_dies_is_noticed(tmp_path: Path, sigchld) -> None:
-    def murder() -> None:
-        os.kill(worker_pids()[0], signal.SIGKILL)
-
-    runner = toy_runner(tmp_path, iterations=200, workers=2, hooks=(At(3, murder),))
-    died = r'DataLoader worker .*(killed|exited).*go on with --resume'
-    with pytest.raises(Fault, match=died), told_in_one_line():
-        runner.train()
-
-
-@pytest.mark.parametrize('made_of_it', [TypeError, None])
-def test_a_worker_that_dies_is_noticed_whatever_a_library_makes_of_it(
-    tmp_path: Path, sigchld, made_of_it: type | None
+@pytest.mark.parametrize('wrapped_in', [TypeError, None])
+def test_a_killed_worker_is_noticed_whatever_a_library_makes_of_the_error(
+    tmp_path: Path, wrapped_in: type | None
 ) -> None:
-    """torch raises its error in the midst of any code, which may raise another one, or go on."""
+    """torch raises its error in the midst of any code, which may raise another one, or continue."""
 
-    def murder() -> None:
+    def kill_worker() -> None:
         try:
             os.kill(worker_pids()[0], signal.SIGKILL)
             time.sleep(60)
         except RuntimeError as error:
-            if made_of_it:
-                raise made_of_it('unsupported callable') from error
+            if wrapped_in:
+                raise wrapped_in('unsupported callable') from error
 
-    runner = toy_runner(tmp_path, iterations=200, workers=2, hooks=(At(3, murder),))
-    died = 'worker was killed by SIGKILL[;,] .* go on with --resume'  # with what it read, perhaps
-    with pytest.raises(Fault, match=died), told_in_one_line():
+    runner = toy_runner(tmp_path, iterations=200, workers=2, hooks=(At(3, kill_worker),))
+    died = 'worker was killed by SIGKILL[;,] .* --resume'  # with the image that it read, perhaps
+    with pytest.raises(Fault, match=died), report_faults():
         runner.train()
     assert runner.iter < 20
 

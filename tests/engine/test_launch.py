@@ -1,45 +1,42 @@
-"""What a launch takes from the environment and the command line, and what it refuses."""
+"""What a launch takes from the environment and the config, and what it refuses."""
 
 import os
-from argparse import Namespace
+from itertools import chain
 from pathlib import Path
 
 import pytest
-import torch
-from command_lines import train_arguments
-from conftest import ROOT
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
+from paths import CONFIGS
+from toy_run import toy_runner
 
-from symmim_mm.config import load_config
-from symmim_mm.engine.faults import was_restarted
-from symmim_mm.engine.launch import join_on_cpu, place_of, runner_of, set_threads
-from symmim_mm.engine.train import configure
-from symmim_mm.errors import Fault, UserError
-
-
-@pytest.mark.parametrize(
-    ('text', 'threads'), [('2', 2), ('3,1', 3), (' 2 ', 2), ('', 1), (None, 1)]
+from symmim_mm.apis.train import configure
+from symmim_mm.config.load import load_config
+from symmim_mm.engine.data_check import check_data
+from symmim_mm.engine.launch import (
+    RANK_VARIABLES,
+    init_cpu_processes,
+    launched_runner,
+    rank_info,
+    substitute_types,
 )
-def test_number_of_threads(monkeypatch, text: str | None, threads: int) -> None:
-    if text is None:
-        monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
-    else:
-        monkeypatch.setenv('OMP_NUM_THREADS', text)
-    set_threads()
-    assert torch.get_num_threads() == threads
+from symmim_mm.engine.resume import was_restarted
+from symmim_mm.utils.errors import Fault, UserError
+
+PRETRAIN = CONFIGS / 'quickstart/symmim_pretrain.py'
 
 
-@pytest.mark.parametrize('text', ['abc', '0', '-1', '1.5', '²', 'a,2'])
-def test_no_number_of_threads(monkeypatch, text: str) -> None:
-    monkeypatch.setenv('OMP_NUM_THREADS', text)
-    with pytest.raises(UserError, match='OMP_NUM_THREADS must be a number of threads above 0'):
-        set_threads()
-
-
-def test_place_of_a_process(monkeypatch) -> None:
+def test_rank_info(monkeypatch) -> None:
     for name, value in dict(RANK='3', WORLD_SIZE='4', LOCAL_RANK='1').items():
         monkeypatch.setenv(name, value)
-    assert place_of('pytorch') == (3, 4, 1)
+    assert rank_info('pytorch') == (3, 4, 1)
+
+
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_a_launcher_that_did_not_start_the_process(monkeypatch, launcher: str) -> None:
+    for name in chain(*RANK_VARIABLES.values()):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match=f'--launcher {launcher}: .* start the processes with'):
+        rank_info(launcher)
 
 
 @pytest.mark.parametrize(
@@ -54,61 +51,71 @@ def test_place_of_a_process(monkeypatch) -> None:
         ('MASTER_PORT', '99999999', '1 to 65535'),
     ],
 )
-def test_places_that_cannot_be(monkeypatch, name: str, value: str, limits: str) -> None:
-    """A rank that nobody has would wait for the others for ever."""
-    places = dict(RANK='0', WORLD_SIZE='2', LOCAL_RANK='0', MASTER_PORT='29500', MASTER_ADDR='::1')
-    for key, text in (places | {name: value}).items():
+def test_impossible_ranks_are_refused(monkeypatch, name: str, value: str, limits: str) -> None:
+    """A rank that no process has would wait for the others for ever."""
+    ranks = dict(RANK='0', WORLD_SIZE='2', LOCAL_RANK='0', MASTER_PORT='29500', MASTER_ADDR='::1')
+    for key, text in (ranks | {name: value}).items():
         monkeypatch.setenv(key, text)
     with pytest.raises(UserError, match=f"{name} in the environment .*, {limits}, got '{value}'"):
-        join_on_cpu('pytorch')
+        init_cpu_processes('pytorch')
 
 
 @pytest.mark.parametrize(
     ('value', 'expected'), [('', False), ('0', False), ('2', True), ('abc', True)]
 )
-def test_started_again(monkeypatch, value: str, expected: bool) -> None:
+def test_was_restarted(monkeypatch, value: str, expected: bool) -> None:
     monkeypatch.setenv('SLURM_RESTART_COUNT', value)
     assert was_restarted() == expected
 
 
 @pytest.mark.parametrize(
-    ('make', 'told'),
+    ('name', 'make', 'problem'),
     [
-        (lambda place: place.write_text(''), 'is a file: name a folder'),
-        (lambda place: os.mkfifo(place), 'is a file: name a folder'),
-        (lambda place: place.symlink_to(place.with_name('none')), 'is a link to nothing'),
-        (lambda place: place.symlink_to(place), 'Too many levels of symbolic links'),
+        ('x', lambda path: path.write_text(''), 'x is a file: name a folder'),
+        ('x', os.mkfifo, 'x is a file: name a folder'),
+        ('x', lambda path: path.symlink_to(path.with_name('none')), 'x is a link to nothing'),
+        ('x', lambda path: path.symlink_to(path), 'x: Too many levels of symbolic links'),
+        ('x' * 300, lambda path: None, 'File name too long: name another folder'),
+        ('a\0b', lambda path: None, 'embedded null byte: name another folder'),
     ],
 )
-def test_work_dirs_that_are_none(tmp_path: Path, make, told: str) -> None:
-    make(tmp_path / 'place')
-    with pytest.raises(UserError, match=f'--work-dir .*place:? {told}'):
-        load(str(tmp_path / 'place'))
+def test_impossible_work_dirs_are_refused(tmp_path: Path, name: str, make, problem: str) -> None:
+    make(tmp_path / name)
+    with pytest.raises(UserError, match=f'--work-dir .*{problem}'):
+        load_config(PRETRAIN, work_dir=tmp_path / name, check_data=False)
 
 
-@pytest.mark.parametrize(
-    ('name', 'told'), [('x' * 300, 'File name too long'), ('a\0b', 'embedded null byte')]
-)
-def test_names_that_no_folder_can_have(tmp_path: Path, name: str, told: str) -> None:
-    with pytest.raises(UserError, match=f'--work-dir .*: {told}: name another folder'):
-        load(str(tmp_path / name))
-
-
-def load(work_dir: str) -> None:
-    config = ROOT / 'configs/quickstart/symmim_pretrain.py'
-    load_config(
-        Namespace(config=str(config), work_dir=work_dir, cfg_options=None, seed=None),
-        check_data=False,
+def test_only_mmengines_types_are_substituted() -> None:
+    cfg = Config(
+        dict(
+            train_cfg=dict(type='IterBasedTrainLoop'),
+            val_cfg=dict(),
+            test_cfg=dict(type='TestLoop', fp16=True),
+            optim_wrapper=dict(),
+        )
     )
+    substitute_types(cfg)
+    ours = dict(
+        train_cfg=dict(type='symmim_mm.ResumableIterLoop'),
+        val_cfg=dict(type='symmim_mm.FaultReportingValLoop'),
+        test_cfg=dict(type='symmim_mm.FaultReportingTestLoop', fp16=True),
+        optim_wrapper=dict(type='symmim_mm.GuardedOptimWrapper'),
+    )
+    assert cfg.to_dict() == ours
+    others = dict(
+        train_cfg=dict(by_epoch=True), val_cfg=dict(type='MyLoop'), test_cfg=None,
+        optim_wrapper=dict(type='MyWrapper'),
+    )  # fmt: skip
+    for unchanged in (ours, others):
+        cfg = Config(unchanged)
+        substitute_types(cfg)
+        assert cfg.to_dict() == unchanged
 
 
-def config_on(data: Path, work_dir: Path, **more: str) -> Config:
-    options = {
-        'train_dataloader.dataset.data_root': data,
-        'default_hooks.pictures.dataset.data_root': data,
-        **more,
-    }
-    return configure(train_arguments('quickstart/symmim_pretrain', work_dir, options=options))
+def configured(data: Path, work_dir: Path, **options: str) -> Config:
+    roots = ('train_dataloader.dataset.data_root', 'default_hooks.images.dataset.data_root')
+    options = {**dict.fromkeys(roots, str(data / 'imagenet')), **options}
+    return configure(PRETRAIN, work_dir=work_dir, cfg_options=options)
 
 
 @pytest.mark.parametrize(
@@ -120,23 +127,40 @@ def config_on(data: Path, work_dir: Path, **more: str) -> Config:
         ('default_hooks.timer.type', 'hook'),
     ],
 )
-def test_a_type_that_nobody_registered(
+def test_unknown_types_are_reported(
     tmp_path: Path, sample_data: Path, field: str, registry: str
 ) -> None:
-    cfg = config_on(sample_data / 'imagenet', tmp_path, **{field: 'Foo'})
-    told = f"config: type Foo is not in the registry '{registry}': correct it"
-    with pytest.raises(UserError, match=told), runner_of(cfg, 'none') as runner:
+    cfg = configured(sample_data, tmp_path, **{field: 'Foo'})
+    problem = f"config: type Foo is not in the registry '{registry}': correct it"
+    with pytest.raises(UserError, match=problem), launched_runner(cfg, 'none') as runner:
         runner.train()
 
 
-def test_a_disk_that_is_full_from_the_start(tmp_path: Path, sample_data: Path, monkeypatch) -> None:
-    """What building a runner meets is told as what its training meets."""
-    cfg = config_on(sample_data / 'imagenet', tmp_path)
+def test_full_disk_while_the_runner_is_built(
+    tmp_path: Path, sample_data: Path, monkeypatch
+) -> None:
+    cfg = configured(sample_data, tmp_path)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, 'No space left on device', str(tmp_path))
 
     monkeypatch.setattr('mmengine.config.Config.dump', full)
-    told = f'No space left on device: {tmp_path}: make room, then go on with --resume'
-    with pytest.raises(Fault, match=told), runner_of(cfg, 'none'):
+    problem = f'No space left on device: {tmp_path}: make room, then .* --resume'
+    with pytest.raises(Fault, match=problem), launched_runner(cfg, 'none'):
         pass
+
+
+@pytest.mark.parametrize(
+    ('begin', 'end', 'fits'), [(0, 0.1, False), (0, 0.2, True), (0, 1, True), (2, 2.1, False)]
+)
+def test_warm_up_of_less_than_an_iteration(
+    tmp_path: Path, begin: float, end: float, fits: bool
+) -> None:
+    """5 iterations an epoch; MMEngine rounds down and ends with a traceback at zero."""
+    runner = toy_runner(tmp_path, epochs=3)
+    schedule = dict(type='LinearLR', convert_to_iter_based=True, begin=begin, end=end)
+    runner.cfg.param_scheduler = [ConfigDict(schedule)]
+    if fits:
+        return check_data(runner)
+    with pytest.raises(UserError, match=f'{end} epochs are less than an iteration where an epoch'):
+        check_data(runner)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from symmim_mm.errors import UserError
 from symmim_mm.evaluation.knn import classify_knn
 from symmim_mm.evaluation.linear import classify_linear
+from symmim_mm.utils.errors import UserError
 
 
 def test_knn_votes_with_exponential_weights() -> None:

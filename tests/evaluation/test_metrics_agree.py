@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from full_layouts import write_ade20k, write_coco
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -19,11 +18,12 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
+from paths import ROOT
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from symmim_mm.engine.record_hook import METRICS
+from symmim_mm.results.metrics import METRICS
 
 COCO_NAMES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 

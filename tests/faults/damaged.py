@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """The newest checkpoint is damaged: is it named, and is the one before it used?
 
-    python tests/faults/damaged.py
+python tests/faults/damaged.py
 """
 
-import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,17 +13,12 @@ import runs
 
 
 def cut(path: Path) -> None:
-    """Half of the file is missing."""
+    """Remove half of the file."""
     os.truncate(path, path.stat().st_size // 2)
 
 
-def empty(path: Path) -> None:
-    """No byte is left."""
-    os.truncate(path, 0)
-
-
 def flip(path: Path) -> None:
-    """One bit in the middle is another one."""
+    """Change one bit in the middle."""
     with open(path, 'r+b') as file:
         file.seek(path.stat().st_size // 2)
         byte = file.read(1)[0]
@@ -32,15 +26,19 @@ def flip(path: Path) -> None:
         file.write(bytes([byte ^ 1]))
 
 
-DAMAGES = dict(cut_in_half=cut, emptied=empty, one_bit_flipped=flip)
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    'cut in half': cut,
+    'emptied': lambda path: os.truncate(path, 0),
+    'one bit flipped': flip,
+}
 
 
 def killed_run(config: Path, work_dir: Path, log: Path) -> list[Path]:
-    """A run that was killed with two checkpoints, and the two."""
-    from symmim_mm.checkpoints import checkpoint_files
+    """Kill a run that has two checkpoints, and return the two."""
+    from symmim_mm.checkpoint.read import checkpoint_files
 
     process = runs.start([config, '--work-dir', work_dir], log)
-    runs.wait_for(lambda: (work_dir / 'epoch_3.pth').exists(), process)
+    runs.wait_for((work_dir / 'epoch_3.pth').exists, process)
     runs.kill(process)
     files = checkpoint_files(work_dir)
     if len(files) < 2:
@@ -48,51 +46,34 @@ def killed_run(config: Path, work_dir: Path, log: Path) -> list[Path]:
     return files
 
 
-def newest(
-    config: Path, work_dir: Path, log: Path, whole: Path, damage: Callable[[Path], None]
-) -> bool:
-    """Whether a run names the damaged newest checkpoint and goes on from the one before."""
-    before, broken = killed_run(config, work_dir, log)[-2:]
-    damage(broken)
-    runs.must([config, '--work-dir', work_dir, '--resume'], log)
-    told = log.read_text(errors='replace')
-    named = f'not resuming from the newest checkpoint: checkpoint {broken}' in told
-    used = f'Load checkpoint from {before}' in told
-    return named and used and not outcomes.compare(whole, work_dir)
+def inject(run: runs.Injection) -> None:
+    config = runs.write_config(run.folder, 'pretrain', run.data)
+    whole = run.folder / 'whole'
+    runs.must([config, '--work-dir', whole], run.folder / 'whole.log')
+    for name, damage in DAMAGES.items():
+        work_dir = run.folder / name.replace(' ', '_')
+        log = work_dir.with_suffix('.log')
+        before, broken = killed_run(config, work_dir, log)[-2:]
+        damage(broken)
+        runs.must([config, '--work-dir', work_dir, '--resume'], log)
+        text = log.read_text(errors='replace')
+        good = f'not resuming from the newest checkpoint: checkpoint {broken}' in text
+        good = good and f'Load checkpoint from {before}' in text
+        good = good and not outcomes.compare(whole, work_dir)
+        outcome = 'named, the one before it used; same weights'
+        run.report(f'newest checkpoint {name}', 1, int(good), outcome)
 
-
-def all_of_them(config: Path, work_dir: Path, log: Path) -> bool:
-    """Whether a run without a whole checkpoint refuses and leaves the files as they are."""
+    work_dir, log = run.folder / 'all', run.folder / 'all.log'
     files = killed_run(config, work_dir, log)
     for path in files:
         cut(path)
     left = [path.read_bytes() for path in files]
     runs.must([config, '--work-dir', work_dir, '--resume'], log, code=2)
-    told = runs.errors(log)
-    good = len(told) == 1 and 'checkpoints in' in told[0]
-    return good and [path.read_bytes() for path in files] == left
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--keep', type=Path, help='work in this folder and leave it')
-    args = parser.parse_args()
-    runs.preload()
-    report = runs.Report()
-    with runs.workplace(args.keep, 'damaged') as folder:
-        data = runs.sample_data(folder)
-        config = runs.write_config(folder, 'pretrain', data)
-        whole = folder / 'whole'
-        runs.must([config, '--work-dir', whole], folder / 'whole.log')
-        for name, damage in DAMAGES.items():
-            good = newest(config, folder / name, folder / f'{name}.log', whole, damage)
-            what = 'named, the one before it used; same weights'
-            report.line(f'newest checkpoint {name.replace("_", " ")}', 1, int(good), what)
-        good = all_of_them(config, folder / 'all', folder / 'all.log')
-        what = 'one line, exit code 2, files kept'
-        report.line('every checkpoint cut in half', 1, int(good), what)
-    report.end()
+    lines = runs.errors(log)
+    good = len(lines) == 1 and 'checkpoints in' in lines[0]
+    good = good and [path.read_bytes() for path in files] == left
+    run.report('every checkpoint cut in half', 1, int(good), 'one line, exit code 2, files kept')
 
 
 if __name__ == '__main__':
-    main()
+    runs.script(__doc__, inject)

@@ -7,11 +7,10 @@ As root the runs work on a small file system in memory, which is filled for real
 made immutable. Otherwise the size of files is limited, and the folder's permission withdrawn.
 """
 
-import argparse
 import os
 import resource
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,27 +21,25 @@ MIB = 1 << 20
 
 
 @contextmanager
-def small_disk(place: Path) -> Iterator[bool]:
-    """Mount a file system of 24 MiB; whether that was possible."""
-    place.mkdir()
-    command = ['mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', str(place)]
+def small_disk(folder: Path) -> Iterator[bool]:
+    """Mount a file system of 24 MiB; yields whether that was possible."""
+    folder.mkdir()
+    command = ['mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', str(folder)]
     mounted = os.geteuid() == 0 and subprocess.run(command, capture_output=True).returncode == 0
     try:
         yield mounted
     finally:
         if mounted:
-            subprocess.run(['umount', '-l', str(place)], check=True)
+            subprocess.run(['umount', '-l', str(folder)], check=True)
 
 
-def fill(place: Path) -> Path:
-    """Write a file until the disk is full."""
-    filler = place / 'filler'
-    with open(filler, 'wb', buffering=0) as file, suppress(OSError):
-        while file.write(bytes(MIB)):
-            pass
-    with open(filler, 'ab', buffering=0) as file, suppress(OSError):
-        while file.write(bytes(512)):
-            pass
+def fill(folder: Path) -> Path:
+    """Write a file until the disk is full, and return it."""
+    filler = folder / 'filler'
+    for size in (MIB, 512):
+        with open(filler, 'ab', buffering=0) as file, suppress(OSError):
+            while file.write(bytes(size)):
+                pass
     return filler
 
 
@@ -50,101 +47,94 @@ def complaints(log: Path) -> int:
     return log.read_text(errors='replace').count('could not be written')
 
 
-def disk_full(folder: Path, config: Path, whole: Path, report: runs.Report) -> None:
-    with small_disk(folder / 'disk') as mounted:
+def start(config: Path, work_dir: Path, log: Path) -> int:
+    """Start a run and wait for its first checkpoint."""
+    process = runs.start([config, '--work-dir', work_dir], log)
+    runs.wait_for(lambda: runs.has_saved(work_dir), process)
+    return process
+
+
+def failed_at_the_end(process: int, work_dir: Path, log: Path, reason: str) -> bool:
+    """Return whether a run ended with one line about its last checkpoint, and nothing half done."""
+    code = runs.wait(process)
+    lines = runs.errors(log)
+    return code == 1 and len(lines) == 1 and reason in lines[0] and outcomes.is_clean(work_dir)
+
+
+def resumed_like(whole: Path, config: Path, work_dir: Path, log: Path) -> bool:
+    runs.must([config, '--work-dir', work_dir, '--resume'], log)
+    return not outcomes.compare(whole, work_dir)
+
+
+def full(run: runs.Injection, config: Path, whole: Path) -> None:
+    """Fill the disk: for a while, so that checkpoints are missed; then to the end of a run."""
+    with small_disk(run.folder / 'disk') as mounted:
         if not mounted:
             return
-        # Full for a while: one or more checkpoints are missed, the run ends as if nothing was.
-        work_dir, log = folder / 'disk' / 'while', folder / 'while.log'
-        process = runs.start([config, '--work-dir', work_dir], log)
-        runs.wait_for(lambda: (work_dir / 'last_checkpoint').exists(), process)
-        filler = fill(folder / 'disk')
+        work_dir, log = run.folder / 'disk' / 'while', run.folder / 'while.log'
+        process = start(config, work_dir, log)
+        filler = fill(run.folder / 'disk')
         runs.wait_for(lambda: complaints(log), process)
         runs.wait_for(lambda: outcomes.is_clean(work_dir), process)
         filler.unlink()
         good = runs.wait(process) == 0 and not outcomes.compare(whole, work_dir)
-        missed = complaints(log)
-        what = f'{missed} checkpoint(s) missed and told, older intact, no half file, same weights'
-        report.line('disk full for a while', 1, int(good), what)
+        outcome = f'{complaints(log)} checkpoint(s) missed and reported, older intact, no half '
+        run.report('disk full for a while', 1, int(good), outcome + 'file, same weights')
         subprocess.run(['rm', '-r', str(work_dir)], check=True)
 
-        # Full to the end: the last checkpoint cannot be missed.
-        work_dir, log = folder / 'disk' / 'end', folder / 'end.log'
-        process = runs.start([config, '--work-dir', work_dir], log)
-        runs.wait_for(lambda: (work_dir / 'last_checkpoint').exists(), process)
-        filler = fill(folder / 'disk')
-        code = runs.wait(process)
-        told = runs.errors(log)
-        good = code == 1 and len(told) == 1 and 'No space left' in told[0]
-        good = good and outcomes.is_clean(work_dir)
+        work_dir, log = run.folder / 'disk' / 'end', run.folder / 'end.log'
+        process = start(config, work_dir, log)
+        filler = fill(run.folder / 'disk')
+        good = failed_at_the_end(process, work_dir, log, 'No space left')
         filler.unlink()
-        runs.must([config, '--work-dir', work_dir, '--resume'], log)
-        good = good and not outcomes.compare(whole, work_dir)
-        what = 'one line and exit code 1 at the last checkpoint; with room, resumed to same weights'
-        report.line('disk full to the end', 1, int(good), what)
+        good = good and resumed_like(whole, config, work_dir, log)
+        outcome = 'one line and exit code 1 at the last checkpoint; resumed, same weights'
+        run.report('disk full to the end', 1, int(good), outcome)
 
 
-def limited(folder: Path, config: Path, whole: Path, report: runs.Report) -> None:
-    """Files may not grow beyond half a checkpoint (RLIMIT_FSIZE), which any user can set."""
-    work_dir, log = folder / 'limited', folder / 'limited.log'
-    process = runs.start([config, '--work-dir', work_dir], log)
-    runs.wait_for(lambda: (work_dir / 'last_checkpoint').exists(), process)
+def limited(run: runs.Injection, config: Path, whole: Path) -> None:
+    """Limit files to half a checkpoint (RLIMIT_FSIZE), which any user can do."""
+    work_dir, log = run.folder / 'limited', run.folder / 'limited.log'
+    process = start(config, work_dir, log)
     half = next(work_dir.glob('*.pth')).stat().st_size // 2
     resource.prlimit(process, resource.RLIMIT_FSIZE, (half, half))
-    code = runs.wait(process)
-    told = runs.errors(log)
-    good = code == 1 and len(told) == 1 and 'File too large' in told[0]
-    good = good and outcomes.is_clean(work_dir)
+    good = failed_at_the_end(process, work_dir, log, 'File too large')
     missed = complaints(log) - 1
-    runs.must([config, '--work-dir', work_dir, '--resume'], log)
-    good = good and not outcomes.compare(whole, work_dir)
-    what = f'{missed} checkpoint(s) missed, one line at the last; resumed, same weights'
-    report.line('files may not grow (quota)', 1, int(good), what)
+    good = good and resumed_like(whole, config, work_dir, log)
+    outcome = f'{missed} checkpoint(s) missed, one line at the last; resumed, same weights'
+    run.report('files may not grow (quota)', 1, int(good), outcome)
 
 
-def locked(folder: Path, config: Path, whole: Path, report: runs.Report) -> None:
-    work_dir, log = folder / 'locked', folder / 'locked.log'
-    lock, unlock = _locks(work_dir)
-    process = runs.start([config, '--work-dir', work_dir], log)
-    runs.wait_for(lambda: (work_dir / 'last_checkpoint').exists(), process)
-    lock()
+def forbid(folder: Path, forbidden: bool) -> None:
+    """Forbid or allow new files in a folder, for root as well."""
+    if os.geteuid() == 0:
+        subprocess.run(['chattr', '+i' if forbidden else '-i', str(folder)], check=True)
+    else:
+        folder.chmod(0o555 if forbidden else 0o755)
+
+
+def locked(run: runs.Injection, config: Path, whole: Path) -> None:
+    work_dir, log = run.folder / 'locked', run.folder / 'locked.log'
+    process = start(config, work_dir, log)
+    forbid(work_dir, True)
     try:
         runs.wait_for(lambda: complaints(log), process)
         runs.wait_for(lambda: outcomes.is_clean(work_dir), process)
     finally:
-        unlock()
+        forbid(work_dir, False)
     good = runs.wait(process) == 0 and not outcomes.compare(whole, work_dir)
-    what = f'{complaints(log)} checkpoint(s) missed and told, older intact, same weights'
-    report.line('folder not writable for a while', 1, int(good), what)
+    outcome = f'{complaints(log)} checkpoint(s) missed and reported, older intact, same weights'
+    run.report('folder not writable for a while', 1, int(good), outcome)
 
 
-def _locks(place: Path) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Functions that forbid and allow new files in a folder, for root as well."""
-    if os.geteuid() == 0:
-        return (
-            lambda: subprocess.run(['chattr', '+i', str(place)], check=True),
-            lambda: subprocess.run(['chattr', '-i', str(place)], check=True),
-        )
-    return lambda: place.chmod(0o555), lambda: place.chmod(0o755)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--keep', type=Path, help='work in this folder and leave it')
-    args = parser.parse_args()
-    runs.preload()
-    report = runs.Report()
-    with runs.workplace(args.keep, 'disk') as folder:
-        data = runs.sample_data(folder)
-        # Long enough that no run ends before its fault, whatever holds this script up.
-        config = runs.write_config(folder, 'pretrain', data, 'recipe = dict(epochs=15)')
-        whole = folder / 'whole'
-        runs.must([config, '--work-dir', whole], folder / 'whole.log')
-        disk_full(folder, config, whole, report)
-        limited(folder, config, whole, report)
-        locked(folder, config, whole, report)
-    report.end()
+def inject(run: runs.Injection) -> None:
+    # Long enough that no run ends before its fault, whatever delays this script.
+    config = runs.write_config(run.folder, 'pretrain', run.data, 'recipe = dict(epochs=15)')
+    whole = run.folder / 'whole'
+    runs.must([config, '--work-dir', whole], run.folder / 'whole.log')
+    for fault in (full, limited, locked):
+        fault(run, config, whole)
 
 
 if __name__ == '__main__':
-    main()
+    runs.script(__doc__, inject)

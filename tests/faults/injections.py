@@ -1,4 +1,4 @@
-"""Transforms that bring trouble into a run; a config imports them by ``custom_imports``."""
+"""Transforms that inject faults into a run; a config imports them by ``custom_imports``."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from mmengine.registry import TRANSFORMS
 
 @TRANSFORMS.register_module(force=True)
 class Poison(BaseTransform):
-    """Turns pictures whose path contains a text into ones that are not finite; float32 for all.
+    """Makes images not finite whose path contains a string, and all images float32.
 
     Args:
         name: part of the path; ``''`` is in every path.
@@ -32,9 +32,9 @@ class Poison(BaseTransform):
 
 @TRANSFORMS.register_module(force=True)
 class Trouble(BaseTransform):
-    """Never gets done with a picture, or kills the process that reads it.
+    """Hangs at an image, or kills the process that reads it.
 
-    Those are the pictures whose path contains the text in ``HANG_AT`` or ``DIE_AT``, if set.
+    Those are the images whose path contains the string in ``HANG_AT`` or ``DIE_AT``, if set.
     """
 
     def transform(self, results: dict) -> dict:
@@ -46,7 +46,7 @@ class Trouble(BaseTransform):
 
 
 def config_lines(transform: str, loader: str = 'train_dataloader') -> str:
-    """Lines of a config that put a transform before the packing of a loader's pictures."""
+    """Return lines of a config that put a transform before the packing of a loader's images."""
     return f"""
 custom_imports = dict(imports=['injections'])
 pipeline = _base_.{loader}.dataset.pipeline

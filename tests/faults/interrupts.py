@@ -1,14 +1,12 @@
 #!/usr/bin/env python3
-"""Ctrl-C at random moments of the long commands: one line, nobody left, and can it go on?
+"""Ctrl-C at random moments of the long commands: one line, no process left, and can it resume?
 
-    python tests/faults/interrupts.py --times 20
+python tests/faults/interrupts.py --times 20
 """
 
-import argparse
 import hashlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -24,25 +22,25 @@ import runs
 LIMIT_S = 300
 AT_WORK = 0.7  # share of its time after which a small command may only be ending
 LEFT_S = 10  # for processes to notice that the main one has ended
-SHARDS = ['--short-side', '48', '--shard-pictures', '100', '--jobs', '2']
+SHARDS = ['--short-side', '48', '--shard-images', '100', '--jobs', '2']
 
 
 def start(command: list[str | Path]) -> subprocess.Popen:
-    """A command in a session of its own, as in a terminal."""
+    """Start a command in a session of its own, as in a terminal."""
     return subprocess.Popen(
         [sys.executable, *map(str, command)],
         cwd=runs.ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell starts background jobs deaf to interrupts, and their children inherit it.
+        # A shell starts background jobs that ignore interrupts, and their children inherit it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         start_new_session=True,
     )
 
 
 def processes_of(session: int) -> list[int]:
-    """Processes of a session."""
+    """Return the processes of a session."""
     found = []
     for process in psutil.pids():
         try:
@@ -54,7 +52,7 @@ def processes_of(session: int) -> list[int]:
 
 
 def files_of(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder."""
+    """Return the SHA-256 of every file below a folder."""
     paths = (path for path in folder.rglob('*') if path.is_file())
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -63,7 +61,7 @@ def files_of(folder: Path) -> dict[str, str]:
 
 
 def findings_of(report: Path) -> dict:
-    """What a check found, without what depends on the time and on earlier checks."""
+    """Return what a check found, without what depends on the time and on earlier checks."""
     found = json.loads(report.read_text())
     return dict(findings=found['findings'], pictures=found['counts']['checked']['pictures'])
 
@@ -74,7 +72,7 @@ def weights_of(work_dir: Path) -> dict[str, bytes]:
 
 
 class Command(NamedTuple):
-    """A command, what it writes first, and what it comes to, given the path it writes to."""
+    """A command, what it writes first, and its outcome, given the path it writes to."""
 
     name: str
     words: Callable[[Path], list[str | Path]]
@@ -82,9 +80,9 @@ class Command(NamedTuple):
     outcome: Callable[[Path], object]
 
 
-def commands(folder: Path) -> list[Command]:
-    config = runs.write_config(folder, 'pretrain', runs.sample_data(folder))
-    pictures = folder / 'many' / 'imagenet' / 'train'
+def commands(folder: Path, data: Path) -> list[Command]:
+    config = runs.write_config(folder, 'pretrain', data)
+    images = folder / 'many' / 'imagenet' / 'train'
     subprocess.run(
         [sys.executable, 'tools/make_sample_data.py', folder / 'many'],
         cwd=runs.ROOT, stdout=subprocess.DEVNULL, check=True,
@@ -92,13 +90,13 @@ def commands(folder: Path) -> list[Command]:
 
     def check(out: Path) -> list[str | Path]:
         options = ['--workers', '2', '--state', f'{out}.state', '--json', out]
-        return ['tools/check_dataset.py', 'folder', pictures, *options]
+        return ['tools/check_dataset.py', 'folder', images, *options]
 
     return [
-        Command('check of a data set', check, lambda out: Path(f'{out}.state'), findings_of),
+        Command('check of a dataset', check, lambda out: Path(f'{out}.state'), findings_of),
         Command(
-            'writing of a prepared set',
-            lambda out: ['tools/prepare_dataset.py', pictures, out, *SHARDS],
+            'writing of shards',
+            lambda out: ['tools/prepare_dataset.py', images, out, *SHARDS],
             lambda out: out,
             files_of,
         ),
@@ -112,7 +110,7 @@ def commands(folder: Path) -> list[Command]:
 
 
 def finish(command: Command, out: Path) -> float:
-    """Run a command to a good end; the seconds from the first that it writes to there."""
+    """Run a command to a good end; return the seconds from the first that it writes to there."""
     process = start(command.words(out))
     wait_for_first(command, out, process)
     begun = time.monotonic()
@@ -128,10 +126,10 @@ def wait_for_first(command: Command, out: Path, process: subprocess.Popen) -> No
 
 
 def interrupt(command: Command, out: Path, moment: float) -> bool | None:
-    """Interrupt a command so many seconds after the first that it writes.
+    """Interrupt a command ``moment`` seconds after the first that it writes.
 
     Returns:
-        Whether it ended as it should; ``None`` where it had come to its end.
+        Whether it ended as it should; ``None`` where it had finished before.
     """
     process = start(command.words(out))
     wait_for_first(command, out, process)
@@ -142,7 +140,7 @@ def interrupt(command: Command, out: Path, moment: float) -> bool | None:
         _, errors = process.communicate(timeout=LIMIT_S)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        print(f'{command.name}: went on after {moment:.2f} s', file=sys.stderr)
+        print(f'{command.name}: continued after {moment:.2f} s', file=sys.stderr)
         return False
     if process.returncode in (0, -signal.SIGINT):  # Python has begun to shut down
         return None
@@ -152,40 +150,30 @@ def interrupt(command: Command, out: Path, moment: float) -> bool | None:
     good = process.returncode == 130 and errors.splitlines()[-1:] == ['interrupted']
     good = good and 'Traceback' not in errors and not left
     if not good:
-        told = f'after {moment:.2f} s exit code {process.returncode}, left {left}: {errors}'
-        print(f'{command.name}: {told}', file=sys.stderr)
+        what = f'after {moment:.2f} s exit code {process.returncode}, left {left}: {errors}'
+        print(f'{command.name}: {what}', file=sys.stderr)
     return good
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--times', type=int, default=5, help='interrupts of each command')
-    parser.add_argument('--seed', type=int, default=0, help='of the dice')
-    parser.add_argument('--keep', type=Path, help='work in this folder and leave it')
-    args = parser.parse_args()
-    runs.preload()
-    report = runs.Report()
-    dice = random.Random(args.seed)
-    with runs.workplace(args.keep, 'interrupts') as folder:
-        for command in commands(folder):
-            place = folder / command.name.replace(' ', '_')
-            place.mkdir()
-            whole = place / 'whole'
-            span = finish(command, whole)
-            survived = late = 0
-            for time_ in range(args.times):
-                out = place / str(time_)
-                good = interrupt(command, out, dice.uniform(0, AT_WORK * span))
-                late += good is None
-                if good is not None:  # otherwise the result must be there
-                    finish(command, out)
-                same = command.outcome(out) == command.outcome(whole)
-                survived += good is not False and same
-            what = f'one line, exit code 130, nobody left ({late} had ended before); the same '
-            what += 'command went on to the same result'
-            report.line(f'Ctrl-C, {command.name}', args.times, survived, what)
-    report.end()
+def inject(run: runs.Injection) -> None:
+    for command in commands(run.folder, run.data):
+        folder = run.folder / command.name.replace(' ', '_')
+        folder.mkdir()
+        whole = folder / 'whole'
+        span = finish(command, whole)
+        survived = late = 0
+        for number in range(run.args.times):
+            out = folder / str(number)
+            good = interrupt(command, out, run.dice.uniform(0, AT_WORK * span))
+            late += good is None
+            if good is not None:  # otherwise the result must be there
+                finish(command, out)
+            same = command.outcome(out) == command.outcome(whole)
+            survived += good is not False and same
+        outcome = f'one line, exit code 130, no process left ({late} had ended before); the same '
+        outcome += 'command continued to the same result'
+        run.report(f'Ctrl-C, {command.name}', run.args.times, survived, outcome)
 
 
 if __name__ == '__main__':
-    main()
+    runs.script(__doc__, inject, times=5)

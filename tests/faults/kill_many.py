@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kill or stop small training runs again and again; do they end as if nothing had happened?
+"""Kill or stop small training runs again and again: do they end as if nothing had happened?
 
     python tests/faults/kill_many.py --times 30
     python tests/faults/kill_many.py --times 30 --longer 16 --tasks pretrain
@@ -8,8 +8,8 @@
 For each task a run is trained once without interruption. Then the same run is started, ended
 with a signal and resumed until that has happened often enough, at random moments; of those with
 KILL, about half come while a checkpoint is being written, as the part of it that is left proves.
-A run that finishes meanwhile is compared with the uninterrupted one and another one is begun; the
-last is let go to its end and compared too.
+A run that finishes meanwhile is compared with the uninterrupted one and another one is started; the
+last may finish and is compared too.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def log_of(work_dir: Path) -> Path:
 
 
 def parts(work_dir: Path) -> set[tuple[str, int]]:
-    """The files that checkpoints are, or were when the writer was killed, being written to."""
+    """Return the files that checkpoints are, or were when their writer was killed, written to."""
     found = set()
     for part in work_dir.glob('.*.pth.*.part'):
         with suppress(FileNotFoundError):
@@ -41,11 +41,11 @@ def parts(work_dir: Path) -> set[tuple[str, int]]:
 
 
 def attempt(config: Path, work_dir: Path, dice: random.Random, span: float, **how) -> str:
-    """One attempt, ended at a moment of the dice: how it ended, 'done' if it was faster.
+    """End one attempt at a random moment; return how it ended, 'done' if it was faster.
 
     Args:
         config: of the run.
-        work_dir: of the run; its newest checkpoint is gone on from.
+        work_dir: of the run, which resumes from its newest checkpoint.
         dice: for the moment.
         span: seconds within which the moment lies.
         **how: ``number`` of the signal; whether to wait for the first, second or third
@@ -57,7 +57,7 @@ def attempt(config: Path, work_dir: Path, dice: random.Random, span: float, **ho
     log = log_of(work_dir)
     in_writing = how['in_writing']
     stale = parts(work_dir)  # of the attempt before; the new one removes them
-    told_before = log.stat().st_size if log.exists() else 0
+    logged_before = log.stat().st_size if log.exists() else 0
     process = runs.start([config, '--work-dir', work_dir, '--resume'], log)
     begun = time.monotonic()
     moment, nth = dice.uniform(0, span), dice.randint(1, 3)
@@ -79,7 +79,7 @@ def attempt(config: Path, work_dir: Path, dice: random.Random, span: float, **ho
     if code != -how['number']:
         raise SystemExit(f'an attempt ended with exit code {code}, see {log}')
     if how['number'] != signal.SIGKILL:
-        trained = re.search(rb'\(train\)|Saving checkpoint', log.read_bytes()[told_before:])
+        trained = re.search(rb'\(train\)|Saving checkpoint', log.read_bytes()[logged_before:])
         if trained and not (work_dir / how['last']).exists():
             raise SystemExit(f'an attempt ended without saving, see {log}')
     # What is left of a file is the proof that its writer was killed while it wrote.
@@ -87,30 +87,31 @@ def attempt(config: Path, work_dir: Path, dice: random.Random, span: float, **ho
 
 
 def lengthened(task: str, factor: int) -> str:
-    """Line of a config that makes a run of one task so many times as long."""
+    """Return a line of a config that makes a run of one task ``factor`` times as long."""
     unit, length = re.search(r'recipe = dict\((\w+)=(\d+)', runs.CHANGES[task]).groups()
     return f'recipe = dict({unit}={int(length) * factor})'
 
 
 def uninterrupted(config: Path, work_dir: Path) -> tuple[float, float]:
-    """A run to compare with; seconds to its first checkpoint, and from there to its end."""
+    """Run without a fault; return the seconds to the first checkpoint and from there on."""
     work_dir.mkdir(parents=True)
     begun = time.monotonic()
     process = runs.start([config, '--work-dir', work_dir], log_of(work_dir))
-    runs.wait_for(lambda: (work_dir / 'last_checkpoint').exists(), process)
+    runs.wait_for(lambda: runs.has_saved(work_dir), process)
     first = time.monotonic() - begun
     if code := runs.wait(process):
         raise SystemExit(f'exit code {code}, see {log_of(work_dir)}')
     return first, time.monotonic() - begun - first
 
 
-def torture(task: str, folder: Path, data: Path, args: argparse.Namespace) -> dict:
-    """End runs of one task ``--times`` times, or somewhat more often; what happened, as numbers.
+def torture(run: runs.Injection, task: str) -> dict:
+    """End runs of one task ``--times`` times, or somewhat more often; return what happened.
 
     As long as fewer than half of the kills fell into the writing of a checkpoint, the next is
     aimed at one; at least a quarter must have hit before it is enough.
     """
-    config = runs.write_config(folder, task, data, lengthened(task, args.longer))
+    args, folder = run.args, run.folder
+    config = runs.write_config(folder, task, run.data, lengthened(task, args.longer))
     whole = folder / task / 'whole'
     begun = time.monotonic()
     first, rest = uninterrupted(config, whole)
@@ -150,31 +151,24 @@ def torture(task: str, folder: Path, data: Path, args: argparse.Namespace) -> di
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--times', type=int, default=30, help='for each task (default: 30)')
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--signal', choices=['KILL', 'TERM', 'USR1'], default='KILL')
     parser.add_argument('--tasks', nargs='+', choices=runs.TASKS, default=runs.TASKS)
     parser.add_argument('--longer', type=int, default=1, help='times as long a run (default: 1)')
-    parser.add_argument('--seed', type=int, default=0, help='of the dice')
-    parser.add_argument('--keep', type=Path, help='work in this folder and leave it')
-    args = parser.parse_args()
-    runs.preload()
-    report = runs.Report()
-    with runs.workplace(args.keep, 'kill_many') as folder:
-        data = runs.sample_data(folder)
-        for task in args.tasks:
-            found = torture(task, folder, data, args)
-            what = '{in a checkpoint} while a checkpoint was written, {elsewhere} elsewhere'
-            if args.signal != 'KILL':
-                what = '{saved} saved first, exit code 75; {elsewhere} before the first step'
-            what += '; {resumed} resumed, {runs} runs compared, {seconds:.0f} s'
-            what = what.format(**found)
-            survived = found['tries'] if not found['different'] else 0
-            report.line(f'SIG{args.signal}, {task}', found['tries'], survived, what)
-            print(*found['different'][:5], sep='\n', end='', file=sys.stderr, flush=True)
-    report.end()
+
+
+def inject(run: runs.Injection) -> None:
+    for task in run.args.tasks:
+        found = torture(run, task)
+        outcome = '{in a checkpoint} while a checkpoint was written, {elsewhere} elsewhere'
+        if run.args.signal != 'KILL':
+            outcome = '{saved} saved first, exit code 75; {elsewhere} before the first step'
+        outcome += '; {resumed} resumed, {runs} runs compared, {seconds:.0f} s'
+        survived = found['tries'] if not found['different'] else 0
+        fault = f'SIG{run.args.signal}, {task}'
+        run.report(fault, found['tries'], survived, outcome.format(**found))
+        print(*found['different'][:5], sep='\n', end='', file=sys.stderr, flush=True)
 
 
 if __name__ == '__main__':
-    main()
+    runs.script(__doc__, inject, times=30, options=add_options)

@@ -1,26 +1,30 @@
-"""What a run left behind: whole checkpoints, and the same weights as another one."""
+"""Outcomes of runs: whole checkpoints, and the same weights as another run."""
 
 from pathlib import Path
 
 
 def is_clean(work_dir: Path) -> bool:
     """Whether every checkpoint is as it was written, and no part of one was left."""
-    from symmim_mm.checkpoints import checkpoint_files
-    from symmim_mm.sealed_file import check_seal
+    from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
+    from symmim_mm.utils.errors import UserError
 
-    whole = [check_seal(path) for path in checkpoint_files(work_dir)]
-    return all(whole) and not list(work_dir.glob('.*'))
+    try:
+        for path in checkpoint_files(work_dir):
+            read_checkpoint(path)
+    except UserError:
+        return False
+    return not list(work_dir.glob('.*'))
 
 
 def last_checkpoint(work_dir: Path) -> dict:
-    """The last checkpoint of a finished run, read safely."""
-    from symmim_mm.checkpoints import checkpoint_files, read_checkpoint
+    """Return the last checkpoint of a finished run, read safely."""
+    from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
 
     return read_checkpoint(checkpoint_files(work_dir)[-1])
 
 
 def differences(one: object, other: object, where: str = '') -> list[str]:
-    """Where two nested states differ in a single bit."""
+    """Return where two nested states differ in a single bit."""
     import torch
 
     if isinstance(one, dict) and isinstance(other, dict):
@@ -41,7 +45,7 @@ def differences(one: object, other: object, where: str = '') -> list[str]:
 
 
 def compare(whole: Path, broken: Path) -> list[str]:
-    """Differences between two finished runs: weights, optimizer and schedule."""
+    """Return the differences between two finished runs: weights, optimizer and schedule."""
     states = [last_checkpoint(folder) for folder in (whole, broken)]
     parts = ('state_dict', 'optimizer', 'param_schedulers')
     found = [d for part in parts for d in differences(states[0][part], states[1][part], part)]

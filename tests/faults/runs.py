@@ -1,24 +1,26 @@
-"""Small runs of every kind for the fault injections, and how to start and end them.
+"""Small runs of every kind for the fault injections, and how to start, end and compare them.
 
 A run is the real command, ``tools/train.py``. Because importing the three libraries takes longer
 than a small run, the scripts import them once and fork a process for every attempt.
 """
 
+import argparse
 import os
+import random
 import runpy
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-sys.path.append(str(HERE.parent))
+sys.path.append(str(HERE.parent / 'support'))
+from paths import ROOT  # noqa: E402
 from processes import free_ports as free_ports  # noqa: E402
 
 TASKS = ('pretrain', 'finetune', 'detection', 'segmentation')
@@ -33,14 +35,14 @@ LAYOUTS = dict(
 
 ARCH = 'dict(_delete_=True, embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)'
 DEEPER = ARCH.replace('num_layers=2', 'num_layers=4')  # a tap of UperNet is a block of its own
-# Small, but with everything random that the full recipes have: views and masks, mixing of
-# pictures, stochastic depth, dropout, sampling of proposals; pre-training has loader workers.
+# Small, but with everything random that the full recipes have: views and masks, mixing of images,
+# stochastic depth, dropout, sampling of proposals; pre-training has loader workers.
 CHANGES = dict(
     pretrain=f"""
 model = dict(backbone=dict(arch={ARCH}), contrast=dict(hidden_dims=32, out_dims=16))
 recipe = dict(epochs=5, batch=4, lr_batch=4)
 train_dataloader = dict(num_workers=2)
-default_hooks = dict(pictures=dict(count=1), logger=dict(interval=4))
+default_hooks = dict(images=dict(count=1), logger=dict(interval=4))
 """,
     finetune=f"""
 model = dict(
@@ -83,7 +85,7 @@ evaluation = dict(k=5)
 
 
 def write_config(folder: Path, task: str, data: Path, changes: str = '') -> Path:
-    """A config of one of the quickstart's tasks on a handful of pictures.
+    """Write a config of one of the quickstart's tasks on a handful of images.
 
     Args:
         folder: where it is written.
@@ -99,8 +101,8 @@ def write_config(folder: Path, task: str, data: Path, changes: str = '') -> Path
     lines = [f"_base_ = ['{small}']"]
     lines += [f"{split}_dataloader = dict(dataset=dict(data_root='{layout}'))" for split in splits]
     if task == 'pretrain':
-        pictures = f"dict(dataset=dict(data_root='{layout}'))"
-        lines.append(f'default_hooks = dict(pictures={pictures})')
+        images = f"dict(dataset=dict(data_root='{layout}'))"
+        lines.append(f'default_hooks = dict(images={images})')
     if task == 'detection':
         annotations = layout / 'annotations' / 'instances_val2017.json'
         lines += [f"{s}_evaluator = dict(ann_file='{annotations}')" for s in splits[1:]]
@@ -112,8 +114,8 @@ def write_config(folder: Path, task: str, data: Path, changes: str = '') -> Path
 
 
 def sample_data(folder: Path) -> Path:
-    """A handful of drawn pictures in all layouts."""
-    from symmim_mm.data.sample_data import write_sample_data
+    """Draw a handful of images in all layouts."""
+    from symmim_mm.datasets.sample.generate import write_sample_data
 
     data = folder / 'data'
     write_sample_data(data, train=30, val=10, coco_train=12, coco_val=4, ade_train=12, ade_val=4)
@@ -121,16 +123,16 @@ def sample_data(folder: Path) -> Path:
 
 
 def preload() -> None:
-    """Import what a run imports."""
-    sys.path.insert(0, str(ROOT))
+    """Import the modules of a run."""
+    sys.path[:0] = [str(ROOT), str(ROOT / 'tools')]  # the latter as for a script that is run
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     import mmdet.models  # noqa: F401
     import mmpretrain.models  # noqa: F401
     import mmseg.models  # noqa: F401
     import torch
 
-    import symmim_mm.data
-    import symmim_mm.engine.train
+    import symmim_mm.apis.train
+    import symmim_mm.engine.hooks
     import symmim_mm.models  # noqa: F401
 
     torch.set_num_threads(1)
@@ -142,7 +144,7 @@ def start(
     environment: dict | None = None,
     tool: str = 'train.py',
 ) -> int:
-    """Fork a process that runs a command of ``tools/`` with its output in ``log``; its id."""
+    """Fork a process that runs a command of ``tools/``, output in ``log``; return its id."""
     sys.stdout.flush()
     child = os.fork()
     if child:
@@ -176,7 +178,7 @@ def start(
 
 
 def ended(process: int) -> int | None:
-    """Exit code of a process (minus the signal that killed it), ``None`` while it runs."""
+    """Return the exit code of a process (minus the signal that killed it), or ``None``."""
     found, status = os.waitpid(process, os.WNOHANG)
     return os.waitstatus_to_exitcode(status) if found else None
 
@@ -206,23 +208,28 @@ def kill(process: int) -> None:
     os.waitpid(process, 0)
 
 
-def wait_for(condition: Callable[[], object], process: int, seconds: float = 300) -> None:
-    """Wait until something is so while a process runs.
+def wait_for(
+    condition: Callable[[], object], process: int | subprocess.Popen, seconds: float = 300
+) -> None:
+    """Wait until a condition holds while a process runs.
 
     Raises:
-        RuntimeError: the process ended first, or the time did.
+        SystemExit: the process ended first, or the time did.
     """
     until = time.monotonic() + seconds
     while not condition():
-        code = ended(process)
+        code = process.poll() if isinstance(process, subprocess.Popen) else ended(process)
         if code is not None or time.monotonic() > until:
-            raise RuntimeError(f'waited in vain; exit code {code}')
+            raise SystemExit(f'waited in vain; exit code {code}')
         time.sleep(0.003)
 
 
-def must(
-    arguments: Sequence[str | Path], log: Path, code: int = 0, tool: str = 'train.py'
-) -> None:
+def has_saved(work_dir: Path) -> bool:
+    """Return whether a run has written a checkpoint."""
+    return (work_dir / 'last_checkpoint').exists()
+
+
+def must(arguments: Sequence[str | Path], log: Path, code: int = 0, tool: str = 'train.py') -> None:
     """Run to the end and insist on an exit code."""
     found = wait(start(arguments, log, tool=tool))
     if found != code:
@@ -230,33 +237,59 @@ def must(
 
 
 def errors(log: Path) -> list[str]:
-    """The ``error:`` lines of a log."""
+    """Return the ``error:`` lines of a log."""
     lines = log.read_text(errors='replace').splitlines()
     return [line for line in lines if line.startswith('error: ')]
 
 
-class Report:
-    """Collects what each injection came to; ends the script."""
+class Injection(NamedTuple):
+    """What every script works with.
 
-    def __init__(self) -> None:
-        self.failed = 0
-        print('| fault | tries | survived | what happened |')
-        print('|---|---|---|---|', flush=True)
+    Args:
+        args: its options; ``times`` is the number of tries.
+        folder: for its runs.
+        data: sample data, all layouts.
+        dice: for random moments.
+        results: tries and survivors of each fault.
+    """
 
-    def line(self, fault: str, tries: int, survived: int, what: str) -> None:
-        self.failed += tries - survived
-        print(f'| {fault} | {tries} | {survived} | {what} |', flush=True)
+    args: argparse.Namespace
+    folder: Path
+    data: Path
+    dice: random.Random
+    results: list[tuple[int, int]]
 
-    def end(self) -> NoReturn:
-        sys.exit(1 if self.failed else 0)
+    def report(self, fault: str, tries: int, survived: int, outcome: str) -> None:
+        """Print a row of the table."""
+        self.results.append((tries, survived))
+        print(f'| {fault} | {tries} | {survived} | {outcome} |', flush=True)
 
 
-@contextmanager
-def workplace(keep: Path | None, name: str) -> Iterator[Path]:
-    """A folder for a script's runs, removed at the end unless it is given."""
-    if keep:
-        keep.mkdir(parents=True, exist_ok=True)
-        yield keep
-        return
-    with tempfile.TemporaryDirectory(prefix=f'{name}_') as scratch:
-        yield Path(scratch)
+def script(
+    text: str,
+    inject: Callable[[Injection], None],
+    times: int = 3,
+    options: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+) -> None:
+    """Run a script of fault injections: its options, a folder, the table, and the exit code.
+
+    Args:
+        text: its docstring.
+        inject: makes the runs.
+        times: tries of each fault by default.
+        options: adds further options to the parser.
+    """
+    parser = argparse.ArgumentParser(description=text.splitlines()[0])
+    parser.add_argument('--times', type=int, default=times, help=f'of each fault ({times})')
+    parser.add_argument('--seed', type=int, default=0, help='of the dice')
+    parser.add_argument('--keep', type=Path, help='work in this folder and leave it')
+    options(parser)
+    args = parser.parse_args()
+    preload()
+    print('| fault | tries | survived | what happened |\n|---|---|---|---|', flush=True)
+    with tempfile.TemporaryDirectory(prefix='faults_') as scratch:
+        folder = args.keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        injection = Injection(args, folder, sample_data(folder), random.Random(args.seed), [])
+        inject(injection)
+    sys.exit(any(tries != survived for tries, survived in injection.results))

@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,7 @@ CONFIG = 'configs/quickstart/symmim_pretrain.py'
 
 
 def tree_of(process: int) -> list[int]:
-    """A process and all that descend from it."""
+    """Return a process and all that descend from it."""
     found = [process]
     for parent in found:
         for children in Path(f'/proc/{parent}/task').glob('*/children'):
@@ -36,7 +37,7 @@ def tree_of(process: int) -> list[int]:
 
 
 def memory_of(process: int) -> tuple[int, int]:
-    """Resident and proportional memory in KiB."""
+    """Return resident and proportional memory in KiB."""
     sizes = {}
     for line in Path(f'/proc/{process}/smaps_rollup').read_text().splitlines():
         words = line.split()
@@ -46,7 +47,7 @@ def memory_of(process: int) -> tuple[int, int]:
 
 
 def sample(process: int) -> dict[str, float]:
-    """Sums over the run's processes; those that end meanwhile are left out."""
+    """Return sums over the run's processes; those that end meanwhile are left out."""
     total = dict(processes=0, rss_mib=0.0, pss_mib=0.0, main_rss_mib=0.0, handles=0, main_handles=0)
     for one in tree_of(process):
         try:
@@ -65,7 +66,7 @@ def sample(process: int) -> dict[str, float]:
 
 
 def slopes(samples: list[dict[str, float]]) -> dict[str, float]:
-    """Growth an hour of every column, over samples that have all processes."""
+    """Return the growth per hour of every column, over samples that have all processes."""
     usual = int(np.median([one['processes'] for one in samples]))
     whole = [one for one in samples[len(samples) // 5 :] if one['processes'] == usual]
     hours = np.array([one['seconds'] for one in whole]) / 3600
@@ -80,22 +81,20 @@ def main() -> None:
     parser.add_argument('--every', type=float, default=5, help='seconds between two samples')
     parser.add_argument('--out', type=Path, help='write all samples to this JSON file')
     args = parser.parse_args()
-    with runs.workplace(None, 'soak') as folder:
+    with tempfile.TemporaryDirectory(prefix='soak_') as scratch:
+        folder = Path(scratch)
         data = folder / 'data'
         make = [sys.executable, 'tools/make_sample_data.py', str(data)]
         subprocess.run(make, cwd=runs.ROOT, check=True, stdout=subprocess.DEVNULL)
-        pictures = f'default_hooks.pictures.dataset.data_root={data}/imagenet'
+        images = f'default_hooks.images.dataset.data_root={data}/imagenet'
         command = [
             sys.executable, 'tools/train.py', CONFIG, '--work-dir', str(folder / 'run'),
             '--cfg-options', f'train_dataloader.num_workers={args.workers}', 'recipe.epochs=100000',
-            f'train_dataloader.dataset.data_root={data}/imagenet', pictures,
+            f'train_dataloader.dataset.data_root={data}/imagenet', images,
         ]  # fmt: skip
         with open(folder / 'log', 'wb') as log:
             process = subprocess.Popen(command, cwd=runs.ROOT, stdout=log, stderr=log)
-        while not (folder / 'run' / 'last_checkpoint').exists():
-            if process.poll() is not None:
-                raise SystemExit((folder / 'log').read_text()[-2000:])
-            time.sleep(0.2)
+        runs.wait_for(lambda: runs.has_saved(folder / 'run'), process)
         begun, samples = time.monotonic(), []
         while (seconds := time.monotonic() - begun) < args.minutes * 60:
             if process.poll() is not None:

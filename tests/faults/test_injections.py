@@ -1,7 +1,7 @@
 """The fault injections in small numbers; ``docs/reliability.md`` has the large ones.
 
-Each script injects its faults into real runs and compares the outcome with that of a run that met
-none; it ends with 0 only if every one was survived.
+Each script injects its faults into real runs and compares the outcome with that of a run without
+any; it ends with 0 only if all were survived.
 """
 
 import subprocess
@@ -17,9 +17,8 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ('command', 'lines'),
     [
-        ('kill_many.py --times 2', 4),
-        ('kill_many.py --times 2 --signal TERM --tasks pretrain segmentation', 2),
-        ('kill_many.py --times 1 --signal USR1 --tasks finetune', 1),
+        ('kill_many.py --times 2 --tasks pretrain detection', 2),
+        ('kill_many.py --times 2 --signal USR1 --tasks finetune segmentation', 2),
         ('not_finite.py', 2),
         ('workers.py --times 1', 9),
         ('disk.py', 2),  # two more as root, who may mount a file system
@@ -40,15 +39,3 @@ def test_survived(command: str, lines: int, tmp_path: Path) -> None:
     rows = [line.split('|')[2:4] for line in result.stdout.splitlines()[2:]]
     assert len(rows) >= lines
     assert all(tries.strip() == survived.strip() != '0' for tries, survived in rows)
-
-
-def test_memory_and_handles_can_be_watched(tmp_path: Path) -> None:
-    """A minute does not show a slope; it shows that the soak works."""
-    result = subprocess.run(
-        [sys.executable, str(HERE / 'soak.py'), '--minutes=0.2', '--workers=2', '--every=1'],
-        cwd=HERE.parents[1],
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr[-3000:]
-    assert '"growth_an_hour"' in result.stdout

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from mmengine.logging import HistoryBuffer
 from mmpretrain.models import VisionTransformer
 
-from symmim_mm import key_map
-from symmim_mm.checkpoints import backbone_state, load_backbone, read_checkpoint
-from symmim_mm.encoder_file import read_encoder
-from symmim_mm.errors import UserError
+from symmim_mm.checkpoint import key_map
+from symmim_mm.checkpoint.backbone import backbone_state, load_backbone
+from symmim_mm.checkpoint.encoder import read_encoder
+from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.utils.errors import UserError
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +65,7 @@ def damaged_states(draw: Any) -> dict:
     return {wrapper + name: value for name, value in state.items()}
 
 
-@cases(800)
+@cases(600)
 @given(damaged_states(), st.sampled_from([None, 'state_dict', 'model', 'teacher']))
 def test_loading_of_damaged_names_and_shapes(
     tmp_path_factory: pytest.TempPathFactory, state: dict, container: str | None
@@ -88,7 +89,7 @@ def test_loading_of_damaged_names_and_shapes(
     encoder.build()
 
 
-@cases(700)
+@cases(500)
 @given(st.recursive(st.one_of(st.none(), st.text(max_size=4), st.integers(), TENSORS),
                     lambda inner: st.dictionaries(
                         st.one_of(st.sampled_from(['state_dict', 'model', 'teacher', 'backbone.x',
@@ -145,20 +146,20 @@ def damages(draw: Any, data: bytes) -> bytes:
     """Bytes changed, cut off, taken out, doubled or put in, opcodes of pickles among them."""
     found = bytearray(data)
     for _ in range(draw(st.integers(1, 4))):
-        place = draw(st.integers(0, max(len(found) - 1, 0)))
+        start = draw(st.integers(0, max(len(found) - 1, 0)))
         how = draw(st.sampled_from(['flip', 'opcode', 'cut', 'remove', 'double', 'insert']))
-        end = place + draw(st.integers(1, 20))
+        end = start + draw(st.integers(1, 20))
         if how in ('flip', 'opcode') and found:
             values = st.integers(0, 255) if how == 'flip' else st.sampled_from(OPCODES)
-            found[place] = draw(values)
+            found[start] = draw(values)
         elif how == 'cut' and draw(st.integers(0, 3)) == 0:
-            del found[place:]
+            del found[start:]
         elif how == 'remove':
-            del found[place:end]
+            del found[start:end]
         elif how == 'double':
-            found[place:place] = found[place:end]
+            found[start:start] = found[start:end]
         elif how == 'insert':
-            found[place:place] = draw(st.binary(max_size=8))
+            found[start:start] = draw(st.binary(max_size=8))
     return bytes(found)
 
 
@@ -177,7 +178,7 @@ def checkpoint_bytes(draw: Any) -> bytes:
     return buffer.getvalue()
 
 
-@cases(2500)
+@cases(1500)
 @given(checkpoint_bytes(), st.sampled_from(['pth', 'pth', 'pth', 'safetensors']))
 def test_checkpoint_of_damaged_bytes(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str

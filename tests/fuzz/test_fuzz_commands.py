@@ -1,25 +1,20 @@
-"""Any words behind the name of a command: they are taken, or refused in one line."""
+"""Any words after the name of a command: they are accepted, or refused in one line."""
 
 import argparse
 import contextlib
 import io
 import re
-import runpy
-import sys
 from collections.abc import Iterator
 
 import pytest
-from conftest import ROOT
 from fuzzing import cases
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symmim_mm import cli
-from symmim_mm.cli import run
+from symmim_mm.cli import COMMANDS, run
 
 pytestmark = pytest.mark.slow
 
-TOOLS = sorted(path.name for path in (ROOT / 'tools').glob('*.py'))
 VALUES = st.one_of(
     st.sampled_from(['', 'x', '-1', '0', '3', '1e9', 'nan', 'a=1', 'a.b=[1,(2)]', '=', 'a=', '=a',
                      '--', '-', '%', '%s', '{}', '@x', '\n', '名前', '\udcff', 'folder',
@@ -30,10 +25,7 @@ VALUES = st.one_of(
 
 @pytest.fixture(scope='module')
 def parsers() -> dict[str, argparse.ArgumentParser]:
-    """What every command parses its words with."""
-    return {
-        name: runpy.run_path(str(ROOT / 'tools' / name))['build_parser']() for name in TOOLS
-    }
+    return {name: command.build_parser(name) for name, command in COMMANDS.items()}
 
 
 def options_of(parser: argparse.ArgumentParser) -> Iterator[str]:
@@ -48,30 +40,23 @@ def options_of(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 @cases(2500)
 @given(data=st.data())
-def test_words_of_a_command_line(
-    parsers: dict, monkeypatch: pytest.MonkeyPatch, data: st.DataObject
-) -> None:
-    name = data.draw(st.sampled_from(TOOLS))
-    parser = parsers[name]
+def test_words_of_a_command_line(parsers: dict, data: st.DataObject) -> None:
+    parser = parsers[data.draw(st.sampled_from(sorted(parsers)))]
     known = st.sampled_from(sorted(set(options_of(parser))))
     words = data.draw(st.lists(st.one_of(known, VALUES), max_size=6))
     out, err = io.StringIO(), io.StringIO()
-    taken: list[argparse.Namespace] = []
-    with monkeypatch.context() as patch, contextlib.redirect_stdout(out):
-        patch.setattr(sys, 'argv', [name, *words])
-        patch.setattr(cli, 'prepare_environment', lambda: None)
-        with contextlib.redirect_stderr(err):
-            try:
-                run(taken.append, parser)
-            except SystemExit as end:
-                code = end.code
-            else:
-                code = None
+    parsed: list[argparse.Namespace] = []
+    code = None
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            run(parsed.append, lambda: parser, words)
+        except SystemExit as end:
+            code = end.code
     if code is None:
-        assert len(taken) == 1 and not err.getvalue()
+        assert len(parsed) == 1 and not err.getvalue()
     elif code == 0:
         assert out.getvalue().startswith('usage: ')  # --help
     else:
         assert code == 2
         assert re.search(r': error: \S.*\n\Z', err.getvalue(), re.DOTALL)
-        assert not taken
+        assert not parsed

@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
 from fuzzing import cases, one_line
 from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.config import Config
+from paths import ROOT
 
-from symmim_mm import config as config_module
-from symmim_mm.config import add_run_arguments, load_config
-from symmim_mm.errors import UserError
-from symmim_mm.suite import plan
+from symmim_mm.cli.training import add_run_arguments
+from symmim_mm.config import load as config_module
+from symmim_mm.config.load import load_config
+from symmim_mm.suite import file as plan
+from symmim_mm.utils.errors import UserError
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +56,7 @@ def small_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@cases(3000)
+@cases(1500)
 @given(st.lists(st.tuples(KEYS, WORDS), max_size=3), st.one_of(st.none(), WORDS))
 def test_options(small_config: Path, options: list, seed: str | None) -> None:
     """From the words of a command line to a config."""
@@ -66,7 +67,8 @@ def test_options(small_config: Path, options: list, seed: str | None) -> None:
     read = dict(READ) if READ else READ.update(cfg=Config.fromfile(small_config)) or dict(READ)
     original, config_module.Config = config_module.Config, _Prepared(read['cfg'])
     try:
-        cfg = load_config(parser.parse_args(words))
+        args = parser.parse_args(words)
+        cfg = load_config(args.config, seed=args.seed, cfg_options=args.cfg_options)
     except UserError as error:
         return one_line(error)
     except (argparse.ArgumentError, SystemExit):
@@ -81,7 +83,7 @@ READ: dict[str, Config] = {}
 
 
 class _Prepared:
-    """Gives a copy of a config in place of reading its file, which takes long."""
+    """Returns a copy of a config instead of reading its file, which is slow."""
 
     def __init__(self, cfg: Config) -> None:
         self.cfg = cfg
@@ -128,7 +130,7 @@ def suites(draw: Any) -> str:
     return yaml.dump(data)
 
 
-@cases(1500)
+@cases(1000)
 @given(suites())
 def test_suite_file(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     folder = tmp_path_factory.getbasetemp() / 'suites'
@@ -137,7 +139,7 @@ def test_suite_file(tmp_path_factory: pytest.TempPathFactory, text: str) -> None
     (folder / 'suite.yaml').write_text(text, encoding='utf-8', errors='surrogatepass')
     original, plan.read_config = plan.read_config, lambda path: dict(model=dict(type='A'))
     try:
-        suite = plan.load_suite(folder / 'suite.yaml', folder)
+        suite = plan.load_suite(folder / 'suite.yaml', root=folder)
     except UserError as error:
         return one_line(error)
     finally:

@@ -7,10 +7,10 @@ from fuzzing import cases, one_line
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symmim_mm.errors import UserError
+from symmim_mm.results.chart import Series, chart
 from symmim_mm.results.collect import collect
-from symmim_mm.results.curves import Series, chart
 from symmim_mm.results.record import Record
+from symmim_mm.utils.errors import UserError
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +19,7 @@ GOOD_RECORD = dict(
     schema=1, run='run', method='symmim', arch='arch', task='finetune', dataset='data',
     config='configs/x.py', config_sha256=SHA, checkpoint='last.pth', checkpoint_sha256=SHA,
     backbone=None, backbone_sha256=None, parent=None, seed=0, metrics={'top1': 50.0},
-    chance={'top1': 10.0}, curve='curve.jsonl', pictures=['0.png'],
+    chance={'top1': 10.0}, curve='curve.jsonl', figures=['0.png'],
     hardware={'cpu': 'cpu', 'cores': 2, 'gpu': None, 'gpus': 0, 'world_size': 1},
     versions={'torch': '2'}, images=1, duration_s=1.0, peak_memory_mib=1.0,
     started='2026-01-01T00:00:00+00:00', finished='2026-01-01T01:00:00+00:00',

@@ -1,6 +1,7 @@
 """Any values for masks and recipes: a right result, or one clear line."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.config import ConfigDict
 
-from symmim_mm import masking
-from symmim_mm.errors import UserError
-from symmim_mm.recipe import Recipe, apply_recipe
+from symmim_mm.config.recipe import Recipe, apply_recipe
+from symmim_mm.models import masks as masking
+from symmim_mm.utils.errors import UserError
 
 pytestmark = pytest.mark.slow
 
@@ -25,86 +26,34 @@ GRIDS = st.one_of(
     st.tuples(st.integers(1, 24), st.integers(1, 24)), st.tuples(SIDES, SIDES),
     st.lists(SIDES, max_size=3).map(tuple),
 )  # fmt: skip
-BATCHES = st.integers(1, 4)
+OFFSETS = st.tuples(NUMBERS, NUMBERS)
+# What they give for right arguments is tried in tests/models/test_masks.py.
+MASKS = {
+    masking.checkerboard: (GRIDS, NUMBERS, OFFSETS),
+    masking.random_mask: (GRIDS, NUMBERS, st.just(2), NUMBERS),
+    masking.blockwise_mask: (GRIDS, NUMBERS, st.just(2), NUMBERS, NUMBERS, NUMBERS),
+    masking.grid_mask: (GRIDS, NUMBERS, OFFSETS),
+}
 
 
-@cases(1000)
-@given(GRIDS, NUMBERS, st.tuples(NUMBERS, NUMBERS))
-def test_checkerboard(grid: Any, block: Any, offset: Any) -> None:
-    try:
-        mask = masking.checkerboard(grid, block, offset)
-    except ValueError as error:
-        return one_line(error)
-    assert mask.dtype == torch.bool and mask.shape == grid
-    for row, column in ((0, 0), (grid[0] - 1, grid[1] - 1), (grid[0] // 2, grid[1] // 3)):
-        squares = (row + offset[0]) // block + (column + offset[1]) // block
-        assert mask[row, column] == (squares % 2 == 1)
-    shifted = masking.shifted_checkerboards(grid, block, torch.tensor([offset, (0, 0)]))
-    assert torch.equal(shifted[0], mask)
+@pytest.mark.parametrize('make', MASKS, ids=lambda make: make.__name__)
+def test_masks(make: Callable[..., torch.Tensor]) -> None:
+    batch = (2,) if make in (masking.random_mask, masking.blockwise_mask) else ()
+
+    @cases(700)
+    @given(st.tuples(*MASKS[make]))
+    def check(arguments: tuple) -> None:
+        try:
+            mask = make(*arguments)
+        except ValueError as error:
+            return one_line(error)
+        assert mask.dtype == torch.bool and mask.shape == (*batch, *arguments[0])
+        return None
+
+    check()
 
 
-@cases(1000)
-@given(GRIDS, NUMBERS, BATCHES, NUMBERS)
-def test_random_mask(grid: Any, ratio: Any, batch: int, unit: Any) -> None:
-    try:
-        mask = masking.random_mask(grid, ratio, batch, unit)
-    except ValueError as error:
-        return one_line(error)
-    assert mask.dtype == torch.bool and mask.shape == (batch, *grid)
-    # One patch of every unit stands for all of them.
-    units = mask[:, ::unit, ::unit]
-    assert torch.equal(units.repeat_interleave(unit, 1).repeat_interleave(unit, 2)
-                       [:, : grid[0], : grid[1]], mask)  # fmt: skip
-    total = units[0].numel()
-    assert (units.sum((1, 2)) == total - int(round(total * (1 - ratio), 6))).all()
-    assert not units.all()
-
-
-@cases(1000)
-@given(GRIDS, NUMBERS, BATCHES, NUMBERS, NUMBERS, NUMBERS)
-def test_blockwise_mask(
-    grid: Any, ratio: Any, batch: int, least: Any, aspect: Any, rectangles: Any
-) -> None:
-    try:
-        mask = masking.blockwise_mask(grid, ratio, batch, least, aspect, rectangles)
-    except ValueError as error:
-        return one_line(error)
-    assert mask.dtype == torch.bool and mask.shape == (batch, *grid)
-    total = grid[0] * grid[1]
-    assert (mask.sum((1, 2)) == total - int(round(total * (1 - ratio), 6))).all()
-
-
-@cases(500)
-@given(GRIDS, NUMBERS, st.tuples(NUMBERS, NUMBERS))
-def test_grid_mask(grid: Any, keep_every: Any, offset: Any) -> None:
-    try:
-        mask = masking.grid_mask(grid, keep_every, offset)
-    except ValueError as error:
-        return one_line(error)
-    assert mask.dtype == torch.bool and mask.shape == grid
-    rows, columns = (
-        len([place for place in range(side) if (place + shift) % keep_every == 0])
-        for side, shift in zip(grid, offset, strict=True)
-    )
-    assert (~mask).sum() == rows * columns
-
-
-@cases(500)
-@given(st.integers(1, 12), st.integers(1, 12), BATCHES, st.integers(0, 2**31), st.data())
-def test_visible_indices(rows: int, columns: int, batch: int, seed: int, data: Any) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    mask = torch.rand(batch, rows, columns, generator=generator) < 0.5
-    count = data.draw(st.integers(0, int((~mask).sum((1, 2)).min())))
-    chosen = masking.visible_indices(mask, count, generator)
-    assert chosen.shape == (batch, count) and chosen.dtype == torch.int64
-    assert not mask.flatten(1).gather(1, chosen).any()
-    assert (chosen.diff(dim=1) > 0).all()
-    parity = masking.draw_parity(batch, generator=generator)
-    inverted = masking.invert(mask[0], parity)
-    assert all(torch.equal(one, mask[0] ^ turn) for one, turn in zip(inverted, parity, strict=True))
-
-
-FIELDS = [item for item in Recipe.__dataclass_fields__]
+FIELDS = list(Recipe.model_fields)
 VALUES = st.one_of(
     st.none(), st.integers(-2, 5000), st.sampled_from([1 << 70, 10**18 + 9]), st.floats(),
     st.booleans(), st.text(max_size=5), st.sampled_from(['cosine', 'step', 'linear']),
@@ -131,7 +80,7 @@ def recipes(draw: Any) -> dict:
     return recipe
 
 
-@cases(2000)
+@cases(1200)
 @given(recipes(), st.sampled_from([1, 2, 3, 8, 64]))
 def test_recipe(recipe: dict, processes: int) -> None:
     cfg = ConfigDict(dict(

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from conftest import ROOT
 from full_layouts import write_coco
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.structures import InstanceData
+from paths import ROOT
 
 
 def test_a_crop_without_objects_is_kept(tmp_path: Path) -> None:

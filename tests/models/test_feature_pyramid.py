@@ -5,8 +5,8 @@ import torch
 from mmdet.registry import MODELS as DET_MODELS
 from torch import nn
 
-from symmim_mm.errors import UserError
 from symmim_mm.models.feature_pyramid import SimpleFeaturePyramid
+from symmim_mm.utils.errors import UserError
 
 
 def test_strides_and_channels_of_patch_16():

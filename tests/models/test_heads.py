@@ -7,10 +7,10 @@ import pytest
 import torch
 from mmpretrain.models.heads import MAEPretrainHead
 
-from symmim_mm.errors import UserError
 from symmim_mm.models import ContrastHead, PixelHead
 from symmim_mm.models.contrast_head import info_nce, pool
 from symmim_mm.models.pixel_head import patchify, unpatchify
+from symmim_mm.utils.errors import UserError
 
 
 def test_patchify_keeps_rows_columns_and_channels_last() -> None:
@@ -123,9 +123,7 @@ def test_head_sizes_are_moco_v3s() -> None:
     assert head.projector[-1].weight is None  # the last BatchNorm has no scale
 
 
-@pytest.mark.parametrize(
-    'kwargs', [dict(pooling='max'), dict(norm='ln'), dict(temperature=0.0)]
-)
+@pytest.mark.parametrize('kwargs', [dict(pooling='max'), dict(norm='ln'), dict(temperature=0.0)])
 def test_bad_settings_are_refused(kwargs: dict) -> None:
     with pytest.raises(UserError):
         ContrastHead(8, 8, 8, **kwargs)

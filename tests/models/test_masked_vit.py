@@ -5,10 +5,10 @@ import pytest
 import torch
 from mmpretrain.models import VisionTransformer
 
-from symmim_mm.errors import UserError
-from symmim_mm.masking import random_mask
 from symmim_mm.models import MaskedViT
 from symmim_mm.models.masked_vit import sincos_position_embedding
+from symmim_mm.models.masks import random_mask
+from symmim_mm.utils.errors import UserError
 
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)
 

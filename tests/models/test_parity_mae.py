@@ -11,13 +11,13 @@ eps=1e-6), norm_pix_loss=True)``; weights, position tables included, from
 
 import pytest
 import torch
-from conftest import ROOT
 from formula_weights import draw, fill, relabelled
 from mmengine.config import Config
 from mmengine.registry import MODELS
+from paths import ROOT
 from torch import Tensor, nn
 
-from symmim_mm.key_map import from_dialect
+from symmim_mm.checkpoint.key_map import from_dialect
 from symmim_mm.models import MaskedViT, PixelHead
 from symmim_mm.models.masked_vit import sincos_position_embedding
 
@@ -170,7 +170,7 @@ def test_position_tables_start_as_maes_but_for_the_order_of_channels(mae: nn.Mod
     mae.init_weights()
     for table in (mae.backbone.pos_embed, mae.neck.decoder_pos_embed):
         width = table.shape[-1]
-        exchanged = torch.cat((table[..., width // 2:], table[..., : width // 2]), dim=-1)
+        exchanged = torch.cat((table[..., width // 2 :], table[..., : width // 2]), dim=-1)
         theirs = sincos_position_embedding((6, 6), width).double()
         torch.testing.assert_close(exchanged, theirs, rtol=0, atol=1e-6)
         assert not table.requires_grad

@@ -15,15 +15,15 @@ absolute (``use_abs_pos_emb=True``, no relative bias, own or shared) and layers 
 
 import pytest
 import torch
-from conftest import ROOT
 from formula_weights import draw, fill, relabelled
 from mmengine.config import Config
 from mmengine.registry import MODELS
+from paths import ROOT
 from torch import Tensor
 
-from symmim_mm.key_map import from_dialect
-from symmim_mm.masking import random_mask
+from symmim_mm.checkpoint.key_map import from_dialect
 from symmim_mm.models import SimMIM
+from symmim_mm.models.masks import random_mask
 from symmim_mm.models.pixel_head import unpatchify
 
 LOSS = 0.9453558543886879

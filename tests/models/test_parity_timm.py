@@ -7,7 +7,7 @@ from formula_weights import draw
 from mmpretrain.models import VisionTransformer
 from torch import Tensor, nn
 
-from symmim_mm.key_map import from_dialect, to_dialect
+from symmim_mm.checkpoint.key_map import from_dialect, to_dialect
 
 
 def with_noise(model: nn.Module) -> nn.Module:

@@ -6,9 +6,11 @@ import math
 import pytest
 import torch
 from mmengine.registry import MODELS
+from mmengine.runner.checkpoint import load_state_dict
 
-from symmim_mm.errors import UserError
+from symmim_mm.models.masks import checkerboard
 from symmim_mm.models.momentum import MomentumBranch, momentum_at
+from symmim_mm.utils.errors import UserError
 
 pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)
@@ -28,16 +30,24 @@ def build(kind: str = 'SymMIM', encoding: str = 'dense', **kwargs):
     return model
 
 
+def masks(**parameters) -> dict:
+    """Settings of both checkerboards, with these parameters."""
+    return dict(
+        online_mask=dict(type='checkerboard', block=1, **parameters),
+        momentum_mask=dict(type='checkerboard', block=2, **parameters),
+    )
+
+
 def test_loss_is_the_sum_of_its_parts_computed_apart() -> None:
     """Forward by hand: same masks, same weights, both terms from their definitions."""
-    model = build(parity='fixed', contrast_weight=0.5)
+    model = build(**masks(parity='fixed'), mim_weight=3.0, contrast_weight=0.5)
     images, other = torch.randn(4, 3, 32, 32), torch.randn(4, 3, 32, 32)
     losses = copy.deepcopy(model).loss([images, other])
 
-    small = model.online_mask.expand(4, -1, -1)
-    large = model.momentum_mask.expand(4, -1, -1)
+    small, large = (checkerboard((4, 4), block).expand(4, -1, -1) for block in (1, 2))
     tokens, _ = model.backbone(images, small)
-    assert losses['loss_mim'] == model.head.loss(model.head(tokens), images, small)
+    expected = 3.0 * model.head.loss(model.head(tokens), images, small)
+    torch.testing.assert_close(losses['loss_mim'], expected)
     query = model.contrast_head.predictor(model.contrast_head.projector(tokens[:, 1:].mean(1)))
     keys = model.momentum.projector(model.momentum.backbone(other, large)[0][:, 1:].mean(1))
     expected = 0.5 * model.contrast_head.loss(query, keys)
@@ -93,26 +103,106 @@ def test_momentum_branch_keeps_its_own_batch_statistics() -> None:
     assert branch.projector[1].running_mean.tolist() == [0.0, 0.0]
 
 
+def test_default_masks_are_a_checkerboard_pair_inverted_together() -> None:
+    """Golden: one draw of the seed's stream per image decides about both masks."""
+    model = build()
+    torch.manual_seed(5)
+    coin = torch.rand(8) < 0.5
+    torch.manual_seed(5)
+    for mask, block in zip(model.draw_masks(8, torch.device('cpu')), (1, 2), strict=True):
+        assert torch.equal(mask, checkerboard((4, 4), block) ^ coin[:, None, None])
+
+
 @pytest.mark.parametrize('parity', ['shared', 'independent', 'fixed'])
 def test_parity(parity: str) -> None:
-    model = build(parity=parity)
+    model = build(momentum_mask=dict(type='checkerboard', block=2, parity=parity))
     small, large = model.draw_masks(400, torch.device('cpu'))
-    flipped_small = (small != model.online_mask).flatten(1)
-    flipped_large = (large != model.momentum_mask).flatten(1)
+    flipped_small = (small != checkerboard((4, 4), 1)).flatten(1)
+    flipped_large = (large != checkerboard((4, 4), 2)).flatten(1)
     assert (flipped_small.all(1) | ~flipped_small.any(1)).all()
     assert (flipped_large.all(1) | ~flipped_large.any(1)).all()
     together = (flipped_small[:, 0] == flipped_large[:, 0]).float().mean().item()
-    drawn = flipped_small[:, 0].float().mean().item()
-    expected = {'shared': (1.0, 0.5), 'independent': (0.5, 0.5), 'fixed': (1.0, 0.0)}[parity]
+    drawn = flipped_large[:, 0].float().mean().item()
+    expected = {'shared': (1.0, 0.5), 'independent': (0.5, 0.5), 'fixed': (0.5, 0.0)}[parity]
     assert together == pytest.approx(expected[0], abs=0.1)
     assert drawn == pytest.approx(expected[1], abs=0.1)
 
 
-def test_random_offsets_move_the_momentum_mask_only() -> None:
-    model = build(parity='fixed', momentum_offsets=True)
-    small, large = model.draw_masks(100, torch.device('cpu'))
-    assert torch.equal(small, model.online_mask.expand(100, -1, -1))
-    assert len({tuple(mask.flatten().tolist()) for mask in large}) == 8  # 4 x 4 shifts, by 2 equal
+@pytest.mark.parametrize('encoding', ['dense', 'sparse'])
+def test_momentum_encoder_sees_the_whole_image(encoding: str) -> None:
+    model = build(encoding=encoding, momentum_mask=None)
+    images = torch.randn(4, 3, 32, 32)
+    key = model.encode_key(images, model.draw_masks(4, torch.device('cpu'))[1])
+    expected = model.momentum.projector(model.momentum.backbone(images)[0][:, 1:].mean(dim=1))
+    torch.testing.assert_close(key, expected)
+    assert set(model.state_dict()) == set(build(encoding=encoding).state_dict())
+    assert torch.isfinite(model.loss(images)['loss_con'])
+
+
+def test_masks_of_any_type_for_both_encoders() -> None:
+    model = build(
+        encoding='sparse',
+        online_mask=dict(type='random', ratio=0.75),
+        momentum_mask=dict(type='grid', keep_every=2),
+    )
+    small, large = model.draw_masks(3, torch.device('cpu'))
+    assert small.flatten(1).sum(1).tolist() == large.flatten(1).sum(1).tolist() == [12] * 3
+    assert (model.online_visible, model.momentum_visible) == (4, 4)
+    assert torch.isfinite(sum(model.loss(torch.randn(4, 3, 32, 32)).values()))
+
+
+@pytest.mark.parametrize('encoding', ['dense', 'sparse'])
+def test_contrast_alone_computes_no_reconstruction(encoding: str) -> None:
+    model = build(encoding=encoding, mim_weight=0.0)
+    losses = model.loss(torch.randn(4, 3, 32, 32))
+    assert set(losses) == {'loss_con'}
+    losses['loss_con'].backward()
+    assert not any(name.startswith('head.') for name in model.state_dict())
+    unused = {n for n, p in model.named_parameters() if p.requires_grad and p.grad is None}
+    assert not {name for name in unused if not name.startswith('momentum.')}
+    with pytest.raises(UserError, match='mim_weight=0'):
+        model.reconstruct(torch.randn(2, 3, 32, 32))
+
+
+def test_without_any_mask_it_is_a_contrast_of_whole_images() -> None:
+    model = build(mim_weight=0.0, online_mask=None, momentum_mask=None)
+    assert set(model.loss(torch.randn(4, 3, 32, 32))) == {'loss_con'}
+
+
+def test_keys_are_computed_without_stochastic_depth_and_dropout() -> None:
+    backbone = dict(
+        type='symmim_mm.MaskedViT', arch=ARCH, img_size=32, patch_size=8, drop_rate=0.5,
+        drop_path_rate=0.5, layer_cfgs=dict(attn_drop_rate=0.5),
+    )  # fmt: skip
+    model = build(backbone=backbone).train()
+    images, (_, mask) = torch.randn(4, 3, 32, 32), model.draw_masks(4, torch.device('cpu'))
+    assert torch.equal(model.encode_key(images, mask), model.encode_key(images, mask))
+    online = [model.backbone(images, mask)[0] for _ in range(2)]
+    assert not torch.equal(*online)
+    assert model.momentum.projector[1].training, 'BatchNorm uses the statistics of the batch'
+    model.eval()
+    assert not model.momentum.projector[1].training
+
+
+def test_momentum_branch_starts_from_a_checkpoint_without_one() -> None:
+    """A file of MAE or SimMIM, read as ``load_from`` reads it."""
+    model, other = build(), build(contrast_weight=0.0)
+    load_state_dict(model, other.state_dict(), strict=False)
+    for name, value in other.backbone.state_dict().items():
+        assert torch.equal(model.momentum.backbone.state_dict()[name], value), name
+
+
+def test_momentum_branch_of_a_checkpoint_is_kept() -> None:
+    model, other = build(), build()
+    other.momentum.update(0.5, **build().online_modules())
+    load_state_dict(model, other.state_dict(), strict=False)
+    for name, value in other.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+
+
+def test_symmetric_loss_needs_two_views() -> None:
+    with pytest.raises(UserError, match='needs two views'):
+        build(symmetric_loss=True).loss(torch.randn(4, 3, 32, 32))
 
 
 def test_sparse_keeps_as_many_patches_as_every_mask_leaves() -> None:
@@ -142,9 +232,12 @@ def test_options_of_the_method_change_the_loss() -> None:
 @pytest.mark.parametrize(
     ('kwargs', 'words'),
     [
-        (dict(parity='odd'), 'parity must be'),
-        (dict(online_block=9), 'masks nothing'),
+        (masks(parity='odd'), 'parity must be'),
+        (dict(online_mask=dict(type='checkerboard', block=9)), 'online_mask .* masks nothing'),
+        (dict(momentum_mask=dict(type='stripes')), 'momentum_mask: type must be one of'),
+        (dict(online_mask=None), 'nothing is reconstructed'),
         (dict(contrast_weight=-1.0), 'contrast_weight'),
+        (dict(mim_weight=0.0, contrast_weight=0.0), 'not both 0'),
         (dict(momentum=dict(start=1.2)), 'momentum must lie'),
         (dict(momentum=dict(schedule='linear')), 'schedule must be'),
         (dict(head=dict(loss='huber')), 'pixel loss'),
@@ -160,7 +253,7 @@ def test_a_fixed_batch_is_fitted(kind: str) -> None:
     """Two smooth pictures, fixed masks: L_mim falls below a fiftieth of its start."""
     torch.manual_seed(2)
     steps, rate = 400, 8e-3
-    extra = dict(parity='fixed') if kind == 'SymMIM' else dict(mask=dict(type='random', ratio=0.5))
+    extra = masks(parity='fixed') if kind == 'SymMIM' else dict(mask=dict(type='random', ratio=0.5))
     model = build(kind, **extra).train()
     images = torch.nn.functional.interpolate(torch.randn(2, 3, 4, 4), 32, mode='bilinear')
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -188,8 +281,9 @@ def test_simmim_masks_and_refusals() -> None:
     for bad in (dict(type='stripes'), dict(type='random', ratio=2.0), dict(type='random', q=1)):
         with pytest.raises(UserError):
             build('SimMIM', mask=bad)
-    blocks = build('SimMIM', mask=dict(type='blockwise', ratio=0.5))
-    assert torch.isfinite(blocks.loss(torch.randn(2, 3, 32, 32))['loss_mim'])
+    for good in (dict(type='blockwise', ratio=0.5), dict(type='checkerboard'), dict(type='grid')):
+        other = build('SimMIM', encoding='sparse', mask=good)
+        assert torch.isfinite(other.loss(torch.randn(2, 3, 32, 32))['loss_mim'])
 
 
 def test_sparse_needs_a_decoder_at_construction() -> None:

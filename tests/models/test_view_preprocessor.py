@@ -1,30 +1,30 @@
-"""Views on the device: normalisation, and colour distortion against its steps one by one."""
+"""Views on the device: normalisation, and color distortion against its steps one by one."""
 
 import pytest
 import torch
 
-from symmim_mm.errors import UserError
 from symmim_mm.models import ViewPreprocessor
-from symmim_mm.models.view_preprocessor import LUMA, distort_colours
+from symmim_mm.models.view_preprocessor import LUMA, color_jitter
+from symmim_mm.utils.errors import UserError
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 
 
 def test_one_view_is_normalised_rgb() -> None:
-    pictures = torch.randint(0, 256, (2, 3, 4, 4)).byte()
+    images = torch.randint(0, 256, (2, 3, 4, 4)).byte()
     preprocessor = ViewPreprocessor(mean=MEAN, std=STD, bgr_to_rgb=True)
-    found = preprocessor(dict(inputs=pictures), training=True)['inputs']
-    expected = (pictures[:, [2, 1, 0]].double() - torch.tensor(MEAN)[:, None, None]) / torch.tensor(
+    found = preprocessor(dict(inputs=images), training=True)['inputs']
+    expected = (images[:, [2, 1, 0]].double() - torch.tensor(MEAN)[:, None, None]) / torch.tensor(
         STD
     )[:, None, None]
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_distorted_gives_the_plain_and_a_changed_view_in_training_only() -> None:
-    pictures = torch.randint(0, 256, (8, 3, 4, 4)).byte()
+    images = torch.randint(0, 256, (8, 3, 4, 4)).byte()
     preprocessor = ViewPreprocessor(views='distorted', mean=MEAN, std=STD)
-    plain, changed = preprocessor(dict(inputs=pictures), training=True)['inputs']
-    torch.testing.assert_close(plain, preprocessor(dict(inputs=pictures))['inputs'])
+    plain, changed = preprocessor(dict(inputs=images), training=True)['inputs']
+    torch.testing.assert_close(plain, preprocessor(dict(inputs=images))['inputs'])
     assert not torch.allclose(plain, changed)
 
 
@@ -35,17 +35,17 @@ def test_two_crops_pass_through() -> None:
     assert not torch.equal(first, second)
 
 
-OFF = dict(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0, grey_probability=0.0)
+OFF = dict(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0, gray_probability=0.0)
 
 
 def test_nothing_switched_on_changes_nothing() -> None:
     images = torch.rand(3, 3, 5, 5)
-    torch.testing.assert_close(distort_colours(images, **OFF), images, rtol=0, atol=1e-5)
+    torch.testing.assert_close(color_jitter(images, **OFF), images, rtol=0, atol=1e-5)
 
 
 def test_greyscale_is_luma() -> None:
     images = torch.rand(3, 3, 5, 5)
-    grey = distort_colours(images, **{**OFF, 'grey_probability': 1.0})
+    grey = color_jitter(images, **{**OFF, 'gray_probability': 1.0})
     luma = (images * torch.tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
     torch.testing.assert_close(grey, luma.expand_as(images))
 
@@ -58,7 +58,7 @@ def test_matches_the_steps_done_one_after_the_other() -> None:
     strength = dict(brightness=0.2, contrast=0.2, saturation=0.2)
     generator = torch.Generator().manual_seed(4)
     settings = {**OFF, **strength, 'jitter_probability': 1.0}
-    found = distort_colours(images.float(), **settings, generator=generator)
+    found = color_jitter(images.float(), **settings, generator=generator)
     draws = torch.rand(6, 6, generator=torch.Generator().manual_seed(4))
     factors = (1 + (2 * draws[:3] - 1) * 0.2).double()
     for index, image in enumerate(images):

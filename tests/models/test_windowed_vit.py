@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from mmpretrain.models import VisionTransformer
 from torch import nn
 
-from symmim_mm.errors import UserError
 from symmim_mm.models.windowed_vit import WindowedViT, resolve_global_blocks, window_attention
+from symmim_mm.utils.errors import UserError
 
 ARCH = dict(embed_dims=32, num_layers=3, num_heads=4, feedforward_channels=64)
 COMMON = dict(arch=ARCH, img_size=64, patch_size=8, out_type='featmap', out_indices=(0, 2))

@@ -1,4 +1,4 @@
-"""Operations against formulas, memory against a real step."""
+"""FLOPs against formulas, memory against a real step."""
 
 import pytest
 import torch
@@ -7,17 +7,15 @@ from read_config import read_config
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.profiler import ProfilerActivity, profile
 
-from symmim_mm.engine.activation_checkpointing import checkpoint_blocks
+from symmim_mm.models.activation_checkpointing import checkpoint_blocks
 from symmim_mm.planning.costs import (
     Activations,
-    Operations,
-    count_operations,
+    Flops,
+    TrainingStep,
+    count_flops,
     measure_activations,
-    operations_of,
 )
-from symmim_mm.planning.plan import make_plan
-from symmim_mm.planning.stand_in import build_without_storage, make_runnable
-from symmim_mm.planning.step import TrainingStep
+from symmim_mm.planning.fake_model import build_without_storage, make_runnable
 
 
 def step_of(name: str, **changes) -> tuple[TrainingStep, FakeTensorMode]:
@@ -28,12 +26,12 @@ def step_of(name: str, **changes) -> tuple[TrainingStep, FakeTensorMode]:
     return TrainingStep(model, cfg), mode
 
 
-def cost_of(name: str, pictures: int = 2, **changes) -> Operations:
-    return count_operations(*step_of(name, **changes), pictures)
+def cost_of(name: str, images: int = 2, **changes) -> Flops:
+    return count_flops(*step_of(name, **changes), images)
 
 
-def memory_of(name: str, pictures: int, **changes) -> Activations:
-    return measure_activations(*step_of(name, **changes), pictures)
+def memory_of(name: str, images: int, **changes) -> Activations:
+    return measure_activations(*step_of(name, **changes), images)
 
 
 def embedding(patches: int, width: int, pixels: int = 16 * 16 * 3) -> int:
@@ -57,7 +55,7 @@ def test_vit_b_forward_and_backward():
     patch, attend = embedding(196, 768), attention(197, 768, 12)
     assert cost.forward == linear + patch + attend
     assert cost.forward / 2e9 == pytest.approx(17.6, abs=0.05)  # DeiT's table: 17.6 G products
-    # Backward: two products for one, but none for the pictures' gradient; fused attention computes
+    # Backward: two products for one, but none for the images' gradient; fused attention computes
     # its scores again, five products for two.
     assert cost.forward_backward == 3 * linear + 2 * patch + 3.5 * attend
     assert cost.parts == {'backbone': cost.forward - 2 * 768 * 1000, 'head': 2 * 768 * 1000}
@@ -134,7 +132,7 @@ def test_other_libraries(name):
     assert 2.9 < cost.forward_backward / cost.forward < 3.1
 
 
-def test_costs_of_a_picture_do_not_depend_on_the_batch():
+def test_costs_of_an_image_do_not_depend_on_the_batch():
     few, many = (cost_of('quickstart/mae_pretrain.py', n) for n in (2, 16))
     assert few == many
     few, many = (memory_of('quickstart/mae_pretrain.py', n) for n in (2, 16))
@@ -154,13 +152,13 @@ def test_activation_checkpointing_costs_a_forward_pass_and_saves_memory():
 
 
 @pytest.mark.parametrize(
-    ('name', 'pictures', 'changes'),
+    ('name', 'images', 'changes'),
     [
         ('quickstart/symmim_pretrain.py', 16, {}),
         ('quickstart/finetune.py', 16, dict(activation_checkpointing=True)),
         *(
-            pytest.param(name, pictures, {}, marks=pytest.mark.slow)
-            for name, pictures in (
+            pytest.param(name, images, {}, marks=pytest.mark.slow)
+            for name, images in (
                 ('quickstart/mae_pretrain.py', 16),
                 ('quickstart/finetune.py', 16),
                 ('quickstart/upernet.py', 4),
@@ -170,12 +168,12 @@ def test_activation_checkpointing_costs_a_forward_pass_and_saves_memory():
         ),
     ],
 )
-def test_memory_is_that_of_a_real_step(name, pictures, changes):
+def test_memory_is_that_of_a_real_step(name, images, changes):
     """The allocator's own peak during a real step on the CPU is within 5 % of the estimate.
 
     It rounds sizes up, and kernels need memory that the estimate does not see.
     """
-    estimate = memory_of(name, pictures, **changes)
+    estimate = memory_of(name, images, **changes)
     cfg = read_config(name)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
         model = MODELS.build(cfg.model)
@@ -185,7 +183,7 @@ def test_memory_is_that_of_a_real_step(name, pictures, changes):
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.grad = torch.zeros_like(parameter)
-    inputs = torch.randn(pictures, 3, *step.size)
+    inputs = torch.randn(images, 3, *step.size)
     for amp, expected in ((False, estimate.float32), (True, estimate.bfloat16)):
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
             with torch.autocast('cpu', dtype=torch.bfloat16, enabled=amp):
@@ -202,8 +200,3 @@ def allocator_peak(recorded: profile) -> int:
         live += event.nbytes()
         peak = max(peak, live)
     return peak
-
-
-def test_operations_of_a_config_are_those_of_its_plan():
-    cfg = read_config('quickstart/symmim_pretrain.py')
-    assert operations_of(cfg) == make_plan(cfg, 1).operations

@@ -3,8 +3,8 @@
 import pytest
 from read_config import read_config
 
-from symmim_mm.planning.image_size import training_image_size
-from symmim_mm.planning.stand_in import build_without_storage
+from symmim_mm.config.image_size import training_image_size
+from symmim_mm.planning.fake_model import build_without_storage
 from symmim_mm.planning.tokens import count_tokens
 
 
@@ -33,10 +33,16 @@ def test_symmim_sparse(tokens_of):
 
 
 def test_symmim_with_fixed_masks(tokens_of):
-    momentum = tokens_of('symmim/vit_s_pretrain.py', parity='fixed')[1]
+    mask = dict(type='checkerboard', block=2, parity='fixed')
+    momentum = tokens_of('symmim/vit_s_pretrain.py', momentum_mask=mask)[1]
     assert momentum.masked == (96,)
-    momentum = tokens_of('symmim/vit_s_pretrain.py', parity='fixed', momentum_offsets=True)[1]
+    momentum = tokens_of('symmim/vit_s_pretrain.py', momentum_mask=dict(mask, shift=True))[1]
     assert set(momentum.masked) >= {96, 98, 100}
+
+
+def test_symmim_with_a_whole_momentum_view(tokens_of):
+    momentum = tokens_of('symmim/vit_b_sparse_pretrain.py', momentum_mask=None)[1]
+    assert (momentum.masked, momentum.encoded) == ((), 196 + 1)
 
 
 def test_symmim_without_contrast(tokens_of):
@@ -62,7 +68,7 @@ def test_windows(tokens_of):
     assert (encoder.windows, encoder.per_window, encoder.windowed_blocks) == (16, 257, 8)
 
 
-def test_largest_picture_of_several(tokens_of):
+def test_largest_image_of_several(tokens_of):
     """Mask R-CNN 1x: 800 x 1333, padded to 800 x 1344, without windows."""
     (encoder,) = tokens_of('detection/mask-rcnn_vit_s_1x_coco.py')
     assert (encoder.grid, encoder.windows) == ((50, 84), 0)

@@ -7,14 +7,17 @@ import statistics
 import pytest
 from make_runs import record, sha
 
-from symmim_mm.results import published
+from symmim_mm.results.published import load_published, published_rows
 from symmim_mm.results.render import published_for, to_csv, to_markdown, to_terminal
 from symmim_mm.results.table import build_tables
 
 
 def cells(table) -> dict[tuple[str, str], str]:
-    return {(row.label, column.label): table.text(cell)
-            for row in table.rows for column, cell in row.cells.items()}
+    return {
+        (row.label, column.label): table.text(cell)
+        for row in table.rows
+        for column, cell in row.cells.items()
+    }
 
 
 def suite(*seeds: int) -> list:
@@ -23,8 +26,10 @@ def suite(*seeds: int) -> list:
         for method in ('random', 'simmim', 'mae', 'symmim', 'dino'):
             if method != 'random':
                 found.append(record(method, 'pretrain', seed))
-            found += [record(method, task, seed)
-                      for task in ('finetune', 'linear', 'knn', 'detection', 'segmentation')]
+            found += [
+                record(method, task, seed)
+                for task in ('finetune', 'linear', 'knn', 'detection', 'segmentation')
+            ]
     return found
 
 
@@ -33,7 +38,13 @@ def test_rows_and_columns_in_order():
     assert notes == []
     assert [row.label for row in table.rows] == ['SymMIM', 'MAE', 'SimMIM', 'random start', 'dino']
     assert [column.label for column in table.columns] == [
-        'Fine-tune top-1', 'Linear top-1', 'k-NN top-1', 'Box AP', 'Mask AP', 'mIoU']
+        'Fine-tune top-1',
+        'Linear top-1',
+        'k-NN top-1',
+        'Box AP',
+        'Mask AP',
+        'mIoU',
+    ]
     assert table.title == 'Pre-trained on sample, tiny'
     assert cells(table)['MAE', 'Mask AP'] == '15.0'
     assert len(cells(table)) == 5 * 6
@@ -58,8 +69,10 @@ def test_hours_stay_empty_without_the_record_of_the_pretraining():
 def test_mean_sample_deviation_and_count_over_seeds():
     values = (60.0, 61.0, 65.0)
     records = [record('mae', 'pretrain', seed) for seed in range(3)]
-    records += [record('mae', 'finetune', seed, metrics={'top1': value})
-                for seed, value in enumerate(values)]
+    records += [
+        record('mae', 'finetune', seed, metrics={'top1': value})
+        for seed, value in enumerate(values)
+    ]
     records += [record('mae', 'linear', seed) for seed in range(3)]
     records += [record('mae', 'knn', 1, metrics={'top1': 44.4})]
     (table,), _ = build_tables(records)
@@ -67,7 +80,7 @@ def test_mean_sample_deviation_and_count_over_seeds():
     assert cell.mean == pytest.approx(62.0)
     assert cell.std == pytest.approx(statistics.stdev(values))
     assert cell.n == 3
-    assert table.caption.endswith(', 3 seeds')
+    assert table.title.endswith(', 3 seeds')
     assert cells(table)['MAE', 'Fine-tune top-1'] == '62.0 ± 2.6'
     assert cells(table)['MAE', 'k-NN top-1'] == '44.4 (n=1)'
 
@@ -80,8 +93,11 @@ def test_what_nobody_ran_is_empty():
 
 
 def test_another_transfer_config_is_another_column():
-    records = [record('mae', 'pretrain'), record('mae', 'finetune'),
-               record('mae', 'finetune', recipe='_long', metrics={'top1': 70.0})]
+    records = [
+        record('mae', 'pretrain'),
+        record('mae', 'finetune'),
+        record('mae', 'finetune', recipe='_long', metrics={'top1': 70.0}),
+    ]
     (table,), notes = build_tables(records)
     values = {label: text for (_, label), text in cells(table).items()}
     assert sorted(values.values()) == ['60.0', '70.0'] and notes == []
@@ -89,13 +105,18 @@ def test_another_transfer_config_is_another_column():
 
 
 def test_another_pretraining_config_is_another_row():
-    records = [record('mae', 'pretrain'), record('mae', 'pretrain', recipe='_800'),
-               record('mae', 'knn'),
-               record('mae', 'knn', pretrain='_800', metrics={'top1': 70.0})]
+    records = [
+        record('mae', 'pretrain'),
+        record('mae', 'pretrain', recipe='_800'),
+        record('mae', 'knn'),
+        record('mae', 'knn', pretrain='_800', metrics={'top1': 70.0}),
+    ]
     (table,), notes = build_tables(records)
     assert notes == []
     assert [row.label.split(',')[0] for row in table.rows] == [
-        'MAE (configs/pretrain.py', 'MAE (configs/pretrain_800.py']
+        'MAE (configs/pretrain.py',
+        'MAE (configs/pretrain_800.py',
+    ]
     assert [table.text(row.cells[table.columns[2]]) for row in table.rows] == ['60.0', '70.0']
 
 
@@ -109,8 +130,11 @@ def test_another_dataset_or_architecture_is_another_table():
     ]
     tables, _ = build_tables(records)
     assert [table.title for table in tables] == [
-        'Pre-trained on cifar10, tiny', 'Pre-trained on sample, tiny',
-        'Pre-trained on sample, vit-large', 'Runs without a pre-training record']
+        'Pre-trained on cifar10, tiny',
+        'Pre-trained on sample, tiny',
+        'Pre-trained on sample, vit-large',
+        'Runs without a pre-training record',
+    ]
     assert [row.label for row in tables[0].rows] == ['MAE', 'random start']
     assert cells(tables[0])['random start', 'k-NN top-1'] == '22.0'
     assert cells(tables[1])['random start', 'k-NN top-1'] == '60.0'
@@ -125,12 +149,19 @@ def test_of_repeated_runs_the_last_counts_and_a_note_says_so():
 
 
 def test_a_repeated_pretraining_is_not_counted_as_another_seed():
-    again = record('mae', 'pretrain', checkpoint_sha256=sha('again'),
-                   finished='2026-01-02T00:00:00Z')
-    transfer = record('mae', 'knn', backbone_sha256=sha('again'), metrics={'top1': 70.0},
-                      finished='2026-01-02T01:00:00Z')
-    (table,), notes = build_tables([record('mae', 'pretrain'), record('mae', 'knn'), again,
-                                    transfer])
+    again = record(
+        'mae', 'pretrain', checkpoint_sha256=sha('again'), finished='2026-01-02T00:00:00Z'
+    )
+    transfer = record(
+        'mae',
+        'knn',
+        backbone_sha256=sha('again'),
+        metrics={'top1': 70.0},
+        finished='2026-01-02T01:00:00Z',
+    )
+    (table,), notes = build_tables(
+        [record('mae', 'pretrain'), record('mae', 'knn'), again, transfer]
+    )
     assert cells(table) == {('MAE', 'k-NN top-1'): '70.0'}
     assert len(notes) == 2
 
@@ -153,35 +184,38 @@ def test_csv_has_full_precision():
     third = record('mae', 'finetune', metrics={'top1': 100 / 3})
     tables, _ = build_tables([record('mae', 'pretrain'), third])
     lines = list(csv.DictReader(io.StringIO(to_csv(tables))))
-    assert [(line['task'], line['metric']) for line in lines] == [('pretrain', 'loss'),
-                                                                  ('finetune', 'top1')]
+    assert [(line['task'], line['metric']) for line in lines] == [
+        ('pretrain', 'loss'),
+        ('finetune', 'top1'),
+    ]
     assert float(lines[1]['mean']) == 100 / 3
     assert lines[1]['std'] == '' and lines[1]['n'] == '1' and lines[1]['seeds'] == '0'
     assert lines[1]['config_sha256'] == third.config_sha256
 
 
-def test_published_numbers_stand_only_beside_the_same_data():
+def test_published_numbers_are_shown_only_next_to_the_same_data():
     (sample,), _ = build_tables(suite())
     assert published_for(sample) == []
-    text = to_markdown([sample])
-    assert '85.9' not in text.split('## Published results')[0]
-    assert '85.9' in text.split('## Published results')[1]
+    own, published = to_markdown([sample]).split('## Published results')
+    assert '85.9' not in own and '85.9' in published
 
-    own = [record('mae', 'pretrain', arch='vit-large', dataset='imagenet-1k'),
-           record('mae', 'finetune', arch='vit-large', dataset='imagenet-1k')]
-    (table,), _ = build_tables(own)
-    rows = published_for(table)
-    assert {item.size for row in rows for item in row} == {'L'}
-    assert {item.dataset for row in rows for item in row} == {'imagenet-1k'}
+    like = {'arch': 'ViT-L/16', 'dataset': 'imagenet-1k'}
+    (table,), _ = build_tables([record('mae', task, **like) for task in ('pretrain', 'finetune')])
+    items = [item for row in published_for(table) for item in row.items]
+    assert {(item.arch, item.dataset) for item in items} == {('ViT-L/16', 'imagenet-1k')}
     assert '### Published' in to_markdown([table])
-    assert all(item.source for item in published.PUBLISHED)
 
 
-@pytest.mark.parametrize(('arch', 'size'), [
-    ('deit-small', 'S'), ('vit_b', 'B'), ('ViT-L', 'L'), ('mae-vit-base-p16', 'B'),
-    ('vit-tiny', None)])
-def test_size_of(arch, size):
-    assert published.size_of(arch) == size
+def test_published_values():
+    items = load_published()
+    assert all(item.source and 0 < item.value < 100 for item in items)
+    keys = [(i.method, i.arch, i.epochs, i.task, i.metric, i.recipe) for i in items]
+    assert len(set(keys)) == len(keys) == 58
+    rows = {row.label: row for row in published_rows()}
+    mae = rows['MAE ViT-B/16, 1600 epochs']
+    assert mae.text('detection', 'box_ap') == '48.4 (1x); 50.4 (100 epochs); 51.6 (ViTDet)'
+    assert mae.source == 'CAE readme; MIMDet; detectron2'
+    assert rows['SymMIM ViT-L/16'].text('finetune', 'top1') == '85.9'
 
 
 def test_markdown_escapes_what_is_markup():

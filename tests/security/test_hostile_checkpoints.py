@@ -1,5 +1,7 @@
 """Files that would run code when they are unpickled: nothing of them runs, data are still read."""
 
+import subprocess
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -11,11 +13,13 @@ from mmengine.logging import HistoryBuffer
 from mmengine.registry import MODELS
 from mmengine.runner import Runner, load_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader, _safe_torch_load
+from paths import ROOT
 from torch import nn
 
-from symmim_mm.checkpoints import load_backbone, read_checkpoint
-from symmim_mm.errors import UserError
-from symmim_mm.mmengine_loaders import load_from_file
+from symmim_mm.checkpoint.backbone import load_backbone
+from symmim_mm.checkpoint.mmengine import load_from_file, use_safe_loaders
+from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.utils.errors import UserError
 
 READERS = {
     'read_checkpoint': read_checkpoint,
@@ -36,7 +40,7 @@ def _pretrained(path: str) -> None:
 
 @pytest.fixture(autouse=True)
 def own_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading a log as MMEngine does puts what the file says into this class."""
+    """Restore the class: reading a log as MMEngine does changes it."""
     methods = dict(HistoryBuffer._statistics_methods)
     monkeypatch.setattr(HistoryBuffer, '_statistics_methods', methods)
 
@@ -92,8 +96,29 @@ def test_what_other_code_calls_safe_is_not_safe_here(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
+@pytest.fixture(autouse=True)
+def safe_loaders() -> None:
+    use_safe_loaders()
+
+
 def test_every_scheme_of_mmengine_leads_to_our_reader() -> None:
     assert set(CheckpointLoader._schemes.values()) == {load_from_file}
+
+
+def test_importing_our_modules_leaves_mmengines_loaders_alone() -> None:
+    """A project that borrows a model or a hook sees no side effect; the call is what changes it."""
+    program = """
+from mmengine.runner.checkpoint import CheckpointLoader
+before = dict(CheckpointLoader._schemes)
+import symmim_mm.apis.evaluate, symmim_mm.apis.test, symmim_mm.apis.train, symmim_mm.apis.visualize
+import symmim_mm.engine.hooks, symmim_mm.engine.optim, symmim_mm.engine.runner.fsdp
+import symmim_mm.checkpoint.mmengine as ours, symmim_mm.models
+assert CheckpointLoader._schemes == before
+ours.use_safe_loaders()
+assert set(CheckpointLoader._schemes.values()) == {ours.load_from_file}
+"""
+    done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

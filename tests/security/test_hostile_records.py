@@ -11,9 +11,9 @@ import pytest
 from hostile_runs import record, run_folder
 from PIL import Image
 
-from symmim_mm.errors import UserError
 from symmim_mm.results.collect import collect
 from symmim_mm.results.record import Record
+from symmim_mm.utils.errors import UserError
 
 SECRET = 'a secret of this machine'
 
@@ -38,20 +38,20 @@ def no_secret_in(folder: Path, secret: Path) -> None:
 
 
 @pytest.mark.parametrize('way', ['..', 'absolute', 'link', 'linked folder', 'hard to see'])
-@pytest.mark.parametrize('what', ['pictures', 'curve'])
+@pytest.mark.parametrize('what', ['figures', 'curve'])
 def test_nothing_outside_of_a_run_is_read(tmp_path: Path, what: str, way: str) -> None:
     secret = secrets(tmp_path / 'secret')
-    target = secret / ('0.png' if what == 'pictures' else 'curve.jsonl')
+    target = secret / ('0.png' if what == 'figures' else 'curve.jsonl')
     names = {
         '..': f'../../secret/{target.name}',
         'absolute': str(target),
         'link': 'there',
         'linked folder': f'away/{target.name}',
-        'hard to see': f'pictures/../../../secret/{target.name}',
+        'hard to see': f'figures/../../../secret/{target.name}',
     }
     name = names[way]
     run = run_folder(tmp_path / 'runs' / 'run',
-                     record(**{what: [name] if what == 'pictures' else name}))  # fmt: skip
+                     record(**{what: [name] if what == 'figures' else name}))  # fmt: skip
     (run / 'there').symlink_to(target)
     (run / 'away').symlink_to(secret)
     if way in ('link', 'linked folder'):
@@ -87,8 +87,8 @@ def test_links_are_no_records(tmp_path: Path) -> None:
     assert len(collect([tmp_path / 'link'], tmp_path / 'out2').tables) == 1
 
 
-def test_pipes_and_devices_are_neither_curves_nor_pictures(tmp_path: Path) -> None:
-    run = run_folder(tmp_path / 'run', record(curve='pipe', pictures=['pictures', 'pipe', 'zero']))
+def test_pipes_and_devices_are_neither_curves_nor_images(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / 'run', record(curve='pipe', figures=['figures', 'pipe', 'zero']))
     os.mkfifo(run / 'pipe')
     (run / 'zero').symlink_to('/dev/zero')
     assert len(collect([run], tmp_path / 'out').problems) == 4
@@ -106,7 +106,7 @@ def test_the_report_of_a_folder_is_not_written_through_a_link(tmp_path: Path) ->
 
 
 def png_of(width: int, height: int) -> bytes:
-    """A picture of zeros, a bit each: a few kilobytes for any size."""
+    """An image of zeros, a bit each: a few kilobytes for any size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         check = zlib.crc32(kind + data)
@@ -119,9 +119,9 @@ def png_of(width: int, height: int) -> bytes:
     return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) + chunk(b'IDAT', data) + chunk(b'IEND', b'')
 
 
-def test_pictures_that_grow_when_they_are_read(tmp_path: Path) -> None:
+def test_images_that_grow_when_they_are_read(tmp_path: Path) -> None:
     names = ['bomb.png', 'huge.png', 'large.png', 'x.png']
-    run = run_folder(tmp_path / 'run', record(pictures=names))
+    run = run_folder(tmp_path / 'run', record(figures=names))
     (run / 'bomb.png').write_bytes(png_of(8000, 8000))
     (run / 'huge.png').write_bytes(png_of(20000, 20000))
     with open(run / 'large.png', 'wb') as file:

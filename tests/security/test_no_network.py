@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from paths import ROOT
 from warm_commands import WarmCommands, warm_commands
 
 pytestmark = pytest.mark.slow
@@ -67,7 +67,7 @@ def test_the_whole_way_without_a_network(
     run('make_sample_data.py', tmp_path / 'data', '--train', '10', '--val', '10',
         '--coco-train', '1', '--coco-val', '1', '--ade-train', '1', '--ade-val', '1')  # fmt: skip
     run('check_dataset.py', 'coco', sample_data / 'coco', '--quick')
-    held_out = f'default_hooks.pictures.dataset.data_root={sample_data / "imagenet"}'
+    held_out = f'default_hooks.images.dataset.data_root={sample_data / "imagenet"}'
     first = tmp_path / 'symmim'
     run('train.py', CONFIGS / 'symmim_pretrain.py', '--work-dir', first,
         *options('imagenet', held_out, 'recipe.epochs=1', 'recipe.warmup_epochs=0',
@@ -136,7 +136,7 @@ def test_in_a_machine_without_network_devices(tmp_path: Path, sample_data: Path)
     if not shutil.which('unshare') or subprocess.run([*alone, 'true']).returncode:
         pytest.skip('unshare --net is not permitted here')
     roots = [f'train_dataloader.dataset.data_root={sample_data / "imagenet"}',
-             f'default_hooks.pictures.dataset.data_root={sample_data / "imagenet"}']  # fmt: skip
+             f'default_hooks.images.dataset.data_root={sample_data / "imagenet"}']  # fmt: skip
     done = subprocess.run(
         [*alone, sys.executable, 'tools/train.py', str(CONFIGS / 'mae_pretrain.py'), '--work-dir',
          str(tmp_path), '--cfg-options', 'recipe.epochs=1', 'recipe.warmup_epochs=0',

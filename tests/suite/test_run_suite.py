@@ -1,4 +1,4 @@
-"""The suite's engine: Snakemake, real processes, and a stand-in for the training tools."""
+"""The suite's engine: real processes, and a stand-in for the commands."""
 
 import os
 import shutil
@@ -8,19 +8,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 from processes import WAIT_S, wait_until
 
-from symmim_mm.errors import UserError
 from symmim_mm.results.record import Record
-from symmim_mm.suite.engine import locked
-from symmim_mm.suite.job import last_error
-from symmim_mm.suite.plan import load_suite
-from symmim_mm.suite.run import run_suite
+from symmim_mm.suite import launch
+from symmim_mm.suite.file import load_suite
+from symmim_mm.suite.run_suite import run_suite
+from symmim_mm.utils.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
 STANDIN = Path(__file__).with_name('standin')
-LAUNCH = ("import sys; from symmim_mm.suite.run import run_suite; "
-          "sys.exit(run_suite('suite.yaml', '.', jobs=2))")
+PROGRAM = (sys.executable, 'tools/symmim.py')
+LAUNCH = f"""
+import sys
+from symmim_mm.suite.run_suite import run_suite
+sys.exit(run_suite('suite.yaml', jobs=2, program={PROGRAM}))
+"""
 
 
 def write_config(root: Path, name: str, **standin: object) -> None:
@@ -38,12 +41,13 @@ def project(tmp_path):
         'name: small\n'
         'data: {generator: [tools/make_data.py, data, first]}\n'
         'methods: {symmim: configs/symmim.py, mae: configs/mae.py, random: null}\n'
-        'transfers: {finetune: configs/finetune.py, knn: configs/knn.py}\n')
+        'transfers: {finetune: configs/finetune.py, knn: configs/knn.py}\n'
+    )
     return tmp_path
 
 
-def go(root: Path, **options: object) -> int:
-    return run_suite(root / 'suite.yaml', root, **options)
+def make(root: Path, **options: object) -> int:
+    return run_suite(root / 'suite.yaml', root=root, program=PROGRAM, **options)
 
 
 def runs(root: Path) -> Path:
@@ -52,15 +56,20 @@ def runs(root: Path) -> Path:
 
 def calls(root: Path) -> dict[str, list[str]]:
     """What each run's tool was told, by run: one entry for every time it was started."""
-    return {path.parent.name: path.read_text().split()
-            for path in runs(root).glob('*/calls.txt')}
+    return {path.parent.name: path.read_text().split() for path in runs(root).glob('*/calls.txt')}
 
 
 def start(root: Path) -> subprocess.Popen:
     environment = dict(os.environ, PYTHONPATH=str(ROOT))
-    return subprocess.Popen([sys.executable, '-c', LAUNCH], cwd=root, env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, '-c', LAUNCH],
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def alive(word: str) -> list[str]:
@@ -78,12 +87,12 @@ def alive(word: str) -> list[str]:
 
 @pytest.mark.slow
 def test_runs_all_then_nothing_then_what_changed(project, capsys):
-    assert go(project, dry_run=True) == 0
+    assert make(project, dry_run=True) == 0
     out = capsys.readouterr().out
     assert '[1/9] data: ' in out and '9 to run, 0 finished' in out
     assert not runs(project).exists()
 
-    assert go(project, jobs=2) == 0
+    assert make(project, jobs=2) == 0
     out = capsys.readouterr().out
     assert '[9/9] ' in out and 'report: ' in out
     assert (runs(project) / 'report/index.html').is_file()
@@ -95,18 +104,20 @@ def test_runs_all_then_nothing_then_what_changed(project, capsys):
 
     for path in project.rglob('*'):
         path.touch()
-    assert go(project, jobs=2) == 0
+    assert make(project, jobs=2) == 0
     assert 'all 8 runs are finished' in capsys.readouterr().out
     assert len(sum(calls(project).values(), [])) == 8
-    assert go(project, dry_run=True) == 0
+    assert make(project, dry_run=True) == 0
     assert '0 to run, 8 finished' in capsys.readouterr().out
 
-    before = {path.parent.name: path.stat().st_mtime_ns
-              for path in runs(project).glob('*/result.json')}
+    before = {
+        path.parent.name: path.stat().st_mtime_ns for path in runs(project).glob('*/result.json')
+    }
     write_config(project, 'mae', sleep=0.01)
-    assert go(project, jobs=2) == 0
-    after = {path.parent.name: path.stat().st_mtime_ns
-             for path in runs(project).glob('*/result.json')}
+    assert make(project, jobs=2) == 0
+    after = {
+        path.parent.name: path.stat().st_mtime_ns for path in runs(project).glob('*/result.json')
+    }
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {'mae-pretrain-seed0', 'mae-finetune-seed0', 'mae-knn-seed0'}
     # What they replace is kept aside, and none of it was resumed.
@@ -117,26 +128,35 @@ def test_runs_all_then_nothing_then_what_changed(project, capsys):
 @pytest.mark.slow
 def test_a_failure_stops_only_what_depends_on_it(project, capsys):
     write_config(project, 'mae', fail=3)
-    assert go(project, jobs=2) == 1
+    assert make(project, jobs=2) == 1
     captured = capsys.readouterr()
     lines = captured.err.splitlines()
-    assert ('failed: mae-pretrain-seed0: ValueError: the stand-in was told to fail '
-            '(log: work_dirs/small/mae-pretrain-seed0/log.txt)') in lines
+    assert (
+        'failed: mae-pretrain-seed0: ValueError: the stand-in was told to fail '
+        '(log: work_dirs/small/mae-pretrain-seed0/log.txt)'
+    ) in lines
     assert 'not run: mae-knn-seed0: mae-pretrain-seed0 failed' in lines
     assert len(lines) == 3
     done = {path.parent.name for path in runs(project).glob('*/result.json')}
-    assert done == {f'{method}-{task}-seed0' for method, task in (
-        ('symmim', 'pretrain'), ('symmim', 'finetune'), ('symmim', 'knn'),
-        ('random', 'finetune'), ('random', 'knn'))}
+    assert done == {
+        f'{method}-{task}-seed0'
+        for method, task in (
+            ('symmim', 'pretrain'),
+            ('symmim', 'finetune'),
+            ('symmim', 'knn'),
+            ('random', 'finetune'),
+            ('random', 'knn'),
+        )
+    }
 
     write_config(project, 'mae', sleep=0)
-    assert go(project, jobs=2) == 0
+    assert make(project, jobs=2) == 0
     assert len(sum(calls(project).values(), [])) == 8
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('whom', ['group', 'suite'])
-def test_goes_on_after_kill_9(project, whom):
+def test_continues_after_kill_9(project, whom):
     write_config(project, 'mae', sleep=120)
     write_config(project, 'finetune', sleep=0)
     first = start(project)
@@ -145,7 +165,7 @@ def test_goes_on_after_kill_9(project, whom):
     (os.killpg if whom == 'group' else os.kill)(first.pid, signal.SIGKILL)
     first.communicate()
     kept = (runs(project) / 'symmim-pretrain-seed0/result.json').stat().st_mtime_ns
-    # Nothing of the killed suite goes on: neither its jobs nor what they started.
+    # Nothing of the killed suite keeps running: neither its jobs nor what they started.
     left = [str(runs(project)), 'work_dirs/small/mae-pretrain-seed0']
     assert wait_until(lambda: not any(map(alive, left))), list(map(alive, left))
 
@@ -170,36 +190,71 @@ def test_goes_on_after_kill_9(project, whom):
 @pytest.mark.slow
 def test_other_data_options_make_everything_again(project):
     suite = project / 'suite.yaml'
-    suite.write_text(suite.read_text().replace('mae: configs/mae.py, random: null', 'random: null')
-                     .replace(', knn: configs/knn.py', ''))
-    assert go(project, jobs=2) == 0
+    suite.write_text(
+        suite.read_text()
+        .replace('mae: configs/mae.py, random: null', 'random: null')
+        .replace(', knn: configs/knn.py', '')
+    )
+    assert make(project, jobs=2) == 0
     suite.write_text(suite.read_text().replace('first', 'second'))
-    assert go(project, jobs=2) == 0
+    assert make(project, jobs=2) == 0
     assert (project / 'data/manifest.json').read_text() == 'second'
     assert len(list((runs(project) / '.suite/replaced').iterdir())) == 3
 
 
-def test_two_suites_in_one_directory(project):
-    suite = load_suite(project / 'suite.yaml', project)
-    with locked(suite), pytest.raises(UserError, match='another suite is at work there') as error:
-        go(project)
+def test_two_suites_in_one_directory(project, monkeypatch):
+    monkeypatch.setattr(launch, 'LOCK_S', 0.1)
+    suite = load_suite(project / 'suite.yaml', root=project)
+    with launch.locked(suite), pytest.raises(UserError, match='another suite is running') as error:
+        make(project)
     assert str(os.getpid()) in str(error.value)
 
 
-def test_a_job_number_below_one(project):
+@pytest.mark.slow
+def test_ctrl_c_lets_the_runs_save_and_ends_them(project):
+    """SIGTERM, as to any training, before anything is killed."""
+    (project / 'tools/symmim.py').write_text(
+        'import pathlib, signal, sys, time\n'
+        "folder = pathlib.Path(sys.argv[sys.argv.index('--work-dir') + 1])\n"
+        'def save(*_):\n'
+        "    (folder / 'saved').touch()\n"
+        '    sys.exit(75)\n'
+        'signal.signal(signal.SIGTERM, save)\n'
+        "(folder / 'begun').touch()\n"
+        'time.sleep(600)\n'
+    )
+    suite = start(project)
+    begun = [runs(project) / f'{name}-pretrain-seed0/begun' for name in ('symmim', 'mae')]
+    assert wait_until(lambda: all(path.exists() for path in begun))
+    suite.send_signal(signal.SIGINT)
+    suite.communicate(timeout=WAIT_S)
+    assert suite.returncode and all(path.with_name('saved').exists() for path in begun)
+    assert not alive(str(project))
+
+
+def test_wrong_options(project, monkeypatch):
     with pytest.raises(UserError, match='--jobs must be 1 or more'):
-        go(project, jobs=0)
+        make(project, jobs=0)
+    monkeypatch.setenv('PATH', str(project))
+    with pytest.raises(UserError, match='--slurm: srun not found'):
+        make(project, slurm=True)
 
 
-@pytest.mark.parametrize(('text', 'line'), [
-    ('one\nerror: no such file\n\n', 'error: no such file'),
-    ('Traceback\n  x\nRuntimeError: bad shape\nsrun: done\n', 'RuntimeError: bad shape'),
-    ('torch.OutOfMemoryError: CUDA out of memory\n', 'torch.OutOfMemoryError: CUDA out of memory'),
-    ('all well\n\n', 'all well'),
-    ('', ''),
-])
+@pytest.mark.parametrize(
+    ('text', 'line'),
+    [
+        ('one\nerror: no such file\n\n', 'error: no such file'),
+        ('Traceback\n  x\nRuntimeError: bad shape\nsrun: done\n', 'RuntimeError: bad shape'),
+        (
+            'torch.OutOfMemoryError: CUDA out of memory\n',
+            'torch.OutOfMemoryError: CUDA out of memory',
+        ),
+        ('all well\n\n', 'all well'),
+        ('', ''),
+    ],
+)
 def test_last_error(tmp_path, text, line):
     path = tmp_path / 'log.txt'
     path.write_text(text)
     with open(path, 'rb') as file:
-        assert last_error(file) == line
+        assert launch.last_error(file) == line

@@ -4,8 +4,8 @@ data_root = '{{$ADE20K_ROOT:data/ade/ADEChallengeData2016}}/'
 
 crop_size = (512, 512)
 train_pipeline = [
-    dict(type='symmim_mm.LoadPicture'),
-    dict(type='symmim_mm.LoadClassMap', classes=150, reduce_zero_label=True),
+    dict(type='symmim_mm.LoadImageStrict'),
+    dict(type='symmim_mm.LoadLabelMap', classes=150),
     dict(type='RandomResize', scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='mmseg.RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='mmseg.RandomFlip', prob=0.5),
@@ -13,10 +13,10 @@ train_pipeline = [
     dict(type='mmseg.PackSegInputs'),
 ]
 test_pipeline = [
-    dict(type='symmim_mm.LoadPicture'),
+    dict(type='symmim_mm.LoadImageStrict'),
     dict(type='mmseg.Resize', scale=(2048, 512), keep_ratio=True),
     # After the resizing: the metric compares at the size of the annotation.
-    dict(type='symmim_mm.LoadClassMap', classes=150, reduce_zero_label=True),
+    dict(type='symmim_mm.LoadLabelMap', classes=150),
     dict(type='mmseg.PackSegInputs'),
 ]
 train_dataloader = dict(

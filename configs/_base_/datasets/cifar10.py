@@ -10,5 +10,5 @@ cifar = dict(
         ),
         dict(type='mmpretrain.PackInputs'),
     ],
-    whole=[dict(type='symmim_mm.LoadPicture'), dict(type='mmpretrain.PackInputs')],
+    whole=[dict(type='symmim_mm.LoadImageStrict'), dict(type='mmpretrain.PackInputs')],
 )

@@ -3,7 +3,7 @@
 data_root = '{{$COCO_ROOT:data/coco}}/'
 
 train_pipeline = [
-    dict(type='symmim_mm.LoadPicture'),
+    dict(type='symmim_mm.LoadImageStrict'),
     dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
         type='RandomChoiceResize',
@@ -14,7 +14,7 @@ train_pipeline = [
     dict(type='mmdet.PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='symmim_mm.LoadPicture'),
+    dict(type='symmim_mm.LoadImageStrict'),
     dict(type='mmdet.Resize', scale=(1333, 800), keep_ratio=True),
     dict(
         type='mmdet.PackDetInputs',

@@ -5,7 +5,7 @@ _base_ = ['./coco_instance.py']
 
 size = (1024, 1024)
 train_pipeline = [
-    dict(type='symmim_mm.LoadPicture'),
+    dict(type='symmim_mm.LoadImageStrict'),
     dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='mmdet.RandomFlip', prob=0.5),
     dict(
@@ -33,7 +33,7 @@ train_pipeline = [
     dict(type='mmdet.PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='symmim_mm.LoadPicture'),
+    dict(type='symmim_mm.LoadImageStrict'),
     dict(type='mmdet.Resize', scale=size, keep_ratio=True, backend='pillow'),
     dict(
         type='mmdet.PackDetInputs',

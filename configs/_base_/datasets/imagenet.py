@@ -11,13 +11,11 @@ train_dataloader = dict(
     collate_fn=dict(type='default_collate'),
     drop_last=True,
     dataset=dict(
-        type='symmim_mm.IndexedFolder',
+        type='symmim_mm.ImageFolder',
         data_root='{{$IMAGENET_ROOT:data/imagenet}}',
         data_prefix='train',
         pipeline=[
-            dict(
-                type='symmim_mm.LoadRandomResizedCrop', scale=224, flip_prob=0.5, layout='hwc'
-            ),
+            dict(type='symmim_mm.LoadRandomResizedCrop', scale=224, flip_prob=0.5, layout='hwc'),
             dict(
                 type='mmpretrain.RandAugment',
                 policies='timm_increasing',
@@ -46,11 +44,11 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='default_collate'),
     dataset=dict(
-        type='symmim_mm.IndexedFolder',
+        type='symmim_mm.ImageFolder',
         data_root='{{$IMAGENET_ROOT:data/imagenet}}',
         data_prefix='val',
         pipeline=[
-            dict(type='symmim_mm.LoadPicture'),
+            dict(type='symmim_mm.LoadImageStrict'),
             dict(
                 type='mmpretrain.ResizeEdge',
                 scale=256,

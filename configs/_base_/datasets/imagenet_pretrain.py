@@ -8,7 +8,7 @@ train_dataloader = dict(
     collate_fn=dict(type='default_collate'),
     drop_last=True,
     dataset=dict(
-        type='symmim_mm.IndexedFolder',
+        type='symmim_mm.ImageFolder',
         data_root='{{$IMAGENET_ROOT:data/imagenet}}',
         data_prefix='train',
         with_label=False,

@@ -1,4 +1,4 @@
-# `recipe` is stated per global batch; symmim_mm.recipe turns it into the batch per process,
+# `recipe` is stated per global batch; symmim_mm.config.recipe turns it into the batch per process,
 # accumulation, learning rate and schedule of a run on any number of GPUs.
 # SymMIM's own are not known: these are ConMIM's, whose readme states them for ViT-L only.
 recipe = dict(

@@ -1,0 +1,238 @@
+"""The training step: forward, backward, optimizer and EMA, against MMPretrain and SimMIM."""
+
+import argparse
+import gc
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from benchmarks.common import Sample, environment, interleave, say, spread, timed
+from benchmarks.step_tables import CHECKPOINTED, METHODS, SIZES, STOCK, YARDSTICK, tables
+from symmim_mm.utils.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from benchmarks.step_trainer import Trainer
+
+__all__ = ['add_arguments', 'run', 'tables']
+
+BATCHES = dict(s=256, b=256, l=128, quickstart=16)  # on a GPU: those of one GPU in the recipes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tools/benchmark.py step``."""
+    parser.add_argument(
+        '--sizes', nargs='+', choices=SIZES, metavar='SIZE',
+        help=f'of {", ".join(SIZES)} (default: b on a CPU, s b l on a GPU)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--methods', nargs='+', choices=METHODS, metavar='METHOD',
+        help=f'of {", ".join(METHODS)} (default: all, on a CPU without symmim-stock)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--batch', type=int, help='images per step (default: 4 on a CPU; on a GPU 256, ViT-L 128)'
+    )
+    parser.add_argument('--repeats', type=int, help='(default: 3 on a CPU, 10 on a GPU)')
+    parser.add_argument(
+        '--steps', type=int, help='in each repeat (default: 1 on a CPU, 5 on a GPU)'
+    )
+    parser.add_argument(
+        '--device', choices=('cpu', 'cuda'), help='(default: a GPU where there is one)'
+    )
+    parser.add_argument('--amp', action='store_true', help='bfloat16; needs a GPU')
+    parser.add_argument(
+        '--compile', action='store_true', help='torch.compile, but for the stock methods'
+    )
+    parser.add_argument(
+        '--peak', action='store_true',
+        help="measure the device's rate in matrix products, too, and the share of it that is used",
+    )  # fmt: skip
+    parser.add_argument('--no-memory', action='store_true', help='do not measure memory')
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Measure every method at every size, methods in turn."""
+    import torch
+
+    from benchmarks.step_trainer import matrix_rate
+
+    device = torch.device(args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    on_gpu = device.type == 'cuda'
+    if on_gpu and not torch.cuda.is_available():
+        raise UserError('--device cuda: torch sees no CUDA device here')
+    if args.amp and not on_gpu:
+        raise UserError('--amp needs a GPU: MMEngine has no mixed precision on the CPU')
+    methods = args.methods or [
+        name
+        for name in METHODS
+        if (on_gpu or name != 'symmim-stock') and not (args.compile and name in CHECKPOINTED)
+    ]
+    if args.compile and (both := sorted(set(methods) & set(CHECKPOINTED))):
+        raise UserError(f'{both[0]} is measured without --compile only')
+    for option in ('batch', 'steps', 'repeats'):
+        value = getattr(args, option)
+        if value is not None and value < (2 if option == 'batch' else 1):
+            raise UserError(f'--{option} is too small: {value}')  # BatchNorm needs two images
+    if on_gpu:
+        torch.backends.cudnn.benchmark = True  # as the configs have it
+    repeats = args.repeats or (10 if on_gpu else 3)
+    steps = args.steps or (5 if on_gpu else 1)
+    dtype = torch.bfloat16 if args.amp else torch.float32
+    batches = {
+        size: args.batch or (BATCHES[size] if on_gpu else 4)
+        for size in args.sizes or (['s', 'b', 'l'] if on_gpu else ['b'])
+    }
+    result = dict(
+        settings=dict(
+            device=device.type,
+            precision='bfloat16' if args.amp else 'float32',
+            compiled=args.compile,
+            steps_a_repeat=steps,
+        ),
+        repeats=repeats,
+        # With one thread, processor time is what other programs disturb least.
+        clock='cpu_seconds' if not on_gpu and torch.get_num_threads() == 1 else 'seconds',
+        environment=environment(),
+        matrix_rate=matrix_rate(device, dtype) if args.peak else None,
+        sizes={},
+    )
+    for size, batch in batches.items():
+        cases = _make_cases(size, methods, batch, steps, device, args)
+        try:
+            result['sizes'][size] = _measure(cases, size, repeats, result, not args.no_memory)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f'{SIZES[size]} with {batch} images does not fit into {device}: '
+                'lower --batch, or name fewer --methods'
+            ) from error
+        del cases
+        gc.collect()
+        if on_gpu:
+            torch.cuda.empty_cache()
+    return result
+
+
+@dataclass
+class Case:
+    """One method at one size.
+
+    Args:
+        trainer: shared by the two cases with and without activation checkpointing.
+        compiled: whether a batch of another size would be compiled again.
+    """
+
+    method: str
+    trainer: 'Trainer'
+    batch: int
+    steps: int
+    compiled: bool
+    phases: dict[str, list[float]] = field(default_factory=dict)
+
+    def sample(self) -> Sample:
+        """Train some steps and record the times of their parts."""
+        from benchmarks.step_trainer import checkpointing
+
+        with checkpointing(self.trainer.model, self.method in CHECKPOINTED):
+            found = timed(partial(self.trainer.train, self.batch, self.steps))
+        for name, seconds in self.trainer.take_phases().items():
+            self.phases.setdefault(name, []).extend(seconds)
+        return found
+
+    def memory(self) -> dict:
+        """Return bytes: ``kept`` between steps; ``fixed + each * images`` more in a step."""
+        from benchmarks.step_trainer import bytes_per_image, checkpointing
+
+        with checkpointing(self.trainer.model, self.method in CHECKPOINTED):
+            if self.compiled:
+                fixed, each = 0.0, self.trainer.peak_bytes(self.batch) / self.batch
+            else:
+                # Memory is linear in the batch: on a CPU a small one takes less time.
+                on_cpu = self.trainer.device.type == 'cpu'
+                fixed, each = bytes_per_image(self.trainer, 4 if on_cpu else self.batch)
+        return dict(kept=self.trainer.kept_bytes(), fixed=fixed, each=each)
+
+
+def _make_cases(
+    size: str,
+    methods: list[str],
+    batch: int,
+    steps: int,
+    device: 'torch.device',
+    args: argparse.Namespace,
+) -> dict[str, Case]:
+    from benchmarks.step_cases import make_trainer
+
+    trainers: dict[str, Trainer] = {}
+    cases = {}
+    for method in methods:
+        name = CHECKPOINTED.get(method, method)
+        if name not in trainers:
+            say(f'{SIZES[size]}: building {METHODS[name]}')
+            trainers[name] = make_trainer(size, name, device, args.amp, args.compile)
+        compiled = args.compile and method not in STOCK
+        cases[method] = Case(method, trainers[name], batch, steps, compiled)
+    return cases
+
+
+def _measure(
+    cases: dict[str, Case], size: str, repeats: int, result: dict, with_memory: bool
+) -> dict:
+    for method, case in cases.items():
+        say(f'{SIZES[size]}: warming {METHODS[method]} up')
+        case.sample()
+        case.phases = {}
+    samples = interleave(
+        {method: case.sample for method, case in cases.items()},
+        repeats,
+        lambda line: say(f'{SIZES[size]}: {line}'),
+    )
+    found = {}
+    for method, case in cases.items():
+        found[method] = _entry(case, size, samples, result)
+        # The CPU's operations cannot be followed inside of a compiled program.
+        if with_memory and not (case.compiled and result['settings']['device'] == 'cpu'):
+            say(f'{SIZES[size]}: memory of {METHODS[method]}')
+            found[method]['memory'] = case.memory()
+    return found
+
+
+def _entry(case: Case, size: str, samples: dict[str, list[Sample]], result: dict) -> dict:
+    from benchmarks.step_cases import config_of, identity
+    from benchmarks.step_trainer import shares_of
+    from symmim_mm.planning.costs import flops_per_image
+
+    clock, method = result['clock'], case.method
+    rates = {
+        name: [sample.amount / getattr(sample, clock) for sample in of_case]
+        for name, of_case in samples.items()
+    }
+
+    def ratio(above: str, below: str) -> dict | None:
+        if above not in rates or below not in rates:
+            return None
+        return spread([a / b for a, b in zip(rates[above], rates[below], strict=True)])
+
+    cfg = config_of(size, method)
+    operations = flops_per_image(cfg).forward_backward
+    entry = dict(
+        batch=case.batch,
+        recipe_batch=cfg.train_dataloader.batch_size,
+        model=identity(cfg),
+        stock=method in STOCK,
+        checkpointed=method in CHECKPOINTED,
+        rate=spread(rates[method]),
+        samples=[sample._asdict() for sample in samples[method]],
+        step_to_yardstick=ratio(YARDSTICK, method),
+        shares=shares_of(case.phases),
+        operations=operations,
+    )
+    for stock, ours in STOCK.items():
+        if method in (stock, ours):
+            entry['speed_to_stock'] = ratio(method, stock)
+    if method in CHECKPOINTED:
+        entry['step_to_plain'] = ratio(CHECKPOINTED[method], method)
+    if result['matrix_rate']:
+        peak = result['matrix_rate']['rate']['median']
+        entry['utilisation'] = operations * entry['rate']['median'] / peak
+    return entry

@@ -1,0 +1,109 @@
+"""Names and tables of ``tools/benchmark.py step``."""
+
+from benchmarks.common import markdown, with_spread
+
+SIZES = dict(s='ViT-S', b='ViT-B', l='ViT-L', quickstart='quickstart')
+
+METHODS = {
+    'mae': 'MAE',
+    'mae-stock': 'MAE, stock MMPretrain',
+    'simmim': 'SimMIM',
+    'symmim': 'SymMIM dense',
+    'symmim-sparse': 'SymMIM sparse',
+    'symmim-stock': 'SymMIM of stock parts',
+    'symmim-checkpointed': 'SymMIM dense, checkpointed',
+    'symmim-sparse-checkpointed': 'SymMIM sparse, checkpointed',
+}
+
+STOCK = {'mae-stock': 'mae', 'symmim-stock': 'symmim'}
+"""Cases built from MMPretrain's parts, and the cases of ours that they correspond to."""
+
+CHECKPOINTED = {
+    'symmim-checkpointed': 'symmim',
+    'symmim-sparse-checkpointed': 'symmim-sparse',
+}
+"""Cases with activation checkpointing, and the cases without it whose model they share."""
+
+YARDSTICK = 'simmim'
+"""Case whose step the others are compared with."""
+
+MIB = 2**20
+
+
+def tables(result: dict) -> dict[str, str]:
+    """Return Markdown tables of a result: ``SIZE``, ``parts SIZE`` and ``memory SIZE``."""
+    found = {}
+    for size, cases in result['sizes'].items():
+        found[size] = _speed(size, cases, result)
+        found[f'parts {size}'] = _parts(cases)
+        if any('memory' in case for case in cases.values()):
+            found[f'memory {size}'] = _memory(cases)
+    return found
+
+
+def _speed(size: str, cases: dict, result: dict) -> str:
+    yardstick = cases.get(YARDSTICK)
+    header = [
+        f'{SIZES[size]}, {next(iter(cases.values()))["batch"]} images', 'images per second',
+        "step, times SimMIM's", 'by FLOPs', "speed, times stock's", 'GFLOP per image',
+    ]  # fmt: skip
+    if result['matrix_rate']:
+        header.append('share of the matrix rate')
+    rows = []
+    for method, case in cases.items():
+        plain = case['operations'] / yardstick['operations'] if yardstick else None
+        row = [
+            METHODS[method],
+            with_spread(case['rate'], _form(case['rate']['median'])),
+            _ratio(case['step_to_yardstick']),
+            # Checkpointing computes more FLOPs than the model has.
+            '' if plain is None or case['checkpointed'] else f'{plain:.2f}',
+            _ratio(case.get('speed_to_stock')),
+            f'{case["operations"] / 1e9:.1f}',
+        ]
+        if result['matrix_rate']:
+            row.append(f'{case["utilisation"]:.0%}')
+        rows.append(row)
+    return markdown(header, rows)
+
+
+def _parts(cases: dict) -> str:
+    """Return the shares of the step; the last column is for the batch of the recipe."""
+    header = ['', 'forward', 'backward', 'optimizer', 'EMA', 'optimizer + EMA in the recipe']
+    rows = []
+    for method, case in cases.items():
+        shares = case['shares']
+        update = update_share(case)
+        rows.append([
+            METHODS[method],
+            *(f'{shares[name]:.1%}' if name in shares else ''
+              for name in ('forward', 'backward', 'optimizer', 'ema')),
+            f'{update:.1%} of {case["recipe_batch"]} images',
+        ])  # fmt: skip
+    return markdown(header, rows)
+
+
+def update_share(case: dict) -> float:
+    """Return the share of optimizer and EMA, whose time is constant, at the recipe's batch."""
+    update = case['shares'].get('optimizer', 0.0) + case['shares'].get('ema', 0.0)
+    passes = (1 - update) * case['recipe_batch'] / case['batch']
+    return update / (update + passes)
+
+
+def _memory(cases: dict) -> str:
+    header = ['', 'MiB per image', 'MiB besides', 'MiB kept between steps', 'step, times plain']
+    rows = []
+    for method, case in cases.items():
+        memory = case.get('memory')
+        sizes = [memory[name] / MIB for name in ('each', 'fixed', 'kept')] if memory else []
+        cells = [f'{size:.0f}' for size in sizes] or ['', '', '']
+        rows.append([METHODS[method], *cells, _ratio(case.get('step_to_plain'))])
+    return markdown(header, rows)
+
+
+def _ratio(values: dict | None) -> str:
+    return '' if values is None else with_spread(values, '.2f')
+
+
+def _form(value: float) -> str:
+    return '.0f' if value >= 100 else '.3g'

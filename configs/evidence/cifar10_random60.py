@@ -1,0 +1,3 @@
+_base_ = ['./cifar10_random50.py']
+run = dict(method='random60')
+model = dict(online_mask=dict(ratio=0.60))

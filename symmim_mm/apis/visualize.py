@@ -1,0 +1,134 @@
+"""From a config and a checkpoint to images of what the model does."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+
+from symmim_mm.checkpoint.mmengine import use_safe_loaders
+from symmim_mm.checkpoint.read import read_model_state
+from symmim_mm.config.file import read_config_file
+from symmim_mm.datasets.samplers.seeding import seed_everything
+from symmim_mm.datasets.transforms.decode_region import open_image
+from symmim_mm.evaluation.attention import class_attention
+from symmim_mm.models.base import MaskedImageModel
+from symmim_mm.utils.errors import UserError
+from symmim_mm.visualization import images as vis
+from symmim_mm.visualization.predictions import draw_detection, draw_segmentation
+
+
+def visualize(
+    kind: str,
+    config: str,
+    checkpoint: str | None = None,
+    images: Sequence[str] = (),
+    *,
+    count: int = 6,
+    out: str | Path = 'images',
+    seed: int = 0,
+) -> Iterator[Path]:
+    """Draw images, write them as ``<out>/<kind>_<index>.png`` and yield their paths.
+
+    Args:
+        kind: ``'masks'``; ``'reconstruct'`` or ``'attention'`` of ``images``; ``'detect'`` or
+            ``'segment'`` of ``count`` images of the config's validation set.
+        config: path of the run's config.
+        checkpoint: a checkpoint of that run; not needed for masks.
+        images: image files.
+        count: number of images, spread evenly over the validation set.
+        out: folder, created if needed.
+        seed: seed of the masks.
+
+    Raises:
+        UserError: a file that does not exist or does not fit.
+    """
+    use_safe_loaders()
+    cfg = read_config_file(config)
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    if 'data_preprocessor' in cfg:
+        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    model = MODELS.build(cfg.model)
+    if kind == 'masks':
+        if not isinstance(model, MaskedImageModel):
+            raise UserError(f'{config}: masks are drawn of SymMIM and SimMIM')
+    elif checkpoint is None:
+        raise UserError(f'{kind} needs a checkpoint of {config}')
+    else:
+        state = read_model_state(checkpoint)
+        try:
+            model.load_state_dict(state)
+        except RuntimeError as error:
+            raise UserError(f'checkpoint {checkpoint} does not fit {config}') from error
+    model.eval()
+    seed_everything(seed)
+    if kind == 'masks':
+        drawn = iter([_draw_masks(model)])
+    elif kind in ('detect', 'segment'):
+        drawn = _held_out(kind, cfg, model, count)
+    else:
+        draw = _reconstruct if kind == 'reconstruct' else _attention
+        drawn = (draw(model, _read(path, model.backbone.img_size)) for path in images)
+    for index, image in enumerate(drawn):
+        path = Path(out, f'{kind}_{index}.png')
+        vis.save(path, image)
+        yield path
+
+
+def _draw_masks(model: MaskedImageModel) -> np.ndarray:
+    """Draw four masks, masked patches dark; below them SymMIM's masks of the momentum branch."""
+    device = torch.device('cpu')
+    if hasattr(model, 'draw_masks'):
+        rows = [mask for mask in model.draw_masks(4, device) if mask is not None]
+    else:
+        rows = [model.draw_reconstruction_mask(4, device)[0]]
+
+    def panel(mask: torch.Tensor) -> np.ndarray:
+        shade = np.where(mask.numpy(), 60, 235).astype(np.uint8)
+        return np.repeat(np.kron(shade, np.ones((12, 12), np.uint8))[..., None], 3, axis=2)
+
+    strips = [vis.side_by_side(*map(panel, row)) for row in rows]
+    gap = np.full((8, strips[0].shape[1], 3), 255, np.uint8)
+    return np.concatenate([part for strip in strips for part in (gap, strip)][1:])
+
+
+def _read(path: str, size: tuple[int, int]) -> torch.Tensor:
+    """Read an image, BGR uint8 ``(1, 3, H, W)``: resized to cover ``size``, center crop."""
+    opened = open_image(path)
+    image = opened.crop(0, 0, *opened.size[::-1])
+    scale = max(size[0] / image.shape[0], size[1] / image.shape[1])
+    height, width = (max(round(a * scale), b) for a, b in zip(image.shape[:2], size, strict=True))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    image = cv2.resize(image, (width, height), interpolation=method)
+    top, left = (image.shape[0] - size[0]) // 2, (image.shape[1] - size[1]) // 2
+    image = image[top : top + size[0], left : left + size[1]]
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+
+
+def _reconstruct(model: BaseModel, inputs: torch.Tensor) -> np.ndarray:
+    return vis.reconstruct(model, inputs)[0]
+
+
+def _attention(model: BaseModel, inputs: torch.Tensor) -> np.ndarray:
+    """Draw the image, then one map for each head, each scaled to its own largest value."""
+    images = model.data_preprocessor(dict(inputs=inputs), training=False)['inputs']
+    maps = class_attention(model.backbone, images)[0].cpu().numpy()
+    panels = [vis.enlarge(inputs[0].numpy().transpose(1, 2, 0)[..., ::-1])]
+    for weights in maps:
+        gray = (255 * weights / max(weights.max(), 1e-9)).astype(np.uint8)
+        gray = cv2.resize(gray, panels[0].shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        panels.append(cv2.applyColorMap(gray, cv2.COLORMAP_VIRIDIS)[..., ::-1])
+    return vis.side_by_side(*panels)
+
+
+def _held_out(kind: str, cfg: Config, model: BaseModel, count: int) -> Iterator[np.ndarray]:
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)
+    draw = draw_detection if kind == 'detect' else draw_segmentation
+    with torch.no_grad():
+        for index in chosen:
+            yield draw(model, dataset, int(index))

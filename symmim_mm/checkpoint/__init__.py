@@ -1,0 +1,1 @@
+"""Reading, checking, loading and exporting checkpoints."""

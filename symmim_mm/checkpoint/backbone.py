@@ -1,0 +1,198 @@
+"""Loading of a pre-trained backbone, with a report of every tensor."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmpretrain.models.utils import resize_pos_embed
+from torch import Tensor, nn
+
+from symmim_mm.checkpoint import key_map
+from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.checkpoint.weights import check_weights
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.text import listed, short, visible
+
+PREFIX = 'backbone.'
+# Which of the two encoders of a SymMIM checkpoint; every other file has an online one only.
+BRANCHES = {'online': PREFIX, 'momentum': f'momentum.{PREFIX}'}
+OWN_MARKER = f'{PREFIX}patch_embed.projection.weight'
+# Where a checkpoint keeps its weights: MMEngine and MoCo v3; MAE and SimMIM; DINO and iBOT.
+CONTAINERS = ('state_dict', 'model', 'teacher')
+
+# What may differ between a pre-trained encoder and the backbone of a transfer: the norm after
+# average pooling is new, the mask token is not needed, and some tasks use neither the final norm
+# nor the class token.
+MAY_BE_MISSING = ('ln2.',)
+MAY_BE_UNEXPECTED = ('mask_token', 'ln1.', 'ln2.', 'cls_token')
+NAMES_SHOWN = 8
+
+
+@dataclass
+class LoadReport:
+    """Report of what was loaded into a backbone, by MMPretrain's names.
+
+    Attributes:
+        source: the file.
+        dialect: library whose names the file has, ``''`` for MMPretrain's.
+        loaded: tensors loaded.
+        resized: those of them that were resized.
+        missing: tensors of the backbone that the file does not have.
+        unexpected: tensors of the file that the backbone does not have.
+    """
+
+    source: str
+    dialect: str = ''
+    loaded: list[str] = field(default_factory=list)
+    resized: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        def names(keys: list[str]) -> str:
+            return f' ({listed(keys, NAMES_SHOWN)})' if keys else ''
+
+        dialect = f' (names of {self.dialect})' if self.dialect else ''
+        return (
+            f'backbone from {visible(self.source)}{dialect}: {len(self.loaded)} tensors loaded, '
+            f'{len(self.resized)} of them resized{names(self.resized)}, '
+            f'{len(self.missing)} missing and left as initialized{names(self.missing)}, '
+            f'{len(self.unexpected)} unexpected and not used{names(self.unexpected)}'
+        )
+
+
+def backbone_state(
+    checkpoint: dict, source: str = 'the checkpoint', branch: str = 'online'
+) -> dict[str, Tensor]:
+    """Return the encoder's tensors by MMPretrain's names, without ``backbone.``.
+
+    Args:
+        checkpoint: saved by MMEngine or another library of ``symmim_mm.checkpoint.key_map``; the
+            weights are bare or under ``state_dict``, ``model`` or ``teacher``.
+        source: the file, as it begins a message.
+        branch: one of ``BRANCHES``.
+
+    Raises:
+        UserError: there is none, or one that :func:`check_weights` refuses.
+    """
+    return _dialect_and_state(checkpoint, source, branch)[1]
+
+
+def _dialect_and_state(checkpoint: dict, source: str, branch: str) -> tuple[str, dict[str, Tensor]]:
+    """Return the dialect of a checkpoint, ``''`` for our own, and :func:`backbone_state`."""
+    containers = (checkpoint.get(name) for name in CONTAINERS)
+    whole = next((state for state in containers if isinstance(state, dict)), checkpoint)
+    state = {
+        key: value
+        for key, value in whole.items()
+        if isinstance(key, str) and isinstance(value, Tensor)
+    }
+    prefix = BRANCHES[branch]
+    if branch == 'online' and OWN_MARKER not in state and (known := key_map.recognize(state)):
+        dialect, wrapper = known
+        check_weights(key_map.encoder_part(state, dialect, wrapper), source)
+        return dialect, key_map.from_dialect(state, dialect, wrapper, source)
+    found = {
+        key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)
+    }
+    if not found and branch != 'online':
+        raise UserError(
+            f"{source} has no '{prefix}' entries: only SymMIM with a contrastive loss has a "
+            'momentum encoder; take --branch online'
+        )
+    if not found:
+        heads = sorted({key.split('.')[0] for key in whole if isinstance(key, str)})
+        raise UserError(
+            f"{source} has no '{PREFIX}' entries "
+            f'(it starts with {listed(heads, NAMES_SHOWN) or "nothing"}): '
+            "take the checkpoint of a pre-training, as MMEngine saved it, or one with timm's or "
+            "HuggingFace's names"
+        )
+    check_weights(found, source)
+    return '', found
+
+
+def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online') -> LoadReport:
+    """Load a pre-trained encoder into the plain ViT of a transfer.
+
+    Args:
+        backbone: an ``mmpretrain.VisionTransformer`` or a subclass.
+        path: a checkpoint as MMEngine saved it, of any of the pre-trainings, or one with the
+            names of timm (as MAE's) or HuggingFace, see :func:`backbone_state`.
+        branch: ``'online'``, or ``'momentum'`` for the momentum encoder of SymMIM.
+
+    The position embedding is resized to the backbone's grid (bicubic, class token apart).
+
+    Returns:
+        The report of what was loaded. The backbone is changed only if nothing is wrong.
+
+    Raises:
+        UserError: an unreadable file, no sound weights, another size, or keys missing or
+            unexpected outside ``MAY_BE_MISSING`` and ``MAY_BE_UNEXPECTED``.
+    """
+    dialect, state = _dialect_and_state(read_checkpoint(path), f'checkpoint {path}', branch)
+    report = LoadReport(str(path), dialect)
+    target = backbone.state_dict()
+    _check_same_size(state, target, str(path))
+
+    adapted: dict[str, Tensor] = {}
+    wrong: list[str] = []
+    for key, value in state.items():
+        if key not in target:
+            report.unexpected.append(key)
+            continue
+        if key == 'pos_embed':
+            resized = _fit_pos_embed(value, backbone, str(path))
+            if resized.shape != value.shape:
+                report.resized.append(f'pos_embed {value.shape[1]} -> {resized.shape[1]} positions')
+            value = resized
+        if value.shape != target[key].shape:
+            wrong.append(f'{key} {tuple(value.shape)} instead of {tuple(target[key].shape)}')
+        adapted[key] = value
+        report.loaded.append(key)
+    report.missing = [key for key in target if key not in state]
+
+    wrong += [f'{key} missing' for key in report.missing if not key.startswith(MAY_BE_MISSING)]
+    wrong += [
+        f'{short(key)} unexpected'
+        for key in report.unexpected
+        if not key.startswith(MAY_BE_UNEXPECTED)
+    ]
+    if wrong:
+        shown = '; '.join(wrong[:4]) + (f'; and {len(wrong) - 4} more' if len(wrong) > 4 else '')
+        raise UserError(f'checkpoint {path} does not fit the backbone of this config: {shown}')
+    backbone.load_state_dict(adapted, strict=False)
+    return report
+
+
+def _check_same_size(state: dict[str, Tensor], target: dict[str, Tensor], source: str) -> None:
+    """Compare width, depth and patch size, the usual mistake, for a clear message."""
+
+    def size(tensors: dict[str, Tensor]) -> str | None:
+        weight = tensors.get('patch_embed.projection.weight')
+        if weight is None or weight.ndim != 4:
+            return None
+        depth = {key.split('.')[1] for key in tensors if key.startswith('layers.')}
+        return f'{weight.shape[0]} wide, {len(depth)} layers, patch {weight.shape[-1]}'
+
+    have, want = size(state), size(target)
+    if have is None:
+        raise UserError(f'checkpoint {source} holds no plain ViT under "{PREFIX}"')
+    if have != want:
+        raise UserError(
+            f'checkpoint {source} holds a ViT of another size ({have}; this config has {want}): '
+            'take the config of the same size'
+        )
+
+
+def _fit_pos_embed(value: Tensor, backbone: nn.Module, source: str) -> Tensor:
+    """Resize a position embedding ``(1, 1 + n, C)`` of a square grid to the backbone's grid."""
+    whole = value.ndim == 3 and value.shape[0] == 1
+    side = round(max(value.shape[1] - 1, 0) ** 0.5) if whole else 0
+    if not side or side * side + 1 != value.shape[1]:
+        raise UserError(
+            f'checkpoint {source}: pos_embed of shape {tuple(value.shape)} is not that of a class '
+            'token and a square grid'
+        )
+    grid = tuple(backbone.patch_embed.init_out_size)
+    resized = resize_pos_embed(value, (side, side), grid, 'bicubic', num_extra_tokens=1)
+    return resized if backbone.cls_token is not None else resized[:, 1:]

@@ -1,0 +1,210 @@
+"""Key map: the names of a plain ViT's tensors in MMPretrain, timm and HuggingFace's transformers.
+
+Checkpoints of this project have MMPretrain's names. timm's names are also those of MAE, MoCo v3,
+DeiT, DINO and iBOT; HuggingFace's files (``ViTModel``, ``ViTMAEModel``) have others and store
+query, key and value as separate tensors. Import and export read the same tables.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.text import listed, short
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Another library's names of the tensors of MMPretrain's ``VisionTransformer``.
+
+    Attributes:
+        stems: MMPretrain's name outside the layers -> the library's; a stem is a name without
+            ``.weight`` and ``.bias``.
+        layers: the library's word for ``layers``, before the index of a layer.
+        layer_stems: MMPretrain's name inside a layer -> the library's.
+        split: MMPretrain's name inside a layer -> the library's names of its equal parts along the
+            first dimension.
+        wrappers: prefixes that all names of a checkpoint may have, in order of preference.
+        not_encoder: prefixes of names that belong to a head or a decoder.
+    """
+
+    stems: Mapping[str, str]
+    layers: str
+    layer_stems: Mapping[str, str]
+    split: Mapping[str, tuple[str, ...]]
+    wrappers: tuple[str, ...]
+    not_encoder: tuple[str, ...]
+
+    @property
+    def marker(self) -> str:
+        """Name that every checkpoint of the dialect has, and no other checkpoint."""
+        return self.stems['patch_embed.projection'] + '.weight'
+
+
+# timm/models/vision_transformer.py; MAE models_mae.py and models_vit.py. Their mask token, if
+# they have one, is the decoder's.
+TIMM = Dialect(
+    stems={
+        'cls_token': 'cls_token',
+        'pos_embed': 'pos_embed',
+        'patch_embed.projection': 'patch_embed.proj',
+        'ln1': 'norm',
+        'ln2': 'fc_norm',
+    },
+    layers='blocks',
+    layer_stems={
+        'ln1': 'norm1',
+        'attn.qkv': 'attn.qkv',
+        'attn.proj': 'attn.proj',
+        'ln2': 'norm2',
+        'ffn.layers.0.0': 'mlp.fc1',
+        'ffn.layers.1': 'mlp.fc2',
+    },
+    split={},
+    # A bare ViT; DINO and iBOT; SimMIM; MoCo v3; each also from DistributedDataParallel.
+    wrappers=('', 'backbone.', 'encoder.', 'base_encoder.', 'module.', 'module.backbone.',
+              'module.encoder.', 'module.base_encoder.'),
+    not_encoder=('head.', 'head_dist.', 'pre_logits.', 'mask_token', 'decoder_'),
+)  # fmt: skip
+
+# transformers/models/vit and vit_mae, as ``save_pretrained`` writes them.
+HF = Dialect(
+    stems={
+        'cls_token': 'embeddings.cls_token',
+        'pos_embed': 'embeddings.position_embeddings',
+        'mask_token': 'embeddings.mask_token',
+        'patch_embed.projection': 'embeddings.patch_embeddings.projection',
+        'ln1': 'layernorm',
+    },
+    layers='encoder.layer',
+    layer_stems={
+        'ln1': 'layernorm_before',
+        'attn.proj': 'attention.output.dense',
+        'ln2': 'layernorm_after',
+        'ffn.layers.0.0': 'intermediate.dense',
+        'ffn.layers.1': 'output.dense',
+    },
+    split={'attn.qkv': tuple(f'attention.attention.{part}' for part in ('query', 'key', 'value'))},
+    wrappers=('', 'vit.'),  # a bare encoder; one with a head or MAE's decoder
+    not_encoder=('pooler.', 'classifier.', 'decoder.'),
+)
+
+DIALECTS = {'timm': TIMM, 'hf': HF}
+
+
+def recognize(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the dialect of a checkpoint and the prefix of its encoder's names, if known.
+
+    Returns:
+        ``(dialect, wrapper)``, e.g. ``('timm', 'module.base_encoder.')``, or ``None``.
+    """
+    names = set(names)
+    for name, dialect in DIALECTS.items():
+        for wrapper in dialect.wrappers:
+            if wrapper + dialect.marker in names:
+                return name, wrapper
+    return None
+
+
+def to_dialect(state: Mapping[str, Tensor], dialect: str) -> dict[str, Tensor]:
+    """Rename the tensors of an encoder for another library.
+
+    Args:
+        state: by MMPretrain's names, without ``backbone.``.
+        dialect: ``'timm'`` or ``'hf'``.
+
+    Raises:
+        UserError: a tensor that the other library's ViT does not have.
+    """
+    table = DIALECTS[dialect]
+    renamed: dict[str, Tensor] = {}
+    unknown = []
+    for name, value in state.items():
+        number, stem, leaf = _parts(name, 'layers')
+        stems = table.layer_stems if number else table.stems
+        prefix = f'{table.layers}.{number}.' if number else ''
+        if number and stem in table.split:
+            pieces = value.chunk(len(table.split[stem]))
+            for part, piece in zip(table.split[stem], pieces, strict=True):
+                renamed[f'{prefix}{part}{leaf}'] = piece
+        elif stem in stems:
+            renamed[f'{prefix}{stems[stem]}{leaf}'] = value
+        else:
+            unknown.append(name)
+    if unknown:
+        raise UserError(f"{dialect}'s ViT has no tensor for {listed(unknown, 4)}")
+    return renamed
+
+
+def encoder_part(state: Mapping[str, Tensor], dialect: str, wrapper: str) -> dict[str, Tensor]:
+    """Return the tensors of another library's checkpoint without those of heads and decoders.
+
+    Args:
+        state: the whole checkpoint.
+        dialect: ``'timm'`` or ``'hf'``.
+        wrapper: prefix of the encoder's names.
+
+    Returns:
+        By the other library's names, without the wrapper.
+    """
+    not_encoder = DIALECTS[dialect].not_encoder
+    inside = {
+        name.removeprefix(wrapper): value
+        for name, value in state.items()
+        if name.startswith(wrapper)
+    }
+    return {name: value for name, value in inside.items() if not name.startswith(not_encoder)}
+
+
+def from_dialect(
+    state: Mapping[str, Tensor], dialect: str, wrapper: str = '', source: str = 'the checkpoint'
+) -> dict[str, Tensor]:
+    """Rename the encoder's tensors of another library's checkpoint; the inverse of to_dialect.
+
+    Args:
+        state: the whole checkpoint.
+        dialect: ``'timm'`` or ``'hf'``.
+        wrapper: prefix of the encoder's names.
+        source: the file, as it begins a message.
+
+    Returns:
+        By MMPretrain's names, without ``backbone.``. A name that is not in the table stays as it
+        is, and the load report lists it.
+
+    Raises:
+        UserError: the parts of a tensor are of different shapes.
+    """
+    table = DIALECTS[dialect]
+    stems = {there: here for here, there in table.stems.items()}
+    layer_stems = {there: here for here, there in table.layer_stems.items()}
+    parts = {there: (here, i) for here, all_ in table.split.items() for i, there in enumerate(all_)}
+    renamed: dict[str, Tensor] = {}
+    pieces: dict[str, dict[int, Tensor]] = {}
+    for name, value in encoder_part(state, dialect, wrapper).items():
+        number, stem, leaf = _parts(name, table.layers)
+        if number and stem in parts:
+            here, index = parts[stem]
+            pieces.setdefault(f'layers.{number}.{here}{leaf}', {})[index] = value
+        elif number and stem in layer_stems:
+            renamed[f'layers.{number}.{layer_stems[stem]}{leaf}'] = value
+        elif not number and stem in stems:
+            renamed[stems[stem] + leaf] = value
+        else:
+            renamed[name] = value
+    for name, found in pieces.items():
+        shapes = {tuple(value.shape) for value in found.values()}
+        if len(shapes) > 1 or not shapes.pop():
+            raise UserError(f'{source} has parts of {short(name)} that do not fit together')
+        renamed[name] = torch.cat([found[index] for index in sorted(found)])
+    return renamed
+
+
+def _parts(name: str, layers: str) -> tuple[str, str, str]:
+    """Split ``layers.3.ln1.weight`` into ``('3', 'ln1', '.weight')``; outside layers ``''``."""
+    inside = re.fullmatch(rf'{re.escape(layers)}\.(\d+)\.(.+)', name)
+    number, rest = inside.groups() if inside else ('', name)
+    stem = re.sub(r'\.(weight|bias)$', '', rest)
+    return number, stem, rest[len(stem) :]

@@ -1,0 +1,180 @@
+"""Commands around results: suite, collect, visualize, export, benchmark."""
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from symmim_mm.cli.command import Command
+from symmim_mm.cli.training import add_branch_argument
+from symmim_mm.config.file import find_config
+from symmim_mm.utils.errors import UserError
+
+FORMATS = ('timm', 'hf', 'onnx')
+SUITE_EPILOG = """\
+Exit code 0 when every run is finished, 1 if a run failed, 2 for a mistake in the suite file or the
+options. Interrupted runs are resumed.
+"""
+EXPORT_EPILOG = """\
+CHECKPOINT  a .pth file of a pre-training or fine-tuning; files with timm's names (as MAE's) or
+            HuggingFace's are accepted, too
+OUT         appears only when it is whole; must not exist
+
+  --format timm   OUT.safetensors: weights that timm.create_model(...) loads with strict=True; the
+                  call is printed
+  --format hf     a folder for transformers.ViTModel or ViTMAEModel.from_pretrained
+  --format onnx   OUT.onnx: normalized images (batch, 3, H, W) to tokens (batch, 1 + n, C), the
+                  class token first, or to pooled features (batch, C) after a fine-tuning
+
+example: %(prog)s work_dirs/vit_b_pretrain/epoch_800.pth --format timm vit_b.safetensors
+"""
+COLLECT_EPILOG = """\
+Exit code 0 on success, 1 if a record could not be read (the rest is written), 2 if there is nothing
+to collect.
+"""
+
+
+def _add_suite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'suite', type=find_config, metavar='SUITE.yaml', help='what to run, see configs/suites'
+    )
+    parser.add_argument(
+        '--work-dir', metavar='DIR', help='where the runs go (default: work_dirs/<name of suite>)'
+    )
+    parser.add_argument(
+        '--size', metavar='S', help='value of {size} in the suite file: l for ViT-L'
+    )
+    parser.add_argument(
+        '--dry-run', action='store_true', help='list the commands that would run, and run nothing'
+    )
+    parser.add_argument(
+        '--jobs', type=int, metavar='N',
+        help='runs at a time (default: number of cores; 1 where the suite has gpus; with --slurm: '
+        '100)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--slurm', action='store_true', help='make every run a Slurm job ("slurm" in the suite)'
+    )
+
+
+def _suite(args: argparse.Namespace) -> None:
+    from symmim_mm.suite.run_suite import run_suite
+
+    code = run_suite(
+        args.suite,
+        args.work_dir,
+        jobs=args.jobs,
+        dry_run=args.dry_run,
+        slurm=args.slurm,
+        size=args.size,
+    )
+    sys.exit(code)
+
+
+def _add_collect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('folders', nargs='+', metavar='DIR', help='directory of a suite or of runs')
+    parser.add_argument(
+        '--out', metavar='DIR', help='where to write (default: "report" in the first DIR)'
+    )
+
+
+def _collect(args: argparse.Namespace) -> None:
+    from symmim_mm.results.collect import collect, show
+
+    result = collect(args.folders, args.out)
+    show(result)
+    if result.unreadable:
+        sys.exit(1)
+
+
+def _add_visualize(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(dest='kind', required=True, metavar='KIND')
+    for name, text in (
+        ('masks', 'the masks that a pre-training config draws'),
+        ('reconstruct', 'masked and reconstructed images of a pre-training'),
+        ('attention', 'attention of the class token of a pre-training'),
+        ('detect', 'annotated and predicted instances'),
+        ('segment', 'true and predicted classes'),
+    ):
+        kind = kinds.add_parser(name, help=text)
+        kind.add_argument('config', type=find_config, help='config of the run')
+        if name != 'masks':
+            kind.add_argument('checkpoint', help='a checkpoint of that run')
+        if name in ('reconstruct', 'attention'):
+            kind.add_argument('images', nargs='+', metavar='IMAGE', help='image files')
+        elif name != 'masks':
+            kind.add_argument('--count', type=int, default=6, help='images of its validation set')
+        kind.add_argument('--out', default='images', help='folder for the PNG files')
+        kind.add_argument('--seed', type=int, default=0, help='seed of the masks')
+
+
+def _visualize(args: argparse.Namespace) -> None:
+    from symmim_mm.apis.visualize import visualize
+
+    for path in visualize(**vars(args)):
+        print(path)
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='what to export')
+    parser.add_argument('--format', required=True, choices=FORMATS, help='for which library')
+    parser.add_argument('out', metavar='OUT', help='file or folder to write')
+    parser.add_argument(
+        '--heads', type=int, metavar='N',
+        help="attention heads; needed for sizes other than the standard ones, as the quickstart's",
+    )  # fmt: skip
+    add_branch_argument(parser)
+
+
+def _export(args: argparse.Namespace) -> None:
+    from symmim_mm.checkpoint.export import export_backbone
+
+    how = export_backbone(args.checkpoint, args.format, args.out, args.heads, args.branch)
+    print(f'{args.out}: {how}')
+
+
+def _benchmarks() -> ModuleType:
+    """Import the benchmarks' command, which only a checkout has.
+
+    Raises:
+        UserError: this is an installed package.
+    """
+    root = Path(__file__).resolve().parents[2]
+    if not (root / 'benchmarks' / 'command.py').is_file():
+        raise UserError('benchmarks are not part of the installed package: clone the repository')
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    return import_module('benchmarks.command')
+
+
+def _add_benchmark(parser: argparse.ArgumentParser) -> None:
+    _benchmarks().add_arguments(parser)
+
+
+def _benchmark(args: argparse.Namespace) -> None:
+    _benchmarks().measure(args)
+
+
+COMMANDS = {
+    'suite': Command(
+        'Make all runs of a suite that are not finished, in order, then the table and the page.',
+        _add_suite, _suite, SUITE_EPILOG,
+    ),
+    'collect': Command(
+        'Make the comparison table and the report page from finished runs.',
+        _add_collect, _collect, COLLECT_EPILOG,
+    ),
+    'visualize': Command(
+        'Draw masks, reconstructions, attention, detections or segmentations as PNG files.',
+        _add_visualize, _visualize,
+    ),
+    'export': Command(
+        "Write the backbone of a checkpoint for timm, HuggingFace's transformers or ONNX.",
+        _add_export, _export, EXPORT_EPILOG,
+    ),
+    'benchmark': Command(
+        'Measure speed against a named peer in the same run, and write the result as JSON.',
+        _add_benchmark, _benchmark,
+    ),
+}  # fmt: skip

@@ -1,0 +1,182 @@
+"""Commands that run a config: train, test, plan, knn, linear."""
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+
+from symmim_mm.cli.command import Command
+from symmim_mm.config.file import find_config
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+
+
+class OptionsAction(argparse.Action):
+    """MMEngine's ``KEY=VALUE`` options, with a parser's error for what is not one.
+
+    MMEngine is imported only where options are given, so that ``--help`` need not wait for it.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Sequence[str] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Add the options to those given earlier."""
+        from mmengine.config import DictAction
+
+        for text in values or ():
+            if not text.partition('=')[0] or '=' not in text:
+                parser.error(f"{option_string}: '{text:.80}' is not KEY=VALUE")
+        try:
+            action = DictAction(self.option_strings, self.dest, nargs='+')
+            action(parser, namespace, values, option_string)
+        except (AssertionError, ValueError, RecursionError) as error:
+            parser.error(f'{option_string}: {error!s:.200}')
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of every command that runs a config."""
+    parser.add_argument(
+        'config', type=find_config, metavar='CONFIG',
+        help='a config file, or its name below configs/, e.g. symmim/vit_b_pretrain',
+    )  # fmt: skip
+    parser.add_argument('--work-dir', help='directory of the run (default: work_dirs/<config>)')
+    parser.add_argument('--seed', type=int, help='random seed (default: that of the config, or 0)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=OptionsAction, metavar='KEY=VALUE',
+        help='overrides of the config, e.g. train_cfg.max_epochs=2',
+    )  # fmt: skip
+
+
+def add_branch_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the choice between the two encoders of a SymMIM checkpoint."""
+    parser.add_argument(
+        '--branch', choices=('online', 'momentum'), default='online',
+        help='which encoder of a SymMIM checkpoint (default: online)',
+    )  # fmt: skip
+
+
+def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that the launch scripts set."""
+    parser.add_argument(
+        '--launcher', choices=LAUNCHERS, default='none',
+        help='set by the dist_*.sh and slurm_train.sh scripts',
+    )  # fmt: skip
+    parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
+
+
+def add_dry_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a plan."""
+    parser.add_argument(
+        '--gpus', type=int, metavar='N', help='plan for N processes (default: those launched, or 1)'
+    )
+    parser.add_argument(
+        '--list-parameters', action='store_true', help='name the parameters of every group'
+    )
+    parser.add_argument('--json', metavar='FILE', help='write the plan there, too')
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    add_run_arguments(parser)
+    parser.add_argument('--backbone', metavar='FILE', help='pre-trained checkpoint to start from')
+    parser.add_argument('--resume', action='store_true', help='continue from the last checkpoint')
+    parser.add_argument('--amp', action='store_true', help='mixed precision, bf16 where possible')
+    parser.add_argument('--compile', action='store_true', help='compile the model (torch.compile)')
+    parser.add_argument('--fsdp', action='store_true', help='shard the model over the processes')
+    add_launch_arguments(parser)
+    group = parser.add_argument_group('dry run')
+    group.add_argument(
+        '--dry-run', action='store_true',
+        help='print model size, FLOPs, tokens, schedule, parameter groups, steps and memory, and '
+        'stop; needs no data and no GPU',
+    )  # fmt: skip
+    add_dry_run_arguments(group)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from symmim_mm.apis.plan import dry_run, wants_dry_run
+
+    if wants_dry_run(args):
+        dry_run(args)
+        return
+    from symmim_mm.apis.train import train
+
+    train(
+        args.config, work_dir=args.work_dir, backbone=args.backbone, resume=args.resume,
+        amp=args.amp, compile=args.compile, fsdp=args.fsdp, seed=args.seed,
+        cfg_options=args.cfg_options, launcher=args.launcher,
+    )  # fmt: skip
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    add_run_arguments(parser)
+    parser.add_argument('--backbone', metavar='FILE', help='pre-trained checkpoint to start from')
+    add_launch_arguments(parser)
+    add_dry_run_arguments(parser)
+
+
+def _plan(args: argparse.Namespace) -> None:
+    from symmim_mm.apis.plan import dry_run
+
+    dry_run(args)
+
+
+def _add_test(parser: argparse.ArgumentParser) -> None:
+    add_run_arguments(parser)
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='of a run of this config')
+    add_launch_arguments(parser)
+
+
+def _test(args: argparse.Namespace) -> None:
+    from symmim_mm.apis.test import test
+
+    test(
+        args.config, args.checkpoint, work_dir=args.work_dir, seed=args.seed,
+        cfg_options=args.cfg_options, launcher=args.launcher,
+    )  # fmt: skip
+
+
+def _add_evaluation(parser: argparse.ArgumentParser) -> None:
+    add_run_arguments(parser)
+    parser.add_argument('--backbone', metavar='FILE', help='pre-trained checkpoint to encode with')
+    add_branch_argument(parser)
+
+
+def _evaluate(task: str, args: argparse.Namespace) -> None:
+    from symmim_mm.apis.evaluate import evaluate_features
+
+    evaluate_features(
+        task,
+        args.config,
+        backbone=args.backbone,
+        branch=args.branch,
+        work_dir=args.work_dir,
+        seed=args.seed,
+        cfg_options=args.cfg_options,
+    )
+
+
+COMMANDS = {
+    'train': Command(
+        'Train one config: a pre-training, or a transfer in any of the three libraries.',
+        _add_train, _train,
+    ),
+    'test': Command(
+        'Evaluate the checkpoint of a finished run with the test set and metrics of its config.',
+        _add_test, _test,
+    ),
+    'plan': Command(
+        'Print what a run will be, without data or GPU: the dry run of `train`.',
+        _add_plan, _plan,
+    ),
+    'knn': Command(
+        'Classify frozen features by their nearest neighbors (weighted k-NN).',
+        _add_evaluation, partial(_evaluate, 'knn'),
+    ),
+    'linear': Command(
+        'Fit a linear classifier on frozen features.',
+        _add_evaluation, partial(_evaluate, 'linear'),
+    ),
+}  # fmt: skip

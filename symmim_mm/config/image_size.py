@@ -1,0 +1,65 @@
+"""Size of the images that a model is trained on, from its config."""
+
+import math
+from collections.abc import Iterator
+
+from mmengine.config import Config
+
+from symmim_mm.utils.errors import UserError
+
+Size = tuple[int, int]
+
+
+def training_image_size(cfg: Config) -> Size:
+    """Return height and width of the images that enter the model in training.
+
+    If a recipe trains on several sizes (Mask R-CNN 1x) it is the largest one, in landscape, which
+    needs the most memory.
+    """
+    preprocessor = cfg.model.get('data_preprocessor') or {}
+    if cfg.run.task == 'segmentation':
+        return tuple(preprocessor['size'])
+    if cfg.run.task != 'detection':
+        return _pair(cfg.model.backbone.get('img_size', 224))
+    sizes = []
+    for loader in ('train_dataloader', 'val_dataloader'):
+        sizes = list(_sizes(cfg[loader].dataset.pipeline))
+        if sizes:
+            break
+    # Scales are (long side, short side); crops come last and cut.
+    height, width = sorted(sizes[-1] if len(sizes) == 1 else max(sizes, key=math.prod))
+    divisor = preprocessor.get('pad_size_divisor', 1)
+    return tuple(math.ceil(side / divisor) * divisor for side in (height, width))
+
+
+def _sizes(pipeline: list[dict]) -> Iterator[Size]:
+    """Yield the largest scale of each resize of a pipeline, or the size of a final crop alone."""
+    crops = [step for step in pipeline if step['type'].endswith('RandomCrop')]
+    if crops and crops[-1].get('crop_type') == 'absolute':
+        yield _pair(crops[-1]['crop_size'])
+        return
+    for step in pipeline:
+        for branch in step.get('transforms', []):  # a choice between pipelines
+            yield from _sizes(branch if isinstance(branch, list) else [branch])
+        scales = step.get('scales') or ([step['scale']] if 'scale' in step else [])
+        if step['type'].split('.')[-1].endswith('Resize') and scales:
+            yield max((_pair(scale) for scale in scales), key=math.prod)
+
+
+def _pair(size: int | list[int] | tuple[int, ...]) -> Size:
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def check_image_size(img_size: int | tuple[int, int], patch_size: int) -> None:
+    """Check that the patch size divides an image size.
+
+    Raises:
+        UserError: it does not; the message has the nearest sizes that work.
+    """
+    for side in img_size if isinstance(img_size, (tuple, list)) else (img_size,):
+        if side % patch_size or side < patch_size:
+            below = max(side // patch_size, 1) * patch_size
+            raise UserError(
+                f'image size {side} is not a multiple of the patch size {patch_size}: '
+                f'use {below} or {below + patch_size}'
+            )

@@ -1,1 +1,0 @@
-"""Loading, views, sample data and checks of data sets."""

@@ -1,0 +1,1 @@
+"""COCO's layout and annotation files."""

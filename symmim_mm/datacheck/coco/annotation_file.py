@@ -1,0 +1,127 @@
+"""A COCO annotation file: read once, its categories and images checked."""
+
+import gc
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from symmim_mm.datacheck.report import Report
+
+# The categories of COCO 2017 in the order of their ids; MMDetection's default.
+NAMES = (
+    'person', 'bicycle', 'car', 'motorcycle', 'airplane', 'bus', 'train', 'truck', 'boat',
+    'traffic light', 'fire hydrant', 'stop sign', 'parking meter', 'bench', 'bird', 'cat', 'dog',
+    'horse', 'sheep', 'cow', 'elephant', 'bear', 'zebra', 'giraffe', 'backpack', 'umbrella',
+    'handbag', 'tie', 'suitcase', 'frisbee', 'skis', 'snowboard', 'sports ball', 'kite',
+    'baseball bat', 'baseball glove', 'skateboard', 'surfboard', 'tennis racket', 'bottle',
+    'wine glass', 'cup', 'fork', 'knife', 'spoon', 'bowl', 'banana', 'apple', 'sandwich', 'orange',
+    'broccoli', 'carrot', 'hot dog', 'pizza', 'donut', 'cake', 'chair', 'couch', 'potted plant',
+    'bed', 'dining table', 'toilet', 'tv', 'laptop', 'mouse', 'remote', 'keyboard', 'cell phone',
+    'microwave', 'oven', 'toaster', 'sink', 'refrigerator', 'book', 'clock', 'vase', 'scissors',
+    'teddy bear', 'hair drier', 'toothbrush',
+)  # fmt: skip
+
+SIDES = ('width', 'height')
+Id = int | str
+Size = tuple[int, int]
+
+
+def load(root: str, name: str, report: Report) -> dict[str, list[Any]] | None:
+    """Read ``images``, ``annotations`` and ``categories`` of a file; None if unreadable."""
+    path = os.path.join(root, name)
+    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would block
+        report.add('unreadable', name, 'is not a file')
+        return None
+    try:
+        # As text: of bytes, json would guess encodings that pycocotools does not read.
+        with open(path, encoding='utf-8') as file, _without_collections():
+            content = json.load(file)
+    except OSError as error:
+        report.add('unreadable', name, error.strerror or str(error))
+        return None
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without end
+        report.add('json', name, ' '.join(str(error).split()))
+        return None
+    if not isinstance(content, dict):
+        report.add('json', name, f'holds a {type(content).__name__}, not an object')
+        return None
+    lists = {key: content.get(key) for key in ('images', 'annotations', 'categories')}
+    for key, value in lists.items():
+        if not isinstance(value, list):
+            report.add('json', name, f'has no list {key!r}: is it an instances_*.json?')
+            return None
+    return lists
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Keep the garbage collector away: JSON has no cycles, and looking for them takes long."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def is_integer(value: Any) -> bool:
+    """Return whether a JSON value is an integer, written as 3 or 3.0, and no boolean."""
+    return type(value) is int or (type(value) is float and value.is_integer())
+
+
+def is_id(value: Any) -> bool:
+    """Return whether a JSON value can be an id: an integer as COCO has it, or a string."""
+    return is_integer(value) or isinstance(value, str)
+
+
+def missing_keys(entry: Any, keys: Iterable[str]) -> str:
+    """Return what is wrong with an entry that must have these keys, '' if nothing is."""
+    if not isinstance(entry, dict):
+        return f'a {type(entry).__name__} in place of an object'
+    absent = [key for key in keys if key not in entry]
+    return f'without {", ".join(absent)}' if absent else ''
+
+
+def check_categories(name: str, entries: list[Any], report: Report) -> dict[Id, str]:
+    """Check categories; return names by id, in the order of the file and of the labels."""
+    categories: dict[Id, str] = {}
+    for number, entry in enumerate(entries):
+        what = f'category {number}'
+        wrong = missing_keys(entry, ('id', 'name'))
+        if not wrong and not (is_id(entry['id']) and isinstance(entry['name'], str)):
+            wrong = f'id {entry["id"]!r} and name {entry["name"]!r} must be an id and a string'
+        if wrong:
+            report.add('json-layout', name, f'{what}: {wrong}')
+        elif entry['id'] in categories:
+            report.add('duplicate-id', name, f'{what}: id {entry["id"]}')
+        elif entry['name'] in categories.values():
+            report.add('duplicate-id', name, f'{what}: name {entry["name"]!r}')
+        else:
+            categories[entry['id']] = entry['name']
+    return categories
+
+
+def check_images(name: str, entries: list[Any], report: Report) -> dict[Id, tuple[str, Size]]:
+    """Check images; return ``(file name, (width, height))`` by id."""
+    images: dict[Id, tuple[str, Size]] = {}
+    files = set()
+    for number, entry in enumerate(entries):
+        what = f'image {number}'
+        wrong = missing_keys(entry, ('id', 'file_name', 'width', 'height'))
+        if not wrong and not (is_id(entry['id']) and isinstance(entry['file_name'], str)):
+            wrong = f'id {entry["id"]!r}, file_name {entry["file_name"]!r}'
+        if not wrong and not all(is_integer(entry[key]) and entry[key] > 0 for key in SIDES):
+            wrong = f'{entry["file_name"]}: size {entry["width"]!r} x {entry["height"]!r}'
+        if wrong:
+            report.add('json-layout', name, f'{what}: {wrong}')
+            continue
+        if entry['id'] in images:
+            report.add('duplicate-id', name, f'{what}: id {entry["id"]}')
+        elif entry['file_name'] in files:
+            report.add('duplicate-id', name, f'{what}: file_name {entry["file_name"]}')
+        files.add(entry['file_name'])
+        images[entry['id']] = entry['file_name'], (int(entry['width']), int(entry['height']))
+    return images

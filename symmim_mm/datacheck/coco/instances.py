@@ -1,0 +1,183 @@
+"""The annotations of a COCO file: ids, boxes, masks, each against its image."""
+
+from collections import Counter
+from typing import Any
+
+from symmim_mm.datacheck.coco.annotation_file import (
+    Id,
+    Size,
+    check_categories,
+    check_images,
+    is_id,
+    load,
+    missing_keys,
+)
+from symmim_mm.datacheck.coco.masks import Extent, MaskError, mask_extent
+from symmim_mm.datacheck.report import NAMED, Report, plural
+from symmim_mm.utils.text import listed
+
+KEYS = ('id', 'image_id', 'category_id', 'bbox', 'area', 'iscrowd')
+OFTEN = 0.01  # share of boxes that are off from which the coordinates themselves are suspected
+LARGEST = 1e9  # no coordinate or area of an image is larger; infinity and NaN fail as well
+ENOUGH = 20  # boxes without which no share is taken
+
+
+def check_instances(root: str, name: str, report: Report) -> 'Instances | None':
+    """Check all that an annotation file says, without a look at the images.
+
+    Args:
+        root: the folder of the dataset.
+        name: the file, relative to it.
+        report: takes the findings.
+
+    Returns:
+        What the file holds, None where it cannot be read.
+    """
+    content = load(root, name, report)
+    if content is None:
+        return None
+    categories = check_categories(name, content['categories'], report)
+    images = check_images(name, content['images'], report)
+    if not images:
+        report.add('no-images', name)
+    instances = Instances(name, images, categories, report)
+    instances.check(content['annotations'])
+    if images and not instances.numbers['useful']:
+        text = f'{plural(len(content["annotations"]), "annotation")} in all'
+        report.add('no-instances', name, text)
+    return instances
+
+
+class Instances:
+    """The annotations of one file, checked one after the other.
+
+    Args:
+        name: the file, for the report.
+        images: ``(file name, (width, height))`` by id.
+        categories: names by id.
+        report: takes the findings.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        images: dict[Id, tuple[str, Size]],
+        categories: dict[Id, str],
+        report: Report,
+    ) -> None:
+        self.name = name
+        self.images = images
+        self.categories = categories
+        self.report = report
+        self.ids: set[Id] = set()
+        self.annotated: set[Id] = set()
+        self.off = 0
+        self.numbers: Counter[str] = Counter()
+        self.of_category: Counter[Id] = Counter()
+        self.strangers: Counter[Id] = Counter()  # ids of images that the file does not list
+
+    def check(self, annotations: list[Any]) -> None:
+        """Check every annotation, then what they are together."""
+        for number, entry in enumerate(annotations):
+            self._check_one(number, entry)
+        if strangers := self.strangers.total():
+            ids = listed(list(map(str, self.strangers)), NAMED)
+            text = f'{plural(strangers, "annotation")} of image_id {ids}'
+            self.report.add('unknown-image', self.name, text)
+        boxes = self.numbers['boxes']
+        if boxes >= ENOUGH and self.off > OFTEN * boxes:
+            text = (
+                f'{self.off:,} of {boxes:,}; COCO boxes are [left, top, width, height] in pixels, '
+                'not corners and not fractions'
+            )
+            self.report.add('box-systematic', self.name, text)
+        unused = [text for key, text in self.categories.items() if not self.of_category[key]]
+        if unused:
+            text = f'{len(unused)} of {len(self.categories)}: {listed(unused, NAMED)}'
+            self.report.add('category-unused', self.name, text)
+
+    def _check_one(self, number: int, entry: Any) -> None:
+        wrong = missing_keys(entry, KEYS)
+        if not wrong:
+            wrong = ', '.join(
+                f'{key} {entry[key]!r}'
+                for key in ('id', 'image_id', 'category_id')
+                if not is_id(entry[key])
+            )
+        if wrong:
+            self.report.add('json-layout', self.name, f'annotation {number}: {wrong}')
+            return
+        key, image = entry['id'], self.images.get(entry['image_id'])
+        if key in self.ids:
+            self._add('duplicate-id', entry, '')
+        self.ids.add(key)
+        if image is None:
+            self.strangers[entry['image_id']] += 1
+            return
+        self.annotated.add(entry['image_id'])
+        self.numbers['crowds'] += bool(entry['iscrowd'])
+        known = entry['category_id'] in self.categories
+        if not known:
+            self._add('unknown-category', entry, f'category_id {entry["category_id"]}')
+        else:
+            self.of_category[entry['category_id']] += 1
+        box = self._check_box(entry, image[1])
+        mask = entry.get('segmentation')
+        self.numbers['run lengths' if isinstance(mask, dict) else 'polygons'] += 1
+        try:
+            extent = mask_extent(mask, image[1])
+        except MaskError as error:
+            self._add(error.kind, entry, str(error))
+            return
+        if known and box and not entry['iscrowd'] and not _is_small(entry):
+            self.numbers['useful'] += 1
+        if extent is None:
+            return
+        if extent.is_outside(image[1]):
+            self._add('mask-apart', entry, 'the mask lies outside of the image')
+        elif box and not extent.touches(box):
+            self._add('mask-apart', entry, f'mask {extent}, box {box}')
+        elif not extent.is_inside(image[1]):
+            self._add('box-clipped', entry, f'mask {extent}, image {image[1][0]} x {image[1][1]}')
+
+    def _check_box(self, entry: dict[str, Any], size: Size) -> Extent | None:
+        """Judge a box as MMDetection's ``parse_data_info`` does; None where it is no use."""
+        self.numbers['boxes'] += 1
+        box, area = entry['bbox'], entry['area']
+        if (
+            not isinstance(box, list)
+            or len(box) != 4
+            or not all(_is_finite(value) for value in (*box, area))
+        ):
+            self._add('json-layout', entry, f'bbox {box!r}, area {area!r}')
+            return None
+        left, top, width, height = box
+        extent = Extent(left, top, left + width, top + height)
+        text = f'box {[round(value, 2) for value in box]}, image {size[0]} x {size[1]}'
+        flat = width == 0 or height == 0  # a few of COCO's own are
+        if width < 0 or height < 0 or (extent.is_outside(size) and not flat):
+            self.off += 1
+            self._add('box-outside', entry, text)
+            return None
+        elif _is_small(entry):
+            self.off += 1
+            self._add('box-small', entry, f'{text}, area {round(area, 2)}')
+        elif not extent.is_inside(size):
+            self.off += 1
+            self._add('box-clipped', entry, text)
+        return extent
+
+    def _add(self, kind: str, entry: dict[str, Any], text: str) -> None:
+        """Add a finding of an annotation, with its id and image."""
+        image = self.images.get(entry['image_id'])
+        where = f'annotation {entry["id"]}' + (f' of {image[0]}' if image else '')
+        self.report.add(kind, self.name, f'{where}: {text}' if text else where)
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < LARGEST
+
+
+def _is_small(entry: dict[str, Any]) -> bool:
+    width, height = entry['bbox'][2:]
+    return width < 1 or height < 1 or entry['area'] <= 0

@@ -1,0 +1,128 @@
+"""COCO's layout: ``annotations/instances_{train,val}2017.json``, ``train2017`` and ``val2017``."""
+
+import os
+from collections.abc import Iterator, Sequence
+
+from symmim_mm.datacheck.coco.annotation_file import NAMES, Id, Size
+from symmim_mm.datacheck.coco.instances import Instances, check_instances
+from symmim_mm.datacheck.layout import Job, Listing, Plan, missing_folders
+from symmim_mm.datacheck.report import NAMED, Report, plural
+from symmim_mm.utils.text import listed
+
+IMAGES = {'train2017': 118_287, 'val2017': 5_000}
+MIN_SIDE = 32  # filter_cfg of configs/_base_/datasets/coco_instance.py
+
+
+def plan_coco(root: str, report: Report, classes: int | Sequence[str] | None = None) -> Plan:
+    """Check both annotation files; sizes come with the images.
+
+    Args:
+        root: holds ``annotations``, ``train2017`` and ``val2017``.
+        report: takes the findings.
+        classes: number or names, in order, of the categories where the user named them; else
+            COCO's 80 are expected, and others are only a notice.
+    """
+    files = {split: f'annotations/instances_{split}.json' for split in IMAGES}
+    missing_folders(root, [*files.values(), *IMAGES], report)
+    jobs: list[Job] = []
+    categories = {}
+    for split, name in files.items():
+        if not os.path.exists(os.path.join(root, name)):
+            continue
+        instances = check_instances(root, name, report)
+        if instances is None:
+            continue
+        categories[split], images = instances.categories, instances.images
+        _report_split(split, instances, report)
+        if classes is None and len(images) != IMAGES[split]:
+            text = f'{len(images):,}, COCO 2017 has {IMAGES[split]:,}'
+            report.add('image-count', name, text)
+        if os.path.isdir(os.path.join(root, split)):
+            jobs += _jobs(root, split, name, images, report)
+        del images, instances  # before the next file is read: they are large
+    _compare_categories(categories, files, classes, report)
+    return Plan(len(jobs), jobs)
+
+
+def _report_split(split: str, instances: Instances, report: Report) -> None:
+    images, numbers = instances.images, instances.numbers
+    boxes = numbers['boxes']
+    report.fact(
+        split,
+        f'{plural(len(images), "image")}, {len(images) - len(instances.annotated):,} of them '
+        f'without instances; {plural(boxes, "instance")} of '
+        f'{plural(len(instances.categories), "category")}: {numbers["polygons"]:,} polygons, '
+        f'{numbers["run lengths"]:,} run lengths, {numbers["crowds"]:,} crowds',
+        images=len(images),
+        without_instances=len(images) - len(instances.annotated),
+        instances=boxes,
+        categories=len(instances.categories),
+        polygons=numbers['polygons'],
+        run_lengths=numbers['run lengths'],
+        crowds=numbers['crowds'],
+    )
+    if not split.startswith('train'):
+        return
+    for file, size in images.values():
+        if min(size) < MIN_SIDE:
+            report.add('image-small', f'{split}/{file}', f'{size[0]} x {size[1]}')
+
+
+def _jobs(
+    root: str, split: str, name: str, images: dict[Id, tuple[str, Size]], report: Report
+) -> Iterator[Job]:
+    """Yield the listed images that are there."""
+    listing = Listing(root, report)
+    present = set(listing.images(split))
+    listing.report_other_files()
+    used = set()
+    for file, size in images.values():
+        path = f'{split}/{file}'
+        if os.path.isabs(file) or '..' in file.split('/'):
+            report.add('path-outside', name, f'file_name {file}')
+        elif path in present or os.path.isfile(os.path.join(root, path)):
+            used.add(path)
+            yield Job(path, size=size)
+        else:
+            report.add('image-missing', path, f'listed in {name}')
+    if unlisted := sorted(present - used):
+        text = f'{plural(len(unlisted), "image")}: {listed(unlisted, NAMED)}'
+        report.add('image-unlisted', split, text)
+
+
+def _compare_categories(
+    categories: dict[str, dict[Id, str]],
+    files: dict[str, str],
+    classes: int | Sequence[str] | None,
+    report: Report,
+) -> None:
+    """Compare the categories of both files with each other and with what is expected.
+
+    Labels follow the order in the file, so that the order counts.
+    """
+    if len(categories) == 2:
+        (first, one), (second, two) = categories.items()
+        if list(one.items()) != list(two.items()):
+            only = [text for text in set(one.items()) ^ set(two.items())]
+            what = (
+                listed(sorted(f'{key} {text}' for key, text in only), NAMED)
+                if only
+                else 'the order'
+            )
+            text = f'categories of {files[first]} and {files[second]} differ in {what}'
+            report.add('class-sets', 'annotations', text)
+    for split, found in categories.items():
+        names = list(found.values())
+        if classes is None:
+            if names != list(NAMES):
+                text = (
+                    f"{plural(len(names), 'category')} ({listed(names, NAMED)}) in place of COCO's "
+                    f'80: set metainfo=dict(classes=...) and num_classes={len(names)}'
+                )
+                report.add('class-count', files[split], text)
+        elif isinstance(classes, int):
+            if len(names) != classes:
+                report.add('classes', files[split], f'{len(names)} in place of {classes}')
+        elif names != list(classes):
+            text = f'{listed(names, NAMED)} in place of {listed(classes, NAMED)}'
+            report.add('classes', files[split], text)

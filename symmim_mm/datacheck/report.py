@@ -1,0 +1,138 @@
+"""The findings of one check: collected in bounded memory, printed, and written as JSON."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from symmim_mm.datacheck.kinds import KINDS, NOTICE, PROBLEM
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import write_atomic
+from symmim_mm.utils.text import visible
+
+KEPT = 10_000  # findings of one kind kept with path and text; beyond that only their number
+NAMED = 5  # names that one text lists
+SCHEMA = 1
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1,200 images``, ``1 image``, ``2 classes``."""
+    if count == 1:
+        return f'1 {noun}'
+    ending = 'ies' if noun.endswith('y') else 'es' if noun.endswith('s') else 's'
+    return f'{count:,} {noun[:-1] if noun.endswith("y") else noun}{ending}'
+
+
+class Report:
+    """Findings and counts of one check.
+
+    Args:
+        check: ``imagenet``, ``folder``, ``coco`` or ``ade20k``.
+        root: the folder that was checked.
+        kept: how many findings of one kind keep their path and text.
+    """
+
+    def __init__(self, check: str, root: str | os.PathLike, kept: int = KEPT) -> None:
+        self.check = check
+        self.root = Path(root)
+        self.kept = kept
+        self.numbers: Counter[str] = Counter()
+        self.findings: dict[str, list[tuple[str, str]]] = {}
+        self.facts: dict[str, str] = {}
+        self.counts: dict[str, Any] = {}
+
+    def add(self, kind: str, path: str | os.PathLike, text: str = '') -> None:
+        """Note a finding; ``path`` is relative to the root, ``text`` one line without the path."""
+        if kind not in KINDS:
+            raise KeyError(kind)
+        self.numbers[kind] += 1
+        places = self.findings.setdefault(kind, [])
+        if len(places) < self.kept:
+            places.append((os.fspath(path), text))
+
+    def fact(self, name: str, text: str, **counts: Any) -> None:
+        """Note what was counted: one line of the summary, and the numbers for the JSON."""
+        self.facts[name] = text
+        if counts:
+            self.counts[name] = counts
+
+    def total(self, level: str) -> int:
+        """Return the number of findings of a level, PROBLEM or NOTICE."""
+        return sum(n for kind, n in self.numbers.items() if KINDS[kind].level == level)
+
+    def summary(self) -> str:
+        """Return ``2 problems, 1 notice``, or ``no problems``."""
+        problems, notices = self.total(PROBLEM), self.total(NOTICE)
+        text = plural(problems, 'problem') if problems else 'no problems'
+        return text + (f', {plural(notices, "notice")}' if notices else '')
+
+    def lines(self, limit: int = 10) -> Iterator[str]:
+        """Yield the printed lines: facts, then each kind with at most ``limit`` findings."""
+        yield visible(str(self.root))
+        for name, text in self.facts.items():
+            yield f'  {name}: {visible(text)}'
+        for level in (PROBLEM, NOTICE):
+            if total := self.total(level):
+                yield ''
+                yield plural(total, level)
+            for kind in sorted(self.findings, key=list(KINDS).index):
+                if KINDS[kind].level != level:
+                    continue
+                number, places = self.numbers[kind], sorted(self.findings[kind])
+                yield f'  {kind} ({number:,}): {KINDS[kind].means}'
+                for path, text in places[:limit]:
+                    yield '    ' + ': '.join(visible(part) for part in (path, text) if part)
+                if number > limit:
+                    yield f'    and {number - min(limit, len(places)):,} more'
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; ``left_out`` counts findings without details."""
+        return {
+            'schema': SCHEMA,
+            'check': self.check,
+            'root': str(self.root),
+            'counts': self.counts,
+            'problems': self.total(PROBLEM),
+            'notices': self.total(NOTICE),
+            'numbers': dict(sorted(self.numbers.items())),
+            'left_out': {
+                kind: left
+                for kind, places in sorted(self.findings.items())
+                if (left := self.numbers[kind] - len(places))
+            },
+            'findings': [
+                {'level': KINDS[kind].level, 'kind': kind, 'path': path, 'text': text}
+                for kind in sorted(self.findings, key=list(KINDS).index)
+                for path, text in sorted(self.findings[kind])
+            ],
+        }
+
+
+def check_writable(path: str | os.PathLike) -> None:
+    """Refuse, before a check of an hour, a JSON file that could not be written at its end.
+
+    Raises:
+        UserError: the path is a folder, or its folder cannot be written.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f'--json {path} is a folder: name a file')
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f'cannot write --json {path}: {folder} is not a folder that can be written')
+
+
+def write_json(path: str | os.PathLike, report: Report, **more: Any) -> None:
+    """Write a report and further values, whole or not at all.
+
+    Raises:
+        UserError: the disk is full or the file cannot be replaced.
+    """
+    try:
+        write_atomic(path, json.dumps({**report.as_dict(), **more}, indent=1) + '\n')
+    except OSError as error:
+        raise UserError(f'cannot write --json {path}: {error.strerror}') from error

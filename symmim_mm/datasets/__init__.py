@@ -1,0 +1,1 @@
+"""Datasets, their transforms and samplers, shards, and the generated sample data."""

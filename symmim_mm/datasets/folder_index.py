@@ -1,0 +1,142 @@
+"""The list of images below a folder, kept in a file so that the folder is walked only once."""
+
+import hashlib
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from mmengine.logging import print_log
+
+from symmim_mm.datasets.folder_scan import FolderScan, folders_changed
+from symmim_mm.datasets.image_table import (
+    Columns,
+    ImageTable,
+    check_table,
+    pack_names,
+    read_table,
+    write_table,
+)
+from symmim_mm.datasets.progress import progress_bar
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import file_lock
+
+VERSION = 2
+STEP = 4096  # images between two reports of progress
+
+
+class FolderIndex(ImageTable):
+    """Paths, and maybe labels, of the images below a folder.
+
+    Forked workers share its memory, spawned ones open the file again.
+
+    Args:
+        meta: ``root``, ``classes`` (None without labels), ``stamp``.
+        columns: a table of images.
+        file: where it is kept, None if it is not.
+    """
+
+    def __init__(self, meta: dict, columns: Columns, file: Path | None) -> None:
+        super().__init__(columns, meta['classes'])
+        self.meta = meta
+        self.file = file
+
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        if self.file is None:
+            return FolderIndex, (self.meta, self.columns, None)
+        return _reopen, (self.file, self.meta['stamp'])
+
+
+def open_index(
+    root: str, extensions: tuple[str, ...], labeled: bool, cache: str | os.PathLike | None = None
+) -> FolderIndex:
+    """Open the index of a folder: from its file if no folder changed since, or by walking it.
+
+    Images that are overwritten in place stay the same images here. Where several processes ask at
+    once, one walks and the others wait for it.
+
+    Args:
+        root: the folder.
+        extensions: of images, in lower case, with the dot.
+        labeled: whether the folders directly below the root are classes.
+        cache: folder to keep the file in; default ``$XDG_CACHE_HOME/symmim_mm/index``.
+
+    Raises:
+        UserError: the folder cannot be read.
+    """
+    root = os.path.realpath(root)
+    if not os.path.isdir(root):
+        raise UserError(f'there is no folder {root}')
+    wanted = dict(version=VERSION, root=root, extensions=sorted(extensions), labeled=labeled)
+    digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
+    file = _cache_folder(cache) / f'{os.path.basename(root) or "root"}-{digest}.index'
+    if found := _read(file, wanted):
+        return found
+    with file_lock(file.with_suffix('.lock')):
+        return _read(file, wanted) or _scan(file, wanted)
+
+
+def _cache_folder(cache: str | os.PathLike | None) -> Path:
+    if cache is not None:
+        return Path(cache).expanduser()
+    base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    return Path(base, 'symmim_mm', 'index')
+
+
+def _read(file: Path, wanted: dict) -> FolderIndex | None:
+    """Return the index in a file, None if there is none, or it is out of date or damaged.
+
+    The file is not written durably, so that after a crash of the machine anything may be in it.
+    """
+    try:
+        meta, columns = read_table(file)
+        if {key: meta[key] for key in wanted} != wanted:
+            return None
+        classes, folders = meta['classes'], meta['folders']
+        if (classes is not None) != meta['labeled'] or not isinstance(meta['stamp'], str):
+            return None
+        check_table(columns, classes)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return None if folders_changed(wanted['root'], folders) else FolderIndex(meta, columns, file)
+
+
+def _scan(file: Path, wanted: dict) -> FolderIndex:
+    root, start = wanted['root'], time.monotonic()
+    scan = FolderScan(root, tuple(wanted['extensions']))
+    classes = scan.folders() if wanted['labeled'] else None
+    with progress_bar(f'finding images below {root}') as advance:
+        folders = [''] if classes is None else classes
+        groups = [_sorted(scan.images(folder), advance) for folder in folders]
+    columns = pack_names(name for group in groups for name in group)
+    if classes is not None:
+        numbers = np.arange(len(classes), dtype=np.int32)
+        columns['labels'] = np.repeat(numbers, [len(group) for group in groups])
+    meta = dict(wanted, classes=classes, folders=scan.folder_times, stamp=uuid.uuid4().hex)
+    found = f'{len(columns["ends"])} images below {root} found in {time.monotonic() - start:.1f} s'
+    try:
+        write_table(file, meta, columns, durable=False)
+    except OSError as error:
+        print_log(f'{found}; the list cannot be kept in {file}: {error.strerror}', 'current')
+        return FolderIndex(meta, columns, None)
+    print_log(f'{found}; the list is kept in {file}', 'current')
+    return FolderIndex(*read_table(file), file)
+
+
+def _sorted(paths: Iterable[str], advance: Callable[[int], None]) -> list[str]:
+    paths, found = iter(paths), []
+    while batch := list(islice(paths, STEP)):
+        found += batch
+        advance(len(batch))
+    return sorted(found)
+
+
+def _reopen(file: Path, stamp: str) -> FolderIndex:
+    meta, columns = read_table(file)
+    if meta['stamp'] != stamp:
+        raise UserError(f'{meta["root"]} changed while it was in use: start again')
+    return FolderIndex(meta, columns, file)

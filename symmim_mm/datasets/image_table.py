@@ -1,0 +1,125 @@
+"""Tables of images: names, maybe labels, and further columns, each table in one safetensors file.
+
+The file is written whole or not at all and read through a memory map, so that all processes of a
+machine share its memory.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from symmim_mm.utils.files import replacing
+from symmim_mm.utils.paths import open_regular
+
+# All names in a row, each followed by a NUL, and where these are.
+NAMES = dict(text=np.uint8, ends=np.int64)
+LABELS = dict(labels=np.int32)
+
+Columns = dict[str, np.ndarray]
+
+
+def write_table(
+    path: str | os.PathLike, meta: dict, columns: Columns, durable: bool = True
+) -> None:
+    """Write columns, and anything that JSON can hold, to a file.
+
+    Readers see the old file or all of the new one.
+
+    Args:
+        path: of the file.
+        meta: for JSON.
+        columns: arrays of any shape, by name.
+        durable: wait for the disk, so that this holds also when the machine stops.
+
+    Raises:
+        OSError: the file could not be written; nothing is left of it.
+    """
+    with replacing(path, durable) as file:
+        file.write(save(columns, {'meta': json.dumps(meta)}))
+
+
+def read_table(path: str | os.PathLike) -> tuple[dict, Columns]:
+    """Return ``(meta, columns)`` of a file; columns are read-only and on disk until touched.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no table, or damaged.
+    """
+    open_regular(path).close()
+    try:
+        # As tensors, since safetensors copies what it gives as NumPy arrays.
+        with safe_open(path, 'pt') as file:
+            meta = json.loads(file.metadata()['meta'])
+            columns = {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f'{path} is damaged: {error}') from error
+    if not isinstance(meta, dict):
+        raise ValueError(f'{path} is damaged: its metadata are not an object')
+    for column in columns.values():
+        column.flags.writeable = False
+    return meta, columns
+
+
+def check_table(columns: Columns, classes: list[str] | None, **others: type) -> None:
+    """Check that columns are a table of images.
+
+    Args:
+        columns: as :func:`read_table` returns them.
+        classes: names of the labels, None for a table without.
+        **others: dtypes of the columns besides names and labels.
+
+    Raises:
+        ValueError: they are not; says which.
+    """
+    dtypes = NAMES | others | (LABELS if classes is not None else {})
+    found = {name: (column.ndim, column.dtype) for name, column in columns.items()}
+    expected = {name: (1, np.dtype(dtype)) for name, dtype in dtypes.items()}
+    wrong = [name for name in expected | found if found.get(name) != expected.get(name)]
+    if wrong:
+        raise ValueError(f'its columns {", ".join(sorted(wrong))!s:.80} are not those expected')
+    lengths = {len(column) for name, column in columns.items() if name != 'text'}
+    if len(lengths) != 1:
+        raise ValueError(f'its columns have {" or ".join(map(str, sorted(lengths)))} rows')
+    bounds = np.concatenate([[-1], columns['ends']])
+    if bounds[-1] != len(columns['text']) - 1 or not (bounds[1:] > bounds[:-1]).all():
+        raise ValueError('its names are out of range')
+    labels = columns.get('labels')
+    if labels is not None and not ((labels >= 0) & (labels < len(classes))).all():
+        raise ValueError('its labels are out of range')
+
+
+def pack_names(names: Iterable[str]) -> Columns:
+    """Return the columns ``text`` and ``ends`` of file names."""
+    joined = '\0'.join([*names, ''])
+    text = np.frombuffer(os.fsencode(joined), np.uint8)
+    return dict(text=text, ends=np.flatnonzero(text == 0))
+
+
+class ImageTable:
+    """Images of a dataset by position; nothing of it changes, so that copies share it.
+
+    Args:
+        columns: as :func:`check_table` accepts them.
+        classes: names of the labels, None for a table without.
+    """
+
+    def __init__(self, columns: Columns, classes: list[str] | None) -> None:
+        self.columns = columns
+        self.classes = classes
+        self.labels: np.ndarray | None = columns.get('labels')
+
+    def __len__(self) -> int:
+        return len(self.columns['ends'])
+
+    def __deepcopy__(self, memo: dict) -> 'ImageTable':
+        return self
+
+    def path(self, index: int) -> str:
+        """Return the name of an image, ``0 <= index < len(self)``."""
+        ends = self.columns['ends']
+        start = ends[index - 1] + 1 if index else 0
+        return os.fsdecode(self.columns['text'][start : ends[index]].tobytes())

@@ -1,0 +1,1 @@
+"""Generated sample data: drawn images for classification, detection and segmentation."""

@@ -1,0 +1,165 @@
+"""Write the generated sample dataset in ImageNet-folder, COCO and ADE20K layout.
+
+``OUT/imagenet/{train,val}/<class>/<number>.png``,
+``OUT/coco/{train2017,val2017}/<12 digits>.png`` with ``annotations/instances_*.json``,
+``OUT/ade20k/{images,annotations}/{training,validation}/<name>.png`` and ``OUT/manifest.json``.
+
+Every image has a random generator of its own, seeded by (seed, part, split, index): image
+``i`` is the same however many images are asked for. With the same NumPy and OpenCV the files
+are the same to the byte.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from symmim_mm.datasets.progress import progress_bar
+from symmim_mm.datasets.sample import layouts
+from symmim_mm.datasets.sample.layouts import ADE_SPLITS, COCO_ID_STEP, COCO_SPLITS, PARTS, VERSION
+from symmim_mm.datasets.sample.scenes import CLASSES, SEGMENTATION_CLASSES, SEGMENTATION_PALETTE
+from symmim_mm.datasets.sample.shapes import SHAPES
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.paths import file_inside
+
+__all__ = [
+    'CLASSES', 'SEGMENTATION_CLASSES', 'SEGMENTATION_PALETTE', 'SHAPES', 'write_sample_data',
+]  # fmt: skip
+
+MANIFEST = 'manifest.json'
+SIZES = (32, 1024)
+
+
+def _check(seed: int, sizes: dict[str, int], counts: dict[str, dict[str, int]]) -> None:
+    if seed < 0:
+        raise UserError(f'the seed must be 0 or more, got {seed}')
+    for part, size in sizes.items():
+        if not SIZES[0] <= size <= SIZES[1]:
+            raise UserError(f'{part}: images must be {SIZES[0]} to {SIZES[1]} pixels, got {size}')
+    for part, splits in counts.items():
+        least = len(CLASSES) if part == 'imagenet' else 1
+        for split, count in splits.items():
+            if not least <= count < COCO_ID_STEP:
+                raise UserError(
+                    f'{part}/{split}: the number of images must be at least {least} and less '
+                    f'than {COCO_ID_STEP}, got {count}'
+                )
+
+
+def _existing(out: Path, wanted: dict) -> dict | None:
+    """Return the manifest in ``out`` if it is the wanted one, None if nothing is there."""
+    if not out.exists():
+        for parent in out.absolute().parents:
+            if parent.exists() and not parent.is_dir():
+                raise UserError(f'{out} cannot be made because {parent} is a file')
+        return None
+    if not out.is_dir():
+        raise UserError(f'{out} is a file: name a folder')
+    if not any(out.iterdir()):
+        return None
+    try:
+        manifest = json.loads(file_inside(out, MANIFEST, 1 << 20).read_text())
+        found = {key: manifest[key] for key in wanted}
+    except (UserError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise UserError(
+            f'{out} is not empty and holds no sample data: name another folder'
+        ) from None
+    if found != wanted:
+        changed = ', '.join(key for key in wanted if found[key] != wanted[key])
+        raise UserError(
+            f'{out} holds sample data of other options (different {changed}): '
+            'remove it or name another folder'
+        )
+    return manifest
+
+
+def write_sample_data(
+    out: str | os.PathLike,
+    seed: int = 0,
+    size: int = 96,
+    class_size: int = 72,
+    train: int = 2000,
+    val: int = 500,
+    coco_train: int = 300,
+    coco_val: int = 100,
+    ade_train: int = 300,
+    ade_val: int = 100,
+) -> dict:
+    """Write the sample data to the folder ``out``, whole or not at all.
+
+    The files grow in a hidden folder next to ``out`` that is renamed at the end. Where ``out``
+    already holds the same data (by its manifest) nothing is done.
+
+    Args:
+        out: folder that does not exist, is empty, or holds sample data of the same options.
+        seed: of all random numbers.
+        size: side of the detection and segmentation images, in pixels.
+        class_size: side of the classification images, in pixels.
+        train: number of classification images to train on; classes take turns.
+        val: the same to validate on.
+        coco_train: number of detection scenes to train on.
+        coco_val: the same to validate on.
+        ade_train: number of segmentation scenes to train on.
+        ade_val: the same to validate on.
+
+    Returns:
+        The manifest: version, seed, size, counts, classes and sha256 over all files.
+
+    Raises:
+        UserError: bad options, a folder that holds something else, or a failed write.
+    """
+    out = Path(out)
+    wanted = {
+        'version': VERSION,
+        'seed': seed,
+        'size': {'imagenet': class_size, 'coco': size, 'ade20k': size},
+        'counts': {
+            'imagenet': {'train': train, 'val': val},
+            'coco': dict(zip(COCO_SPLITS, (coco_train, coco_val), strict=True)),
+            'ade20k': dict(zip(ADE_SPLITS, (ade_train, ade_val), strict=True)),
+        },
+    }
+    _check(seed, wanted['size'], wanted['counts'])
+    try:
+        manifest = _existing(out, wanted)
+        return manifest or _generate(out, wanted)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f'cannot write sample data to {out}: {reason}') from error
+
+
+def _generate(out: Path, wanted: dict) -> dict:
+    out = out.resolve()  # `.` gets a name and a parent, a link to an empty folder is followed
+    out.parent.mkdir(parents=True, exist_ok=True)
+    total = sum(sum(splits.values()) for splits in wanted['counts'].values())
+    partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}-partial-', dir=out.parent))
+    try:
+        data = partial / 'data'  # made by mkdir, thus with the user's usual permissions
+        data.mkdir()
+        with progress_bar('drawing images', total) as advance:
+            folder = layouts.Folder(data, advance)
+            for part in PARTS:
+                write = getattr(layouts, f'write_{part}')
+                write(folder, wanted['seed'], wanted['size'][part], wanted['counts'][part].values())
+        manifest = {
+            **wanted,
+            'classes': {
+                'imagenet': list(CLASSES),
+                'coco': list(SHAPES),
+                'ade20k': list(SEGMENTATION_CLASSES),
+            },
+            'sha256': folder.digest(),
+        }
+        (data / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n')
+        try:
+            data.rename(out)
+        except OSError:
+            # Another process may have finished the same data first.
+            finished = _existing(out, wanted)
+            if finished is None:
+                raise
+            return finished
+        return manifest
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

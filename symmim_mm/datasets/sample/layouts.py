@@ -1,0 +1,131 @@
+"""Lay generated images out as an ImageNet folder, COCO instances and ADE20K label maps."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from symmim_mm.datasets.sample.scenes import CLASSES, Scene, draw_classification_image, draw_scene
+from symmim_mm.datasets.sample.shapes import SHAPES
+
+VERSION = 1  # raise it with every change that alters a byte of the files
+PARTS = ('imagenet', 'coco', 'ade20k')
+IMAGENET_SPLITS = ('train', 'val')
+COCO_SPLITS = ('train2017', 'val2017')
+ADE_SPLITS = ('training', 'validation')
+COCO_ID_STEP = 1_000_000  # image ids of the second split start here
+ANNOTATIONS_PER_IMAGE = 100  # ids set aside for the annotations of one image
+
+
+def image_rng(seed: int, part: str, split: int, index: int) -> np.random.Generator:
+    """Return the random generator of one image."""
+    sequence = np.random.SeedSequence([seed, PARTS.index(part), split, index])
+    return np.random.Generator(np.random.PCG64(sequence))
+
+
+def _encode(image: np.ndarray) -> bytes:
+    """Encode a gray ``(S, S)`` or RGB ``(S, S, 3)`` uint8 image as PNG."""
+    if image.ndim == 3:
+        image = image[..., ::-1]
+    done, data = cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise RuntimeError('OpenCV could not encode a PNG')
+    return data.tobytes()
+
+
+class Folder:
+    """A folder that keeps the hash of every file written to it."""
+
+    def __init__(self, root: Path, advance: Callable[[], None]) -> None:
+        self.root = root
+        self.advance = advance
+        self.hashes: dict[str, str] = {}
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, ``name`` being its path from the root."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        self.hashes[name] = hashlib.sha256(data).hexdigest()
+
+    def digest(self) -> str:
+        """Return the sha256 over the sorted lines ``<sha256>  <name>``."""
+        lines = ''.join(f'{value}  {name}\n' for name, value in sorted(self.hashes.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def write_imagenet(folder: Folder, seed: int, size: int, counts: Iterable[int]) -> None:
+    """Write classification images, ``counts`` per split; classes take turns."""
+    for split, count in enumerate(counts):
+        for index in range(count):
+            label = index % len(CLASSES)
+            rng = image_rng(seed, 'imagenet', split, index)
+            name = f'imagenet/{IMAGENET_SPLITS[split]}/{CLASSES[label]}/{index:06d}.png'
+            folder.write(name, _encode(draw_classification_image(rng, label, size)))
+            folder.advance()
+
+
+def coco_annotations(scene: Scene, image_id: int) -> list[dict]:
+    """Return the COCO annotations of a scene.
+
+    Masks are compressed RLE with ``iscrowd`` 0: a polygon can neither leave a hole (ring) nor
+    follow the pixels exactly, an RLE does both, and pycocotools and MMDetection's bitmap masks
+    (``poly2mask=True``, the default) take it like a polygon.
+    """
+    annotations = []
+    for number, (label, mask) in enumerate(zip(scene.labels, scene.masks, strict=True)):
+        code = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+        annotations.append(
+            {
+                'id': image_id * ANNOTATIONS_PER_IMAGE + number,
+                'image_id': image_id,
+                'category_id': label + 1,
+                'iscrowd': 0,
+                'area': int(coco_mask.area(code)),
+                'bbox': [int(value) for value in coco_mask.toBbox(code)],
+                'segmentation': {'size': code['size'], 'counts': code['counts'].decode('ascii')},
+            }
+        )
+    return annotations
+
+
+def write_coco(folder: Folder, seed: int, size: int, counts: Iterable[int]) -> None:
+    """Write scenes with instance annotations, ``counts`` per split."""
+    categories = [
+        {'id': number, 'name': name, 'supercategory': 'shape'}
+        for number, name in enumerate(SHAPES, start=1)
+    ]
+    for split, count in enumerate(counts):
+        images, annotations = [], []
+        for index in range(count):
+            scene = draw_scene(image_rng(seed, 'coco', split, index), size)
+            image_id = split * COCO_ID_STEP + index + 1
+            name = f'{image_id:012d}.png'
+            folder.write(f'coco/{COCO_SPLITS[split]}/{name}', _encode(scene.image))
+            images.append({'id': image_id, 'file_name': name, 'width': size, 'height': size})
+            annotations += coco_annotations(scene, image_id)
+            folder.advance()
+        content = {
+            'info': {'description': 'generated shapes', 'version': str(VERSION)},
+            'licenses': [],
+            'images': images,
+            'annotations': annotations,
+            'categories': categories,
+        }
+        name = f'coco/annotations/instances_{COCO_SPLITS[split]}.json'
+        folder.write(name, json.dumps(content).encode())
+
+
+def write_ade20k(folder: Folder, seed: int, size: int, counts: Iterable[int]) -> None:
+    """Write scenes with label maps, ``counts`` per split."""
+    for split, count in enumerate(counts):
+        for index in range(count):
+            scene = draw_scene(image_rng(seed, 'ade20k', split, index), size)
+            name = f'{ADE_SPLITS[split]}/sample_{IMAGENET_SPLITS[split]}_{index + 1:08d}.png'
+            folder.write(f'ade20k/images/{name}', _encode(scene.image))
+            folder.write(f'ade20k/annotations/{name}', _encode(scene.label_map))
+            folder.advance()

@@ -1,0 +1,201 @@
+"""Making of shards from a folder of images, in several processes, with stops and restarts."""
+
+import hashlib
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+from symmim_mm.datasets.decoding_pool import LIMIT_S
+from symmim_mm.datasets.folder_index import open_index
+from symmim_mm.datasets.folder_scan import EXTENSIONS
+from symmim_mm.datasets.progress import progress_bar
+from symmim_mm.datasets.shards.image_list import write_list
+from symmim_mm.datasets.shards.manifest import (
+    MANIFEST,
+    Manifest,
+    Options,
+    Plan,
+    Shard,
+    Source,
+    finished_manifest,
+    read_manifest,
+    shard_name,
+    write_manifest,
+)
+from symmim_mm.datasets.shards.pool import AGAIN, Recipe, Task, write_shards
+from symmim_mm.datasets.shards.reader import ImageShards
+from symmim_mm.datasets.shards.writer import Written
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import file_lock, remove_parts
+
+LOCK = '.lock'
+
+
+def prepare(
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    short_side: int = 320,
+    quality: int = 90,
+    shard_images: int = 2048,
+    seed: int = 0,
+    jobs: int = 1,
+    skip_unreadable: bool = False,
+    limit_s: float = LIMIT_S,
+) -> Manifest:
+    """Write the images below a folder to shards, or continue that.
+
+    The images are dealt to the shards at random, so that each shard is a sample of all of them.
+    Finished shards stay when the work is stopped, and are read back, not made again, later.
+
+    Args:
+        source: folder of images; the folders directly in it are classes, unless an image lies
+            next to them.
+        out: folder of the shards: does not exist, is empty, or holds a part of the same shards.
+        short_side: as of :func:`~symmim_mm.datasets.shards.image.prepare_image`.
+        quality: the same.
+        shard_images: images of a shard, about.
+        seed: of the dealing.
+        jobs: processes.
+        skip_unreadable: leave out, and list, images that cannot be decoded.
+        limit_s: seconds in which each image has to be done.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        UserError: bad options, another content of ``out``, unreadable images, a full disk.
+        Fault: a process was killed, or an image took too long.
+    """
+    _check(short_side, quality, shard_images, seed, jobs)
+    source, out = os.path.realpath(source), Path(out)
+    index = open_index(source, (*EXTENSIONS, '.webp'), labeled=False)
+    names = [index.path(number) for number in range(len(index))]
+    if not names:
+        raise UserError(f'no images below {source}')
+    plan = Plan(
+        options=Options(
+            short_side=short_side, quality=quality, shard_images=shard_images, seed=seed
+        ),
+        source=Source(
+            images=len(names),
+            names_sha256=hashlib.sha256(os.fsencode('\n'.join(names))).hexdigest(),
+        ),
+        classes=_classes(source, names),
+    )
+    try:
+        busy = f'another process is writing {out}: wait for it'
+        with file_lock(out / LOCK, busy):
+            if _begin(out, plan) and _is_finished(out):
+                return finished_manifest(out)
+            tasks = _tasks(out, names, shard_images, seed)
+            recipe = Recipe(source, short_side, quality, skip_unreadable, limit_s)
+            with progress_bar('preparing', len(names)) as advance:
+                written = write_shards(tasks, recipe, min(jobs, len(tasks)), advance)
+            return _finish(out, plan, written)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f'cannot write {out}: {reason}; fix that, then {AGAIN}') from error
+
+
+def _check(short_side: int, quality: int, shard_images: int, seed: int, jobs: int) -> None:
+    for name, value, least, most in (
+        ('the short side', short_side, 32, 4096),
+        ('the quality', quality, 1, 100),
+        ('images of a shard', shard_images, 1, 10**6),
+        ('the seed', seed, 0, 2**63),
+        ('jobs', jobs, 1, 1024),
+    ):
+        if not least <= value <= most:
+            raise UserError(f'{name} must be {least} to {most}, got {value}')
+
+
+def _classes(source: str, names: list[str]) -> list[str] | None:
+    """Return the folders directly in the source, None where images lie next to them."""
+    if any('/' not in name for name in names):
+        return None
+    with os.scandir(source) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir())
+
+
+def _begin(out: Path, plan: Plan) -> bool:
+    """Write the manifest of unfinished shards where there is none; return whether there was."""
+    found = read_manifest(out)
+    if found is None:
+        ours = (LOCK, f'.{MANIFEST}.')  # the latter if the very first writing was killed
+        if not all(entry.name.startswith(ours) for entry in out.iterdir()):
+            raise UserError(f'{out} is not empty and holds no shards: name another folder')
+        write_manifest(out, plan)
+    remove_parts(out)
+    if found is None:
+        return False
+    for key, value in plan.model_dump().items():
+        if found.get(key) != value:
+            raise UserError(
+                f'{out} holds shards with another {key} ({_difference(found.get(key), value)}): '
+                'remove it or name another folder'
+            )
+    return True
+
+
+def _difference(old: object, new: object) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [key for key in new if old.get(key) != new[key]]
+        return ', '.join(f'{key} {old.get(key)}, now {new[key]}' for key in keys)
+    return f'see its {MANIFEST}'
+
+
+def _is_finished(out: Path) -> bool:
+    """Return whether a training would take the shards as they are."""
+    try:
+        ImageShards(out)
+    except UserError:
+        return False
+    return True
+
+
+def _tasks(out: Path, names: list[str], shard_images: int, seed: int) -> list[Task]:
+    """Return the shards to write, and which images each is dealt."""
+    order = np.random.default_rng(seed).permutation(len(names))
+    parts = np.array_split(order, math.ceil(len(names) / shard_images))
+    hashes = _hashes(out)
+    return [
+        Task(out / shard_name(number), [names[index] for index in part], hashes.get(number))
+        for number, part in enumerate(parts)
+    ]
+
+
+def _hashes(out: Path) -> dict[int, str]:
+    """Return the SHA-256 of shards that were finished once, by number; none of others.
+
+    A shard that is not as it was then must not be read back, or its new hash would hide it.
+    """
+    try:
+        shards = finished_manifest(out).shards
+    except UserError:
+        return {}
+    return {number: shard.sha256 for number, shard in enumerate(shards)}
+
+
+def _finish(out: Path, plan: Plan, written: list[Written]) -> Manifest:
+    """Write the list of the images, and the manifest of finished shards."""
+    contents = [part.content for part in written]
+    shards = [
+        Shard(
+            name=shard_name(number),
+            images=len(content.names),
+            bytes=content.bytes,
+            sha256=content.sha256,
+        )
+        for number, content in enumerate(contents)
+    ]
+    manifest = Manifest(
+        **dict(plan),
+        images=sum(shard.images for shard in shards),
+        skipped=sorted(name for part in written for name in part.skipped),
+        list_sha256=write_list(out, contents, plan.classes),
+        shards=shards,
+    )
+    write_manifest(out, manifest)
+    return manifest

@@ -1,0 +1,123 @@
+"""Reading of images from the shards of a dataset, by position.
+
+``OUT/shard-00000.tar``, ... are plain tar archives that other tools read as well.
+``OUT/images.safetensors`` (:mod:`image_list`) says where in them each image is;
+``OUT/manifest.json`` has options, classes, counts and hashes, and says whether the dataset is
+complete.
+"""
+
+import os
+import stat
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from symmim_mm.datasets.image_table import ImageTable
+from symmim_mm.datasets.shards.image_list import read_list
+from symmim_mm.datasets.shards.manifest import Manifest, finished_manifest
+from symmim_mm.datasets.transforms.decode_region import ImageError
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import file_sha256
+
+OPEN_FILES = 64  # of a process, far below the usual limit of 1024
+
+
+class ImageShards(ImageTable):
+    """The images of a dataset in shards, in the order in which they lie there.
+
+    Args:
+        folder: of the dataset.
+
+    Raises:
+        UserError: there is none, or it is incomplete, damaged or of another format.
+    """
+
+    def __init__(self, folder: str | os.PathLike) -> None:
+        self.folder = Path(folder)
+        self.manifest = finished_manifest(folder)
+        self._check_sizes()
+        super().__init__(read_list(self.folder, self.manifest), self.manifest.classes)
+        self.files: OrderedDict[int, int] = OrderedDict()
+
+    def _check_sizes(self) -> None:
+        for shard in self.manifest.shards:
+            path = self.folder / shard.name
+            try:
+                status = path.stat()
+            except OSError as error:
+                raise UserError(f'{path} is missing: copy it again ({error.strerror})') from error
+            if not stat.S_ISREG(status.st_mode):
+                raise UserError(f'{path} is not a file: copy it again')
+            if status.st_size != shard.bytes:
+                raise UserError(
+                    f'{path} has {status.st_size} bytes instead of {shard.bytes}: copy it again'
+                )
+
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        return ImageShards, (self.folder,)
+
+    @property
+    def shard_sizes(self) -> np.ndarray:
+        """Number of images in every shard, int64 ``(shards,)``."""
+        return np.array([shard.images for shard in self.manifest.shards], np.int64)
+
+    def path(self, index: int) -> str:
+        """Return shard and name of an image; for messages, no file has this path."""
+        shard = self.manifest.shards[self.columns['shard'][index]].name
+        return f'{shard}/{super().path(index)}'
+
+    def read(self, index: int) -> bytes:
+        """Return the encoded image.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        shard, start, size = (int(self.columns[key][index]) for key in ('shard', 'start', 'size'))
+        try:
+            data = os.pread(self._file(shard), size, start)
+        except OSError as error:
+            path = self.folder / self.path(index)
+            raise ImageError(f'cannot read {path}: {error.strerror}') from error
+        if len(data) != size:
+            raise ImageError(f'{self.folder / self.path(index)} ends too early: copy it again')
+        return data
+
+    def _file(self, shard: int) -> int:
+        if shard in self.files:
+            self.files.move_to_end(shard)
+            return self.files[shard]
+        file = os.open(self.folder / self.manifest.shards[shard].name, os.O_RDONLY | os.O_CLOEXEC)
+        # Shards are taken one window after the other: fetch all of it, in sequence, ahead.
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
+        self.files[shard] = file
+        if len(self.files) > OPEN_FILES:
+            os.close(self.files.popitem(last=False)[1])
+        return file
+
+    def __del__(self) -> None:
+        for file in getattr(self, 'files', {}).values():
+            os.close(file)
+
+
+def verify(folder: str | os.PathLike) -> Manifest:
+    """Compare the list and every shard of a dataset with their hashes.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        UserError: a file is missing, cannot be read, or is not as it was written.
+    """
+    shards = ImageShards(folder)  # compares the list
+    for shard in shards.manifest.shards:
+        path = shards.folder / shard.name
+        try:
+            found = file_sha256(path)
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f'{path} cannot be read ({reason}): copy it again') from error
+        if found != shard.sha256:
+            raise UserError(f'{path} is damaged: copy it again, or remove it and prepare again')
+    return shards.manifest

@@ -1,0 +1,124 @@
+"""Loading, random cropping, resizing and flipping of an image in one step."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from mmpretrain.datasets.transforms import RandomResizedCrop
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from symmim_mm.datasets.transforms.decode_region import EncodedImage, take_image
+from symmim_mm.registry import TRANSFORMS
+from symmim_mm.utils.errors import UserError
+
+LAYOUTS = ('chw', 'hwc')
+INTERPOLATIONS = ('bicubic', 'bilinear')
+
+
+class _Sized(NamedTuple):
+    """An image as far as ``RandomResizedCrop.rand_crop_params`` looks at it."""
+
+    shape: tuple[int, int]
+
+
+@TRANSFORMS.register_module()
+class LoadRandomResizedCrop(RandomResizedCrop):
+    """Load an image and make a random crop of it, decoding little more than the crop.
+
+    Replaces ``LoadImageFromFile``, ``RandomResizedCrop(backend='pillow')`` and, with
+    ``flip_prob``, ``RandomFlip`` of a stock pipeline: it draws the same numbers in the same order,
+    and its images differ by rounding only. The crop is drawn from the size in the file's header;
+    see :class:`EncodedImage` for what is decoded. Resizing is PyTorch's antialiased interpolation
+    of ``uint8``, the filters of Pillow in vector instructions.
+
+    Required keys: ``img_path``, or ``img_bytes`` with the encoded image. Added keys: ``img``,
+    ``img_shape``, ``ori_shape``, and with ``flip_prob`` also ``flip`` and ``flip_direction``.
+
+    Args:
+        scale: side of the crop after resizing, or ``(height, width)``.
+        crop_ratio_range: share of the image's area.
+        aspect_ratio_range: width by height.
+        flip_prob: chance of mirroring left-right; None leaves it to a later step.
+        interpolation: ``'bicubic'`` or ``'bilinear'``.
+        layout: ``'chw'``: ``img`` is a uint8 tensor ``(3, H, W)``, which ``PackInputs`` takes as it
+            is; ``'hwc'``: a uint8 array ``(H, W, 3)`` for further transforms. BGR in both.
+        max_attempts: as of ``RandomResizedCrop``.
+        backend_args: as of ``LoadImageFromFile``.
+
+    Raises:
+        UserError: an option outside its range.
+        ImageError: at an image that cannot be read.
+    """
+
+    def __init__(
+        self,
+        scale: int | Sequence[int],
+        crop_ratio_range: tuple[float, float] = (0.08, 1.0),
+        aspect_ratio_range: tuple[float, float] = (3.0 / 4.0, 4.0 / 3.0),
+        flip_prob: float | None = None,
+        interpolation: str = 'bicubic',
+        layout: str = 'chw',
+        max_attempts: int = 10,
+        backend_args: dict | None = None,
+    ) -> None:
+        if interpolation not in INTERPOLATIONS:
+            raise UserError(f"interpolation must be one of {INTERPOLATIONS}, got '{interpolation}'")
+        if layout not in LAYOUTS:
+            raise UserError(f"layout must be one of {LAYOUTS}, got '{layout}'")
+        if flip_prob is not None and not 0 <= flip_prob <= 1:
+            raise UserError(f'flip_prob must be between 0 and 1, got {flip_prob}')
+        super().__init__(
+            scale, crop_ratio_range, aspect_ratio_range, max_attempts, interpolation, 'pillow'
+        )
+        self.flip_prob = flip_prob
+        self.layout = layout
+        self.backend_args = backend_args
+
+    def transform(self, results: dict) -> dict:
+        """Add a random crop of an image."""
+        encoded = self.open(results)
+        width, height = encoded.size
+        part = encoded.crop(*self.rand_crop_params(_Sized((height, width))))
+        image = resize(part, self.scale, self.interpolation)
+        if self.flip_prob is not None:
+            # The draw of mmcv's RandomFlip, without the detours of numpy.random.choice.
+            flip = bool(np.random.random_sample() < self.flip_prob)
+            image = image.flip(-1) if flip else image
+            results['flip'] = flip
+            results['flip_direction'] = 'horizontal' if flip else None
+        if self.layout == 'hwc':
+            image = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+        results['img'] = image
+        results['ori_shape'] = (height, width)
+        results['img_shape'] = self.scale
+        return results
+
+    def open(self, results: dict) -> EncodedImage:
+        """Return the image of ``img_bytes`` (which is taken out) or ``img_path``."""
+        return take_image(results, self.backend_args)
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(scale={self.scale}, crop_ratio_range={self.crop_ratio_range}, '
+            f'aspect_ratio_range={self.aspect_ratio_range}, flip_prob={self.flip_prob}, '
+            f"interpolation='{self.interpolation}', layout='{self.layout}')"
+        )
+
+
+def resize(image: np.ndarray, size: Sequence[int], interpolation: str = 'bicubic') -> Tensor:
+    """Resize with antialiased interpolation, as Pillow's ``BICUBIC`` and ``BILINEAR``.
+
+    Args:
+        image: uint8 ``(H, W, 3)``; may be a view with any strides.
+        size: ``(height, width)`` wanted.
+        interpolation: ``'bicubic'`` or ``'bilinear'``.
+
+    Returns:
+        uint8 ``(3, height, width)``, contiguous.
+    """
+    # PyTorch's vector code wants channels last and no gaps between rows.
+    tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).unsqueeze(0)
+    resized = interpolate(tensor, tuple(size), mode=interpolation, antialias=True)
+    return resized.squeeze(0).contiguous()

@@ -1,0 +1,122 @@
+"""Loading of whole images and label maps that refuses what is damaged, by name."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from symmim_mm.datasets.transforms.decode import IGNORED, LabelMapError, decode_label_map
+from symmim_mm.datasets.transforms.decode_region import ImageError, read_file, take_image
+from symmim_mm.registry import TRANSFORMS
+from symmim_mm.utils.paths import open_regular
+
+
+@TRANSFORMS.register_module()
+class LoadImageStrict(BaseTransform):
+    """``LoadImageFromFile`` that refuses damaged files, in one line that names the file.
+
+    OpenCV gives the pixels, as in the stock step. That one takes a JPEG that ends too early for an
+    image with a gray part, and ends with a traceback where there is no image at all.
+
+    Required keys: ``img_path``, or ``img_bytes`` with the encoded image. Added keys: ``img``,
+    uint8 BGR ``(H, W, 3)``, ``img_shape`` and ``ori_shape``, both ``(H, W)``.
+
+    Args:
+        backend_args: as of ``LoadImageFromFile``.
+
+    Raises:
+        ImageError: at an image that cannot be read.
+    """
+
+    def __init__(self, backend_args: dict | None = None) -> None:
+        self.backend_args = backend_args
+
+    def transform(self, results: dict) -> dict:
+        """Add the pixels of an image."""
+        image = take_image(results, self.backend_args)
+        if image.pixels is None:
+            image.decode_whole()
+        results['img'] = image.pixels
+        results['img_shape'] = results['ori_shape'] = image.pixels.shape[:2]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(backend_args={self.backend_args})'
+
+
+@TRANSFORMS.register_module()
+class LoadLabelMap(BaseTransform):
+    """MMSegmentation's ``LoadAnnotations`` that refuses files it cannot use, in one line.
+
+    The stock step ends with a traceback, or trains on pixels with the labels of others where a
+    label map is not as large as its image, or holds numbers that do not fit into a byte.
+
+    Required keys: ``seg_map_path``, ``seg_fields``, ``ori_shape``, ``(H, W)`` of the image's file,
+    ``reduce_zero_label`` (0 becomes the label of pixels that do not count, others are lowered by 1)
+    and, with some of a dataset's classes, ``label_map``. Added key: ``gt_seg_map``, uint8
+    ``(H, W)``.
+
+    Args:
+        classes: how many there are; None does not look for others.
+        backend_args: as of ``mmseg.LoadAnnotations``.
+
+    Raises:
+        ImageError: at a file that is missing, damaged, of another size than its image, with labels
+            of other classes, or with other values than integers from 0 to 255.
+    """
+
+    def __init__(self, classes: int | None = None, backend_args: dict | None = None) -> None:
+        self.classes = classes
+        self.backend_args = backend_args
+
+    def transform(self, results: dict) -> dict:
+        """Add the labels of an image's pixels."""
+        path = results['seg_map_path']
+        table = np.arange(256, dtype=np.uint8)  # value of the file -> label
+        if results['reduce_zero_label']:
+            table[1:IGNORED] -= 1
+            table[0] = IGNORED
+        reduced = table.copy()
+        for old, new in (results.get('label_map') or {}).items():
+            table[reduced == old] = new
+        labels = table[self._read(path, tuple(results['ori_shape']))]
+        if self.classes is not None:
+            stray = labels[(labels >= self.classes) & (labels != IGNORED)]
+            if stray.size:
+                raise ImageError(
+                    f'{path} has {stray.size} pixels of no class, the largest number is '
+                    f'{stray.max()} of 0 to {self.classes - 1}: fix it, or set num_classes of both '
+                    f'heads and classes of {type(self).__name__}'
+                )
+        results['gt_seg_map'] = labels
+        results['seg_fields'].append('gt_seg_map')
+        return results
+
+    def _read(self, path: str, shape: tuple[int, int]) -> np.ndarray:
+        """Read uint8 labels of the expected shape."""
+        if self.backend_args is None and '://' not in path:
+            try:
+                with open_regular(path) as file:  # a pipe would block its reader for ever
+                    data = file.read()
+            except OSError as error:
+                raise ImageError(f'cannot read {path}: {error.strerror}') from error
+        else:
+            data = read_file(path, self.backend_args)
+        try:
+            labels = decode_label_map(data)
+        except LabelMapError as error:
+            raise ImageError(
+                f'{path} is not a label map that can be used ({error}): save it as a PNG of 8 bits'
+            ) from error
+        if labels.shape != shape:
+            raise ImageError(
+                f'{path} has {labels.shape} rows and columns, its image {shape}: replace it, or '
+                'remove both'
+            )
+        if labels.min() < 0 or labels.max() > 255:
+            raise ImageError(
+                f'{path} holds numbers from {labels.min()} to {labels.max()}, label maps have 0 to '
+                '255: fix it'
+            )
+        return labels.astype(np.uint8)
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(classes={self.classes})'

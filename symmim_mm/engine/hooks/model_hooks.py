@@ -1,0 +1,92 @@
+"""Hooks that change the model: before training, or after an optimizer step."""
+
+import torch
+from mmcv.cnn.bricks import DropPath
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.models.selfsup import BaseSelfSupervisor
+from torch import nn
+
+from symmim_mm.checkpoint.backbone import load_backbone
+from symmim_mm.models.activation_checkpointing import checkpoint_blocks
+from symmim_mm.registry import HOOKS
+from symmim_mm.utils.dist import unwrap
+
+
+@HOOKS.register_module()
+class LoadBackboneHook(Hook):
+    """Loads ``model.backbone`` before training and logs the report; ``--backbone`` adds it.
+
+    MMEngine's own ``init_cfg=dict(type='Pretrained', prefix='backbone.')`` continues with a
+    warning when keys do not fit. This stops. A resumed run keeps the weights of its checkpoint.
+
+    Args:
+        checkpoint: file of a pre-training, as MMEngine saved it.
+    """
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = checkpoint
+
+    def before_train(self, runner: Runner) -> None:
+        """Load the backbone, unless the run was resumed."""
+        if runner.iter == 0:
+            backbone = unwrap(runner.model).backbone
+            runner.logger.info(str(load_backbone(backbone, self.checkpoint)))
+
+
+@HOOKS.register_module()
+class MomentumUpdateHook(Hook):
+    """Calls ``model.update_momentum`` after every iteration that stepped the optimizer.
+
+    With gradient accumulation that is once per accumulated step, not once per micro-batch. The
+    value of ``m`` used is logged as ``ema_momentum``.
+    """
+
+    def after_train_iter(self, runner: Runner, **_: object) -> None:
+        """Update the momentum branch after an optimizer step."""
+        if runner.optim_wrapper.should_update():
+            progress = (runner.iter + 1) / runner.max_iters
+            momentum = unwrap(runner.model).update_momentum(progress)
+            runner.message_hub.update_scalar('train/ema_momentum', momentum)
+
+
+@HOOKS.register_module()
+class ActivationCheckpointingHook(Hook):
+    """Calls ``checkpoint_blocks`` before training; ``activation_checkpointing=True`` adds it."""
+
+    def before_train(self, runner: Runner) -> None:
+        """Turn activation checkpointing on."""
+        count = checkpoint_blocks(unwrap(runner.model))
+        runner.logger.info(f'activation checkpointing: {count} blocks are recomputed')
+
+
+@HOOKS.register_module()
+class CompileHook(Hook):
+    """Compiles the model, once it is initialized, before the first step; ``--compile`` adds it."""
+
+    def before_train(self, runner: Runner) -> None:
+        """Compile the model."""
+        compile_model(unwrap(runner.model))
+        runner.logger.info('the model is compiled: the first steps take long')
+
+
+def compile_model(model: nn.Module, **options: object) -> None:
+    """Compile, in place, the loss of a pre-training or the backbone of a transfer.
+
+    MMEngine's own switch compiles ``train_step`` with the optimizer and the logging inside, which
+    breaks into many graphs. The loss of a pre-training compiles to one graph. The heads of the
+    transfers work on lists of objects of varying sizes, so there only the backbone is compiled.
+
+    Args:
+        model: not wrapped for several processes.
+        **options: of ``torch.compile``.
+    """
+    for module in model.modules():
+        if isinstance(module, DropPath):
+            # MMPretrain leaves a NumPy number here, at which the compiler breaks the graph: once
+            # for every residual branch.
+            module.drop_prob = float(module.drop_prob)
+    if isinstance(model, BaseSelfSupervisor):
+        model.loss = torch.compile(model.loss, **options)
+    else:
+        model.backbone.forward = torch.compile(model.backbone.forward, **options)

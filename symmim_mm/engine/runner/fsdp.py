@@ -1,0 +1,243 @@
+"""FSDP: parameters, gradients and optimizer states sharded over the processes.
+
+For models that one GPU cannot hold. MMEngine's ``FlexibleRunner`` and ``FSDPStrategy`` do the work.
+This module makes them give DDP's results and DDP's files: parameter groups built while the
+parameters have their shapes, clipping by the norm over all processes, a momentum branch that is
+sharded as the online branch is, synchronized BatchNorm, and unsharded checkpoints.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import chain
+
+import torch
+from mmengine._strategy import FSDPStrategy
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.fileio import join_path
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.registry import MODELS
+from mmengine.runner import FlexibleRunner, save_checkpoint
+from mmengine.utils import apply_to
+from torch import Tensor, nn
+from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
+from torch.distributed.fsdp.wrap import lambda_auto_wrap_policy
+
+from symmim_mm.checkpoint.backbone import load_backbone
+from symmim_mm.models.base import fsdp_units
+from symmim_mm.registry import STRATEGIES
+from symmim_mm.utils.errors import UserError
+
+
+def use_fsdp(cfg: Config, processes: int, backbone: str | None, compiled: bool) -> None:
+    """Let a run shard its model over the processes (``tools/train.py --fsdp``).
+
+    Args:
+        cfg: of the run.
+        processes: number of them.
+        backbone: checkpoint that a transfer starts from.
+        compiled: whether the model is to be compiled.
+
+    Raises:
+        UserError: there is one process only, or ``compiled``.
+    """
+    if processes < 2:
+        raise UserError(
+            '--fsdp shards a model over processes, and there is one: start it with '
+            'tools/dist_train.sh or tools/slurm_train.sh, or leave --fsdp out'
+        )
+    if compiled:
+        raise UserError('--fsdp and --compile cannot be combined: leave one of them out')
+    cfg.strategy = dict(
+        type='symmim_mm.ShardedStrategy', sync_bn=cfg.get('sync_bn'), backbone=backbone
+    )
+    if 'Amp' in cfg.optim_wrapper.get('type', ''):
+        cfg.optim_wrapper.use_fsdp = True
+
+
+@STRATEGIES.register_module()
+class ShardedStrategy(FSDPStrategy):
+    """``FSDPStrategy`` with the results and the checkpoint files of DDP.
+
+    Args:
+        sync_bn: as in a config of MMEngine: ``'torch'`` where BatchNorm is to be synchronized.
+        backbone: checkpoint to load into ``model.backbone`` before it is sharded.
+        **kwargs: as ``FSDPStrategy``.
+    """
+
+    def __init__(
+        self, *, sync_bn: str | None = None, backbone: str | None = None, **kwargs: object
+    ) -> None:
+        on_gpu = torch.cuda.is_available()
+        super().__init__(state_dict_cfg='full', sync_bn=sync_bn if on_gpu else None, **kwargs)
+        self.backbone = backbone
+        self.names: list[list[str]] = []
+        self.whole_state: dict[str, Tensor] = {}
+        if not on_gpu:
+            # On the CPU, torch's offloading to the CPU frees the very memory that it reads.
+            self.state_dict_config.offload_to_cpu = False
+            self.optim_state_dict_config.offload_to_cpu = False
+
+    def prepare(
+        self, model: nn.Module | dict, *, optim_wrapper: dict | None = None, **kwargs: object
+    ) -> tuple:
+        """Do as ``FSDPStrategy.prepare``, with parameter groups built before the model is sharded.
+
+        Their rules depend on the shapes of the parameters, which are flat afterwards.
+        """
+        model = self.build_model(model)
+        if isinstance(optim_wrapper, dict):
+            optim_wrapper = build_optim_wrapper(model, optim_wrapper)
+        return super().prepare(model, optim_wrapper=optim_wrapper, **kwargs)
+
+    def _init_model_weights(self, model: nn.Module) -> nn.Module:
+        model = super()._init_model_weights(model)
+        if self.backbone:
+            self.logger.info(str(load_backbone(model.backbone, self.backbone)))
+        return model
+
+    def _wrap_model(self, model: nn.Module) -> nn.Module:
+        model = self.convert_model(model) if self.sync_bn else revert_sync_batchnorm(model)
+        # What a checkpoint holds, without values: a sharded model does not know its shapes.
+        state = model.state_dict()
+        self.whole_state = {k: torch.empty_like(v, device='meta') for k, v in state.items()}
+        chosen = {id(module) for module in fsdp_units(model)}
+        policy = partial(lambda_auto_wrap_policy, lambda_fn=lambda module: id(module) in chosen)
+        self.model_wrapper = dict(type='MMFullyShardedDataParallel', auto_wrap_policy=policy)
+        if not torch.cuda.is_available():
+            self.model_wrapper['device_id'] = torch.device('cpu')
+        return super()._wrap_model(model)
+
+    def build_optim_wrapper(self, optim_wrapper: OptimWrapper, model: nn.Module) -> OptimWrapper:
+        """Replace the parameters by the sharded ones, and let all processes clip together."""
+        parameters = {
+            name.replace('_fsdp_wrapped_module.', ''): parameter
+            for name, parameter in model.named_parameters()
+        }
+        groups = optim_wrapper.optimizer.param_groups
+        self.names = [[self.id_to_name[id(param)] for param in group['params']] for group in groups]
+        for group, names in zip(groups, self.names, strict=True):
+            group['params'] = [parameters[name] for name in names]
+        if optim_wrapper.clip_grad_kwargs and optim_wrapper.grad_name == 'grad_norm':
+            optim_wrapper.clip_func = partial(_clip, model)
+        return optim_wrapper
+
+    def whole_groups(self) -> list[list[Tensor]]:
+        """Return the optimizer's parameters, by group, as they were before sharding."""
+        return [[self.whole_state[name] for name in names] for names in self.names]
+
+    def optim_state_dict(self) -> dict:
+        """Return the optimizer's state as one process alone saves it; complete on rank 0 only."""
+        wrapper = self.optim_wrapper
+        state = FSDP.optim_state_dict(self.model, wrapper.optimizer)
+        others = {k: v for k, v in wrapper.state_dict().items() if k not in state}
+        number_of = {name: number for number, name in enumerate(chain(*self.names))}
+        return others | dict(
+            state={number_of[name]: value for name, value in state.get('state', {}).items()},
+            param_groups=[
+                {**group, 'params': [number_of[name] for name in group['params']]}
+                for group in state.get('param_groups', [])
+            ],
+        )
+
+    def load_optim_state_dict(self, state_dict: dict) -> None:
+        """Load the state of :meth:`optim_state_dict`, or what DDP has saved."""
+        names = [*chain(*self.names)]
+        named = dict(
+            state={names[number]: value for number, value in state_dict['state'].items()},
+            param_groups=[
+                {**group, 'params': [names[number] for number in group['params']]}
+                for group in state_dict['param_groups']
+            ],
+        )
+        sharded = FSDP.optim_state_dict_to_load(self.model, self.optim_wrapper.optimizer, named)
+        others = {k: v for k, v in state_dict.items() if k not in named}
+        self.optim_wrapper.load_state_dict(others | sharded)
+
+    def load_checkpoint(self, filename: str, **kwargs: object) -> dict:
+        """Do as ``FSDPStrategy.load_checkpoint``, with the whole file never on a GPU."""
+        return super().load_checkpoint(filename, **{**kwargs, 'map_location': 'cpu'})
+
+    def save_checkpoint(
+        self,
+        filename: str,
+        *,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        extra_ckpt: dict | None = None,
+        callback: Callable[[dict], None] | None = None,
+        backend_args: dict | None = None,
+    ) -> None:
+        """Gather everything on rank 0, which writes one file as MMEngine's ``Runner`` does."""
+        checkpoint = dict(extra_ckpt or {}, state_dict=self.model_state_dict())
+        if save_optimizer:
+            checkpoint['optimizer'] = self.optim_state_dict()
+        if save_param_scheduler and hasattr(self, 'param_schedulers'):
+            checkpoint['param_schedulers'] = self.scheduler_state_dict()
+        if callback is not None:
+            callback(checkpoint)
+        if is_main_process():
+            save_checkpoint(checkpoint, filename, backend_args=backend_args)
+
+
+def _clip(model: FSDP, params: list[Tensor], **kwargs: object) -> Tensor:
+    """Clip the gradients of a sharded model by their norm over all processes; return that norm."""
+    return model.clip_grad_norm_(**kwargs)
+
+
+class ShardedRunner(FlexibleRunner):
+    """``FlexibleRunner`` that builds its model at once and names checkpoints as ``Runner`` does."""
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> 'ShardedRunner':
+        """Do as ``FlexibleRunner.from_cfg``; ``model`` is a module, not yet sharded."""
+        runner = super().from_cfg(cfg)
+        runner.model = runner.strategy.build_model(runner.model)
+        return runner
+
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict | None = None,
+        by_epoch: bool = True,
+        backend_args: dict | None = None,
+    ) -> None:
+        """Do as ``Runner.save_checkpoint``; ``FlexibleRunner`` overrides ``meta``."""
+        position = dict(epoch=self.epoch + by_epoch, iter=self.iter + (not by_epoch))
+        meta = {
+            **position,
+            **(meta or {}),
+            'cfg': self.cfg.pretty_text,
+            'seed': self.seed,
+            'experiment_name': self.experiment_name,
+            'time': time.strftime('%Y%m%d_%H%M%S', time.localtime()),
+        }
+        if hasattr(self.train_dataloader.dataset, 'metainfo'):
+            meta['dataset_meta'] = self.train_dataloader.dataset.metainfo
+        hub = self.message_hub.state_dict()
+        hub = apply_to(hub, lambda value: hasattr(value, 'cpu'), lambda value: value.cpu())
+        self.strategy.save_checkpoint(
+            join_path(out_dir, filename, backend_args=backend_args),
+            save_optimizer=save_optimizer,
+            save_param_scheduler=save_param_scheduler,
+            extra_ckpt=dict(meta=meta, message_hub=hub),
+            callback=lambda checkpoint: self.call_hook(
+                'before_save_checkpoint', checkpoint=checkpoint
+            ),
+            backend_args=backend_args,
+        )
+
+    def whole_model(self) -> nn.Module | None:
+        """Return an unsharded copy of the model on the CPU of rank 0; every rank must call this."""
+        state = self.strategy.model_state_dict()
+        if not is_main_process():
+            return None
+        model = MODELS.build(self.cfg.model)
+        model.load_state_dict(state)
+        return model

@@ -1,0 +1,108 @@
+"""MMEngine's loops, resumable at any iteration, with one-line reports of dead loader workers."""
+
+from typing import Any
+
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, TestLoop, ValLoop
+from torch.utils.data import DataLoader
+
+from symmim_mm.engine.runner.fault_reporting_loader import FaultReportingLoader
+from symmim_mm.engine.runner.resumable_loader import ResumableLoader
+from symmim_mm.registry import LOOPS
+from symmim_mm.utils.errors import RESUME, START_AGAIN
+
+
+class ReportsWorkerDeaths:
+    """Mixin for loops over a :class:`FaultReportingLoader`."""
+
+    dataloader: FaultReportingLoader
+
+    def run(self) -> Any:
+        """Run the loop; a dead loader worker ends it with one line that names its image."""
+        with self.dataloader.report_deaths():
+            return super().run()
+
+
+def _build_loader(runner: Runner, dataloader: dict | DataLoader) -> DataLoader:
+    """Build the data of a loop as MMEngine's ``BaseLoop`` does."""
+    different = runner._randomness_cfg.get('diff_rank_seed', False)
+    return runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=different)
+
+
+@LOOPS.register_module()
+class ResumableEpochLoop(ReportsWorkerDeaths, EpochBasedTrainLoop):
+    """``EpochBasedTrainLoop`` that also resumes within an epoch.
+
+    MMEngine's starts the epoch again. Gradient accumulation never crosses the end of an epoch: an
+    epoch has a whole number of optimizer steps, as many on one GPU as on eight.
+    """
+
+    dataloader: ResumableLoader
+
+    def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: object) -> None:
+        accumulation = runner.cfg.optim_wrapper.get('accumulative_counts', 1)
+        loader = ResumableLoader(_build_loader(runner, dataloader), runner.seed, accumulation)
+        super().__init__(runner, loader, **kwargs)
+
+    def run_epoch(self) -> None:
+        """Run the rest of the epoch."""
+        self.runner.call_hook('before_train_epoch')
+        self.runner.model.train()
+        start = self._iter - self._epoch * len(self.dataloader)
+        self.dataloader.start_at(self._epoch, start)
+        for index, batch in enumerate(self.dataloader, start):
+            self.run_iter(index, batch)
+        self.runner.call_hook('after_train_epoch')
+        self._epoch += 1
+
+
+class EndlessBatches:
+    """Batch after batch, from any batch on: in place of the iterator of ``IterBasedTrainLoop``."""
+
+    def __init__(self, loader: ResumableLoader) -> None:
+        self.loader = loader
+        self.iterator = None
+
+    def skip_iter(self, count: int) -> None:
+        """Start with batch ``count`` of the run; called once, before the first is drawn."""
+        self.loader.start_at(0, count)
+
+    def __next__(self) -> Any:
+        if self.iterator is None:
+            self.iterator = iter(self.loader)
+        return next(self.iterator)
+
+
+@LOOPS.register_module()
+class ResumableIterLoop(ReportsWorkerDeaths, IterBasedTrainLoop):
+    """``IterBasedTrainLoop`` whose data and random numbers depend on (seed, iteration) alone.
+
+    MMEngine's restores the position in the order of the images, but not the random numbers of the
+    augmentations and of the model.
+    """
+
+    dataloader: ResumableLoader
+
+    def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: object) -> None:
+        loader = ResumableLoader(_build_loader(runner, dataloader), runner.seed, endless=True)
+        super().__init__(runner, loader, **kwargs)
+        self.dataloader_iterator = EndlessBatches(loader)
+
+
+@LOOPS.register_module()
+class FaultReportingValLoop(ReportsWorkerDeaths, ValLoop):
+    """``ValLoop`` over a :class:`FaultReportingLoader`."""
+
+    def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: object) -> None:
+        loader = _build_loader(runner, dataloader)
+        loader = FaultReportingLoader(loader, 'val_dataloader', RESUME)
+        super().__init__(runner, loader, **kwargs)
+
+
+@LOOPS.register_module()
+class FaultReportingTestLoop(ReportsWorkerDeaths, TestLoop):
+    """``TestLoop`` over a :class:`FaultReportingLoader`."""
+
+    def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: object) -> None:
+        loader = _build_loader(runner, dataloader)
+        loader = FaultReportingLoader(loader, 'test_dataloader', START_AGAIN)
+        super().__init__(runner, loader, **kwargs)

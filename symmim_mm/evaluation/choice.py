@@ -1,0 +1,130 @@
+"""Settings of a classifier of frozen features, chosen on held-out training images."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from symmim_mm.utils.errors import UserError
+
+Grid = dict[str, Sequence[float]]
+
+
+def split_held_out(labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Hold out a share of every class.
+
+    Args:
+        labels: int64 ``(N,)``.
+        share: in (0, 0.5]; every ``1 / share``-th image of a class, rounded, is held out.
+
+    Returns:
+        Indices int64 of the images to fit and of those held out, both ascending.
+
+    Raises:
+        UserError: another share, or a class with fewer images than that.
+    """
+    if not 0 < share <= 0.5:
+        raise UserError(f'evaluation.held_out must be a share in (0, 0.5], got {share}')
+    step = round(1 / share)
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for label in labels.unique():
+        places = (labels == label).nonzero().flatten()
+        if len(places) < step:
+            raise UserError(
+                f'evaluation.held_out={share} holds out none of the {len(places)} images of class '
+                f'{int(label)}: take a larger share, or no evaluation.grid'
+            )
+        held[places[step - 1 :: step]] = True
+    return (~held).nonzero().flatten(), held.nonzero().flatten()
+
+
+def check_grid(grid: object) -> Grid:
+    """Return a config's ``evaluation.grid``; ``UserError`` if it holds no lists of numbers."""
+    whole = isinstance(grid, dict) and all(
+        isinstance(values, list | tuple) and values and all(type(v) in (int, float) for v in values)
+        for values in grid.values()
+    )
+    if not whole:
+        raise UserError(f'evaluation.grid must map names to lists of numbers, got {grid!s:.80}')
+    return grid
+
+
+def combinations(grid: Grid) -> list[dict[str, Any]]:
+    """All settings of a grid: ``dict(k=[1, 2])`` -> ``[dict(k=1), dict(k=2)]``."""
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def choose(
+    classify: Callable[..., Tensor],
+    grid: Grid,
+    features: Tensor,
+    labels: Tensor,
+    classes: int,
+    held_out: float,
+) -> dict[str, Any]:
+    """Return the settings of ``grid`` that are best on held-out training images.
+
+    Args:
+        classify: ``(train, labels, test, classes, **settings)`` -> classes int64 ``(M,)``.
+        grid: values to try by name; of equally good settings the first counts.
+        features: of the training images, float ``(N, C)``.
+        labels: int64 ``(N,)``.
+        classes: number of classes.
+        held_out: see :func:`split_held_out`.
+
+    Raises:
+        UserError: as :func:`split_held_out`, and settings that the classifier refuses.
+    """
+    fit, held = split_held_out(labels.cpu(), held_out)
+    train, truth, test = features[fit], labels[fit], features[held]
+
+    def hits(settings: dict[str, Any]) -> int:
+        return int((classify(train, truth, test, classes, **settings) == labels[held]).sum())
+
+    return max(combinations(grid), key=hits)
+
+
+def judge(
+    classify: Callable[..., Tensor],
+    grid: Grid,
+    held_out: float,
+    train: Tensor,
+    labels: Tensor,
+    test: Tensor,
+    truth: Tensor,
+    classes: int,
+) -> dict[str, float]:
+    """Fit to all training images and measure on the test images.
+
+    Args:
+        classify: as for :func:`choose`.
+        grid: as for :func:`choose`.
+        held_out: as for :func:`choose`.
+        train: features float ``(N, C)`` of the training images.
+        labels: their classes, int64 ``(N,)``.
+        test: features of the test images.
+        truth: their classes.
+        classes: number of classes.
+
+    Returns:
+        ``top1`` in percent with the chosen settings; with a grid also ``top1_NAME=VALUE`` of each
+        setting tried and ``chosen_NAME``.
+    """
+
+    def top1(settings: dict[str, Any]) -> float:
+        guess = classify(train, labels, test, classes, **settings)
+        return round(100.0 * (guess == truth).double().mean().item(), 4)
+
+    if not grid:
+        return {'top1': top1({})}
+    chosen = choose(classify, grid, train, labels, classes, held_out)
+    tried = {_text(settings): top1(settings) for settings in combinations(grid)}
+    found = {'top1': tried[_text(chosen)]}
+    found |= {f'top1_{text}': accuracy for text, accuracy in tried.items()}
+    return found | {f'chosen_{name}': value for name, value in chosen.items()}
+
+
+def _text(settings: dict[str, Any]) -> str:
+    return '_'.join(f'{name}={value:g}' for name, value in settings.items())

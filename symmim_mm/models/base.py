@@ -1,0 +1,101 @@
+"""What the masked image models share: an encoder that takes a mask, and a pixel head."""
+
+import math
+from abc import abstractmethod
+
+import torch
+from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
+from mmpretrain.models.selfsup import BaseSelfSupervisor
+from torch import Tensor, nn
+
+from symmim_mm.models.mask_samplers import MaskSampler, build_mask_sampler
+from symmim_mm.models.pixel_head import PixelHead
+from symmim_mm.utils.errors import UserError
+
+
+class MaskedImageModel(BaseSelfSupervisor):
+    """Encoder plus pixel head: what SimMIM and SymMIM share.
+
+    Args:
+        backbone: config of a :class:`MaskedViT`.
+        head: settings of the :class:`PixelHead`; its grid, patch size and widths come from the
+            backbone. ``None``: nothing is reconstructed.
+        data_preprocessor: config; ``symmim_mm.ViewPreprocessor`` by default.
+
+    The online encoder is ``backbone``, so its weights stand under ``backbone.`` in a checkpoint.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        head: dict | None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(
+            backbone=backbone,
+            data_preprocessor=dict(type='symmim_mm.ViewPreprocessor', **(data_preprocessor or {})),
+            init_cfg=init_cfg,
+        )
+        if head is None:
+            return
+        projection = self.backbone.patch_embed.projection
+        self.head = PixelHead(
+            in_dims=self.backbone.embed_dims,
+            grid=self.backbone.grid,
+            patch_size=projection.kernel_size[0],
+            in_channels=projection.in_channels,
+            **head,
+        )
+        if self.backbone.encoding == 'sparse' and self.head.decoder is None:
+            raise UserError('sparse encoding needs a pixel decoder: set head.decoder=dict(...)')
+
+    def build_mask(self, name: str, config: dict) -> tuple[MaskSampler, int]:
+        """Build a mask sampler for the backbone's grid.
+
+        Args:
+            name: of the setting, for messages.
+            config: see :func:`build_mask_sampler`.
+
+        Returns:
+            The sampler and the number of patches that every mask of it leaves visible.
+        """
+        sampler = build_mask_sampler(name, config, self.backbone.grid)
+        return sampler, math.prod(self.backbone.grid) - sampler.masked_counts[-1]
+
+    @abstractmethod
+    def draw_reconstruction_mask(self, batch: int, device: torch.device) -> tuple[Tensor, int]:
+        """Draw masks bool ``(B, h, w)``; also the number of visible patches all have at least."""
+
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor]:
+        """Unmasked tokens ``((B, 1 + N, C),)`` of images ``(B, 3, H, W)``."""
+        return self.backbone(inputs)
+
+    @torch.no_grad()
+    def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mask normalized images ``(B, 3, H, W)`` as in training and predict them.
+
+        Returns:
+            The masks, bool ``(B, h, w)``, and the raw prediction ``(B, h * w, p * p * 3)``.
+
+        Raises:
+            UserError: the model has no pixel head.
+        """
+        if not self.with_head:
+            raise UserError('this model reconstructs nothing: it was trained with mim_weight=0')
+        mask, visible = self.draw_reconstruction_mask(len(images), images.device)
+        tokens, indices = self.backbone(images, mask, visible)
+        return mask, self.head(tokens, indices)
+
+
+def fsdp_units(model: nn.Module) -> list[nn.Module]:
+    """The modules whose parameters are gathered, used and let go together.
+
+    Every transformer block is one. A momentum branch moves by a sum over parameters that do not
+    leave their process: each part of it and the part that it follows are units of their own, so
+    that both are cut at the same places. What is left over is gathered for the whole step.
+    """
+    found = [module for module in model.modules() if isinstance(module, TransformerEncoderLayer)]
+    if hasattr(model, 'momentum'):
+        found += [*model.online_modules().values(), *model.momentum.children()]
+    return found

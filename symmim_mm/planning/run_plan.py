@@ -1,0 +1,222 @@
+"""Plan of a run: everything that a dry run prints, computed from a config."""
+
+import copy
+from dataclasses import dataclass
+
+from mmengine.config import Config
+from torch import nn
+
+from symmim_mm.config.image_size import Size, training_image_size
+from symmim_mm.config.recipe import apply_recipe
+from symmim_mm.models import SymMIM
+from symmim_mm.models.momentum import momentum_at
+from symmim_mm.planning.costs import (
+    Activations,
+    Flops,
+    TrainingStep,
+    count_flops,
+    measure_activations,
+)
+from symmim_mm.planning.fake_model import build_without_storage, make_runnable
+from symmim_mm.planning.groups import ParameterGroup, parameter_groups
+from symmim_mm.planning.length import Length, TrainingImages, run_length, training_images
+from symmim_mm.planning.memory import FixedMemory, ShardedMemory, fixed_memory, sharded_memory
+from symmim_mm.planning.schedule import RateSchedule
+from symmim_mm.planning.tokens import Tokens, count_tokens
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """Numbers of parameters: all, trained ones, those of the backbone."""
+
+    parameters: int
+    trained: int
+    backbone: int
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """Images per optimizer step, and how they are split.
+
+    Args:
+        whole: over all processes and micro-batches.
+        processes: of the launch.
+        per_process: images of one process in one micro-batch.
+        accumulation: micro-batches per optimizer step.
+        negatives: keys of other images that SymMIM's contrastive loss sees, in the micro-batches of
+            all processes; None without that loss.
+    """
+
+    whole: int
+    processes: int
+    per_process: int
+    accumulation: int
+    negatives: int | None
+
+
+@dataclass(frozen=True)
+class RateSample:
+    """Learning rate and EMA momentum of one optimizer step.
+
+    Args:
+        name: of the step in the plan.
+        step: counted from 0.
+        rate: learning rate of the groups of full rate.
+        momentum: used after the step; None without a momentum encoder.
+    """
+
+    name: str
+    step: int
+    rate: float
+    momentum: float | None
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Plan of a run.
+
+    Args:
+        task: of the config.
+        method: of the config.
+        model: in words.
+        optimizer: in words.
+        size: height and width of the training images.
+        model_size: numbers of parameters.
+        tokens: of every encoder.
+        images: of the training data.
+        batch: and its parts.
+        length: None if it depends on data that are absent and unknown, or nothing is trained.
+        rates: samples along the run.
+        groups: of parameters; none where nothing is trained.
+        memory: of one process, without activations.
+        sharded: the same with ``--fsdp``; None for a single process.
+        flops: of a training step, for one image.
+        activations: of one micro-batch.
+    """
+
+    task: str
+    method: str | None
+    model: str
+    optimizer: str
+    size: Size
+    model_size: ModelSize
+    tokens: list[Tokens]
+    images: TrainingImages
+    batch: BatchPlan
+    length: Length | None
+    rates: list[RateSample]
+    groups: list[ParameterGroup]
+    memory: FixedMemory
+    sharded: ShardedMemory | None
+    flops: Flops
+    activations: Activations
+
+
+def plan_run(cfg: Config, processes: int) -> RunPlan:
+    """Plan the run of a config on a number of processes; the config itself is not changed.
+
+    Raises:
+        UserError: a recipe that cannot work, or does not split over the processes.
+    """
+    cfg = copy.deepcopy(cfg)
+    trains = 'evaluation' not in cfg  # else tools/knn.py or tools/linear.py: one process
+    if trains:
+        apply_recipe(cfg, processes)
+    model = build_without_storage(cfg)
+    images = training_images(cfg)
+    length = run_length(cfg, images.count, processes)
+    batch = _batch(cfg, model, processes if trains else 1)
+    groups = parameter_groups(model, cfg) if trains else []
+    # Before the masks lose their values:
+    size = training_image_size(cfg)
+    tokens = count_tokens(model, size)
+    memory = fixed_memory(model, cfg, processes)
+    sharded = sharded_memory(model, memory, processes) if trains and processes > 1 else None
+    trained = sum(group.parameters for group in groups)
+    parts = ModelSize(_count(model), trained, _count(model.backbone))
+
+    mode = make_runnable(model)
+    step = TrainingStep(model, cfg)
+    return RunPlan(
+        task=cfg.run.task,
+        method=cfg.run.get('method'),
+        model=_model_name(cfg),
+        optimizer=_optimizer_name(cfg) if trains else 'none: the encoder is frozen',
+        size=size,
+        model_size=parts,
+        tokens=tokens,
+        images=images,
+        batch=batch,
+        length=length,
+        rates=_rates(cfg, model, length) if length else [],
+        groups=groups,
+        memory=memory,
+        sharded=sharded,
+        flops=count_flops(step, mode),
+        # BatchNorm cannot train on single numbers.
+        activations=measure_activations(step, mode, max(batch.per_process, 2)),
+    )
+
+
+def _batch(cfg: Config, model: nn.Module, processes: int) -> BatchPlan:
+    per_process = cfg.train_dataloader.batch_size
+    accumulation = cfg.optim_wrapper.get('accumulative_counts', 1)
+    contrast = isinstance(model, SymMIM) and model.contrast_weight > 0
+    return BatchPlan(
+        whole=per_process * processes * accumulation,
+        processes=processes,
+        per_process=per_process,
+        accumulation=accumulation,
+        negatives=per_process * processes - 1 if contrast else None,
+    )
+
+
+def _rates(cfg: Config, model: nn.Module, length: Length) -> list[RateSample]:
+    """Return samples at the first step, the end of the warm-up, the quarters and the last step."""
+    accumulation = cfg.optim_wrapper.get('accumulative_counts', 1)
+    schedule = RateSchedule(cfg, length, cfg.optim_wrapper.optimizer.lr)
+    last = length.steps - 1
+    steps = {'first': 0}
+    if schedule.warmup_end:
+        steps['warm-up end'] = min(schedule.warmup_end // accumulation, last)
+    steps |= {name: length.steps * k // 4 for k, name in ((1, '1/4'), (2, '1/2'), (3, '3/4'))}
+    steps['last'] = last
+
+    # An optimizer step has the learning rate of its last micro-batch.
+    iterations = [min((step + 1) * accumulation, length.iterations) - 1 for step in steps.values()]
+    momentum = isinstance(model, SymMIM) and model.contrast_weight > 0
+    return [
+        RateSample(
+            name=name,
+            step=step,
+            rate=rate,
+            momentum=momentum_at((iteration + 1) / length.iterations, **model.momentum_schedule)
+            if momentum
+            else None,
+        )
+        for (name, step), iteration, rate in zip(
+            steps.items(), iterations, schedule.rates_at(iterations), strict=True
+        )
+    ]
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _model_name(cfg: Config) -> str:
+    arch = cfg.model.backbone.get('arch')
+    if isinstance(arch, dict):
+        arch = '{num_layers} blocks of {embed_dims}, {num_heads} heads'.format(**arch)
+    kind = cfg.model.type.split('.')[-1]
+    backbone = cfg.model.backbone
+    return f'{kind} on {backbone.type.split(".")[-1]} ({arch}, patch {backbone.patch_size})'
+
+
+def _optimizer_name(cfg: Config) -> str:
+    settings = dict(cfg.optim_wrapper.optimizer)
+    name = settings.pop('type').split('.')[-1]
+    parts = [f'{key} {value}' for key, value in settings.items() if key != 'lr']
+    clip = cfg.optim_wrapper.get('clip_grad')
+    parts += [f'clip {key} {value}' for key, value in clip.items()] if clip else ['no clipping']
+    return f'{name}, {", ".join(parts)}'

@@ -1,0 +1,139 @@
+"""Line charts as small inline SVG."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+Points = list[tuple[float, float]]
+WIDTH, HEIGHT = 520, 260
+LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 38
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart; ``slot`` is the number of its color in the page's style."""
+
+    name: str
+    slot: int
+    points: Points
+
+
+def thin(points: Points, most: int = 160) -> Points:
+    """Return at most ``most`` points: means of neighbors, the last point kept."""
+    if len(points) <= most:
+        return points
+    size = math.ceil(len(points) / (most - 1))
+    groups = [points[start : start + size] for start in range(0, len(points), size)]
+    means = [
+        (sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group))
+        for group in groups
+    ]
+    return means[:-1] + [points[-1]]
+
+
+def chart(series: Sequence[Series], x_label: str, y_label: str, chance: float | None = None) -> str:
+    """Draw lines as an SVG element; colors come from the page (classes ``s0``, ``s1``, ...).
+
+    The y axis is logarithmic where positive values span more than a factor of eight.
+    ``chance`` adds a dashed level. All strings are escaped.
+    """
+    lines = [Series(item.name, item.slot, thin(item.points)) for item in series if item.points]
+    if not lines:
+        return ''
+    xs = [x for line in lines for x, _ in line.points]
+    ys = [y for line in lines for _, y in line.points] + ([] if chance is None else [chance])
+    logarithmic = min(ys) > 0 and max(ys) > 8 * min(ys) and chance is None
+    y_ticks = _log_ticks(min(ys), max(ys)) if logarithmic else _ticks(min(ys), max(ys))
+    x_ticks = _ticks(min(0, *xs), max(xs), inside=True)
+    x_low, x_high = min(0, *xs), max(0, *xs) or 1.0
+    scale = math.log if logarithmic else float
+    y_low, y_high = scale(y_ticks[0]), scale(y_ticks[-1])
+
+    def px(x: float) -> float:
+        return LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
+
+    def py(y: float) -> float:
+        return HEIGHT - BOTTOM - (scale(y) - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
+
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(y_label)} over {escape(x_label)}">'
+    ]
+    for value in y_ticks:
+        parts.append(
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(value):.1f}" '
+            f'y2="{py(value):.1f}"/><text class="tick" x="{LEFT - 7}" '
+            f'y="{py(value) + 4:.1f}" text-anchor="end">{_number(value)}</text>'
+        )
+    for value in x_ticks:
+        parts.append(
+            f'<text class="tick" x="{px(value):.1f}" y="{HEIGHT - BOTTOM + 17}" '
+            f'text-anchor="middle">{_number(value)}</text>'
+        )
+    note = ' (y: log scale)' if logarithmic else ''
+    parts.append(
+        f'<text class="axis" x="{WIDTH - RIGHT}" y="{HEIGHT - 5}" text-anchor="end">'
+        f'{escape(x_label)}{note}</text>'
+    )
+    if chance is not None:
+        parts.append(
+            f'<line class="chance" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(chance):.1f}"'
+            f' y2="{py(chance):.1f}"/><text class="tick" x="{WIDTH - RIGHT}" '
+            f'y="{py(chance) - 5:.1f}" text-anchor="end">chance</text>'
+        )
+    for line in lines:
+        path = ' '.join(f'{px(x):.1f},{py(y):.1f}' for x, y in line.points)
+        title = f'<title>{escape(line.name)}</title>'
+        parts.append(f'<polyline class="line s{line.slot}" points="{path}">{title}</polyline>')
+        if len(line.points) <= 12:
+            parts += [
+                f'<circle class="dot s{line.slot}" cx="{px(x):.1f}" cy="{py(y):.1f}" r="3"/>'
+                for x, y in line.points
+            ]
+    parts.append('</svg>')
+    return ''.join(parts)
+
+
+def _ticks(low: float, high: float, inside: bool = False) -> list[float]:
+    """Return about five round values around (with ``inside``: in) the range of the arguments."""
+    if high <= low:
+        low, high = low - abs(low) * 0.1 - 0.01, high + abs(high) * 0.1 + 0.01
+    raw = (high - low) / 4
+    magnitude = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= raw)
+    if inside:
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    else:
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [index * step for index in range(first, last + 1)]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Return the values 1, 2 and 5 times powers of ten that enclose ``low`` .. ``high``."""
+    values = [
+        factor * 10.0**power
+        for power in range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+        for factor in (1, 2, 5)
+    ]
+    first = max(index for index, value in enumerate(values) if value <= low * (1 + 1e-9))
+    last = min(
+        (index for index, value in enumerate(values) if value >= high * (1 - 1e-9)),
+        default=len(values) - 1,
+    )
+    chosen = values[first : last + 1]
+    return (
+        chosen
+        if len(chosen) <= 8
+        else [
+            value
+            for value in chosen
+            if value in (chosen[0], chosen[-1]) or math.log10(value) % 1 < 1e-9
+        ]
+    )
+
+
+def _number(value: float) -> str:
+    if abs(value) >= 10000:
+        return f'{value / 1000:g}k'
+    return f'{value:.6g}'

@@ -1,0 +1,99 @@
+"""Images that runs drew of held-out data, side by side on the report page."""
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from symmim_mm.results.runs import RecordedRun, group_runs, method_name
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.paths import file_inside
+
+MAX_ROWS = 6
+MAX_WIDTH = 720
+MOST_PIXELS = 1 << 25
+MOST_BYTES = 1 << 25
+SECTIONS = {
+    'pretrain': ('Reconstructions', 'Each: input, masked input, reconstruction.'),
+    'detection': ('Detections', 'Each: annotated objects, predicted objects.'),
+    'segmentation': ('Segmentations', 'Each: image, annotation, prediction.'),
+}
+
+
+def figure_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[dict[str, Any]]:
+    """Return the page's figures by task and dataset: an image a row, a method a column.
+
+    Args:
+        runs: in the order of the columns; of a method those with the lowest seed are shown.
+        problems: gets a line for each image that cannot be shown.
+    """
+    sections = []
+    for task, dataset, group in group_runs(runs):
+        columns = [run for run in _with_lowest_seed(group) if run.record.figures]
+        if task not in SECTIONS or not columns:
+            continue
+        methods = [run.record.method for run in columns]
+        heads = [
+            method_name(run.record.method) if methods.count(run.record.method) == 1
+            else run.record.run
+            for run in columns
+        ]  # fmt: skip
+        names = dict.fromkeys(Path(file).name for run in columns for file in run.record.figures)
+        rows = []
+        for name in list(names)[:MAX_ROWS]:
+            cells = []
+            for run, head in zip(columns, heads, strict=True):
+                file = next((file for file in run.record.figures if Path(file).name == name), None)
+                data = embed_image(run.folder, file, problems) if file else None
+                cells.append({'data': data, 'alt': f'{head}: {name}'})
+            rows.append(cells)
+        title, caption = SECTIONS[task]
+        sections.append(
+            {
+                'title': f'{title}, {dataset}' if dataset else title,
+                'caption': caption,
+                'heads': heads,
+                'rows': rows,
+            }
+        )
+    return sections
+
+
+def _with_lowest_seed(group: Sequence[RecordedRun]) -> list[RecordedRun]:
+    lowest: dict[str, int] = {}
+    for run in group:
+        method, seed = run.record.method, run.record.seed
+        lowest[method] = min(seed, lowest.get(method, seed))
+    return [run for run in group if run.record.seed == lowest[run.record.method]]
+
+
+def embed_image(folder: Path, name: str, problems: list[str]) -> str | None:
+    """Return a PNG of a run as a data address, made narrower where it is very wide.
+
+    Args:
+        folder: directory of the run.
+        name: path relative to it.
+        problems: gets a line if the image cannot be shown; the result is then ``None``.
+    """
+    from PIL import Image
+
+    try:
+        path = file_inside(folder, name, MOST_BYTES)
+        with Image.open(path, formats=('PNG',)) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise UserError(f'{path}: has {image.width} x {image.height} pixels')
+            image.load()
+            content = path.read_bytes()
+            if image.width > MAX_WIDTH:
+                size = (MAX_WIDTH, max(1, round(image.height * MAX_WIDTH / image.width)))
+                buffer = io.BytesIO()
+                image.convert('RGB').resize(size, Image.Resampling.LANCZOS).save(buffer, 'PNG')
+                content = buffer.getvalue()
+    except UserError as error:
+        problems.append(f'image left out: {error}')
+        return None
+    except Exception as error:  # Pillow raises many kinds of errors on bytes that are no PNG
+        problems.append(f'image left out: {folder / name}: not a readable PNG: {error}')
+        return None
+    return 'data:image/png;base64,' + base64.b64encode(content).decode('ascii')

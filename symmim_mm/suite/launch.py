@@ -1,0 +1,201 @@
+"""Start the steps of a suite as processes, in order, and follow them."""
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from symmim_mm.suite.display import Display
+from symmim_mm.suite.file import Suite
+from symmim_mm.suite.steps import Step
+from symmim_mm.utils.errors import UserError
+
+KEEPER = Path(__file__).with_name('keeper.py')
+POLL_S = 0.2
+LOCK_S = 10  # processes of a killed suite may need a moment to end
+STOP_S = 20  # and an interrupted training to save its checkpoint
+
+
+@contextmanager
+def locked(suite: Suite) -> Iterator[TextIO]:
+    """Keep other suites out of the work directory.
+
+    The lock belongs to the open file, which the processes of the suite inherit: it ends with the
+    last of them, however they end.
+
+    Raises:
+        UserError: another suite has the directory.
+    """
+    suite.state.mkdir(parents=True, exist_ok=True)
+    with open(suite.state / 'lock', 'a+', encoding='utf-8') as file:
+        until = time.monotonic() + LOCK_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() < until:
+                    time.sleep(POLL_S)
+                    continue
+                file.seek(0)
+                raise UserError(
+                    f'{suite.work_dir}: another suite is running there (process '
+                    f'{file.read() or "unknown"}); wait for it or give another --work-dir'
+                ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield file
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
+@dataclass
+class _Job:
+    """A step whose command is running; ``begin`` is where its output starts in the log."""
+
+    step: Step
+    process: subprocess.Popen
+    begin: int
+
+    def finish(self, code: int) -> None:
+        """Check a command that has ended; raise ``UserError`` if it failed."""
+        self.kill(signal.SIGKILL)  # what the command left running
+        self.process.stdin.close()
+        if code:
+            with open(self.step.log, 'rb') as file:
+                file.seek(self.begin)
+                line = last_error(file)
+            how = f'signal {signal.Signals(code - 128).name}' if code > 128 else f'exit code {code}'
+            raise UserError(line or f'no output, {how}')
+        self.step.check()
+
+    def kill(self, number: signal.Signals) -> None:
+        """Send a signal to the command and all processes that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+
+def launch(
+    suite: Suite, steps: Sequence[Step], jobs: int, lock: TextIO, slurm: bool = False
+) -> dict[str, str]:
+    """Run steps, at most ``jobs`` at a time; a failure stops only what depends on it.
+
+    Args:
+        suite: the steps' suite.
+        steps: in the order in which they are to be started.
+        jobs: number of steps at a time.
+        lock: as from :func:`locked`.
+        slurm: whether every step is a job of Slurm.
+
+    Returns:
+        The error of each step that failed, by name.
+    """
+    if slurm and shutil.which('srun') is None:
+        raise UserError('--slurm: srun not found: call this where Slurm is installed')
+    environment = dict(os.environ, PYTHONUNBUFFERED='1')
+    # The commands import this package, which need not be installed.
+    path = [str(Path(__file__).parents[2]), environment.get('PYTHONPATH', '')]
+    environment['PYTHONPATH'] = os.pathsep.join(filter(None, path))
+    if not slurm:  # where the scheduler assigns the cores
+        threads = str(max(1, available_cores() // jobs))
+        environment |= {'OMP_NUM_THREADS': threads, 'MKL_NUM_THREADS': threads}
+    waiting, running = list(steps), []
+    failed: dict[str, str] = {}
+
+    def start(step: Step) -> _Job | None:
+        words = step.prepare()
+        if words is None:
+            return None
+        if slurm:
+            options = (f'--{key}={value}' for key, value in suite.slurm.items())
+            words = ['srun', '--ntasks=1', f'--job-name={step.name}', *options, *words]
+        with open(step.log, 'ab') as log:
+            log.write(('$ ' + ' '.join(words) + '\n').encode())
+            log.flush()
+            process = subprocess.Popen(
+                [sys.executable, str(KEEPER), *words], cwd=suite.root, env=environment,
+                stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
+                start_new_session=True, pass_fds=[lock.fileno()],
+            )  # fmt: skip
+            return _Job(step, process, log.tell())
+
+    with Display(len(steps)) as display, _sigterm_as_interrupt():
+
+        def attempt(step: Step, action: Callable[[], _Job | None]) -> _Job | None:
+            try:
+                return action()
+            except UserError as error:
+                failed[step.name] = str(error)
+            return None
+
+        try:
+            while waiting or running:
+                blocked = failed.keys() | {step.name for step in waiting}
+                blocked |= {job.step.name for job in running}
+                ready = [step for step in waiting if blocked.isdisjoint(step.needs)]
+                if not running and not ready:
+                    break  # what is left waits for a step that failed
+                for step in ready[: jobs - len(running)]:
+                    waiting.remove(step)
+                    display.started(step.name, step.log)
+                    if job := attempt(step, lambda step=step: start(step)):
+                        running.append(job)
+                    else:
+                        display.ended(step.name, failed.get(step.name))
+                for job in list(running):
+                    if (code := job.process.poll()) is not None:
+                        running.remove(job)
+                        attempt(job.step, lambda job=job, code=code: job.finish(code))
+                        display.ended(job.step.name, failed.get(job.step.name))
+                display.refresh()
+                time.sleep(POLL_S)
+        except BaseException:
+            _stop(running)
+            raise
+    return failed
+
+
+def _stop(running: Sequence[_Job]) -> None:
+    """End processes: let trainings save a checkpoint, and kill what takes too long."""
+    for job in running:
+        job.kill(signal.SIGTERM)
+    until = time.monotonic() + STOP_S
+    for job in running:
+        with suppress(subprocess.TimeoutExpired):
+            job.process.wait(max(0.0, until - time.monotonic()))
+        job.kill(signal.SIGKILL)
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def last_error(file: BinaryIO) -> str:
+    """Return the last line of a log that names an error, else its last line that is not empty."""
+    lines = file.read()[-65536:].decode('utf-8', 'replace').splitlines()
+    lines = [line.strip() for line in lines if line.strip()]
+    for line in reversed(lines):
+        word = line.split(':', 1)[0]
+        if ':' in line and ' ' not in word and word.lower().endswith(('error', 'exception')):
+            return line
+    return lines[-1] if lines else ''

@@ -1,0 +1,101 @@
+"""Files that are written whole or not at all, their locks and their hashes."""
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from symmim_mm.utils.errors import UserError
+
+PART = '.part'
+
+
+@contextmanager
+def replacing(path: str | Path, lasting: bool = True) -> Iterator[BinaryIO]:
+    """Open an empty file next to ``path`` that takes its name when the block ends without an error.
+
+    Readers see the old file or all of the new one. After an error nothing is left of the new one; a
+    process that is killed leaves a hidden file, which :func:`remove_parts` removes.
+
+    Args:
+        path: of the file to write; its folder is created.
+        lasting: wait for the disk, so that this also holds when the machine stops.
+
+    Yields:
+        The file, open for writing bytes.
+
+    Raises:
+        OSError: the file could not be written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Two processes that write the same file do not write the same part.
+    part = path.with_name(f'.{path.name}.{secrets.token_hex(4)}{PART}')
+    try:
+        with open(part, 'xb') as file:
+            yield file
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    if lasting:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name, too, must survive a crash
+        finally:
+            os.close(folder)
+
+
+def write_atomic(path: str | Path, content: str | bytes) -> None:
+    """Write all of a file as :func:`replacing` does, text as UTF-8."""
+    with replacing(path) as file:
+        file.write(content.encode('utf-8') if isinstance(content, str) else content)
+
+
+def remove_parts(folder: str | Path) -> None:
+    """Remove what processes that were killed while writing left in a folder."""
+    for part in Path(folder).glob(f'.*{PART}'):
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def file_lock(path: str | Path, busy: str | None = None) -> Iterator[None]:
+    """Hold a lock (``flock``) on a file of its own while the block runs.
+
+    Args:
+        path: of the file, which is made.
+        busy: the message where another process holds the lock. None waits for that process, and
+            goes on without a lock where the file system has none: two then do the same work.
+
+    Raises:
+        UserError: ``busy``.
+        OSError: with ``busy``, the file cannot be made or locked.
+    """
+    with ExitStack() as held:
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+            held.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError:
+            raise UserError(busy) from None
+        except OSError:
+            if busy:
+                raise
+        yield
+
+
+def file_sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,147 @@
+"""Drawings of a model's outputs on held-out images. Everything here is RGB uint8 ``(H, W, 3)``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from symmim_mm.models.base import MaskedImageModel
+from symmim_mm.models.pixel_head import patchify, unpatchify
+from symmim_mm.utils.errors import UserError
+
+GRAY = 114
+# Distinct at small size and for color-blind readers (Okabe and Ito's palette).
+COLORS = np.array(
+    [(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
+     (204, 121, 167), (120, 120, 120)],
+    dtype=np.uint8,
+)  # fmt: skip
+
+
+def class_color(index: int) -> np.ndarray:
+    """Return the color of class ``index``, uint8 ``(3,)``; repeats after eight."""
+    return COLORS[index % len(COLORS)]
+
+
+def save(path: str | Path, image: np.ndarray) -> None:
+    """Write an image as PNG.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), np.ascontiguousarray(image[..., ::-1])):
+        raise UserError(f'cannot write the image {path}: is the folder writable, the disk full?')
+
+
+def side_by_side(*panels: np.ndarray, gap: int = 4) -> np.ndarray:
+    """Join panels of one height from left to right, with white gaps."""
+    space = np.full((panels[0].shape[0], gap, 3), 255, np.uint8)
+    parts = [part for panel in panels for part in (space, panel)]
+    return np.concatenate(parts[1:], axis=1)
+
+
+def enlarge(image: np.ndarray, side: int = 224) -> np.ndarray:
+    """Scale a small image up so that its shorter side has at least ``side`` pixels."""
+    factor = max(1, round(side / min(image.shape[:2])))
+    size = (image.shape[1] * factor, image.shape[0] * factor)
+    return cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
+
+
+@torch.no_grad()
+def reconstruct(model: BaseModel, inputs: Tensor) -> list[np.ndarray]:
+    """Draw masked input and reconstruction of images by a pre-training model.
+
+    Args:
+        model: ours, or MMPretrain's ``MAE``; its preprocessor is a ``ViewPreprocessor``.
+        inputs: uint8 ``(B, 3, H, W)``, as the loader gives them.
+
+    Returns:
+        For each image the panels original, masked, reconstruction (visible patches as they
+        were), side by side.
+    """
+    model.eval()
+    images = model.data_preprocessor(dict(inputs=inputs), training=False)['inputs']
+    if isinstance(model, MaskedImageModel):
+        mask, prediction = model.reconstruct(images)
+    else:
+        latent, mask, restore = model.backbone(images, mask=True)
+        prediction = model.neck(latent, restore)
+    patch = model.head.patch_size
+    grid = (images.shape[2] // patch, images.shape[3] // patch)
+    target = patchify(images, patch)
+    if model.head.norm_pix:
+        deviation = (target.var(dim=-1, keepdim=True) + 1e-6).sqrt()
+        prediction = prediction * deviation + target.mean(dim=-1, keepdim=True)
+    hidden = mask.flatten(1).bool()[..., None]
+    filled = torch.where(hidden, prediction.to(target.dtype), target)
+
+    preprocessor = model.data_preprocessor
+
+    def to_images(patches: Tensor) -> np.ndarray:
+        batch = unpatchify(patches, grid, patch) * preprocessor.std + preprocessor.mean
+        return batch.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+
+    original = to_images(target)
+    cover = unpatchify(hidden.expand_as(target).float(), grid, patch).permute(0, 2, 3, 1).cpu()
+    covered = np.where(cover.numpy() > 0.5, GRAY, original).astype(np.uint8)
+    return [
+        side_by_side(*(enlarge(panel) for panel in panels))
+        for panels in zip(original, covered, to_images(filled), strict=True)
+    ]
+
+
+def draw_instances(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    masks: np.ndarray | None,
+    classes: Sequence[str],
+    scores: np.ndarray | None = None,
+) -> np.ndarray:
+    """Outline and tint instances on a (scaled-up) copy of the image.
+
+    Args:
+        image: uint8 ``(H, W, 3)``.
+        boxes: float ``(N, 4)``, x1 y1 x2 y2 in pixels.
+        labels: int ``(N,)``, indices into ``classes``.
+        masks: bool ``(N, H, W)`` or ``None``.
+        classes: names of the classes.
+        scores: float ``(N,)`` in [0, 1], shown if given.
+    """
+    canvas = enlarge(image)
+    factor = canvas.shape[0] / image.shape[0]
+    for index in range(len(boxes)):
+        shade = class_color(int(labels[index]))
+        if masks is not None:
+            size = (canvas.shape[1], canvas.shape[0])
+            inside = cv2.resize(masks[index].astype(np.uint8), size, interpolation=0).astype(bool)
+            canvas[inside] = (0.55 * canvas[inside] + 0.45 * shade).astype(np.uint8)
+        x1, y1, x2, y2 = (int(round(float(value) * factor)) for value in boxes[index])
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), shade.tolist(), 2)
+        text = str(classes[int(labels[index])])
+        text += '' if scores is None else f' {scores[index]:.2f}'
+        (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)
+        y1 = max(y1, height + 4)
+        cv2.rectangle(canvas, (x1, y1 - height - 4), (x1 + width + 2, y1), shade.tolist(), -1)
+        cv2.putText(
+            canvas, text, (x1 + 1, y1 - 3), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA
+        )
+    return canvas
+
+
+def draw_segmentation(image: np.ndarray, labels: np.ndarray, ignore: int = 255) -> np.ndarray:
+    """Tint each pixel of a (scaled-up) copy by its class.
+
+    Args:
+        image: uint8 ``(H, W, 3)``.
+        labels: int ``(H, W)``, class indices.
+        ignore: class index that stays untinted.
+    """
+    tint = COLORS[labels % len(COLORS)].astype(np.float32)
+    mixed = (0.35 * image + 0.65 * tint).astype(np.uint8)
+    return enlarge(np.where((labels == ignore)[..., None], image, mixed))

@@ -1,0 +1,132 @@
+"""k-NN and linear evaluation: what is reported before encoding, what survives."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from paths import ROOT
+
+from symmim_mm.apis import evaluate
+from symmim_mm.results.record import FILE_NAME, Record
+from symmim_mm.utils.errors import UserError
+
+
+def run(
+    work_dir: Path,
+    train: Path,
+    val: Path,
+    backbone: Path | None = None,
+    branch: str = 'online',
+    **options: object,
+) -> None:
+    """Evaluate by k-NN; ``options`` are those of the config's ``evaluation``."""
+    roots = {'train_dataloader.dataset.data_root': train, 'val_dataloader.dataset.data_root': val}
+    evaluate.evaluate_features(
+        'knn',
+        str(ROOT / 'configs/quickstart/knn.py'),
+        backbone=backbone,
+        branch=branch,
+        work_dir=str(work_dir),
+        cfg_options={key: str(root) for key, root in roots.items()}
+        | {f'evaluation.{key}': value for key, value in options.items()},
+    )
+
+
+def disk_full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.fixture
+def images(sample_data: Path) -> Path:
+    return sample_data / 'imagenet'
+
+
+@pytest.fixture
+def no_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def extract(*_: object) -> None:
+        raise AssertionError('encoded')
+
+    monkeypatch.setattr(evaluate, 'extract', extract)
+
+
+@pytest.mark.parametrize(
+    ('name', 'problem'),
+    [(b'w', 'result.json is a folder'), (b'w\xff', 'run: should be a valid string')],
+)
+def test_a_folder_without_room_for_a_record_is_reported_before_encoding(
+    tmp_path: Path, images: Path, no_encoding: None, name: bytes, problem: str
+) -> None:
+    (tmp_path / 'w' / FILE_NAME).mkdir(parents=True)
+    with pytest.raises(UserError, match=problem):
+        run(tmp_path / os.fsdecode(name), images, images)
+
+
+def test_a_full_disk_is_reported_before_encoding(
+    tmp_path: Path, images: Path, no_encoding: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('tempfile.TemporaryFile', disk_full)
+    with pytest.raises(OSError, match='No space left on device'):
+        run(tmp_path, images, images)
+
+
+def test_different_classes_are_reported_before_encoding(
+    tmp_path: Path, images: Path, no_encoding: None
+) -> None:
+    other = tmp_path / 'other'
+    shutil.copytree(images, other)
+    shutil.rmtree(sorted((other / 'val').iterdir())[0])
+    with pytest.raises(UserError, match='different classes'):
+        run(tmp_path / 'w', images, other)
+
+
+def test_a_broken_record_next_to_the_backbone_is_reported_before_encoding(
+    tmp_path: Path, images: Path, no_encoding: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = tmp_path / 'last.pth'
+    backbone.touch()
+    (tmp_path / FILE_NAME).write_text('{')
+    monkeypatch.setattr(evaluate, 'load_backbone', lambda *_: 'loaded')
+    with pytest.raises(UserError, match='not a JSON file'):
+        run(tmp_path / 'w', images, images, backbone)
+
+
+def test_the_accuracy_is_printed_even_if_the_disk_fills_up(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(Record, 'write', disk_full)
+    with pytest.raises(OSError, match='No space left'):
+        run(tmp_path, images, images)
+    assert 'knn top-1 ' in capsys.readouterr().out
+
+
+def test_a_grid_and_two_poolings_are_recorded(tmp_path: Path, images: Path) -> None:
+    poolings = ['patch_mean', 'cls_token']
+    run(tmp_path, images, images, pooling=poolings, held_out=0.5, **{'grid.k': [1, 5]})
+    metrics = Record.read(tmp_path / FILE_NAME).metrics
+    assert metrics['chosen_k'] in (1, 5)
+    assert metrics['top1'] == metrics[f'top1_k={metrics["chosen_k"]:g}']
+    chosen = metrics['cls_token_chosen_k']
+    assert metrics['cls_token_top1'] == metrics[f'cls_token_top1_k={chosen:g}']
+
+
+def test_an_unknown_pooling_is_one_line(tmp_path: Path, images: Path) -> None:
+    with pytest.raises(UserError, match='evaluation.pooling must be one of'):
+        run(tmp_path, images, images, pooling=['patch_mean', 'max'])
+
+
+def test_the_branch_is_in_the_record(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accuracies of the momentum encoder are not repetitions of those of the online encoder."""
+    asked = []
+    monkeypatch.setattr(evaluate, 'load_backbone', lambda _, path, branch: asked.append(branch))
+    backbone = tmp_path / 'last.pth'
+    backbone.touch()
+    hashes = set()
+    for branch in ('online', 'momentum'):
+        run(tmp_path / branch, images, images, backbone, branch)
+        hashes.add(Record.read(tmp_path / branch / FILE_NAME).config_sha256)
+    assert asked == ['online', 'momentum']
+    assert len(hashes) == 2

@@ -1,0 +1,209 @@
+"""The key map: both ways for every name, and foreign checkpoints through the one loading door."""
+
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from tiny_models import POOLED, TINY, vit
+from torch import Tensor
+
+from symmim_mm.checkpoint.backbone import load_backbone
+from symmim_mm.checkpoint.key_map import DIALECTS, from_dialect, recognize, to_dialect
+from symmim_mm.utils.errors import UserError
+
+# What transformers 5.23.0 writes with ViTModel(config).save_pretrained(), one layer, without the
+# pooler, and our name of each. That the pairs belong together was seen by giving exported weights
+# to that library: its tokens were MMPretrain's, to the last bit.
+HF_LINEAR = {
+    'embeddings.patch_embeddings.projection': 'patch_embed.projection',
+    'encoder.layer.0.attention.output.dense': 'layers.0.attn.proj',
+    'encoder.layer.0.intermediate.dense': 'layers.0.ffn.layers.0.0',
+    'encoder.layer.0.layernorm_after': 'layers.0.ln2',
+    'encoder.layer.0.layernorm_before': 'layers.0.ln1',
+    'encoder.layer.0.output.dense': 'layers.0.ffn.layers.1',
+    'layernorm': 'ln1',
+}
+HF_JOINED = {
+    f'encoder.layer.0.attention.attention.{part}.{leaf}'
+    for part in ('query', 'key', 'value')
+    for leaf in ('weight', 'bias')
+}
+HF_NAMES = {
+    'embeddings.cls_token': 'cls_token',
+    'embeddings.position_embeddings': 'pos_embed',
+    **{f'{t}.{leaf}': f'{o}.{leaf}' for t, o in HF_LINEAR.items() for leaf in ('weight', 'bias')},
+}
+
+
+def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+@st.composite
+def encoder_states(draw, dialect: str) -> dict[str, Tensor]:
+    """Any subset of the tensors that both sides can have, in any order."""
+    table = DIALECTS[dialect]
+    names = [f'{stem}{leaf}' for stem in table.stems for leaf in ('', '.weight', '.bias')]
+    for layer in draw(st.sets(st.integers(0, 47), max_size=3)):
+        for stem in (*table.layer_stems, *table.split):
+            names += [f'layers.{layer}.{stem}.weight', f'layers.{layer}.{stem}.bias']
+    chosen = draw(st.lists(st.sampled_from(names), unique=True))
+    return {
+        name: torch.randn(3 * draw(st.integers(1, 3)), draw(st.integers(1, 3))) for name in chosen
+    }
+
+
+@pytest.mark.parametrize('dialect', DIALECTS)
+@given(data=st.data())
+def test_there_and_back_is_the_identity(dialect: str, data: st.DataObject) -> None:
+    state = data.draw(encoder_states(dialect))
+    wrapper = data.draw(st.sampled_from(DIALECTS[dialect].wrappers))
+    foreign = {wrapper + name: value for name, value in to_dialect(state, dialect).items()}
+    assert equal(from_dialect(foreign, dialect, wrapper), state)
+
+
+@pytest.mark.parametrize('pool', ['token', 'avg'])
+def test_timm_has_exactly_these_names_and_shapes(pool: str) -> None:
+    import timm
+
+    theirs = timm.create_model(
+        'vit_base_patch16_224', img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4,
+        mlp_ratio=2, num_classes=0, global_pool=pool,
+    )  # fmt: skip
+    ours = vit() if pool == 'token' else vit(**POOLED)
+    theirs.load_state_dict(to_dialect(ours.state_dict(), 'timm'), strict=True)
+    assert equal(from_dialect(theirs.state_dict(), 'timm'), ours.state_dict())
+
+
+def test_transformers_has_exactly_these_names() -> None:
+    state = vit(arch=TINY | dict(num_layers=1)).state_dict()
+    named = to_dialect(state, 'hf')
+    assert set(named) == HF_JOINED | set(HF_NAMES)
+    assert equal(
+        {name: named[name] for name in HF_NAMES},
+        {name: state[ours] for name, ours in HF_NAMES.items()},
+    )
+
+
+def test_query_key_and_value_stand_in_this_order() -> None:
+    joined = torch.arange(6.0)
+    named = to_dialect({'layers.4.attn.qkv.bias': joined}, 'hf')
+    stem = 'encoder.layer.4.attention.attention'
+    assert {name: value.tolist() for name, value in named.items()} == {
+        f'{stem}.query.bias': [0, 1], f'{stem}.key.bias': [2, 3], f'{stem}.value.bias': [4, 5]
+    }  # fmt: skip
+    shuffled = dict(reversed(named.items()))
+    assert torch.equal(from_dialect(shuffled, 'hf')['layers.4.attn.qkv.bias'], joined)
+
+
+@pytest.mark.parametrize(
+    ('dialect', 'name'),
+    [('timm', 'mask_token'), ('hf', 'ln2.weight'), ('timm', 'layers.0.attn.gamma1.weight')],
+)
+def test_a_tensor_without_a_counterpart_is_named(dialect: str, name: str) -> None:
+    with pytest.raises(UserError, match=f'no tensor for {name}'):
+        to_dialect({name: torch.zeros(3)}, dialect)
+
+
+def test_our_own_and_unknown_names_are_of_no_dialect() -> None:
+    assert recognize(f'backbone.{name}' for name in vit().state_dict()) is None
+    assert recognize(['encoder.patch_embed.weight', 'head.weight']) is None
+
+
+def mae_checkpoint(state: dict[str, Tensor]) -> dict:
+    """As MAE's main_pretrain.py saves it (util/misc.py): decoder, command line and all."""
+    decoder = {
+        'mask_token': torch.zeros(1, 1, 16),
+        'decoder_embed.weight': torch.zeros(16, 32),
+        'decoder_blocks.0.norm1.weight': torch.zeros(16),
+        'decoder_pred.bias': torch.zeros(192),
+    }
+    args = Namespace(batch_size=64, norm_pix_loss=True)
+    return dict(model={**to_dialect(state, 'timm'), **decoder}, args=args, epoch=3)
+
+
+def moco_v3_checkpoint(state: dict[str, Tensor]) -> dict:
+    """As main_moco.py saves it: two encoders, a projector instead of the head."""
+    online = {f'module.base_encoder.{k}': v for k, v in to_dialect(state, 'timm').items()}
+    momentum = {k.replace('base', 'momentum'): v + 1 for k, v in online.items()}
+    extra = {
+        'module.base_encoder.head.0.weight': torch.zeros(8, 32),
+        'module.predictor.0.weight': torch.zeros(8, 8),
+    }
+    return dict(state_dict={**momentum, **online, **extra}, arch='vit_small')
+
+
+def dino_checkpoint(state: dict[str, Tensor]) -> dict:
+    """As DINO and iBOT save them: the teacher's tensors have our prefix and timm's names."""
+    teacher = {f'backbone.{k}': v for k, v in to_dialect(state, 'timm').items()}
+    return dict(teacher={**teacher, 'head.mlp.0.weight': torch.zeros(4, 32)}, epoch=1)
+
+
+FOREIGN = [mae_checkpoint, moco_v3_checkpoint, dino_checkpoint]
+
+
+@pytest.mark.parametrize('make', FOREIGN, ids=lambda make: make.__name__)
+def test_foreign_checkpoints_load_to_the_last_tensor(make, tmp_path: Path) -> None:
+    source, target = vit(), vit()
+    torch.save(make(source.state_dict()), tmp_path / 'foreign.pth')
+    report = load_backbone(target, tmp_path / 'foreign.pth')
+    assert equal(target.state_dict(), source.state_dict())
+    assert report.dialect == 'timm'
+    assert 'foreign.pth (names of timm): ' in str(report)
+    assert len(report.loaded) == len(source.state_dict())
+    assert not report.missing and not report.unexpected and not report.resized
+
+
+@pytest.mark.parametrize('wrapper', DIALECTS['hf'].wrappers)
+def test_a_huggingface_file_loads(wrapper: str, tmp_path: Path) -> None:
+    source, target = vit(), vit(img_size=64)
+    state = {wrapper + k: v.contiguous() for k, v in to_dialect(source.state_dict(), 'hf').items()}
+    state[f'{wrapper}pooler.dense.weight'] = torch.zeros(32, 32)
+    state['classifier.weight'] = torch.zeros(2, 32)
+    save_file(state, tmp_path / 'model.safetensors')
+    report = load_backbone(target, tmp_path / 'model.safetensors')
+    assert report.dialect == 'hf'
+    assert report.resized == ['pos_embed 17 -> 65 positions']
+    assert torch.equal(target.layers[1].attn.qkv.weight, source.layers[1].attn.qkv.weight)
+    assert not report.missing and not report.unexpected
+
+
+def test_a_fine_tuned_timm_model_keeps_its_norm_after_the_pooling(tmp_path: Path) -> None:
+    source = vit(**POOLED)
+    state = to_dialect(source.state_dict(), 'timm') | {'head.weight': torch.zeros(2, 32)}
+    torch.save(state, tmp_path / 'x.pth')
+    target = vit(**POOLED)
+    load_backbone(target, tmp_path / 'x.pth')
+    assert equal(target.state_dict(), source.state_dict())
+
+
+@pytest.mark.parametrize(
+    ('name', 'shape'),
+    [('blocks.0.attn.q_bias', (32,)), ('rel_pos_bias.relative_position_bias_table', (9, 4))],
+)
+def test_parts_that_this_vit_does_not_have_fail(name: str, shape, tmp_path: Path) -> None:
+    """SimMIM's and BEiT's own checkpoints have relative positions: they cannot be loaded."""
+    state = {f'encoder.{k}': v for k, v in to_dialect(vit().state_dict(), 'timm').items()}
+    torch.save(dict(model={**state, f'encoder.{name}': torch.zeros(shape)}), tmp_path / 'x.pth')
+    with pytest.raises(UserError, match=f'{name} unexpected'):
+        load_backbone(vit(), tmp_path / 'x.pth')
+
+
+def test_half_of_a_joined_tensor_fails(tmp_path: Path) -> None:
+    state = to_dialect(vit().state_dict(), 'hf')
+    del state['encoder.layer.1.attention.attention.value.weight']
+    torch.save(state, tmp_path / 'x.pth')
+    with pytest.raises(UserError, match=r'layers.1.attn.qkv.weight \(64, 32\) instead of'):
+        load_backbone(vit(), tmp_path / 'x.pth')
+
+
+def test_a_damaged_safetensors_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / 'x.safetensors'
+    save_file(to_dialect(vit().state_dict(), 'timm'), file)
+    file.write_bytes(file.read_bytes()[:-500])
+    with pytest.raises(UserError, match='x.safetensors is not a safetensors file or is damaged'):
+        load_backbone(vit(), file)

@@ -1,0 +1,213 @@
+"""The levels of findings are what the libraries' own readers do with such data."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from image_samples import encode, make_image, samples
+from mmcv.transforms import LoadImageFromFile
+from mmengine.registry import init_default_scope
+from paths import ROOT
+from PIL import Image
+
+from symmim_mm.datacheck.coco.layout import plan_coco
+from symmim_mm.datacheck.image import Options, inspect_image
+from symmim_mm.datacheck.kinds import KINDS, PROBLEM
+from symmim_mm.datacheck.label_map import inspect_label_map
+from symmim_mm.datacheck.report import Report
+from symmim_mm.datasets.folder_scan import EXTENSIONS
+
+JPEG = encode(make_image(80, 60), quality=85)
+
+
+def is_problem(findings) -> bool:
+    return any(KINDS[kind].level == PROBLEM for kind, _ in findings)
+
+
+def load(path: Path) -> np.ndarray | None:
+    """An image as every pipeline of configs/ loads it, None where that stops the training."""
+    try:
+        return LoadImageFromFile().transform(dict(img_path=str(path)))['img']
+    except Exception:
+        return None
+
+
+@pytest.mark.slow
+def test_notices_train(tmp_path: Path) -> None:
+    """What is only noted goes through the whole pipeline of a pre-training, one pixel included."""
+    init_default_scope('mmpretrain')
+    import mmpretrain.datasets  # noqa: F401 - fills the registry
+    from mmengine.config import Config
+    from mmpretrain.registry import TRANSFORMS
+
+    cfg = Config.fromfile(ROOT / 'configs/_base_/datasets/imagenet_pretrain.py')
+    steps = [TRANSFORMS.build(step) for step in cfg.train_dataloader.dataset.pipeline]
+    for name, data, expected in samples().values():
+        if any(KINDS[kind].level == PROBLEM for kind in expected):
+            continue
+        path = tmp_path / name
+        path.write_bytes(data)
+        content = dict(img_path=str(path))
+        for step in steps:
+            content = step(content)
+        assert content['inputs'].shape == (3, 224, 224)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp('images')
+
+
+def damage(data: bytes, kind: str, place: float, length: int, value: int) -> bytes:
+    start = int(place * (len(data) - 1))
+    if kind == 'cut':
+        return data[:start]
+    if kind == 'overwrite':
+        return data[:start] + bytes([value] * length)[: len(data) - start] + data[start + length :]
+    if kind == 'remove':
+        return data[:start] + data[start + length :]
+    return data[:start] + bytes([value] * length) + data[start:]
+
+
+@given(
+    kind=st.sampled_from(['cut', 'overwrite', 'remove', 'insert']),
+    place=st.floats(0, 1),
+    length=st.integers(1, 400),
+    value=st.integers(0, 255),
+)
+def test_damaged_jpeg(folder: Path, kind: str, place: float, length: int, value: int) -> None:
+    """A damaged JPEG is a problem exactly if the loader refuses it, and keeps its size if not.
+
+    JPEGs carry no check sums: damage to the pixels alone cannot always be told.
+    """
+    path = folder / 'a.jpg'
+    path.write_bytes(damage(JPEG, kind, place, length, value))
+    findings, size = inspect_image(str(path), 'a.jpg', Options('', max_pixels=10**7))
+    if any(kind == 'enormous' for kind, _ in findings):
+        return
+    loaded = load(path)
+    assert is_problem(findings) == (loaded is None)
+    if loaded is not None:
+        assert size == loaded.shape[1::-1]
+
+
+def test_extensions() -> None:
+    from inspect import signature
+
+    from mmpretrain.datasets import CustomDataset
+
+    assert signature(CustomDataset).parameters['extensions'].default == EXTENSIONS
+
+
+@pytest.mark.slow
+def test_categories() -> None:
+    from mmdet.datasets import CocoDataset
+
+    from symmim_mm.datacheck.coco.annotation_file import NAMES
+
+    assert CocoDataset.METAINFO['classes'] == NAMES
+
+
+MAPS = {
+    'whole': encode(Image.fromarray(np.full((20, 20), 3, np.uint8)), 'PNG'),
+    'palette': encode(Image.fromarray(np.full((20, 20), 3, np.uint8)).convert('P'), 'PNG'),
+    'stray': encode(Image.fromarray(np.full((20, 20), 9, np.uint8)), 'PNG'),
+    'ignored': encode(Image.fromarray(np.full((20, 20), 255, np.uint8)), 'PNG'),
+    'colors': encode(Image.new('RGB', (20, 20), (3, 3, 3)), 'PNG'),
+    'two channels': encode(Image.new('LA', (20, 20), (3, 255)), 'PNG'),
+    'half': encode(make_image(200, 200).convert('L'), 'PNG')[:600],
+    'empty': b'',
+    'other size': encode(Image.fromarray(np.full((20, 21), 3, np.uint8)), 'PNG'),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('what', MAPS)
+def test_label_maps(what: str, tmp_path: Path) -> None:
+    """A label map is a problem exactly if MMSegmentation's reading or its loss fails on it."""
+    import torch
+    from mmseg.datasets.transforms import LoadAnnotations
+    from mmseg.models.losses import CrossEntropyLoss
+
+    path = tmp_path / 'map.png'
+    path.write_bytes(MAPS[what])
+    content = dict(seg_map_path=str(path), seg_fields=[], reduce_zero_label=True)
+    try:
+        labels = LoadAnnotations().transform(content)['gt_seg_map']
+        target = torch.from_numpy(labels.astype(np.int64))[None]
+        CrossEntropyLoss()(torch.zeros(1, 8, 20, 20), target, ignore_index=255)
+        stops = False
+    except Exception:
+        stops = True
+    findings, _ = inspect_label_map(str(path), Options('', classes=8), (20, 20))
+    assert is_problem(findings) == stops == (what not in ('whole', 'palette', 'ignored'))
+
+
+POLYGON = [[2.0, 2.0, 20.0, 2.0, 20.0, 20.0]]
+CODE = {'size': [48, 64], 'counts': [130, 10, 48 * 64 - 140]}
+ENTRY = dict(id=1, image_id=1, category_id=1, bbox=[2, 2, 18, 18], area=162, iscrowd=0)
+# name -> (changes of the annotation, kind of the finding, whether it reaches the training)
+ANNOTATIONS = {
+    'polygon': ({}, None, True),
+    'run lengths': (dict(segmentation=CODE), None, True),
+    'crowd': (dict(iscrowd=1, segmentation=CODE), None, False),
+    'no area': (dict(area=0), 'box-small', False),
+    'no height': (dict(bbox=[2, 2, 18, 0]), 'box-small', False),
+    'over the edge': (dict(bbox=[50, 30, 40, 40], segmentation=[[50, 30, 64, 30, 64, 48]]),
+                      'box-clipped', True),
+    'outside': (dict(bbox=[70, 2, 18, 18]), 'box-outside', False),
+    'negative': (dict(bbox=[30, 30, -18, -18]), 'box-outside', False),
+    'two points': (dict(segmentation=[[2, 2, 20, 20]]), 'polygon-short', False),
+    'other category': (dict(category_id=7), 'unknown-category', False),
+    'other image': (dict(image_id=7), 'unknown-image', False),
+    'no mask': (dict(segmentation=[]), 'segmentation-empty', None),
+    'no box': (dict(bbox=None), 'json-layout', None),
+    'short box': (dict(bbox=[2, 2, 18]), 'json-layout', None),
+    'run lengths of another size': (
+        dict(segmentation={'size': [48, 60], 'counts': [48 * 60]}), 'rle', None),
+    'run lengths too long': (
+        dict(segmentation={'size': [48, 64], 'counts': [130, 10, 48 * 64]}), 'rle', None),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('what', ANNOTATIONS)
+def test_annotations(what: str, tmp_path: Path) -> None:
+    """MMDetection stops at an annotation, leaves it out or trains on it, as its kind says."""
+    init_default_scope('mmdet')
+    from mmdet.datasets import CocoDataset
+    from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs
+
+    changes, kind, kept = ANNOTATIONS[what]
+    content = {
+        'images': [dict(id=1, file_name='a.jpg', width=64, height=48)],
+        'annotations': [ENTRY | dict(segmentation=POLYGON) | changes],
+        'categories': [dict(id=1, name='thing')],
+    }
+    for split in ('train2017', 'val2017'):
+        (tmp_path / 'annotations').mkdir(exist_ok=True)
+        (tmp_path / f'annotations/instances_{split}.json').write_text(json.dumps(content))
+        (tmp_path / split).mkdir()
+        (tmp_path / split / 'a.jpg').write_bytes(encode(make_image(64, 48)))
+    report = Report('coco', tmp_path)
+    plan_coco(str(tmp_path), report)
+    expected = {kind} if kind else set()
+    if not kept:  # the only annotation
+        expected.add('no-instances')
+    counts = {'image-count', 'class-count', 'category-unused'}
+    assert set(report.findings) - counts == expected
+    try:
+        dataset = CocoDataset(
+            data_root=str(tmp_path),
+            ann_file='annotations/instances_train2017.json',
+            data_prefix=dict(img='train2017/'),
+            metainfo=dict(classes=('thing',)),
+            pipeline=[LoadImageFromFile(), LoadAnnotations(with_mask=True), PackDetInputs()],
+        )
+        reached = len(dataset[0]['data_samples'].gt_instances) == 1
+    except Exception:
+        reached = None
+    assert reached == kept

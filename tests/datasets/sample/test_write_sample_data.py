@@ -1,0 +1,135 @@
+"""Writing the sample data: whole or not at all, once, and never over the files of others."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from paths import ROOT
+from processes import WAIT_S, wait_until
+from sample_folders import SMALL, files_of
+
+from symmim_mm.datasets.sample.generate import write_sample_data
+from symmim_mm.utils.errors import UserError
+
+SMALL_OPTIONS = [
+    f'--{name.replace("_", "-")}={value}' for name, value in SMALL.items()
+]  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp('small') / 'data'
+    write_sample_data(out, **SMALL)
+    return out
+
+
+def test_nothing_is_done_twice(small: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in small.rglob('*')}
+    manifest = write_sample_data(small, **SMALL)
+    assert manifest['sha256'] == json.loads((small / 'manifest.json').read_text())['sha256']
+    assert before == {path: path.stat().st_mtime_ns for path in small.rglob('*')}
+
+
+def test_other_options_do_not_overwrite(small: Path) -> None:
+    before = files_of(small)
+    with pytest.raises(UserError, match='different seed'):
+        write_sample_data(small, seed=3, **SMALL)
+    with pytest.raises(UserError, match='different counts'):
+        write_sample_data(small, **{**SMALL, 'train': 30})
+    assert files_of(small) == before
+
+
+@pytest.mark.parametrize('name', ['notes.txt', 'manifest.json'])
+def test_foreign_folder_is_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('mine')
+    with pytest.raises(UserError, match='not empty and holds no sample data'):
+        write_sample_data(tmp_path, **SMALL)
+    assert files_of(tmp_path) == {name: b'mine'}
+
+
+def test_empty_folder_and_link_to_one_are_filled(small: Path, tmp_path: Path) -> None:
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'link').symlink_to('empty')
+    write_sample_data(tmp_path / 'link', **SMALL)
+    assert files_of(tmp_path / 'empty') == files_of(small)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['empty', 'link']
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(seed=-1), 'seed must be 0 or more'),
+        (dict(size=8), 'coco: images must be 32 to 1024'),
+        (dict(class_size=4096), 'imagenet: images must be'),
+        (dict(train=9), 'imagenet/train: the number of images must be at least 10'),
+        (dict(ade_val=0), 'ade20k/validation: .* at least 1'),
+    ],
+)
+def test_bad_options(tmp_path: Path, options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        write_sample_data(tmp_path / 'out', **{**SMALL, **options})
+    assert not any(tmp_path.iterdir())
+
+
+def test_target_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(UserError, match='cannot be made because .*/file is a file'):
+        write_sample_data(tmp_path / 'file' / 'a' / 'out', **SMALL)
+    with pytest.raises(UserError, match='is a file: name a folder'):
+        write_sample_data(tmp_path / 'file', **SMALL)
+
+
+def test_full_disk_leaves_nothing(tool, tmp_path: Path) -> None:
+    disk = tmp_path / 'disk'
+    disk.mkdir()
+    mount = ['mount', '-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', str(disk)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip('mounting a small file system is not permitted here')
+    try:
+        done = tool('make_sample_data.py', disk / 'out', *SMALL_OPTIONS)
+        left = list(disk.iterdir())
+    finally:
+        subprocess.run(['umount', str(disk)], check=True)
+    assert done.returncode == 2 and done.stdout == ''
+    assert done.stderr.strip() == (
+        f'error: cannot write sample data to {disk / "out"}: No space left on device'
+    )
+    assert left == []
+
+
+def test_interruption_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / 'tools/make_sample_data.py'), str(tmp_path / 'out')]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert wait_until(lambda: list(tmp_path.rglob('*.png')))
+    assert [path.name for path in tmp_path.iterdir()] != ['out']
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 130 and errors.strip() == 'interrupted'
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command(tool, small: Path, tmp_path: Path) -> None:
+    out = tmp_path / 'deep' / 'out'
+    done = tool('make_sample_data.py', out, *SMALL_OPTIONS)
+    digest = json.loads((small / 'manifest.json').read_text())['sha256']
+    assert done.returncode == 0 and done.stderr == ''
+    assert done.stdout == f'{out}: 50 images, sha256 {digest}\n'
+    assert files_of(out) == files_of(small)
+    again = tool('make_sample_data.py', out, *SMALL_OPTIONS, '--seed', '4')
+    assert again.returncode == 2 and again.stdout == ''
+    assert again.stderr.startswith('error: ') and again.stderr.count('\n') == 1
+    text = tool('make_sample_data.py', '--help').stdout
+    assert '--coco-train' in text and 'manifest.json' in text

@@ -1,0 +1,264 @@
+"""Shards that are not as they were written: refused in one line, and repaired by preparing."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shard_samples import COUNT, OPTIONS, digest, write_source
+
+from symmim_mm.datasets.folder_index import open_index
+from symmim_mm.datasets.folder_scan import EXTENSIONS
+from symmim_mm.datasets.image_folder import ImageFolder
+from symmim_mm.datasets.image_table import read_table, write_table
+from symmim_mm.datasets.shards.manifest import finished_manifest, read_manifest
+from symmim_mm.datasets.shards.prepare import prepare
+from symmim_mm.datasets.shards.reader import ImageShards, verify
+from symmim_mm.datasets.shards.writer import read_shard
+from symmim_mm.datasets.transforms.decode_region import ImageError
+from symmim_mm.datasets.transforms.load_random_resized_crop import LoadRandomResizedCrop
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import file_sha256
+
+LIST = 'images.safetensors'
+REPAIR = 'run tools/prepare_dataset.py with the same options again'
+
+
+def change_list(out: Path, change: Callable[[dict], object], rehash: bool = False) -> None:
+    meta, columns = read_table(out / LIST)
+    change(columns)
+    write_table(out / LIST, meta, columns)
+    if rehash:
+        sha256 = file_sha256(out / LIST)
+        change_manifest(out, lambda manifest: manifest.update(list_sha256=sha256))
+
+
+def change_manifest(out: Path, change: Callable[[dict], object]) -> None:
+    manifest = read_manifest(out)
+    change(manifest)
+    (out / 'manifest.json').write_text(json.dumps(manifest))
+
+
+def refused(out: Path, message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        ImageShards(out)
+    assert REPAIR in str(error.value)
+
+
+def repaired(out: Path, source: Path, shards: Path) -> None:
+    prepare(source, out, **OPTIONS)
+    assert digest(out) == digest(shards) and verify(out).images == COUNT
+
+
+def cut(columns: dict) -> None:
+    """Of whole columns, as the list of a smaller dataset has them."""
+    kept = COUNT - 5
+    columns['text'] = columns['text'][: columns['ends'][kept - 1] + 1]
+    for name in ('ends', 'shard', 'start', 'size', 'labels'):
+        columns[name] = columns[name][:kept]
+
+
+def edit(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[dict], None]:
+    return lambda columns: columns.update({name: change(columns[name]).astype(columns[name].dtype)})
+
+
+# What is changed in a list -> what is said of it where its hash is right.
+ROWS = {
+    'a cut list': (cut, 'its shards have other numbers of images'),
+    'labels too high': (edit('labels', lambda x: x + 1000), 'its labels are out of range'),
+    'labels below 0': (edit('labels', lambda x: x * 0 - 5), 'its labels are out of range'),
+    'no labels': (lambda columns: columns.pop('labels'), 'its columns labels are not those'),
+    'a column too many': (
+        lambda columns: columns.update(more=columns['size']), 'its columns more are not those'
+    ),
+    'another dtype': (
+        lambda columns: columns.update(start=columns['start'] / 2), 'its columns start are not'
+    ),
+    'one label less': (edit('labels', lambda x: x[1:]), 'its columns have 22 or 23 rows'),
+    'other shards': (edit('shard', lambda x: x[::-1].copy()), 'its shards have other numbers'),
+    'sizes of 0': (edit('size', lambda x: x * 0), 'its positions are out of range'),
+    'behind the end': (edit('start', lambda x: x | (2**63 - 1)), 'its positions are out of range'),
+    'before the start': (edit('start', lambda x: -x), 'its positions are out of range'),
+    'other names': (edit('ends', lambda x: x[::-1].copy()), 'its names are out of range'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('change', ROWS)
+def test_changed_list(change: str, copied: Path) -> None:
+    change_list(copied, ROWS[change][0], rehash=True)
+    refused(copied, f'set/{LIST} does not fit manifest.json: {ROWS[change][1]}')
+
+
+def test_permuted_labels(source: Path, shards: Path, copied: Path) -> None:
+    """In range, so that nothing but the hash shows it."""
+    change_list(copied, edit('labels', lambda labels: labels[::-1].copy()))
+    refused(copied, f'set/{LIST} is not the list that manifest.json has the SHA-256 of')
+    for use in (verify, lambda place: ImageFolder(data_root=str(place))):
+        with pytest.raises(UserError, match='is not the list that'):
+            use(copied)
+    repaired(copied, source, shards)
+
+
+def test_other_tables_in_place_of_the_list(
+    source: Path, shards: Path, copied: Path, cache: Path
+) -> None:
+    open_index(str(source), EXTENSIONS, labeled=True)
+    shutil.copy(next(cache.glob('*.index')), copied / LIST)
+    refused(copied, 'is not the list that')
+    (copied / LIST).write_bytes(b'no table')
+    refused(copied, f'{LIST} is damaged')
+    (copied / LIST).unlink()
+    refused(copied, f'{LIST} cannot be read .No such file')
+    repaired(copied, source, shards)
+
+
+@pytest.mark.parametrize('name', [LIST, 'shard-00001.tar'])
+def test_pipes(name: str, source: Path, shards: Path, copied: Path) -> None:
+    (copied / name).unlink()
+    os.mkfifo(copied / name)
+    with pytest.raises(UserError, match=f'{name} .*not a (regular )?file'):
+        verify(copied)
+    repaired(copied, source, shards)
+
+
+def test_manifest_that_is_a_pipe(tmp_path: Path) -> None:
+    """In a folder of images it is none of ours."""
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    write_source(folder)
+    os.mkfifo(folder / 'manifest.json')
+    assert len(ImageFolder(data_root=str(folder))) == COUNT
+    with pytest.raises(UserError, match='is not empty and holds no shards'):
+        prepare(folder, folder)
+
+
+def shard(**values: object) -> Callable[[dict], None]:
+    return lambda manifest: manifest['shards'][2].update(values)
+
+
+FIELDS = {
+    'bytes': (shard(bytes=float('inf')), r'shards.2.bytes is inf: Input should be'),
+    'a NUL': (shard(name='a\0b'), r'shards.2.name must be shard-00002.tar'),
+    'a surrogate': (shard(name='\ud800'), r'shards.2.name must be shard-00002.tar'),
+    'a path': (shard(name='/etc/hostname'), r'shards.2.name must be shard-00002.tar'),
+    'a hash': (shard(sha256='00'), r"shards.2.sha256 is '00': String should match pattern"),
+    'a boolean': (shard(images=True), r'shards.2.images is True: Input should be'),
+    'below 0': (shard(images=-1), r'shards.2.images is -1: Input should be'),
+    'nothing': (lambda found: found['shards'][2].pop('name'), 'shards.2.name is .* required'),
+    'a list': (lambda found: found['shards'].append([]), r'shards.5 is \[\]: Input should be'),
+    'shards': (lambda manifest: manifest.update(shards={}), 'shards is {}: Input should be'),
+    'no shards': (lambda manifest: manifest.pop('shards'), 'shards is .* required'),
+    'one more': (
+        lambda manifest: manifest['shards'].append(
+            dict(manifest['shards'][4], name='shard-00005.tar')
+        ),
+        'images must be the sum of those of the shards',
+    ),
+    'the sum': (lambda found: found.update(images=1e18), r'images is 1e\+18: Input should be'),
+    'skipped': (lambda manifest: manifest.update(skipped=[1]), r'skipped.0 is 1: Input should be'),
+    'the list': (lambda manifest: manifest.update(list_sha256=None), 'list_sha256 is None: Input'),
+    'classes': (lambda manifest: manifest.update(classes=5), 'classes is 5: Input should be'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('change', FIELDS)
+def test_changed_manifest(change: str, copied: Path) -> None:
+    change_manifest(copied, FIELDS[change][0])
+    refused(copied, f'set/manifest.json is damaged: .*{FIELDS[change][1]}')
+
+
+def test_a_changed_manifest_is_repaired(source: Path, shards: Path, copied: Path) -> None:
+    change_manifest(copied, shard(bytes=1))
+    repaired(copied, source, shards)
+    change_manifest(copied, lambda manifest: manifest.update(classes=['a']))
+    with pytest.raises(UserError, match='shards with another classes'):
+        prepare(source, copied, **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    'text', ['{"image_shards": 1, "complete": true}', '[' * 100_000, '{"complete": true}']
+)
+def test_other_manifests(tmp_path: Path, text: str) -> None:
+    (tmp_path / 'manifest.json').write_text(text)
+    with pytest.raises(UserError, match='manifest.json is damaged|holds no images in shards'):
+        ImageShards(tmp_path)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda part: st.lists(part) | st.dictionaries(st.text(max_size=3), part),
+    max_leaves=4,
+)
+
+
+@given(st.data(), JSON)
+def test_any_value_in_a_manifest(shards: Path, tmp_path_factory, data, value: object) -> None:
+    """It is as it was, or a UserError."""
+    manifest = read_manifest(shards)
+    whole = finished_manifest(shards)
+    holder = data.draw(st.sampled_from([manifest, *manifest['shards']]))
+    holder[data.draw(st.sampled_from(sorted(holder)))] = value
+    folder = tmp_path_factory.mktemp('any')
+    (folder / 'manifest.json').write_text(json.dumps(manifest))
+    try:
+        found = finished_manifest(folder)
+    except UserError:
+        return
+    assert found.shards[0].name == 'shard-00000.tar' and found.images == whole.images
+
+
+@pytest.mark.parametrize('damage', ['missing', 'cut'])
+def test_lost_shards(source: Path, shards: Path, copied: Path, damage: str) -> None:
+    path = copied / 'shard-00003.tar'
+    path.unlink() if damage == 'missing' else os.truncate(path, 512)
+    with pytest.raises(UserError, match='shard-00003.tar (is missing|has 512 bytes instead of)'):
+        ImageShards(copied)
+    repaired(copied, source, shards)
+
+
+def test_changed_bytes(copied: Path) -> None:
+    found = ImageShards(copied)
+    path, start = copied / 'shard-00000.tar', int(found.columns['start'][0])
+    data = bytearray(path.read_bytes())
+    data[start : start + 2] = b'xx'
+    path.write_bytes(data)
+    with pytest.raises(UserError, match='shard-00000.tar is damaged'):
+        verify(copied)
+    dataset = ImageFolder(data_root=str(copied), pipeline=[LoadRandomResizedCrop(16)])
+    with pytest.raises(ImageError, match='shard-00000.tar/.* is not an image that can be'):
+        dataset[0]
+    os.truncate(path, start + 5)
+    with pytest.raises(ImageError, match='ends too early'):
+        found.read(0)
+
+
+def test_a_changed_shard_is_not_taken_for_a_good_one(
+    source: Path, shards: Path, copied: Path
+) -> None:
+    """Where the dataset is repaired for another reason, too."""
+    path = copied / 'shard-00002.tar'
+    data = bytearray(path.read_bytes())
+    data[read_shard(path).starts[1] + 300] ^= 1
+    path.write_bytes(data)
+    (copied / LIST).unlink()
+    repaired(copied, source, shards)
+
+
+def test_a_shard_of_other_images_is_made_again(source: Path, shards: Path, copied: Path) -> None:
+    shutil.copy(copied / 'shard-00001.tar', copied / 'shard-00002.tar')
+    change_manifest(copied, lambda manifest: manifest.update(complete=False))
+    repaired(copied, source, shards)
+
+
+def test_a_shard_that_may_not_be_read(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(path: Path) -> str:
+        raise PermissionError(13, 'Permission denied', str(path))
+
+    monkeypatch.setattr('symmim_mm.datasets.shards.reader.file_sha256', forbidden)
+    with pytest.raises(UserError, match='shard-00000.tar cannot be read .Permission denied'):
+        verify(copied)

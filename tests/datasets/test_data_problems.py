@@ -1,0 +1,58 @@
+"""Before a training starts: folders that are missing, empty, or may not be read."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from symmim_mm.config.load import data_problems
+
+ENDING = ' or set train_dataloader.dataset.data_root'
+
+
+def problem(root: Path) -> str | None:
+    """What is said first, as a command does."""
+    dataset = dict(type='symmim_mm.ImageFolder', data_root=str(root))
+    told = next(data_problems(Config(dict(train_dataloader=dict(dataset=dataset)))), None)
+    if told is None:
+        return None
+    start = f'train_dataloader: {root} '
+    assert told.startswith(start) and told.endswith(ENDING)
+    return told.removeprefix(start).removesuffix(ENDING)
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch, name: str, refused: Path) -> None:
+    """As the system does, which lets root pass."""
+    ask = getattr(os, name)
+
+    def call(path: os.PathLike, *args: object, **kwargs: object) -> object:
+        if path == refused or path == str(refused):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return ask(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, name, call)
+
+
+def test_folders(tmp_path: Path) -> None:
+    empty = 'is an empty folder, there are no images: put the data there'
+    assert problem(tmp_path) == empty
+    (tmp_path / 'a').mkdir()
+    assert problem(tmp_path) == empty
+    (tmp_path / 'a' / '1.jpg').touch()
+    assert problem(tmp_path) is None
+    assert problem(tmp_path / 'a' / '1.jpg') is None
+    assert problem(tmp_path / 'none') == 'does not exist: put the data there'
+    assert problem(tmp_path / 'a' / '1.jpg' / 'b') == 'does not exist: put the data there'
+
+
+@pytest.mark.parametrize(('call', 'refused'), [('scandir', ''), ('scandir', 'a'), ('stat', '')])
+def test_a_folder_that_may_not_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, refused: str
+) -> None:
+    (tmp_path / 'a').mkdir()
+    (tmp_path / 'a' / '1.jpg').touch()
+    forbid(monkeypatch, call, tmp_path / refused)
+    told = problem(tmp_path)
+    assert told == 'cannot be read (Permission denied): let this user read it'

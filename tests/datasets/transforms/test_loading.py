@@ -1,0 +1,160 @@
+"""Every kind of image loads as in the stock pipelines; what is broken is refused by name."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from image_samples import damaged_animation, encode, make_image, samples
+from mmcv.transforms import LoadImageFromFile
+from mmengine.dataset import Compose, default_collate
+from mmpretrain.registry import TRANSFORMS
+from torch.utils.data import DataLoader, Dataset
+
+from symmim_mm.datasets.image_folder import ImageFolder
+from symmim_mm.datasets.shards.prepare import prepare
+from symmim_mm.datasets.transforms.decode_region import ImageError
+from symmim_mm.datasets.transforms.loading import LoadImageStrict
+from symmim_mm.engine.runner.resumable_loader import ResumableLoader
+
+SAMPLES = samples()
+BROKEN = {'empty', 'not-an-image', 'cut-off', 'enormous'}
+GOOD = [name for name, (_, _, kinds) in SAMPLES.items() if not kinds & BROKEN]
+BAD = [name for name in SAMPLES if name not in GOOD]
+NAMES = ['with spaces.jpg', '名前 фото.jpg', "it's 100%.jpg", 'no_extension', '-x.jpg', 'é.JPEG']
+
+
+@pytest.mark.parametrize('name', GOOD)
+def test_pixels_of_the_stock_step(tmp_path: Path, name: str) -> None:
+    file, data, _ = SAMPLES[name]
+    (tmp_path / file).write_bytes(data)
+    source = dict(img_path=str(tmp_path / file))
+    found, expected = LoadImageStrict()(dict(source)), LoadImageFromFile()(dict(source))
+    assert found.keys() == expected.keys()
+    assert np.array_equal(found['img'], expected['img'])
+    assert found['img'].dtype == np.uint8 and found['img'].flags.writeable
+    for key in ('img_shape', 'ori_shape'):
+        assert found[key] == expected[key] == found['img'].shape[:2]
+    again = LoadImageStrict()(dict(source, img_bytes=data))
+    assert again.keys() == found.keys() and np.array_equal(again['img'], found['img'])
+
+
+@pytest.mark.parametrize('name', BAD)
+@pytest.mark.parametrize('step', ['LoadImageStrict', 'LoadRandomResizedCrop'])
+def test_what_is_broken_is_named(tmp_path: Path, name: str, step: str) -> None:
+    file, data, _ = SAMPLES[name]
+    (tmp_path / file).write_bytes(data)
+    options = dict(scale=16) if step == 'LoadRandomResizedCrop' else {}
+    load = TRANSFORMS.build(dict(type=f'symmim_mm.{step}', **options))
+    with pytest.raises(ImageError) as error:
+        load(dict(img_path=str(tmp_path / file)))
+    message = str(error.value)
+    assert str(tmp_path / file) in message and '\n' not in message
+
+
+@pytest.mark.parametrize('step', [dict(type='LoadImageStrict'),
+                                  dict(type='LoadRandomResizedCrop', scale=16)])  # fmt: skip
+def test_an_animation_that_kills_opencv_is_named(tmp_path: Path, step: dict) -> None:
+    path = tmp_path / 'a.png'
+    path.write_bytes(damaged_animation())
+    load = TRANSFORMS.build(dict(step, type=f'symmim_mm.{step["type"]}'))
+    with pytest.raises(ImageError, match=re.escape(f'{path} is not an image that can be')):
+        load(dict(img_path=str(path)))
+
+
+PIPELINES = {
+    'fast pretrain': [
+        dict(type='symmim_mm.LoadRandomResizedCrop', scale=32, flip_prob=0.5),
+        dict(type='mmpretrain.PackInputs'),
+    ],
+    'finetune': [
+        dict(type='symmim_mm.LoadImageStrict'),
+        dict(type='mmpretrain.RandomResizedCrop', scale=32, backend='pillow'),
+        dict(type='mmpretrain.RandAugment', policies='timm_increasing', num_policies=2,
+             total_level=10, magnitude_level=9),
+        dict(type='mmpretrain.RandomErasing', erase_prob=1.0, mode='rand'),
+        dict(type='mmpretrain.PackInputs'),
+    ],
+    'detection': [
+        dict(type='symmim_mm.LoadImageStrict'),
+        dict(type='mmcv.Resize', scale=(32, 32), keep_ratio=False),
+        dict(type='mmcv.RandomFlip', prob=0.5),
+        dict(type='mmpretrain.PackInputs'),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('kind', PIPELINES)
+def test_images_of_every_kind_make_one_batch(mmpretrain_scope, tmp_path: Path, kind: str) -> None:
+    """Grey or deep, of one pixel, misnamed, and of any name: three channels of 32 x 32 pixels."""
+    steps = Compose([TRANSFORMS.build(step) for step in PIPELINES[kind]])
+    paths = []
+    for index, name in enumerate(GOOD):
+        paths.append(tmp_path / str(index) / SAMPLES[name][0])
+        paths[-1].parent.mkdir()
+        paths[-1].write_bytes(SAMPLES[name][1])
+    for name in NAMES:
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(encode(make_image()))
+    batch = default_collate([steps(dict(img_path=str(path), sample_idx=0)) for path in paths])
+    assert batch['inputs'].shape == (len(paths), 3, 32, 32)
+
+
+@pytest.mark.parametrize('kind', ['folder', 'shards'])
+def test_broken_images_of_a_folder_and_of_shards_are_skipped(
+    mmpretrain_scope, tmp_path: Path, kind: str
+) -> None:
+    root = tmp_path / 'images'
+    root.mkdir()
+    for index in range(12):
+        (root / f'{index:02d}.jpg').write_bytes(encode(make_image(40, 30, index)))
+    if kind == 'shards':
+        prepare(root, tmp_path / 'set', short_side=32, shard_images=6)
+        root = tmp_path / 'set'
+    dataset = ImageFolder(
+        data_root=str(root), with_label=False, index_cache=str(tmp_path / 'index'),
+        pipeline=[
+            dict(type='symmim_mm.LoadRandomResizedCrop', scale=16),
+            dict(type='mmpretrain.PackInputs'),
+        ],
+    )  # fmt: skip
+    name = dataset.get_data_info(5)['img_path']
+    if kind == 'shards':
+        start, size = (int(dataset.index.columns[key][5]) for key in ('start', 'size'))
+        with open(Path(name).parent, 'r+b') as shard:
+            shard.seek(start)
+            shard.write(bytes(size))
+    else:
+        Path(name).write_bytes(b'')
+    inner = DataLoader(dataset, batch_size=4, num_workers=2, collate_fn=default_collate)
+    loader = ResumableLoader(inner, seed=0)
+    loader.skip_unreadable()
+    found = []
+    for batch in loader:
+        assert batch['inputs'].shape == (4, 3, 16, 16)
+        found += loader.skipped
+    assert [item.name for item in found][:1] == [name]
+    assert all('not an image that can be decoded' in item.reason for item in found)
+    with pytest.raises(ImageError, match='not an image'):
+        dataset[5]
+
+
+class Files(Dataset):
+    """Images by their paths."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return LoadImageStrict()(dict(img_path=str(self.paths[index])))['img']
+
+
+def test_the_line_comes_through_a_loader_worker(tmp_path: Path) -> None:
+    path = tmp_path / 'half of 名前.jpg'
+    path.write_bytes(SAMPLES['half a JPEG'][1])
+    with pytest.raises(ImageError) as error:
+        list(DataLoader(Files([path]), num_workers=1))
+    assert str(error.value) == f'{path} ends too early: copy or fetch it again, or remove it'

@@ -1,0 +1,99 @@
+"""Our recipes next to published ones: read from the configs, no difference without a reason."""
+
+import pytest
+from paths import ROOT
+
+from docs.recipes.comparison import (
+    PUBLISHED,
+    RECIPES,
+    Claim,
+    PublishedRecipe,
+    Row,
+    Setting,
+    compare,
+    comparison_lines,
+    is_equal,
+    read_recipe,
+    write_value,
+)
+from docs.recipes.fields import FIELDS
+
+CONFIGS = ROOT / 'configs'
+PAPER = Claim(sizes='B', value=4096, source='paper')
+CODE = Claim(sizes='BL', value=2048, source=['code', 'more'], detail='2 x 1024', borrowed=True)
+LONGER = Claim(sizes='BL', value='1600 epochs', source='code')
+
+
+def toy(**settings: Setting) -> PublishedRecipe:
+    return PublishedRecipe(title='Toy', configs='mae/vit_{size}_pretrain.py', settings=settings)
+
+
+def test_rows_of_a_toy_recipe() -> None:
+    """The first claim counts; sizes with one value and one claim share a row."""
+    recipe = toy(
+        batch=Setting(published=[PAPER, CODE], difference='why not'),
+        length=Setting(published=[LONGER], difference='time'),
+        clip=Setting(),
+    )
+    assert compare(recipe, CONFIGS) == [
+        Row('batch', 'SB', 4096, 'B', PAPER),
+        Row('batch', 'L', 4096, 'L', CODE, 'why not'),
+        Row('length', 'SBL', '800 epochs', 'BL', LONGER, 'time'),
+        Row('clip', 'SBL', None),
+    ]
+    assert list(comparison_lines(recipe, CONFIGS))[-4:] == [
+        '| batch | S, B | 4096 | 4096 (B) | paper; S: ours |',
+        '| batch | L | 4096 | **2048** | borrowed: code, more (2 x 1024). Ours differs: why not |',
+        '| length | S, B, L | 800 epochs | **1600 epochs** (B, L) | code. Ours differs: time; '
+        'S: ours |',
+        '| gradient clipping | S, B, L | no | none | ours |',
+    ]
+
+
+def test_a_difference_without_a_reason_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match='length is 800 epochs here and 1600 epochs in code'):
+        compare(toy(length=Setting(published=[LONGER])), CONFIGS)
+
+
+def test_a_reason_without_a_difference_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match='batch does not differ'):
+        compare(toy(batch=Setting(published=[PAPER], difference='why not')), CONFIGS)
+
+
+def test_equality_and_words() -> None:
+    assert is_equal(2.4e-3, 1.5e-4 * 16) and is_equal((0.2, 1), [0.2, 1.0])
+    assert not is_equal((0.2, 1.0), [0.2]) and not is_equal(None, 0.0)
+    assert [write_value(v) for v in (None, True, 1e-5, (9, 0.5), 'cosine', 4096)] == [
+        'no', 'yes', '1e-05', '9, 0.5', 'cosine', '4096'
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_settings_and_sizes_of_claims_exist(name: str) -> None:
+    """A setting is stated once for a size."""
+    recipe = read_recipe(name)
+    assert set(recipe.settings) <= set(FIELDS)
+    for size in 'SBL':
+        assert (CONFIGS / recipe.configs.format(size=size.lower())).is_file()
+        for setting in recipe.settings.values():
+            assert sum(size in claim.sizes for claim in setting.published) <= 1
+
+
+def test_every_file_is_a_recipe_of_the_document() -> None:
+    assert {path.stem for path in PUBLISHED.iterdir()} == set(RECIPES)
+
+
+def test_every_full_size_recipe_of_three_sizes_is_compared() -> None:
+    compared = {read_recipe(name).configs.format(size=s) for name in RECIPES for s in 'sbl'}
+    there = {
+        path.relative_to(CONFIGS).as_posix()
+        for folder in ('symmim', 'mae', 'simmim', 'classification', 'detection', 'segmentation')
+        for path in (CONFIGS / folder).glob('*.py')
+    }
+    assert there - compared == {'symmim/vit_b_sparse_pretrain.py'}
+
+
+@pytest.mark.slow
+def test_the_document_is_up_to_date(tool) -> None:
+    result = tool('../docs/recipes/build.py', '--check', timeout=3600)
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,202 @@
+"""The record of a training: what is refused at its start, what is written at its end."""
+
+import errno
+import json
+import logging
+import math
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mmengine.config import Config
+from paths import ROOT
+
+from symmim_mm.engine.hooks.record_hook import (
+    CURVE,
+    RecordHook,
+    collect_curve,
+    find_images,
+)
+from symmim_mm.results.metrics import DETECTION, blind_miou
+from symmim_mm.results.record import FILE_NAME, Record
+from symmim_mm.results.run_info import architecture
+from symmim_mm.utils.errors import UserError
+
+
+def write_scalars(work_dir: Path, stamp: str, steps: range, loss: float) -> None:
+    folder = work_dir / stamp / 'vis_data'
+    folder.mkdir(parents=True)
+    lines = [json.dumps(dict(loss=loss, step=step)) for step in steps]
+    (folder / 'scalars.json').write_text('\n'.join(lines) + '\n')
+
+
+def test_a_resumed_curve_has_each_step_once(tmp_path: Path) -> None:
+    write_scalars(tmp_path, '20260101_000000', range(10, 60, 10), 1.0)
+    file = tmp_path / '20260101_000000' / 'vis_data' / 'scalars.json'
+    file.write_text(file.read_text() + '{"accuracy/top1": 3.0, "step": 1}\n{"loss": 2.0, "st')
+    write_scalars(tmp_path, '20260101_010000', range(40, 80, 10), 2.0)
+    assert collect_curve(tmp_path) == 'curve.jsonl'
+    lines = [json.loads(line) for line in (tmp_path / 'curve.jsonl').read_text().splitlines()]
+    assert [(line['step'], line['loss']) for line in lines] == [
+        (10, 1.0), (20, 1.0), (30, 1.0), (40, 2.0), (50, 2.0), (60, 2.0), (70, 2.0)
+    ]  # fmt: skip
+
+
+def test_no_scalars_no_curve(tmp_path: Path) -> None:
+    assert collect_curve(tmp_path) is None
+    assert not (tmp_path / 'curve.jsonl').exists()
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'name'),
+    [
+        (dict(arch='base', patch_size=16), 'ViT-B/16'),
+        (dict(arch='l'), 'ViT-L/16'),
+        (dict(arch='deit-small'), 'ViT-S/16'),
+        (dict(arch=dict(embed_dims=128, num_layers=6), patch_size=8), 'ViT 128x6/8'),
+    ],
+)
+def test_architecture_names(backbone: dict, name: str) -> None:
+    assert architecture(backbone) == name
+
+
+class Labels:
+    """Two label maps: 0 is unlabeled, 24 pixels of class 1 and 6 of class 2."""
+
+    reduce_zero_label = True
+    metainfo = dict(classes=('a', 'b', 'c'))
+
+    def __init__(self, folder: Path) -> None:
+        self.paths = []
+        for index, values in enumerate(([1] * 10 + [0] * 6, [1] * 14 + [2] * 6)):
+            path = folder / f'{index}.png'
+            cv2.imwrite(str(path), np.array([values], np.uint8))
+            self.paths.append(str(path))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def get_data_info(self, index: int) -> dict:
+        return dict(seg_map_path=self.paths[index])
+
+
+def test_blind_miou_is_the_share_of_the_largest_class_over_all_classes(tmp_path: Path) -> None:
+    assert blind_miou(Labels(tmp_path)) == pytest.approx(100 * (24 / 30) / 3)
+
+
+def finished_runner(work_dir: Path, task: str) -> SimpleNamespace:
+    """Return what the hook uses of a runner at the end of its training."""
+    (work_dir / 'iter_3.pth').touch()
+    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'iter_3.pth'))
+    cfg = dict(run=dict(task=task, dataset='sample'), model=dict(backbone=dict(arch='base')))
+    validation = SimpleNamespace(dataloader=SimpleNamespace(dataset=Labels(work_dir)))
+    return SimpleNamespace(
+        cfg=Config(cfg), work_dir=str(work_dir), seed=0, iter=3, val_loop=validation,
+        train_dataloader=SimpleNamespace(batch_size=2), logger=logging.getLogger('record'),
+    )  # fmt: skip
+
+
+def recorded(hook: RecordHook, runner: SimpleNamespace, metrics: dict[str, float]) -> Record:
+    hook.before_run(runner)
+    hook.after_val_epoch(runner, metrics)
+    hook.after_run(runner)
+    return Record.read(Path(runner.work_dir, FILE_NAME))
+
+
+@pytest.fixture
+def hook() -> RecordHook:
+    return RecordHook(str(ROOT / 'configs/quickstart/upernet.py'))
+
+
+@pytest.mark.parametrize(
+    ('task', 'metrics', 'kept', 'undefined'),
+    [
+        ('detection', {'coco/bbox_mAP': 0.25, 'coco/segm_mAP': -1.0}, {'box_ap': 25.0}, 'mask_ap'),
+        ('detection', {'coco/bbox_mAP': -1.0}, {}, 'box_ap'),
+        ('segmentation', {'mIoU': math.nan, 'mAcc': 40.0}, {'macc': 40.0}, 'miou'),
+    ],
+)
+def test_undefined_metrics_are_left_out(
+    tmp_path: Path, hook: RecordHook, caplog, task: str, metrics: dict, kept: dict, undefined: str
+) -> None:
+    record = recorded(hook, finished_runner(tmp_path, task), metrics)
+    assert record.metrics == kept and undefined not in record.chance
+    warnings = [entry.message for entry in caplog.records if entry.levelname == 'WARNING']
+    assert len(warnings) == 1 and warnings[0].startswith(f'{undefined}: undefined')
+
+
+@pytest.mark.parametrize(('crowd', 'metrics'), [(0, dict.fromkeys(DETECTION, 0.0)), (1, {})])
+def test_nothing_detected_is_zero_only_of_what_there_is(
+    tmp_path: Path, hook: RecordHook, monkeypatch, crowd: int, metrics: dict
+) -> None:
+    info = dict(instances=[dict(bbox=[0, 0, 4, 4], bbox_label=0, ignore_flag=crowd)])
+    monkeypatch.setattr(Labels, 'get_data_info', lambda *_: info)
+    record = recorded(hook, finished_runner(tmp_path, 'detection'), dict(data_time=0.1))
+    assert record.metrics == record.chance == metrics
+
+
+def test_defined_metrics_are_recorded_as_they_are(tmp_path: Path, hook: RecordHook, caplog) -> None:
+    record = recorded(hook, finished_runner(tmp_path, 'segmentation'), {'mIoU': 12.5, 'mAcc': 0.0})
+    assert record.metrics == {'miou': 12.5, 'macc': 0.0}
+    assert record.chance == {'miou': pytest.approx(100 * (24 / 30) / 3)}
+    assert not [entry for entry in caplog.records if entry.levelname == 'WARNING']
+
+
+@pytest.mark.parametrize('name', [FILE_NAME, CURVE, 'last_checkpoint', 'images'])
+def test_a_taken_name_in_the_folder_is_refused_at_the_start(
+    tmp_path: Path, hook: RecordHook, name: str
+) -> None:
+    runner = finished_runner(tmp_path, 'segmentation')
+    (tmp_path / name).unlink(missing_ok=True)
+    if name == 'images':
+        (tmp_path / name).touch()
+    else:
+        (tmp_path / name).mkdir()
+    kind = 'file' if name == 'images' else 'folder'
+    with pytest.raises(UserError, match=f'{name} is a {kind} where a .* remove it'):
+        hook.before_run(runner)
+
+
+def test_unrecordable_runs_are_refused_at_the_start(tmp_path: Path, hook: RecordHook) -> None:
+    runner = finished_runner(tmp_path, 'finetune')
+    runner.val_loop = None
+    with pytest.raises(UserError, match='state val_dataloader'):
+        hook.before_run(runner)
+    runner = finished_runner(tmp_path, 'segmentation')
+    runner.work_dir = os.fsdecode(os.fsencode(tmp_path) + b'/folder\xff/run')
+    with pytest.raises(UserError, match='is not in UTF-8'):
+        hook.before_run(runner)
+
+
+def test_metrics_are_logged_even_if_the_record_cannot_be_written(
+    tmp_path: Path, hook: RecordHook, caplog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk_full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(Record, 'write', disk_full)
+    with pytest.raises(OSError, match='No space left on device'):
+        recorded(hook, finished_runner(tmp_path, 'segmentation'), {'mIoU': 12.5})
+    assert 'final metrics: {"miou": 12.5}' in caplog.messages
+
+
+@given(st.one_of(st.none(), st.text(), st.booleans(), st.integers(), st.floats()))
+def test_an_impossible_time_of_a_checkpoint_counts_as_none(value: object) -> None:
+    hook = RecordHook('config.py')
+    hook.after_load_checkpoint(None, dict(meta=dict(elapsed_s=value)))
+    assert 0 <= hook.earlier_s < 1e100
+    if type(value) in (int, float) and 0 <= value < 1e100:
+        assert hook.earlier_s == value
+
+
+def test_only_numbered_files_count_as_images(tmp_path: Path) -> None:
+    (tmp_path / 'images').mkdir()
+    for name in ('10.png', '9.png', 'mine.png', '².png', '1.5.png', '2.jpg'):
+        (tmp_path / 'images' / name).touch()
+    assert find_images(tmp_path) == ['images/9.png', 'images/10.png']

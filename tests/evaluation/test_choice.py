@@ -1,0 +1,67 @@
+"""Settings chosen on held-out training images, never on test images."""
+
+import pytest
+import torch
+
+from symmim_mm.evaluation.choice import check_grid, choose, combinations, judge, split_held_out
+from symmim_mm.evaluation.knn import classify_knn
+from symmim_mm.utils.errors import UserError
+
+
+def test_a_share_of_every_class_is_held_out() -> None:
+    labels = torch.tensor([0] * 20 + [1] * 10 + [0] * 20)
+    fit, held = split_held_out(labels, 0.1)
+    assert labels[held].bincount().tolist() == [4, 1]
+    assert sorted([*fit.tolist(), *held.tolist()]) == list(range(50))
+
+
+@pytest.mark.parametrize('share', [0.0, 0.9, -1])
+def test_no_share(share: float) -> None:
+    with pytest.raises(UserError, match='held_out must be a share'):
+        split_held_out(torch.zeros(50).long(), share)
+
+
+def test_a_class_too_small_to_hold_out() -> None:
+    with pytest.raises(UserError, match='none of the 5 images of class 1'):
+        split_held_out(torch.tensor([0] * 20 + [1] * 5), 0.1)
+
+
+def noisy() -> tuple[torch.Tensor, torch.Tensor]:
+    """Two clusters; every fifth label is wrong, so that one neighbour is a bad guide."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(400) % 2
+    features = torch.randn(400, 2, generator=generator) * 0.3
+    features[:, 0] += 1.0
+    features[:, 1] += labels * 2.0 - 1.0
+    wrong = torch.rand(400, generator=generator) < 0.2
+    return features, labels ^ wrong.long()
+
+
+def test_the_best_on_held_out_images_is_chosen() -> None:
+    features, labels = noisy()
+    assert choose(classify_knn, dict(k=[1, 25]), features, labels, 2, 0.25) == dict(k=25)
+    assert choose(classify_knn, dict(k=[25, 1]), features, labels, 2, 0.25) == dict(k=25)
+
+
+def test_test_images_choose_nothing() -> None:
+    """On these test images one neighbour is better; the choice stays with the training images."""
+    features, labels = noisy()
+    found = judge(classify_knn, dict(k=[1, 25]), 0.25, features, labels, features, labels, 2)
+    assert found['chosen_k'] == 25
+    assert found['top1_k=1'] > 95.0  # each image is its own neighbour
+    assert found['top1'] == found['top1_k=25'] < 90.0
+
+
+def test_without_a_grid_there_is_one_accuracy() -> None:
+    features, labels = noisy()
+    assert set(judge(classify_knn, {}, 0.1, features, labels, features, labels, 2)) == {'top1'}
+
+
+def test_combinations() -> None:
+    assert combinations(dict(a=[1, 2], b=[3])) == [dict(a=1, b=3), dict(a=2, b=3)]
+
+
+@pytest.mark.parametrize('grid', [dict(k=20), dict(k=[]), dict(k=['a']), [1]])
+def test_what_is_no_grid(grid: object) -> None:
+    with pytest.raises(UserError, match='evaluation.grid must map'):
+        check_grid(grid)

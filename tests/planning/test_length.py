@@ -1,0 +1,85 @@
+"""Numbers of images and steps against figures that papers and datasets state."""
+
+import pytest
+from paths import ROOT
+from read_config import read_config
+
+from symmim_mm.planning.length import run_length, training_images
+
+
+def test_absent_data_are_known_by_name():
+    for name, count in (
+        ('mae/vit_b_pretrain.py', 1_281_167),
+        ('detection/mask-rcnn_vit_b_1x_coco.py', 117_266),
+        ('segmentation/upernet_vit_b_160k_ade20k.py', 20_210),
+        ('quickstart/mae_pretrain.py', 2000),
+        ('quickstart/mask_rcnn.py', 300),
+        ('quickstart/upernet.py', 300),
+    ):
+        cfg = read_config(name)
+        cfg.train_dataloader.dataset.data_root = 'nowhere'
+        found = training_images(cfg)
+        assert found.count == count, name
+        assert 'nowhere' in found.problem
+
+
+def test_absent_and_unknown():
+    cfg = read_config('quickstart/mae_pretrain.py')
+    cfg.run.dataset = 'my-images'
+    cfg.train_dataloader.dataset.data_root = 'nowhere'
+    assert training_images(cfg).count is None
+    assert run_length(cfg, None, 1) is None
+
+
+@pytest.mark.parametrize(
+    ('name', 'folder', 'count'),
+    [('mae_pretrain', 'imagenet', 40), ('mask_rcnn', 'coco/', 16), ('upernet', 'ade20k/', 16)],
+)
+def test_present_data_are_counted(sample_data, name, folder, count):
+    cfg = read_config(f'quickstart/{name}.py')
+    for loader in ('train_dataloader', 'val_dataloader'):
+        if loader in cfg:
+            cfg[loader].dataset.data_root = str(sample_data / folder)
+    found = training_images(cfg)
+    assert (found.count, found.source, found.problem) == (count, 'counted', None)
+
+
+@pytest.mark.parametrize(('processes', 'accumulation'), [(1, 16), (8, 2), (16, 1), (64, 1)])
+def test_mae_has_its_published_number_of_steps(processes, accumulation):
+    """MAE: 1,281,167 images in batches of 4096, the last one dropped: 312 an epoch, 800 times."""
+    cfg = read_config('mae/vit_b_pretrain.py', processes)
+    length = run_length(cfg, 1_281_167, processes)
+    assert length.iterations == 800 * length.epoch_length
+    # A process that accumulates may see a part of a batch more in an epoch.
+    assert 312 <= length.epoch_length / accumulation < 313
+    assert 800 * 312 <= length.steps < 800 * 313
+    if accumulation == 1:
+        assert (length.epoch_length, length.steps) == (312, 249_600)
+        assert length.images_seen == 249_600 * 4096
+    assert length.epochs == 800
+
+
+def test_vitdets_iterations_are_its_100_epochs():
+    cfg = read_config('detection/mask-rcnn_vit_b_100ep_coco.py', 4)
+    length = run_length(cfg, 117_266, 4)
+    assert (length.steps, length.iterations) == (184_375, 184_375 * 2)
+    assert length.images_seen == 184_375 * 64
+    assert length.epochs == pytest.approx(100.6, abs=0.05)
+
+
+def test_an_epoch_that_keeps_its_last_batch():
+    """Mask R-CNN 1x on 8 processes: 14,659 images each, 3665 batches of 4."""
+    cfg = read_config('detection/mask-rcnn_vit_b_1x_coco.py', 8)
+    length = run_length(cfg, 117_266, 8)
+    assert (length.epoch_length, length.steps) == (3665, 12 * 3665)
+    assert length.images_seen == 12 * 8 * 14_659
+
+
+def test_no_training_no_length():
+    assert run_length(read_config('quickstart/knn.py'), 2000, 1) is None
+
+
+def test_the_known_number_of_sample_images_is_drawn():
+    """The quickstart suite draws with the defaults."""
+    text = (ROOT / 'configs/suites/quickstart.yaml').read_text()
+    assert 'sample-data' in text and '--train' not in text

@@ -1,0 +1,64 @@
+"""Stand-in for ``symmim`` in tests of the suite's engine: sleeps, then leaves a record.
+
+The config's ``standin`` dict controls it: ``sleep`` (seconds), ``fail`` (exit code).
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from mmengine.config import Config
+
+from symmim_mm.config.hash import config_sha256
+from symmim_mm.results.record import Record, parent_of
+from symmim_mm.utils.files import file_sha256
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('command', choices=['train', 'knn'])
+    parser.add_argument('config')
+    parser.add_argument('--work-dir', type=Path, required=True)
+    parser.add_argument('--backbone')
+    parser.add_argument('--seed', type=int, required=True)
+    parser.add_argument('--resume', action='store_true')
+    args = parser.parse_args()
+    config = Config.fromfile(args.config)
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    with open(args.work_dir / 'calls.txt', 'a', encoding='utf-8') as file:
+        file.write(f'resume={args.resume}\n')
+    print('Epoch(train) [1][10/10] loss: 0.5', flush=True)
+    time.sleep(config.standin.get('sleep', 0))
+    if config.standin.get('fail'):
+        print('ValueError: the stand-in was told to fail', file=sys.stderr)
+        sys.exit(config.standin['fail'])
+    checkpoint = args.work_dir / 'epoch_1.pth'
+    checkpoint.write_text(f'{config.run} {config.standin} {args.seed}', encoding='utf-8')
+    parent = parent_of(args.backbone) if args.backbone else None
+    Record(
+        schema=1,
+        run=args.work_dir.name,
+        method=config.run.get('method') or (parent.method if parent else 'random'),
+        arch='tiny',
+        task=config.run.task,
+        dataset='sample',
+        config=args.config,
+        config_sha256=config_sha256(args.config),
+        checkpoint=checkpoint.name,
+        checkpoint_sha256=file_sha256(checkpoint),
+        backbone=args.backbone,
+        backbone_sha256=file_sha256(args.backbone) if args.backbone else None,
+        parent=parent.run if parent else None,
+        seed=args.seed,
+        metrics={'loss' if config.run.task == 'pretrain' else 'top1': 50.0 + args.seed},
+        hardware={},
+        versions={},
+        duration_s=1.0,
+        started='2026-01-01T00:00:00+00:00',
+        finished='2026-01-01T00:00:01+00:00',
+    ).write(args.work_dir)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,62 @@
+"""The quickstart suite on a handful of images, with an epoch or four steps a run."""
+
+import json
+from pathlib import Path
+
+from paths import ROOT
+
+
+def write_config(folder: Path, name: str, data: Path, changes: str) -> str:
+    """A config that inherits one of the quickstart's, with its data in another place."""
+    part = {'mask_rcnn': 'coco', 'upernet': 'ade20k'}.get(name, 'imagenet')
+    loaders = ['train'] if name.endswith('pretrain') else ['train', 'val', 'test']
+    lines = [f"_base_ = ['{ROOT}/configs/quickstart/{name}.py']"]
+    root = f"dict(dataset=dict(data_root='{data / part}'))"
+    lines += [f'{loader}_dataloader = {root}' for loader in loaders]
+    path = folder / f'{name}.py'
+    path.write_text('\n'.join([*lines, changes, '']))
+    return str(path)
+
+
+def write_small_suite(folder: Path) -> Path:
+    """A suite file of two methods and all transfers, with its configs, below ``folder``.
+
+    Its work directory is ``folder / 'work'``.
+    """
+    data = folder / 'work' / 'data'
+    held_out = f"dict(pictures=dict(dataset=dict(data_root='{data / 'imagenet'}')))"
+    annotations = data / 'coco' / 'annotations' / 'instances_val2017.json'
+    iterations = 'recipe = dict(iterations=4, warmup_iterations=0)\n'
+    iterations += 'train_cfg = dict(val_interval=4)\n'
+    iterations += 'default_hooks = dict(checkpoint=dict(interval=4))'
+    configs = {
+        'symmim_pretrain': f'recipe = dict(epochs=1, batch=8, warmup_epochs=0)\n'
+        f'default_hooks = {held_out}',
+        'finetune': 'recipe = dict(epochs=1, batch=8, warmup_epochs=0)\n'
+        'train_cfg = dict(val_interval=1)',
+        'knn': '',
+        'linear': '',
+        'mask_rcnn': f"val_evaluator = dict(ann_file='{annotations}')\n"
+        f"test_evaluator = dict(ann_file='{annotations}')\n{iterations}",
+        'upernet': iterations,
+    }
+    paths = {name: write_config(folder, name, data, text) for name, text in configs.items()}
+    suite = folder / 'small.json'  # JSON is YAML
+    suite.write_text(
+        json.dumps(
+            dict(
+                name='small',
+                data=dict(
+                    generator=['sample-data', str(data), '--train', '40', '--val',
+                               '20', '--coco-train', '16', '--coco-val', '4', '--ade-train', '16',
+                               '--ade-val', '4']
+                ),
+                methods=dict(symmim=paths['symmim_pretrain'], random=None),
+                transfers=dict(
+                    finetune=paths['finetune'], knn=paths['knn'], linear=paths['linear'],
+                    detection=paths['mask_rcnn'], segmentation=paths['upernet'],
+                ),
+            )
+        )
+    )  # fmt: skip
+    return suite

@@ -1,0 +1,101 @@
+"""Runs commands of ``tools/`` one after another without importing the libraries every time.
+
+A server that has imported the libraries, but nothing of this project and no tool, forks a process
+for every command; the tool's file runs in it as ``python FILE ARGUMENTS`` would. Started as a
+program it reads one JSON object a line: ``argv``, ``env``, ``out``, ``err``; and answers with the
+exit code.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+LIBRARIES = ('torch', 'torchvision', 'cv2', 'rich.console', 'mmengine.runner', 'mmcv.ops',
+             'mmpretrain.models', 'mmpretrain.datasets', 'mmpretrain.evaluation', 'mmdet.models',
+             'mmdet.datasets', 'mmdet.evaluation', 'mmseg.models', 'mmseg.datasets',
+             'mmseg.evaluation')  # fmt: skip
+
+
+class WarmCommands:
+    """The client: ``commands('train.py', 'config.py', ...)`` as the fixture ``tool``."""
+
+    def __init__(self, root: Path, folder: Path, **env: str) -> None:
+        self.root, self.folder, self.count = root, folder, 0
+        environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+        environment.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
+        environment |= env
+        self.server = subprocess.Popen(
+            [sys.executable, __file__], cwd=root, env=environment, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def __call__(self, name: str, *arguments: str | Path, **env: str):
+        self.count += 1
+        out, err = (self.folder / f'{self.count}.{kind}' for kind in ('out', 'err'))
+        argv = [str(self.root / 'tools' / name), *map(str, arguments)]
+        self.server.stdin.write(
+            json.dumps(dict(argv=argv, env=env, out=str(out), err=str(err))) + '\n'
+        )
+        self.server.stdin.flush()
+        code = int(self.server.stdout.readline())
+        texts = (path.read_text(errors='replace') for path in (out, err))
+        return subprocess.CompletedProcess(argv, code, *texts)
+
+    def close(self) -> None:
+        self.server.stdin.close()
+        self.server.wait(30)
+
+
+@contextlib.contextmanager
+def warm_commands(root: Path, folder: Path, **env: str) -> Iterator[WarmCommands]:
+    """A server for the time of a test session."""
+    commands = WarmCommands(root, folder, **env)
+    try:
+        yield commands
+    finally:
+        commands.close()
+
+
+def _run(argv: list[str], env: dict[str, str], out: str, err: str) -> None:
+    """In the child: become the command."""
+    for path, number in ((out, 1), (err, 2)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    sys.stdout, sys.stderr = (os.fdopen(number, 'w', buffering=1) for number in (1, 2))
+    os.environ.update(env)
+    sys.argv = argv
+    sys.path.insert(0, os.path.dirname(argv[0]))  # as for a program
+    code = 0
+    try:
+        runpy.run_path(argv[0], run_name='__main__')
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else bool(error.code)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), 'w', buffering=1)
+    os.dup2(2, 1)
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    loaded = [name for name in sys.modules if name.split('.')[0] == 'symmim_mm']
+    assert not loaded, loaded
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            _run(**json.loads(line))
+        answers.write(f'{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n')
+
+
+if __name__ == '__main__':
+    main()

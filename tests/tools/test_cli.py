@@ -1,0 +1,318 @@
+"""Commands as a user runs them: help, mistakes, one short run of each kind."""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from paths import ROOT
+
+from symmim_mm import cli
+from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.config.file import CONFIGS, find_config
+
+TOOLS = sorted(path.name for path in (ROOT / 'tools').glob('[!_]*.py'))
+PRETRAIN = 'configs/quickstart/symmim_pretrain.py'
+FINETUNE = 'configs/quickstart/finetune.py'
+
+
+@pytest.mark.parametrize('name', TOOLS)
+def test_help(tool, name: str) -> None:
+    """Every tool starts; its parser has one place, whatever the name it is called by."""
+    result = tool(name, '--help')
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f'usage: tools/{name} ')
+
+
+def test_the_console_command_imports_no_library_for_its_help() -> None:
+    code = (
+        'import sys; from symmim_mm.cli import main\n'
+        'try: main()\n'
+        "finally: print([name for name in ('torch', 'mmengine', 'numpy') if name in sys.modules])"
+    )
+    for words in (['--help'], ['train', '--help'], ['suite', '--help'], ['export', '--help']):
+        done = subprocess.run([sys.executable, '-c', code, *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(f'usage: {" ".join(["symmim", *words[:-1]])} ')
+        assert done.stdout.endswith('\n[]\n')
+    done = subprocess.run([sys.executable, '-m', 'symmim_mm.cli', 'x'], capture_output=True)
+    assert done.returncode == 2 and b"invalid choice: 'x'" in done.stderr
+
+
+def test_a_tool_without_its_libraries_says_what_to_activate(tmp_path: Path) -> None:
+    """``-S``: a Python without site-packages."""
+    (tmp_path / 'tools').mkdir()
+    for name in ('_start.py', 'train.py'):
+        (tmp_path / 'tools' / name).write_text((ROOT / 'tools' / name).read_text())
+    command = [sys.executable, '-S', str(tmp_path / 'tools' / 'train.py'), 'x', '--seed', '1']
+    environment = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2 and done.stderr.count('\n') == 1
+    assert 'run `make setup`, or activate' in done.stderr
+    python = tmp_path / '.venv' / 'bin' / 'python'
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.stdout == f'{command[2]} x --seed 1\n'
+
+
+def test_configs_are_found_by_path_and_by_name(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(ROOT)
+    assert find_config(PRETRAIN) == PRETRAIN
+    assert find_config('quickstart/symmim_pretrain') == PRETRAIN
+    monkeypatch.chdir(tmp_path)
+    assert find_config('symmim/vit_b_pretrain') == str(CONFIGS / 'symmim' / 'vit_b_pretrain.py')
+    assert find_config('configs/suites/quickstart.yaml') == str(CONFIGS / 'suites/quickstart.yaml')
+    assert find_config('no/such') == 'no/such'
+    for part in ('detection', 'symmim'):  # what a wheel takes along is what the repository has
+        names = {path.name for path in (CONFIGS / part).iterdir()}
+        assert names == {path.name for path in (ROOT / 'configs' / part).iterdir()}
+
+
+@pytest.mark.parametrize('unbuffered', ['', '1'])
+def test_an_error_is_written_in_one_piece(unbuffered: str) -> None:
+    """So that the lines of several ranks on one stderr cannot run together.
+
+    Each write to a socket of packets is a packet.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        code = "from symmim_mm.utils.errors import print_error; print_error('a\\n b')"
+        environ = {**os.environ, 'PYTHONUNBUFFERED': unbuffered}
+        subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=environ, stderr=theirs,
+                       check=True)  # fmt: skip
+        theirs.shutdown(socket.SHUT_WR)
+        assert [ours.recv(100), ours.recv(100)] == [b'error: a b\n', b'']
+
+
+def test_an_interrupt_that_a_library_wrapped_in_another_error(monkeypatch, capsys) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', interrupted)
+    with pytest.raises(SyntaxError):
+        _ = Config(dict(a=1)).pretty_text
+    with pytest.raises(SystemExit) as ended:
+        cli.run(lambda args: Config(dict(a=1)).pretty_text, argparse.ArgumentParser, [])
+    assert ended.value.code == 130 and capsys.readouterr().err == 'interrupted\n'
+    with pytest.raises(ZeroDivisionError):
+        cli.run(lambda args: 1 / 0, argparse.ArgumentParser, [])
+
+
+@pytest.fixture
+def data(sample_data: Path) -> list[str]:
+    """Options that point the quickstart's configs at the small dataset."""
+    root = sample_data / 'imagenet'
+    return [f'{split}_dataloader.dataset.data_root={root}' for split in ('train', 'val')]
+
+
+@pytest.fixture
+def train_fails(monkeypatch, capsys, tmp_path: Path):
+    """Run ``train`` in this process: one ``error:`` line with the given words, no record."""
+    monkeypatch.chdir(ROOT)
+
+    def call(*words: object, problem: tuple[str, ...]) -> None:
+        words = [str(word) for word in words]
+        at = words.index('--cfg-options') if '--cfg-options' in words else len(words)
+        words[at:at] = ['--work-dir', str(tmp_path / 'w')]
+        with pytest.raises(SystemExit) as ended:
+            cli.run_command('train', 'train', words)
+        assert ended.value.code == 2
+        error = capsys.readouterr().err
+        lines = [line for line in error.splitlines() if line.startswith('error: ')]
+        assert len(lines) == 1 and 'Traceback' not in error, error
+        assert all(part in lines[0] for part in problem), lines[0]
+        assert not list(tmp_path.glob('w/*.pth')) and not (tmp_path / 'w/result.json').exists()
+
+    return call
+
+
+def test_wrong_paths(train_fails, tmp_path: Path, data) -> None:
+    train_fails('configs/none.py', problem=('configs/none.py does not exist',))
+    train_fails(FINETUNE, '--backbone', 'no.pth', '--cfg-options', *data,
+                problem=('--backbone no.pth does not exist',))  # fmt: skip
+    missing = tmp_path / 'nowhere'
+    train_fails(PRETRAIN, '--cfg-options', f'train_dataloader.dataset.data_root={missing}',
+                problem=(str(missing), 'does not exist'))  # fmt: skip
+    train_fails(
+        PRETRAIN,
+        '--cfg-options',
+        *data,
+        problem=('val_dataloader cannot be set without val_cfg and val_evaluator',),
+    )
+    # Found before the training, though these images are drawn at its end.
+    train_fails(
+        PRETRAIN,
+        '--cfg-options',
+        data[0],
+        'recipe.batch=8',
+        f'default_hooks.images.dataset.data_root={missing}',
+        problem=(str(missing),),
+    )
+    (tmp_path / 'empty' / 'train').mkdir(parents=True)
+    train_fails(PRETRAIN, '--cfg-options',
+                f'train_dataloader.dataset.data_root={tmp_path / "empty"}',
+                problem=('no images', str(tmp_path / 'empty')))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('option', 'problem'),
+    [
+        ('method=None', 'run.method: should be a valid string, got None'),
+        ('method=5', 'run.method: should be a valid string, got 5'),
+        ('method=', 'run.method: must be a string in UTF-8'),
+        ('dataset=a\udcff', 'run.dataset: '),
+        ('task=zz', "run.task: should be 'pretrain', "),
+    ],
+)
+def test_what_a_record_takes_from_the_config(train_fails, data, option: str, problem: str) -> None:
+    train_fails(PRETRAIN, '--cfg-options', *data, f'run.{option}', problem=(problem,))
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory) -> Path:
+    """A checkpoint of the quickstart's SymMIM with fresh weights."""
+    init_default_scope('mmpretrain')
+    model = MODELS.build(Config.fromfile(ROOT / PRETRAIN).model)
+    file = tmp_path_factory.mktemp('checkpoint') / 'fresh.pth'
+    torch.save(dict(meta={}, state_dict=model.state_dict()), file)
+    return file
+
+
+def test_models_that_do_not_fit(train_fails, data, checkpoint: Path) -> None:
+    for config in (PRETRAIN, FINETUNE):
+        train_fails(config, '--cfg-options', *data, 'model.backbone.img_size=60',
+                    problem=('image size 60', 'use 56 or 64'))  # fmt: skip
+    train_fails(FINETUNE, '--cfg-options', *data, 'model.head.num_classes=7',
+                problem=('num_classes=7', '10 classes'))  # fmt: skip
+    train_fails(FINETUNE, '--backbone', checkpoint, '--cfg-options', *data, 'recipe.batch=8',
+                'model.backbone.arch.num_layers=4',
+                problem=('ViT of another size', '128 wide, 6 layers', '4 layers'))  # fmt: skip
+    train_fails(PRETRAIN, '--backbone', checkpoint, '--cfg-options', data[0],
+                problem=('from scratch',))  # fmt: skip
+
+
+def one_line(result, *words: str) -> None:
+    """The command failed with one clear line that holds the words."""
+    assert result.returncode == 2, result.stdout + result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
+    assert len(lines) == 1 and 'Traceback' not in result.stderr, result.stderr
+    assert all(word in lines[0] for word in words), lines[0]
+
+
+@pytest.mark.slow
+def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
+    """Two epochs of SymMIM, a resumption that does not fit, then every transfer from it."""
+
+    def run(name: str, config: str, work_dir: Path, *words: str | Path) -> dict:
+        result = tool(name, config, '--work-dir', work_dir, *words)
+        assert result.returncode == 0, result.stderr[-2000:]
+        return json.loads((work_dir / 'result.json').read_text())
+
+    held_out = f'default_hooks.images.dataset.data_root={data[0].split("=")[1]}'
+    short = ['--cfg-options', 'recipe.epochs=2', 'recipe.batch=8', 'recipe.lr_batch=8', held_out,
+             data[0]]  # fmt: skip
+    first = tmp_path / 'symmim'
+    record = run('train.py', PRETRAIN, first, '--seed', '3', *short)
+    assert (record['method'], record['task'], record['seed']) == ('symmim', 'pretrain', 3)
+    assert record['images'] == 2 * 40
+    assert (first / record['checkpoint']).is_file()
+    assert len(record['figures']) == 6
+    result = tool('train.py', PRETRAIN, '--work-dir', first, '--seed', '3', '--resume',
+                  *short, 'model.backbone.arch.embed_dims=64')  # fmt: skip
+    one_line(result, f'--resume: {first / record["checkpoint"]} does not belong to this config',
+             'backbone.cls_token is (1, 1, 128) there and (1, 1, 64) here')  # fmt: skip
+    repeated = run('train.py', PRETRAIN, tmp_path / 'again', '--seed', '3', *short)
+    assert repeated['metrics'] == record['metrics']
+
+    backbone = first / record['checkpoint']
+    tuned = run('train.py', FINETUNE, tmp_path / 'ft', '--backbone', backbone, '--cfg-options',
+                *data, 'recipe.epochs=1', 'recipe.warmup_epochs=0', 'recipe.batch=8',
+                'train_cfg.val_interval=1')  # fmt: skip
+    assert (tuned['method'], tuned['parent']) == ('symmim', 'symmim')
+    assert tuned['chance'] == {'top1': 10.0}
+    words = ['--work-dir', tmp_path / 'test', '--cfg-options', *data,
+             data[1].replace('val_', 'test_', 1)]  # fmt: skip
+    result = tool('test.py', FINETUNE, tmp_path / 'ft' / tuned['checkpoint'], *words)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert f'accuracy/top1: {tuned["metrics"]["top1"]:.4f}' in result.stdout + result.stderr
+    one_line(tool('test.py', FINETUNE, backbone, *words), 'does not fit')
+    for name in ('knn', 'linear'):
+        frozen = run(f'{name}.py', f'configs/quickstart/{name}.py', tmp_path / name, '--backbone',
+                     backbone, '--cfg-options', *data)  # fmt: skip
+        assert frozen['backbone_sha256'] == record['checkpoint_sha256']
+        assert 0 <= frozen['metrics']['top1'] <= 100
+
+
+@pytest.mark.slow
+def test_a_killed_pretraining_resumes_to_the_same_weights(tool, tmp_path: Path, data) -> None:
+    """kill -9 after the first checkpoint, then --resume: bit for bit what an unbroken run gives."""
+    held_out = f'default_hooks.images.dataset.data_root={data[0].split("=")[1]}'
+    options = ['--cfg-options', 'recipe.epochs=6', 'recipe.batch=8', data[0], held_out]
+    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
+    assert tool('train.py', PRETRAIN, '--work-dir', whole, *options).returncode == 0
+    process = subprocess.Popen(
+        [sys.executable, 'tools/train.py', PRETRAIN, '--work-dir', str(broken), *options],
+        cwd=ROOT, env={**os.environ, 'OMP_NUM_THREADS': '1'}, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not (broken / 'last_checkpoint').exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (broken / 'result.json').exists()
+    result = tool('train.py', PRETRAIN, '--work-dir', broken, '--resume', *options)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert 'resumed epoch:' in result.stdout + result.stderr
+    states = [read_checkpoint(folder / 'epoch_6.pth')['state_dict'] for folder in (whole, broken)]
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+
+
+def test_visualize(monkeypatch, capsys, tmp_path: Path, checkpoint: Path, sample_data) -> None:
+    monkeypatch.chdir(ROOT)
+    image = str(next((sample_data / 'imagenet' / 'val').rglob('*.png')))
+    calls = {
+        'masks': [PRETRAIN],
+        'reconstruct': [PRETRAIN, str(checkpoint), image],
+        'attention': [PRETRAIN, str(checkpoint), image],
+    }
+    for kind, words in calls.items():
+        cli.run_command('visualize', 'visualize', [kind, *words, '--out', str(tmp_path)])
+        assert capsys.readouterr().out == f'{tmp_path}/{kind}_0.png\n'
+        drawn = cv2.imread(str(tmp_path / f'{kind}_0.png'))
+        assert drawn.shape[1] > drawn.shape[0] and drawn.std() > 5
+    with pytest.raises(SystemExit):
+        words = ['reconstruct', PRETRAIN, str(checkpoint), 'none.png', '--out', str(tmp_path)]
+        cli.run_command('visualize', 'visualize', words)
+    assert 'error: ' in (error := capsys.readouterr().err) and 'none.png' in error
+
+
+@pytest.mark.slow
+def test_two_processes_on_the_cpu(tmp_path: Path, data) -> None:
+    """``dist_train.sh CONFIG 2`` splits the global batch and leaves one record."""
+    held_out = f'default_hooks.images.dataset.data_root={data[0].split("=")[1]}'
+    result = subprocess.run(
+        ['tools/dist_train.sh', PRETRAIN, '2', '--work-dir', str(tmp_path), '--cfg-options',
+         'recipe.epochs=1', 'recipe.batch=8', 'recipe.warmup_epochs=0', data[0], held_out],
+        cwd=ROOT, env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True,
+        timeout=300,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    record = json.loads((tmp_path / 'result.json').read_text())
+    assert record['hardware']['world_size'] == 2
+    assert record['images'] == 40
+    assert len(record['figures']) == 6

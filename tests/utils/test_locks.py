@@ -1,0 +1,106 @@
+"""A second run in the same work directory is refused: it would overwrite the files of the first."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from paths import ROOT
+from processes import wait_until
+
+from symmim_mm.utils import locks
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.locks import exclusive_work_dir
+
+HOLDER = """
+import os, sys, time
+from symmim_mm.utils.locks import exclusive_work_dir
+with exclusive_work_dir(sys.argv[1]):
+    if os.fork() == 0:  # as a loader worker does, which outlives a killed run
+        time.sleep(600)
+        os._exit(0)
+    print('locked', flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def hold(tmp_path: Path):
+    """Start a process that holds a folder for some seconds."""
+    started = []
+
+    def start(seconds: float) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, '-c', HOLDER, str(tmp_path), str(seconds)], stdout=subprocess.PIPE,
+            env={**os.environ, 'PYTHONPATH': str(ROOT)}, start_new_session=True,
+        )  # fmt: skip
+        started.append(process)
+        assert process.stdout.readline() == b'locked\n'
+        return process
+
+    yield start
+    for process in started:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_another_process_is_refused_until_the_holder_is_killed(tmp_path: Path, hold) -> None:
+    process = hold(600)
+    problem = rf'another run \(process {process.pid} on .*\) is using {tmp_path}: .* --work-dir$'
+    with pytest.raises(UserError, match=problem), exclusive_work_dir(str(tmp_path)):
+        pass
+    process.kill()
+    process.wait()
+    os.killpg(process.pid, 0)  # what it forked lives on
+    for _ in range(2):
+        with exclusive_work_dir(str(tmp_path)):
+            assert f'process {os.getpid()} ' in (tmp_path / 'run.lock').read_text()
+
+
+def test_a_restarted_run_waits(tmp_path: Path, hold, monkeypatch) -> None:
+    monkeypatch.setattr(locks, 'POLL_S', 0.02)
+    hold(1.0)
+    with exclusive_work_dir(str(tmp_path), 300.0):
+        pass
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch, capsys) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(38, 'Function not implemented')
+
+    monkeypatch.setattr(locks.fcntl, 'lockf', refuse)
+    with exclusive_work_dir(str(tmp_path)):
+        pass
+    assert 'without locks' in ''.join(capsys.readouterr())
+
+
+@pytest.mark.slow
+def test_two_runs_in_one_folder(tool, tmp_path: Path, sample_data: Path) -> None:
+    """As a user starts them; the first continues and writes its record."""
+    folder, data = tmp_path / 'run', sample_data / 'imagenet'
+    arguments = [
+        'configs/quickstart/symmim_pretrain.py', '--work-dir', folder, '--cfg-options',
+        'recipe.epochs=6', 'recipe.batch=8', f'train_dataloader.dataset.data_root={data}',
+        f'default_hooks.images.dataset.data_root={data}',
+    ]  # fmt: skip
+    first = subprocess.Popen(
+        [sys.executable, 'tools/train.py', *map(str, arguments)], cwd=ROOT,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+    )  # fmt: skip
+    try:
+        assert wait_until(lambda: (folder / 'run.lock').exists() or first.poll() is not None)
+        os.kill(first.pid, signal.SIGSTOP)  # so that it lasts longer than the second
+        time.sleep(0.1)
+        second = tool('train.py', *arguments)
+        assert second.returncode == 2
+        problem = f'error: another run (process {first.pid} on '
+        assert second.stderr.splitlines()[-1].startswith(problem)
+        assert not list(folder.glob('*.pth'))
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    assert first.wait(600) == 0
+    assert (folder / 'result.json').exists()
