@@ -135,7 +135,7 @@ step() {
 
 # ---- the steps ---------------------------------------------------------------------------------------------------
 
-pip() { step "$1" "$python" -m pip install --no-deps --no-compile "${@:2}"; }
+pip() { step "$1" "$python" -m pip install --no-deps "${@:2}"; }
 names() { sed -n 's/^\([a-z0-9-]*\)==.*/\1/p' "$@"; }
 
 main() {
