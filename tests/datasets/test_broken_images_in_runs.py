@@ -78,12 +78,12 @@ def test_a_pretraining_on_broken_images(
     assert {line.split('\t')[0] for line in lines} == {str(paths[i]) for i in (3, 10, 17, 24, 31)}
     assert len(lines) == 5
     assert (run / 'result.json').is_file()
-    assert 'passed over a picture: ' in done.stdout + done.stderr
+    assert 'skipped an image: ' in done.stdout + done.stderr
 
     limits = ['default_hooks.unreadable.least_seen=20', 'default_hooks.unreadable.most_share=0.03']
     done = warm_tool('train.py', config, '--work-dir', tmp_path / 'limit', '--cfg-options', *roots,
                      *PRETRAIN, *limits)  # fmt: skip
-    assert 'pictures cannot be read, more than 3.00%: mend or remove those' in error_line(done)
+    assert 'images cannot be read, more than 3.00%: fix or remove those' in error_line(done)
 
 
 def test_two_processes_count_together(broken_data: Path, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_two_processes_count_together(broken_data: Path, tmp_path: Path) -> None
         timeout=300,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr[-3000:]
-    found = re.findall(r'^error: (\d+) of (\d+) pictures cannot be read', done.stderr, re.MULTILINE)
+    found = re.findall(r'^error: (\d+) of (\d+) images cannot be read', done.stderr, re.MULTILINE)
     assert len(found) == 2 and len(set(found)) == 1, done.stderr[-3000:]
     count, seen = map(int, found[0])
     assert seen == 80 + count  # two epochs of 40 images, and what replaced some

@@ -1,9 +1,9 @@
 """Runs commands of ``tools/`` one after another without importing the libraries every time.
 
-A server that has imported the libraries, but nothing of this project and no tool, forks a process
-for every command; the tool's file runs in it as ``python FILE ARGUMENTS`` would. Started as a
-program it reads one JSON object a line: ``argv``, ``env``, ``out``, ``err``; and answers with the
-exit code.
+A server that has imported the libraries, and of this project only the stand-ins for what they miss,
+forks a process for every command; the tool's file runs in it as ``python FILE ARGUMENTS`` would.
+Started as a program it reads one JSON object a line: ``argv``, ``env``, ``out``, ``err``; and
+answers with the exit code.
 """
 
 import contextlib
@@ -86,10 +86,12 @@ def _run(argv: list[str], env: dict[str, str], out: str, err: str) -> None:
 def main() -> None:
     answers = os.fdopen(os.dup(1), 'w', buffering=1)
     os.dup2(2, 1)
+    import symmim_mm  # noqa: F401  with its stand-ins for what the libraries miss
+
     for name in LIBRARIES:
         importlib.import_module(name)
-    loaded = [name for name in sys.modules if name.split('.')[0] == 'symmim_mm']
-    assert not loaded, loaded
+    loaded = [name for name in sys.modules if name.startswith('symmim_mm.')]
+    assert all(name.split('.')[1] in ('compat', 'utils') for name in loaded), loaded
     for line in sys.stdin:
         child = os.fork()
         if not child:
