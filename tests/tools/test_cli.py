@@ -232,7 +232,7 @@ def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
     result = tool('train.py', PRETRAIN, '--work-dir', first, '--seed', '3', '--resume',
                   *short, 'model.backbone.arch.embed_dims=64')  # fmt: skip
     one_line(result, f'--resume: {first / record["checkpoint"]} does not belong to this config',
-             'backbone.cls_token is (1, 1, 128) there and (1, 1, 64) here')  # fmt: skip
+             'backbone.cls_token is (1, 1, 128) ')  # fmt: skip
     repeated = run('train.py', PRETRAIN, tmp_path / 'again', '--seed', '3', *short)
     assert repeated['metrics'] == record['metrics']
 
