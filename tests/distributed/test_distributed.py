@@ -175,7 +175,9 @@ def worker(rank: int, world: int, folder: str) -> None:
 def together(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[str, dict]]:
     """Return the results of ``world`` processes for every case; they are started once."""
     # Forked from a server that has imported the libraries: once, not in every process.
-    multiprocessing.set_forkserver_preload(['mmpretrain.models', 'symmim_mm.models.symmim'])
+    multiprocessing.set_forkserver_preload(
+        ['symmim_mm', 'mmpretrain.models', 'symmim_mm.models.symmim']
+    )
 
     @functools.cache
     def run(world: int) -> dict[str, dict]:

@@ -126,6 +126,7 @@ def preload() -> None:
     """Import the modules of a run."""
     sys.path[:0] = [str(ROOT), str(ROOT / 'tools')]  # the latter as for a script that is run
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+    import symmim_mm  # noqa: F401, I001  first: its stand-ins serve the others
     import mmdet.models  # noqa: F401
     import mmpretrain.models  # noqa: F401
     import mmseg.models  # noqa: F401

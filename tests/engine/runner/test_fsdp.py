@@ -61,7 +61,9 @@ def worker(rank: int, ports: list[int], calls: list[dict]) -> None:
 
 def run(*calls: dict) -> None:
     """Make calls of ``train`` one after the other, all in the same two processes."""
-    multiprocessing.set_forkserver_preload(['mmpretrain.models', 'symmim_mm.engine.runner.fsdp'])
+    multiprocessing.set_forkserver_preload(
+        ['symmim_mm', 'mmpretrain.models', 'symmim_mm.engine.runner.fsdp']
+    )
     # One port each: rank 1 may begin the next run while rank 0 still serves the last one.
     ports = free_ports(len(calls))
     mp.start_processes(worker, (ports, list(calls)), 2, start_method='forkserver')
