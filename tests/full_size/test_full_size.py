@@ -207,12 +207,12 @@ def test_one_optimizer_step_of_vit_b(name: str, data: Path, tmp_path: Path) -> N
 # minutes; detection with its memory for activations cut down.
 QUARTER = {
     'segmentation/upernet_vit_l_160k_ade20k': {
-        'train_dataloader.dataset.pipeline.3.crop_size': '(256,256)',
-        'model.data_preprocessor.size': '(256,256)',
+        'train_dataloader.dataset.pipeline.3.crop_size': (256, 256),
+        'model.data_preprocessor.size': (256, 256),
     },
     'detection/mask-rcnn_vit_l_100ep_coco': {
-        'train_dataloader.dataset.pipeline.3.scale': '(512,512)',
-        'train_dataloader.dataset.pipeline.4.crop_size': '(512,512)',
+        'train_dataloader.dataset.pipeline.3.scale': (512, 512),
+        'train_dataloader.dataset.pipeline.4.crop_size': (512, 512),
         'model.data_preprocessor.pad_size_divisor': 512,
         'activation_checkpointing': True,
     },
