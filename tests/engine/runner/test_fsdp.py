@@ -121,7 +121,7 @@ def test_the_record_is_that_of_ddp(name: str, runs: Path) -> None:
         for kind in ('fsdp', 'ddp')
     )
     assert fsdp['metrics'] == pytest.approx(ddp['metrics'], rel=1e-4)
-    for key in ('method', 'images', 'pictures', 'parent', 'checkpoint'):
+    for key in ('method', 'images', 'figures', 'parent', 'checkpoint'):
         assert fsdp[key] == ddp[key]
     assert len(fsdp['figures']) == (0 if name == 'finetune' else 6)
 
