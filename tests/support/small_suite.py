@@ -24,7 +24,7 @@ def write_small_suite(folder: Path) -> Path:
     Its work directory is ``folder / 'work'``.
     """
     data = folder / 'work' / 'data'
-    held_out = f"dict(pictures=dict(dataset=dict(data_root='{data / 'imagenet'}')))"
+    held_out = f"dict(images=dict(dataset=dict(data_root='{data / 'imagenet'}')))"
     annotations = data / 'coco' / 'annotations' / 'instances_val2017.json'
     iterations = 'recipe = dict(iterations=4, warmup_iterations=0)\n'
     iterations += 'train_cfg = dict(val_interval=4)\n'
