@@ -63,7 +63,7 @@ def files_of(folder: Path) -> dict[str, str]:
 def findings_of(report: Path) -> dict:
     """Return what a check found, without what depends on the time and on earlier checks."""
     found = json.loads(report.read_text())
-    return dict(findings=found['findings'], pictures=found['counts']['checked']['pictures'])
+    return dict(findings=found['findings'], images=found['counts']['checked']['images'])
 
 
 def weights_of(work_dir: Path) -> dict[str, bytes]:
