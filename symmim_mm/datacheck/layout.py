@@ -10,7 +10,7 @@ from symmim_mm.datasets.folder_scan import FolderScan
 
 HINT_DEPTH = 3
 HINT_FOLDERS = 500  # folders looked into for a hint
-SUFFIXES = 20  # extensions told apart among the files that are not read
+SUFFIXES = 20  # different extensions counted among the files that are not read
 OTHER = 'otherwise'
 
 

@@ -72,7 +72,7 @@ def file_lock(path: str | Path, busy: str | None = None) -> Iterator[None]:
     Args:
         path: of the file, which is made.
         busy: the message where another process holds the lock. None waits for that process, and
-            goes on without a lock where the file system has none: two then do the same work.
+            continues without a lock where the file system has none: two then do the same work.
 
     Raises:
         UserError: ``busy``.

@@ -242,11 +242,11 @@ def requirements(name: str) -> dict[str, Requirement]:
 
 
 def test_every_requirement_is_pinned_by_name_and_version():
-    pins, beside = requirements('constraints.txt'), requirements('transformers.txt')
-    for name, pin in {**pins, **beside}.items():
+    pins, test_only = requirements('constraints.txt'), requirements('transformers.txt')
+    for name, pin in {**pins, **test_only}.items():
         assert [each.operator for each in pin.specifier] == ['=='], name
         assert pin.url is None, name
-    assert not set(pins) & set(beside)
+    assert not set(pins) & set(test_only)
     for file in LISTS:
         for name, wanted in requirements(file).items():
             pin = pins[LEFT_OUT.get(name, name)]
