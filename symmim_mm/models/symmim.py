@@ -85,7 +85,9 @@ class SymMIM(MaskedImageModel):
                 'momentum_mask', momentum_mask
             )
         if contrast_weight > 0:
-            self.contrast_head = ContrastHead(self.backbone.embed_dims, **contrast)
+            self.contrast_head = ContrastHead(
+                self.backbone.embed_dims, directions=1 + symmetric_loss, **contrast
+            )
             self.momentum = MomentumBranch(**self.online_modules())
             self.register_load_state_dict_post_hook(_start_momentum_branch)
 
@@ -167,7 +169,8 @@ class SymMIM(MaskedImageModel):
             if self.symmetric_loss:
                 tokens, indices = _encode(self.backbone, other, small, self.online_visible)
                 query = self.contrast_head(tokens, small, indices)
-                loss_con = loss_con + self.contrast_head.loss(query, self.encode_key(online, large))
+                key = self.encode_key(online, large)
+                loss_con = loss_con + self.contrast_head.loss(query, key, direction=1)
             losses['loss_con'] = self.contrast_weight * loss_con
         return losses
 

@@ -43,8 +43,8 @@ class BatchPlan:
         processes: of the launch.
         per_process: images of one process in one micro-batch.
         accumulation: micro-batches per optimizer step.
-        negatives: keys of other images that SymMIM's contrastive loss sees, in the micro-batches of
-            all processes; None without that loss.
+        negatives: keys that each query of SymMIM's contrastive loss is drawn apart from; None
+            without that loss.
     """
 
     whole: int
@@ -162,12 +162,13 @@ def _batch(cfg: Config, model: nn.Module, processes: int) -> BatchPlan:
     per_process = cfg.train_dataloader.batch_size
     accumulation = cfg.optim_wrapper.get('accumulative_counts', 1)
     contrast = isinstance(model, SymMIM) and model.contrast_weight > 0
+    whole = per_process * processes * accumulation
     return BatchPlan(
-        whole=per_process * processes * accumulation,
+        whole=whole,
         processes=processes,
         per_process=per_process,
         accumulation=accumulation,
-        negatives=per_process * processes - 1 if contrast else None,
+        negatives=whole - 1 if contrast else None,
     )
 
 

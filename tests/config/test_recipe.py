@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import PARAM_SCHEDULERS
+from mmengine.registry import MODELS, PARAM_SCHEDULERS
+from paths import ROOT
 
 from symmim_mm.config.recipe import Recipe, apply_recipe
 from symmim_mm.utils.errors import UserError
@@ -181,3 +182,19 @@ def test_intervals_in_iterations_are_optimizer_steps() -> None:
     assert cfg.optim_wrapper.accumulative_counts == 4
     assert cfg.train_cfg == dict(val_interval=200, max_iters=400)
     assert cfg.default_hooks.checkpoint.interval == 40
+
+
+@pytest.mark.parametrize('symmetric', [False, True])
+@pytest.mark.parametrize('processes', [1, 2, 4, 8])
+def test_a_query_meets_as_many_negatives_on_any_number_of_processes(
+    processes: int, symmetric: bool
+) -> None:
+    cfg = Config.fromfile(ROOT / 'configs/symmim/vit_b_pretrain.py')
+    cfg.model.symmetric_loss = symmetric
+    apply_recipe(cfg, processes)
+    together = cfg.train_dataloader.batch_size * processes
+    assert cfg.optim_wrapper.accumulative_counts == cfg.recipe.batch // together
+    model = MODELS.build(cfg.model)
+    sizes = [len(memory.keys) for memory in model.contrast_head.memories]
+    remembered = cfg.recipe.batch - together
+    assert sizes == ([remembered] * (1 + symmetric) if remembered else [])

@@ -5,10 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from mmpretrain.models.heads import MAEPretrainHead
 
 from symmim_mm.models import ContrastHead, PixelHead
-from symmim_mm.models.contrast_head import info_nce, pool
+from symmim_mm.models.contrast_head import KeyMemory, info_nce, pool
 from symmim_mm.models.pixel_head import patchify, unpatchify
 from symmim_mm.utils.errors import UserError
 
@@ -97,6 +100,44 @@ def test_info_nce_of_equal_vectors_is_log_batch() -> None:
     assert info_nce(same, same, 0.5).item() == pytest.approx(2 * 0.5 * math.log(8), rel=1e-6)
 
 
+@given(micro_batch=st.integers(2, 5), accumulation=st.integers(1, 4), seed=st.integers(0, 99))
+def test_memory_gives_every_micro_batch_the_negatives_of_a_whole_batch(
+    micro_batch: int, accumulation: int, seed: int
+) -> None:
+    """From the second step on, each loss is that of the last ``accumulation`` micro-batches."""
+    generator = torch.Generator().manual_seed(seed)
+    size = (accumulation - 1) * micro_batch
+    memory = KeyMemory(size, dims=3) if size else None
+    history: list[torch.Tensor] = []
+    for _ in range(2 * accumulation + 1):
+        query, key = (torch.randn(micro_batch, 3, generator=generator) for _ in range(2))
+        history.insert(0, F.normalize(key, dim=1))
+        keys = torch.cat(history[:accumulation])  # fewer at the start
+        logits = F.normalize(query, dim=1) @ keys.T / 0.2
+        expected = F.cross_entropy(logits, torch.arange(micro_batch)) * 0.4
+        torch.testing.assert_close(info_nce(query, key, 0.2, memory), expected)
+    assert len(keys) == micro_batch * accumulation
+
+
+def test_memory_leaves_the_backward_pass_its_keys() -> None:
+    memory = KeyMemory(4, dims=3)
+    query = torch.randn(2, 3, requires_grad=True)
+    for _ in range(3):
+        loss = info_nce(query, torch.randn(2, 3), 0.2, memory)
+    memory.push(torch.randn(4, 3))
+    loss.backward()
+    assert query.grad.any() and not memory.keys.requires_grad
+
+
+def test_layer_norm_sees_one_image_at_a_time() -> None:
+    head = ContrastHead(8, 16, 4, norm='ln')
+    assert not any(isinstance(m, torch.nn.BatchNorm1d) for m in head.modules())
+    assert head.projector[-1].weight is None  # as the last BatchNorm
+    tokens = torch.randn(6, 5, 8)
+    parts = torch.cat([head(part, None, None) for part in tokens.chunk(3)])
+    torch.testing.assert_close(parts, head(tokens, None, None))
+
+
 def test_info_nce_gives_the_key_no_gradient() -> None:
     query = torch.randn(3, 4, requires_grad=True)
     key = torch.randn(3, 4, requires_grad=True)
@@ -123,7 +164,7 @@ def test_head_sizes_are_moco_v3s() -> None:
     assert head.projector[-1].weight is None  # the last BatchNorm has no scale
 
 
-@pytest.mark.parametrize('kwargs', [dict(pooling='max'), dict(norm='ln'), dict(temperature=0.0)])
+@pytest.mark.parametrize('kwargs', [dict(pooling='max'), dict(norm='gn'), dict(temperature=0.0)])
 def test_bad_settings_are_refused(kwargs: dict) -> None:
     with pytest.raises(UserError):
         ContrastHead(8, 8, 8, **kwargs)
