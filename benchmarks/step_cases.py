@@ -129,7 +129,7 @@ def trainer_of(
     cfg: Config, device: torch.device, amp: bool = False, compiled: bool = False
 ) -> Trainer:
     """Build the training of one of our configs, as ``tools/train.py`` does for one process."""
-    _quiet()
+    _quiet(cfg.default_scope)
     model = MODELS.build(copy.deepcopy(cfg.model))
     model.to(device).init_weights()  # in this order, as MMEngine's Runner does it
     model.train()
@@ -169,8 +169,8 @@ def _two_views(images: int, side: int, device: torch.device, grid: tuple[int, in
     return dict(batch, inputs=[batch['inputs'], batch['inputs'].clone()])
 
 
-def _quiet() -> None:
-    init_default_scope('mmpretrain')
+def _quiet(scope: str = 'mmpretrain') -> None:
+    init_default_scope(scope)
     if not MMLogger.check_instance_created('benchmark'):
         MMLogger.get_instance(
             'benchmark', log_level='ERROR'
