@@ -129,7 +129,7 @@ def trainer_of(
     cfg: Config, device: torch.device, amp: bool = False, compiled: bool = False
 ) -> Trainer:
     """Build the training of one of our configs, as ``tools/train.py`` does for one process."""
-    _quiet(cfg.default_scope)
+    _quiet(cfg.get('default_scope') or 'mmpretrain')
     model = MODELS.build(copy.deepcopy(cfg.model))
     model.to(device).init_weights()  # in this order, as MMEngine's Runner does it
     model.train()

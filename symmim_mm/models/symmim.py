@@ -131,7 +131,7 @@ class SymMIM(MaskedImageModel):
     @torch.no_grad()
     def encode_key(self, images: Tensor, mask: Tensor | None) -> Tensor:
         """Momentum branch: images ``(B, 3, H, W)`` and masks -> keys ``(B, D)``."""
-        tokens, indices = _encode(self.momentum.backbone, images, mask, self.momentum_visible)
+        tokens, indices = encode(self.momentum.backbone, images, mask, self.momentum_visible)
         pooled = self.contrast_head.pool(tokens, mask, indices)
         return self.momentum.projector(pooled)
 
@@ -158,7 +158,7 @@ class SymMIM(MaskedImageModel):
             )
         online, other = inputs if isinstance(inputs, list) else (inputs, inputs)
         small, large = self.draw_masks(len(online), online.device)
-        tokens, indices = _encode(self.backbone, online, small, self.online_visible)
+        tokens, indices = encode(self.backbone, online, small, self.online_visible)
         losses = {}
         if self.mim_weight > 0:
             loss_mim = self.head.loss(self.head(tokens, indices), online, small)
@@ -167,7 +167,7 @@ class SymMIM(MaskedImageModel):
             query = self.contrast_head(tokens, small, indices)
             loss_con = self.contrast_head.loss(query, self.encode_key(other, large))
             if self.symmetric_loss:
-                tokens, indices = _encode(self.backbone, other, small, self.online_visible)
+                tokens, indices = encode(self.backbone, other, small, self.online_visible)
                 query = self.contrast_head(tokens, small, indices)
                 key = self.encode_key(online, large)
                 loss_con = loss_con + self.contrast_head.loss(query, key, direction=1)
@@ -175,7 +175,7 @@ class SymMIM(MaskedImageModel):
         return losses
 
 
-def _encode(
+def encode(
     backbone: nn.Module, images: Tensor, mask: Tensor | None, visible: int | None
 ) -> tuple[Tensor, Tensor | None]:
     """Tokens ``(B, 1 + n, C)`` and the indices of the encoded patches, if not all were."""

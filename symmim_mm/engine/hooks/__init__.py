@@ -2,6 +2,7 @@
 
 from symmim_mm.engine.hooks.checkpoint_hook import SafeCheckpointHook
 from symmim_mm.engine.hooks.data_hooks import LoaderTimeoutHook, UnreadableImagesHook
+from symmim_mm.engine.hooks.health_hook import HealthHook
 from symmim_mm.engine.hooks.images_hook import ImagesHook
 from symmim_mm.engine.hooks.logging_hooks import AsyncRuntimeInfoHook, SafeLoggerHook
 from symmim_mm.engine.hooks.model_hooks import (
@@ -21,6 +22,7 @@ __all__ = [
     'AsyncRuntimeInfoHook',
     'CompileHook',
     'ExactResumeHook',
+    'HealthHook',
     'ImagesHook',
     'LoadBackboneHook',
     'LoaderTimeoutHook',
