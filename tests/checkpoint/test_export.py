@@ -196,7 +196,7 @@ def test_a_missing_onnx_is_one_clear_line(
 
 def test_what_a_killed_export_left_is_replaced(tmp_path: Path, checkpoint: Path) -> None:
     (tmp_path / '.out.part').mkdir()
-    (tmp_path / '.out.part' / 'model.safetensors').write_bytes(b'half')
+    (tmp_path / '.out.part' / 'half').write_bytes(b'half')
     export_backbone(checkpoint, 'hf', tmp_path / 'out', heads=4)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['in', 'out']
 
