@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Self, TypeGuard
+from typing import Annotated, Literal, Self, TypeGuard
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from symmim_mm.config import TASKS
+from symmim_mm.results.metrics import METRICS
 from symmim_mm.utils.errors import UserError, from_validation_error
 from symmim_mm.utils.files import file_sha256, write_atomic
 from symmim_mm.utils.paths import file_inside
@@ -30,21 +31,13 @@ FILE_NAME = 'result.json'
 MOST_BYTES = 1 << 24
 LARGEST = 1e100
 # Metrics that are percentages; every other metric (a loss) may take any finite value.
-PERCENT = (
-    'top1', 'top5', 'held_out_top1', 'box_ap', 'box_ap50', 'mask_ap', 'mask_ap50', 'miou', 'macc',
-)  # fmt: skip
+PERCENT = (*METRICS, 'top5')
 
 
 def _computable(value: float) -> float:
     if not -LARGEST < value < LARGEST:  # NaN is not
         raise ValueError('must be a finite number')
     return value
-
-
-def _task(name: str) -> str:
-    if name not in TASKS:
-        raise ValueError(f'must be one of {", ".join(TASKS)}')
-    return name
 
 
 def _below_the_run(path: str) -> str:
@@ -104,7 +97,7 @@ class Record(_Strict):
     run: Text
     method: Text
     arch: Text
-    task: Annotated[str, AfterValidator(_task)]
+    task: Literal[TASKS]  # type: ignore[valid-type]
     dataset: Text
     config: Text
     config_sha256: Sha256

@@ -88,9 +88,10 @@ def to_markdown(tables: Sequence[Table], notes: Iterable[str] = ()) -> str:
     for table in tables:
         lines = []
         for row in table.rows:
-            texts = [table.text(cell) if cell else '' for _, cell, _ in table.iter_cells(row)]
-            best = [is_best for _, _, is_best in table.iter_cells(row)]
-            cells = [f'**{t}**' if bold else t for t, bold in zip(texts, best, strict=True)]
+            cells = []
+            for _, cell, best in table.iter_cells(row):
+                text = table.text(cell) if cell else ''
+                cells.append(f'**{text}**' if best else text)
             lines.append([_escape(row.label), *cells, *row_hours(row)])
         lines.append(['*chance*', *table.chance_texts(), '', ''])
         head = ['Method', *(_escape(column.label) for column in table.columns), *HOURS]
