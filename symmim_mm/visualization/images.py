@@ -14,17 +14,12 @@ from symmim_mm.models.pixel_head import patchify, unpatchify
 from symmim_mm.utils.errors import UserError
 
 GRAY = 114
-# Distinct at small size and for color-blind readers (Okabe and Ito's palette).
+# Distinct at small size and for color-blind readers (Okabe and Ito's palette); classes repeat it.
 COLORS = np.array(
     [(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
      (204, 121, 167), (120, 120, 120)],
     dtype=np.uint8,
 )  # fmt: skip
-
-
-def class_color(index: int) -> np.ndarray:
-    """Return the color of class ``index``, uint8 ``(3,)``; repeats after eight."""
-    return COLORS[index % len(COLORS)]
 
 
 def save(path: str | Path, image: np.ndarray) -> None:
@@ -116,7 +111,7 @@ def draw_instances(
     canvas = enlarge(image)
     factor = canvas.shape[0] / image.shape[0]
     for index in range(len(boxes)):
-        shade = class_color(int(labels[index]))
+        shade = COLORS[labels[index] % len(COLORS)]
         if masks is not None:
             size = (canvas.shape[1], canvas.shape[0])
             inside = cv2.resize(masks[index].astype(np.uint8), size, interpolation=0).astype(bool)
