@@ -28,17 +28,14 @@ def mlp(layers: int, in_dims: int, hidden_dims: int, out_dims: int, norm: str | 
 
 
 def pool(tokens: Tensor, pooling: str, mask: Tensor | None, indices: Tensor | None) -> Tensor:
-    """One vector per image from encoder tokens.
+    """Pool encoder tokens ``(B, 1 + n, C)``, class token first, to one vector ``(B, C)`` per image.
 
     Args:
-        tokens: ``(B, 1 + n, C)``, class token first.
+        tokens: of the encoder.
         pooling: ``'patch_mean'``: mean of the encoded patch tokens, masked ones included when
             encoding is dense (CMAE); ``'visible_mean'``: of the visible ones; ``'cls_token'``.
         mask: bool ``(B, h, w)``; ``None`` when the whole image was encoded.
         indices: int64 ``(B, n)`` when only visible patches were encoded, else ``None``.
-
-    Returns:
-        ``(B, C)``.
     """
     if pooling == 'cls_token':
         return tokens[:, 0]
@@ -50,15 +47,11 @@ def pool(tokens: Tensor, pooling: str, mask: Tensor | None, indices: Tensor | No
 
 
 def info_nce(query: Tensor, key: Tensor, temperature: float) -> Tensor:
-    """InfoNCE with in-batch negatives from every rank, times ``2 * temperature`` (MoCo v3).
+    """Compute InfoNCE with negatives from every rank, times ``2 * temperature`` (MoCo v3).
 
     The positive of query ``i`` is key ``i``; keys carry no gradient and are gathered in rank
-    order, so N ranks together compute the loss of the joint batch (each its share of it).
-
-    Args:
-        query: ``(B, D)``, any scale; the same ``B`` on every rank.
-        key: ``(B, D)``, likewise.
-        temperature: > 0.
+    order, so N ranks together compute the loss of the joint batch (each its share of it). Queries
+    and keys are ``(B, D)``, of any scale, with the same ``B`` on every rank.
 
     Returns:
         Scalar: mean over this rank's queries.
