@@ -141,22 +141,3 @@ def test_bad_grids_are_refused(grid) -> None:
         masking.checkerboard(grid)
     with pytest.raises(ValueError, match='grid must be'):
         masking.random_mask(grid, 0.5, 1)
-
-
-@pytest.mark.parametrize(
-    'call',
-    [
-        lambda: masking.checkerboard((4, 4), 0),
-        lambda: masking.checkerboard((4, 4), 1.5),
-        lambda: masking.checkerboard((4, 4), 1, (-1, 0)),
-        lambda: masking.random_mask((4, 4), 0.0, 1),
-        lambda: masking.random_mask((4, 4), 1.0, 1),
-        lambda: masking.random_mask((4, 4), 0.5, 1, unit=0),
-        lambda: masking.blockwise_mask((4, 4), 0.5, 1, min_aspect=0.0),
-        lambda: masking.blockwise_mask((4, 4), 0.5, 1, rectangles=0),
-        lambda: masking.grid_mask((4, 4), 1),
-    ],
-)
-def test_bad_parameters_are_refused(call) -> None:
-    with pytest.raises(ValueError):
-        call()
