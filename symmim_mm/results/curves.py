@@ -72,11 +72,9 @@ def read_curve(path: Path, task: str) -> Curve:
 
 
 def curve_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[dict[str, Any]]:
-    """Return the page's curves by task and dataset.
+    """Return the page's curves by task and dataset, runs in the order of the legend.
 
-    Args:
-        runs: in the order of the legend.
-        problems: gets a line for each curve that cannot be read.
+    ``problems`` gets a line for each curve that cannot be read.
     """
     slots = color_slots(runs)
     sections = []

@@ -24,9 +24,8 @@ SECTIONS = {
 def figure_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[dict[str, Any]]:
     """Return the page's figures by task and dataset: an image a row, a method a column.
 
-    Args:
-        runs: in the order of the columns; of a method those with the lowest seed are shown.
-        problems: gets a line for each image that cannot be shown.
+    Columns are in the order of ``runs``; of a method those with the lowest seed are shown.
+    ``problems`` gets a line for each image that cannot be shown.
     """
     sections = []
     for task, dataset, group in group_runs(runs):

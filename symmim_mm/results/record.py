@@ -164,18 +164,13 @@ class Record(_Strict):
         """
         path = Path(path)
         try:
-            return cls.model_validate_json(
-                file_inside(path.parent, path.name, MOST_BYTES).read_bytes()
-            )
+            content = file_inside(path.parent, path.name, MOST_BYTES).read_bytes()
+            return cls.model_validate_json(content)
         except OSError as error:
             raise UserError(f'{path}: cannot be read: {error.strerror}') from error
         except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            if problem['type'] == 'json_invalid':
-                raise UserError(f'{path}: not a JSON file: {problem["msg"]}') from error
-            raise UserError(
-                f'{path}: not a valid result record: {from_validation_error(error)}'
-            ) from error
+            problem = from_validation_error(error)
+            raise UserError(f'{path}: not a valid result record: {problem}') from error
 
 
 def is_number(value: object) -> TypeGuard[int | float]:

@@ -111,10 +111,18 @@ class Table:
         """Return a cell in one line, such as ``63.2 ± 0.4``."""
         return f'{cell.mean:.1f} {self.spread(cell)}'.strip()
 
+    def means(self, column: Column) -> list[float]:
+        """Return the means of a column."""
+        return [row.cells[column].mean for row in self.rows if column in row.cells]
+
     def best(self, column: Column) -> float | None:
         """Return the highest mean of a column, or ``None`` if it has fewer than two cells."""
-        means = [row.cells[column].mean for row in self.rows if column in row.cells]
+        means = self.means(column)
         return max(means) if len(means) > 1 else None
+
+    def top(self, column: Column) -> float:
+        """Return the value that a full bar of a column stands for."""
+        return max(self.chance.get(column, 0.0), *self.means(column), 0.0) or 1.0
 
     def iter_cells(self, row: Row) -> Iterator[tuple[Column, Cell | None, bool]]:
         """Yield each column, the row's cell in it, and whether that is the best of the column."""

@@ -97,21 +97,6 @@ def test_default_masks_are_a_checkerboard_pair_inverted_together() -> None:
         assert torch.equal(mask, checkerboard((4, 4), block) ^ coin[:, None, None])
 
 
-@pytest.mark.parametrize('parity', ['shared', 'independent', 'fixed'])
-def test_parity(parity: str) -> None:
-    model = build(momentum_mask=dict(type='checkerboard', block=2, parity=parity))
-    small, large = model.draw_masks(400, torch.device('cpu'))
-    flipped_small = (small != checkerboard((4, 4), 1)).flatten(1)
-    flipped_large = (large != checkerboard((4, 4), 2)).flatten(1)
-    assert (flipped_small.all(1) | ~flipped_small.any(1)).all()
-    assert (flipped_large.all(1) | ~flipped_large.any(1)).all()
-    together = (flipped_small[:, 0] == flipped_large[:, 0]).float().mean().item()
-    drawn = flipped_large[:, 0].float().mean().item()
-    expected = {'shared': (1.0, 0.5), 'independent': (0.5, 0.5), 'fixed': (0.5, 0.0)}[parity]
-    assert together == pytest.approx(expected[0], abs=0.1)
-    assert drawn == pytest.approx(expected[1], abs=0.1)
-
-
 @pytest.mark.parametrize('encoding', ['dense', 'sparse'])
 def test_momentum_encoder_sees_the_whole_image(encoding: str) -> None:
     model = build(encoding=encoding, momentum_mask=None)

@@ -82,7 +82,7 @@ def test_missing_and_broken_pieces_are_one_line_each(tmp_path):
     text = result.page.read_text()
     for line in (*result.problems, *result.unreadable):
         assert '\n' not in line
-    assert text.count('no image') == 2 and 'mae-pretrain-seed0/result.json: not a JSON' in text
+    assert text.count('no image') == 2 and 'mae-pretrain-seed0/result.json: not a valid' in text
     # Images are matched by name: the broken one leaves a gap, the others stay.
     assert Page(text).tags.count('img') == 2 * 2 + 2 - 2
 
