@@ -83,9 +83,8 @@ def _write_tensors(state: dict[str, Tensor], file: Path, metadata: dict[str, str
     file.write_bytes(save(copies, metadata))
 
 
-def timm_arguments(encoder: Encoder) -> dict[str, str | int | float]:
-    """Return the arguments of ``timm.create_model`` for a model that the weights fit exactly."""
-    return dict(
+def _write_timm(encoder: Encoder, part: Path) -> str:
+    arguments = dict(  # the weights fit this model exactly
         model_name='vit_base_patch16_224',  # the class; all sizes follow
         embed_dim=encoder.width,
         depth=encoder.layers,
@@ -97,19 +96,19 @@ def timm_arguments(encoder: Encoder) -> dict[str, str | int | float]:
         num_classes=0,
         global_pool='avg' if encoder.pooled else 'token',
     )
-
-
-def _write_timm(encoder: Encoder, part: Path) -> str:
-    arguments = timm_arguments(encoder)
     metadata = dict(format='pt', timm=json.dumps(arguments))
     _write_tensors(to_dialect(encoder.state, 'timm'), part, metadata)
     call = ', '.join(f'{key}={value!r}' for key, value in arguments.items())
     return f'for timm.create_model({call})'
 
 
-def hf_config(encoder: Encoder) -> dict[str, str | int | float | bool | list[str]]:
-    """Return ``config.json`` of transformers' ``ViTModel``, whose default epsilon is another."""
-    return dict(
+def _write_hf(encoder: Encoder, part: Path) -> str:
+    if encoder.pooled:
+        raise UserError(
+            f"{encoder.source} has its norm after the mean of the tokens, which HuggingFace's "
+            'ViT cannot have: export the pre-training, or use --format timm'
+        )
+    config = dict(  # of transformers' ViTModel, whose default epsilon is another
         architectures=['ViTModel'],
         model_type='vit',
         hidden_size=encoder.width,
@@ -127,17 +126,8 @@ def hf_config(encoder: Encoder) -> dict[str, str | int | float | bool | list[str
         qkv_bias=True,
         encoder_stride=encoder.patch,
     )
-
-
-def _write_hf(encoder: Encoder, part: Path) -> str:
-    if encoder.pooled:
-        raise UserError(
-            f"{encoder.source} has its norm after the mean of the tokens, which HuggingFace's "
-            'ViT cannot have: export the pre-training, or use --format timm'
-        )
     part.mkdir()
-    text = json.dumps(hf_config(encoder), indent=2, sort_keys=True) + '\n'
-    (part / 'config.json').write_text(text)
+    (part / 'config.json').write_text(json.dumps(config, indent=2, sort_keys=True) + '\n')
     state = to_dialect(encoder.state, 'hf')
     _write_tensors(state, part / 'model.safetensors', dict(format='pt'))
     return 'for transformers.ViTModel.from_pretrained(FOLDER, add_pooling_layer=False)'
