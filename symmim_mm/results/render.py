@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from symmim_mm.results.published import PublishedRow, load_published, published_rows
-from symmim_mm.results.table import METRICS, Cell, Row, Table
+from symmim_mm.results.table import COLUMNS, Cell, Row, Table
 from symmim_mm.utils.text import format_hours
 
 CSV_FIELDS = (
@@ -78,7 +78,7 @@ def published_for(table: Table) -> list[PublishedRow]:
 def published_metrics(rows: Iterable[PublishedRow]) -> list[tuple[str, str, str]]:
     """Return task, metric and label of the columns that published rows have values in."""
     known = {(item.task, item.metric) for row in rows for item in row.items}
-    return [item for item in METRICS if item[:2] in known]
+    return [item for item in COLUMNS if item[:2] in known]
 
 
 def to_markdown(tables: Sequence[Table], notes: Iterable[str] = ()) -> str:

@@ -22,7 +22,8 @@ from symmim_mm.config import RANDOM
 from symmim_mm.results.record import Record
 from symmim_mm.results.runs import method_name, method_order
 
-METRICS = (
+# Task, metric and label of the columns.
+COLUMNS = (
     ('finetune', 'top1', 'Fine-tune top-1'),
     ('linear', 'top1', 'Linear top-1'),
     ('knn', 'top1', 'k-NN top-1'),
@@ -227,7 +228,7 @@ def _table(dataset: str, arch: str, rows: dict[tuple[str, str, str], list[Record
 
 def _columns(records: Sequence[Record]) -> list[Column]:
     columns = []
-    for task, metric, label in METRICS:
+    for task, metric, label in COLUMNS:
         recipes = {
             _recipe(item): item.config
             for item in records
