@@ -13,11 +13,7 @@ Grid = dict[str, Sequence[float]]
 
 
 def split_held_out(labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """Hold out a share of every class.
-
-    Args:
-        labels: int64 ``(N,)``.
-        share: in (0, 0.5]; every ``1 / share``-th image of a class, rounded, is held out.
+    """Hold out a share of every class, each ``1 / share``-th image of it, rounded.
 
     Returns:
         Indices int64 of the images to fit and of those held out, both ascending.

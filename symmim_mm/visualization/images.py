@@ -100,13 +100,8 @@ def draw_instances(
 ) -> np.ndarray:
     """Outline and tint instances on a (scaled-up) copy of the image.
 
-    Args:
-        image: uint8 ``(H, W, 3)``.
-        boxes: float ``(N, 4)``, x1 y1 x2 y2 in pixels.
-        labels: int ``(N,)``, indices into ``classes``.
-        masks: bool ``(N, H, W)`` or ``None``.
-        classes: names of the classes.
-        scores: float ``(N,)`` in [0, 1], shown if given.
+    Boxes are float ``(N, 4)``, x1 y1 x2 y2 in pixels, labels int ``(N,)``, indices into
+    ``classes``, masks bool ``(N, H, W)``; scores in [0, 1] are shown if given.
     """
     canvas = enlarge(image)
     factor = canvas.shape[0] / image.shape[0]
@@ -130,13 +125,7 @@ def draw_instances(
 
 
 def draw_segmentation(image: np.ndarray, labels: np.ndarray, ignore: int = 255) -> np.ndarray:
-    """Tint each pixel of a (scaled-up) copy by its class.
-
-    Args:
-        image: uint8 ``(H, W, 3)``.
-        labels: int ``(H, W)``, class indices.
-        ignore: class index that stays untinted.
-    """
+    """Tint each pixel of a (scaled-up) copy by its class int ``(H, W)``, but for ``ignore``."""
     tint = COLORS[labels % len(COLORS)].astype(np.float32)
     mixed = (0.35 * image + 0.65 * tint).astype(np.uint8)
     return enlarge(np.where((labels == ignore)[..., None], image, mixed))
