@@ -27,7 +27,7 @@ from symmim_mm.config.recipe import apply_recipe
 from symmim_mm.engine.hooks.model_hooks import compile_model
 from symmim_mm.engine.launch import substitute_types
 from symmim_mm.engine.optim.guarded_wrapper import GuardedStep
-from symmim_mm.models.masks import checkerboard, draw_parity, invert
+from symmim_mm.models.masks import checkerboard, draw_parity
 
 CONFIGS = Path(symmim_mm.__file__).parents[1] / 'configs'
 STOCK_CONFIGS = Path(mmpretrain.__file__).parent / '.mim/configs'
@@ -161,8 +161,8 @@ def batch_of(images: int, side: int, device: torch.device) -> dict:
 def _two_views(images: int, side: int, device: torch.device, grid: tuple[int, int]) -> dict:
     """Return the same with a second view and the masks of each image."""
     batch = batch_of(images, side, device)
-    parity = draw_parity(images)
-    small, large = (invert(checkerboard(grid, block), parity) for block in (1, 2))
+    parity = draw_parity(images)[:, None, None]
+    small, large = (checkerboard(grid, block) ^ parity for block in (1, 2))
     for sample, *masks in zip(batch['data_samples'], small, large, strict=True):
         sample.set_field(masks[0], 'mask')
         sample.set_field(masks[1], 'momentum_mask')

@@ -37,17 +37,14 @@ def mlp(layers: int, in_dims: int, hidden_dims: int, out_dims: int, norm: Norm) 
 
 
 def pool(tokens: Tensor, pooling: str, mask: Tensor | None, indices: Tensor | None) -> Tensor:
-    """One vector per image from encoder tokens.
+    """Pool encoder tokens ``(B, 1 + n, C)``, class token first, to one vector ``(B, C)`` per image.
 
     Args:
-        tokens: ``(B, 1 + n, C)``, class token first.
+        tokens: of the encoder.
         pooling: ``'patch_mean'``: mean of the encoded patch tokens, masked ones included when
             encoding is dense (CMAE); ``'visible_mean'``: of the visible ones; ``'cls_token'``.
         mask: bool ``(B, h, w)``; ``None`` when the whole image was encoded.
         indices: int64 ``(B, n)`` when only visible patches were encoded, else ``None``.
-
-    Returns:
-        ``(B, C)``.
     """
     if pooling == 'cls_token':
         return tokens[:, 0]
@@ -61,16 +58,12 @@ def pool(tokens: Tensor, pooling: str, mask: Tensor | None, indices: Tensor | No
 def info_nce(
     query: Tensor, key: Tensor, temperature: float, memory: 'KeyMemory | None' = None
 ) -> Tensor:
-    """InfoNCE with negatives from every rank, times ``2 * temperature`` (MoCo v3).
+    """Compute InfoNCE with negatives from every rank, times ``2 * temperature`` (MoCo v3).
 
     The positive of query ``i`` is key ``i``; keys carry no gradient and are gathered in rank
-    order, so N ranks together compute the loss of the joint batch (each its share of it).
-
-    Args:
-        query: ``(B, D)``, any scale; the same ``B`` on every rank.
-        key: ``(B, D)``, likewise.
-        temperature: > 0.
-        memory: of earlier keys, more negatives; it takes these keys in.
+    order, so N ranks together compute the loss of the joint batch (each its share of it). Queries
+    and keys are ``(B, D)``, of any scale, with the same ``B`` on every rank. The memory adds its
+    keys to the negatives and takes these in.
 
     Returns:
         Scalar: mean over this rank's queries.

@@ -110,17 +110,6 @@ def test_runs(
     assert f'{name} was refused' in done.stdout + done.stderr
 
 
-def test_a_program_of_its_own(
-    tool: WarmCommands, states: dict, tmp_path: Path, sample_data: Path
-) -> None:
-    """As above, without the server that has imported the libraries."""
-    file = hostile_checkpoint(
-        tmp_path / 'hostile.pth', tmp_path / 'marker', states['finetune'], 'zip'
-    )
-    words = options('finetune', tmp_path, sample_data, f'load_from={file}')
-    refused(tool('train.py', CONFIGS / 'finetune.py', *words), tmp_path, 'hostile.pth')
-
-
 @pytest.mark.parametrize('way', ['--backbone', 'load_from'])
 def test_sharded_over_processes(states: dict, tmp_path: Path, sample_data: Path, way: str) -> None:
     """``--fsdp`` has another runner and another reader of checkpoints."""

@@ -67,12 +67,7 @@ class PublishedRow:
 def published_rows(
     arch: str | None = None, datasets: Collection[str] | None = None
 ) -> list[PublishedRow]:
-    """Gather published numbers into rows, small architectures first.
-
-    Args:
-        arch: only of this architecture, such as ``ViT-B/16``.
-        datasets: only on these datasets.
-    """
+    """Gather published numbers, all or those asked for, into rows, small architectures first."""
     rows: dict[tuple, list[Published]] = {}
     for item in load_published():
         if arch in (None, item.arch) and (datasets is None or item.dataset in datasets):
