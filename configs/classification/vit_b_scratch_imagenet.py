@@ -29,7 +29,5 @@ optim_wrapper = dict(
     optimizer=dict(betas=(0.9, 0.95), weight_decay=0.3),
     paramwise_cfg=dict(layer_decay_rate=1.0),
 )
-# The average of the weights is what is validated and saved. The hook counts micro-batches: where a
-# step has several (`--dry-run` shows it; one on 8 GPUs and on more), their number is its interval,
-# `--cfg-options custom_hooks.0.interval=N`.
-custom_hooks = [dict(type='EMAHook', momentum=1e-4, interval=1)]
+# The average of the weights is what is validated and saved; it moves with every optimizer step.
+custom_hooks = [dict(type='EMAHook', momentum=1e-4)]

@@ -2,4 +2,3 @@
 _base_ = ['./vit_b_scratch_imagenet.py']
 model = dict(backbone=dict(arch='large', drop_path_rate=0.2), head=dict(in_channels=1024))
 recipe = dict(epochs=200, max_batch_per_gpu=256)
-custom_hooks = [dict(type='EMAHook', momentum=1e-4, interval=2)]  # micro-batches on 8 GPUs

@@ -59,11 +59,12 @@ def test_mae_has_its_published_number_of_steps(processes, accumulation):
     assert length.epochs == 800
 
 
+@pytest.mark.parametrize('processes', [1, 8])
 @pytest.mark.parametrize(('size', 'epochs'), [('s', 300), ('b', 300), ('l', 200)])
-def test_training_from_scratch(size, epochs):
-    """MAE, A.2: batches of 4096; on 8 processes the weights are averaged once per step."""
-    cfg = read_config(f'classification/vit_{size}_scratch_imagenet.py', 8)
-    length = run_length(cfg, 1_281_167, 8)
+def test_training_from_scratch(size, epochs, processes):
+    """MAE, A.2: batches of 4096; the weights are averaged once per step."""
+    cfg = read_config(f'classification/vit_{size}_scratch_imagenet.py', processes)
+    length = run_length(cfg, 1_281_167, processes)
     assert epochs * 312 <= length.steps < epochs * 313
     (hook,) = cfg.custom_hooks
     assert hook.interval == cfg.optim_wrapper.accumulative_counts
