@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from symmim_mm.datacheck.header import FORMATS, Header, any_size, name_fits, read_header
+from symmim_mm.datacheck.header import FORMATS, Header, any_size, read_header
+from symmim_mm.datacheck.kinds import FindingError
 from symmim_mm.datasets.transforms.decode import decode_image
 
 PATCH = 16
@@ -49,25 +50,35 @@ class DecoderWarnings:
         text = os.pread(2, size, 0).decode('utf-8', 'replace')
         os.ftruncate(2, 0)
         os.lseek(2, 0, os.SEEK_SET)
-        return ' '.join(text.split())[:REASON]
+        return one_line(text)
 
 
-def too_long(size: int, options: Options) -> bool:
-    """Return whether a file of ``size`` bytes is longer than any image of the allowed pixels."""
-    return size > BYTES_PER_PIXEL * options.max_pixels + 2**20
+def one_line(message: object) -> str:
+    """Return the start of another program's message, in one line."""
+    return ' '.join(str(message).split())[:REASON]
 
 
-def decode(data: bytes, header: Header | None) -> np.ndarray | None:
-    """Decode as training does, or return None where that fails.
+def read(path: str, options: Options) -> tuple[bytes, Header | None]:
+    """Read an image or label map, of which no more than the header unless it will be decoded.
 
-    JPEGs are decoded at an eighth of their size: every bit is read and checked as for the whole,
-    which tests compare, in 60 % of the time.
+    Returns:
+        The whole file, or its first bytes, and the header, None where Pillow finds none.
+
+    Raises:
+        FindingError: it cannot be read, or is larger than allowed.
     """
-    if header is not None and header.format in ('JPEG', 'MPO'):
-        small = decode_image(data, cv2.IMREAD_REDUCED_COLOR_8)
-        if small is not None:
-            return small
-    return decode_image(data)
+    try:
+        with open(path, 'rb') as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > BYTES_PER_PIXEL * options.max_pixels + 2**20:
+                raise FindingError('enormous', f'{size:,} bytes')
+            header = read_header(file)
+            if header is not None and header.pixels > options.max_pixels:
+                raise FindingError('enormous', f'{header} is {header.pixels:,} pixels')
+            file.seek(0)
+            return file.read(-1 if options.decode else 1), header
+    except OSError as error:
+        raise FindingError('unreadable', error.strerror or str(error)) from error
 
 
 def inspect_image(
@@ -86,68 +97,55 @@ def inspect_image(
         where it could not be read.
     """
     try:
-        with open(path, 'rb') as file:
-            size = os.fstat(file.fileno()).st_size
-            if size == 0:
-                return [('empty', '')], None
-            if too_long(size, options):
-                return [('enormous', f'{size:,} bytes')], None
-            if not options.decode:
-                header = read_header(file)
-                known = header is not None or cv2.haveImageReader(path)
-                return _judge(header, name, options, known, None)
-            data = file.read()
-    except OSError as error:
-        return [('unreadable', error.strerror or str(error))], None
-    header = read_header(BytesIO(data))
-    if header is not None and header.width * header.height > options.max_pixels:
-        return _judge(header, name, options, True, None)
-    if warnings:
-        warnings.take()
-    pixels = decode(data, header)
-    warning = warnings.take() if warnings else ''
-    findings, loaded = _judge(header, name, options, pixels is not None, pixels)
-    if pixels is None:
-        kind, text = findings[0]
-        reason = (pillow_error(data) if header else '') or warning
-        return [(kind, f'{text}: {reason}' if reason else text)], None
-    if warning:
-        findings.append(('decoder-warning', warning))
-    return findings, loaded
-
-
-def _judge(
-    header: Header | None, name: str, options: Options, readable: bool, pixels: np.ndarray | None
-) -> tuple[list[tuple[str, str]], tuple[int, int] | None]:
-    """Return findings and loaded size by a header and, where they were decoded, the pixels."""
+        data, header = read(path, options)
+        if not data:
+            raise FindingError('empty')
+        if options.decode:
+            pixels, findings = _decode(data, header, warnings)
+        elif header is None and not cv2.haveImageReader(path):
+            raise FindingError('not-an-image')
+        else:
+            pixels, findings = None, []
+    except FindingError as error:
+        return [(error.kind, str(error))], None
     if header is None:
-        if not readable:
-            return [('not-an-image', '')], None
-        return [], None if pixels is None else pixels.shape[1::-1]
-    if header.width * header.height > options.max_pixels:
-        text = f'{header} is {header.width * header.height:,} pixels'
-        return [('enormous', text)], None
-    if not readable:
-        return [('cut-off', str(header))], None
-    findings = []
-    if not name_fits(header, name):
+        return findings, None if pixels is None else pixels.shape[1::-1]
+    findings += header.findings
+    if not header.fits_name(name):
         findings.append(('wrong-extension', header.format))
-    if header.mode == 'CMYK':
-        findings.append(('cmyk', ''))
-    if header.deep:
-        findings.append(('16-bit', f'{header.format} {header.mode}'))
-    if header.mode in ('P', 'PA'):
-        findings.append(('palette', header.format))
-    if header.transparent:
-        findings.append(('transparent', ''))
-    if header.frames:
-        findings.append(('animated', header.format))
     loaded = _loaded_size(header, pixels)
     if header.orientation != 1 or loaded != header.loaded_size:
         findings.append(('rotated', f'orientation {header.orientation}'))
     if min(header.width, header.height) < PATCH:
         findings.append(('tiny', f'{header.width} x {header.height}'))
     return findings, loaded
+
+
+def _decode(
+    data: bytes, header: Header | None, warnings: DecoderWarnings | None
+) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    """Decode as training does; return the pixels and a finding for what the decoder printed.
+
+    JPEGs are decoded at an eighth of their size: every bit is read and checked as for the whole,
+    which tests compare, in 60 % of the time.
+
+    Raises:
+        FindingError: that fails.
+    """
+    if warnings:
+        warnings.take()
+    pixels = None
+    if header is not None and header.format in ('JPEG', 'MPO'):
+        pixels = decode_image(data, cv2.IMREAD_REDUCED_COLOR_8)
+    if pixels is None:
+        pixels = decode_image(data)
+    warning = warnings.take() if warnings else ''
+    if pixels is not None:
+        return pixels, [('decoder-warning', warning)] if warning else []
+    if header is None:
+        raise FindingError('not-an-image', warning)
+    reason = _pillow_error(data) or warning
+    raise FindingError('cut-off', f'{header}: {reason}' if reason else str(header))
 
 
 def _loaded_size(header: Header, pixels: np.ndarray | None) -> tuple[int, int]:
@@ -166,11 +164,11 @@ def _loaded_size(header: Header, pixels: np.ndarray | None) -> tuple[int, int]:
     return size[::-1] if decoded == eighth[::-1] else decoded
 
 
-def pillow_error(data: bytes) -> str:
+def _pillow_error(data: bytes) -> str:
     """Return why Pillow cannot decode an image, '' where it can."""
     try:
         with any_size(), Image.open(BytesIO(data), formats=FORMATS) as image:
             image.load()
     except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
-        return ' '.join(str(error).split())[:REASON]
+        return one_line(error)
     return ''

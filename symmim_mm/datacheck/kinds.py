@@ -21,6 +21,14 @@ class Kind(NamedTuple):
     means: str
 
 
+class FindingError(Exception):
+    """What is wrong with one file or entry: the kind of the finding, and its text as message."""
+
+    def __init__(self, kind: str, text: str = '') -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
 KINDS: dict[str, Kind] = {
     # One image
     'empty': Kind(PROBLEM, 'files of 0 bytes: cannot be loaded'),

@@ -1,11 +1,10 @@
 """One label map of semantic segmentation, read as training reads it."""
 
-import os
-
 import numpy as np
 
-from symmim_mm.datacheck.header import FORMATS, any_size, read_header
-from symmim_mm.datacheck.image import REASON, Options, too_long
+from symmim_mm.datacheck.header import FORMATS, any_size
+from symmim_mm.datacheck.image import Options, one_line, read
+from symmim_mm.datacheck.kinds import FindingError
 from symmim_mm.datacheck.report import plural
 from symmim_mm.datasets.transforms.decode import IGNORED, LabelMapError, decode_label_map
 
@@ -27,19 +26,11 @@ def inspect_label_map(
         Findings as ``(kind, text)``, and the highest class in the map, -1 where it was not read.
     """
     try:
-        with open(path, 'rb') as file:
-            length = os.fstat(file.fileno()).st_size
-            if too_long(length, options):
-                return [('enormous', f'{length:,} bytes')], -1
-            header = read_header(file)
-            file.seek(0)
-            data = file.read() if options.decode else b''
-    except OSError as error:
-        return [('unreadable', error.strerror or str(error))], -1
-    if header is None:
-        return [('map-unreadable', '' if length else '0 bytes')], -1
-    if header.width * header.height > options.max_pixels:
-        return [('enormous', str(header))], -1
+        data, header = read(path, options)
+        if header is None:
+            raise FindingError('map-unreadable', '' if data else '0 bytes')
+    except FindingError as error:
+        return [(error.kind, str(error))], -1
     findings = []
     if size and (header.width, header.height) != size:
         # Pillow does not turn a label map by EXIF data, OpenCV turns the image.
@@ -56,7 +47,7 @@ def inspect_label_map(
             values = decode_label_map(data, FORMATS)
     except LabelMapError as error:
         if error.kind == 'map-unreadable':
-            return [(error.kind, f'{header}: {error!s:.{REASON}}')], -1
+            return [(error.kind, f'{header}: {one_line(error)}')], -1
         return [*findings, (error.kind, str(error))], -1
     found = np.unique(values)
     labels = found[(found != 0) & (found != IGNORED)]

@@ -31,13 +31,11 @@ class Report:
     Args:
         check: ``imagenet``, ``folder``, ``coco`` or ``ade20k``.
         root: the folder that was checked.
-        kept: how many findings of one kind keep their path and text.
     """
 
-    def __init__(self, check: str, root: str | os.PathLike, kept: int = KEPT) -> None:
+    def __init__(self, check: str, root: str | os.PathLike) -> None:
         self.check = check
         self.root = Path(root)
-        self.kept = kept
         self.numbers: Counter[str] = Counter()
         self.findings: dict[str, list[tuple[str, str]]] = {}
         self.facts: dict[str, str] = {}
@@ -49,7 +47,7 @@ class Report:
             raise KeyError(kind)
         self.numbers[kind] += 1
         places = self.findings.setdefault(kind, [])
-        if len(places) < self.kept:
+        if len(places) < KEPT:
             places.append((os.fspath(path), text))
 
     def fact(self, name: str, text: str, **counts: Any) -> None:
@@ -77,7 +75,7 @@ class Report:
             if total := self.total(level):
                 yield ''
                 yield plural(total, level)
-            for kind in sorted(self.findings, key=list(KINDS).index):
+            for kind in self._kinds():
                 if KINDS[kind].level != level:
                     continue
                 number, places = self.numbers[kind], sorted(self.findings[kind])
@@ -104,10 +102,14 @@ class Report:
             },
             'findings': [
                 {'level': KINDS[kind].level, 'kind': kind, 'path': path, 'text': text}
-                for kind in sorted(self.findings, key=list(KINDS).index)
+                for kind in self._kinds()
                 for path, text in sorted(self.findings[kind])
             ],
         }
+
+    def _kinds(self) -> list[str]:
+        """Return the kinds that were found, in their order."""
+        return [kind for kind in KINDS if kind in self.findings]
 
 
 def check_writable(path: str | os.PathLike) -> None:
@@ -116,12 +118,9 @@ def check_writable(path: str | os.PathLike) -> None:
     Raises:
         UserError: the path is a folder, or its folder cannot be written.
     """
-    path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f'--json {path} is a folder: name a file')
-    folder = path.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
+    folder = next(folder for folder in Path(path).absolute().parents if folder.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise UserError(f'cannot write --json {path}: {folder} is not a folder that can be written')
 

@@ -44,12 +44,13 @@ def check(root: Path, classes: int | None = None, decode: bool = True) -> dict[s
     plan = plan_ade20k(str(root), report, classes)
     jobs = list(plan.jobs)
     assert plan.total == len(jobs)
+    highest = -1
     for job in jobs:
         outcome = check_job(job, Options(str(root), decode, classes=classes or 150))
         for finding in outcome.findings:
             report.add(*finding)
-        plan.seen(job, outcome)
-    plan.end()
+        highest = max(highest, outcome.highest)
+    plan.end(highest)
     counts = report.findings.pop('image-count', [])
     assert (len(counts) == 2) == (classes is None)
     return report.findings

@@ -3,8 +3,7 @@
 import gc
 import json
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 from symmim_mm.datacheck.report import Report
@@ -34,37 +33,26 @@ def load(root: str, name: str, report: Report) -> dict[str, list[Any]] | None:
     if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would block
         report.add('unreadable', name, 'is not a file')
         return None
+    gc.disable()  # JSON has no cycles, and looking for them takes long
     try:
         # As text: of bytes, json would guess encodings that pycocotools does not read.
-        with open(path, encoding='utf-8') as file, _without_collections():
+        with open(path, encoding='utf-8') as file:
             content = json.load(file)
+        if not isinstance(content, dict):
+            raise ValueError(f'holds a {type(content).__name__}, not an object')
+        lists = {key: content.get(key) for key in ('images', 'annotations', 'categories')}
+        for key, value in lists.items():
+            if not isinstance(value, list):
+                raise ValueError(f'has no list {key!r}: is it an instances_*.json?')
     except OSError as error:
         report.add('unreadable', name, error.strerror or str(error))
         return None
     except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without end
         report.add('json', name, ' '.join(str(error).split()))
         return None
-    if not isinstance(content, dict):
-        report.add('json', name, f'holds a {type(content).__name__}, not an object')
-        return None
-    lists = {key: content.get(key) for key in ('images', 'annotations', 'categories')}
-    for key, value in lists.items():
-        if not isinstance(value, list):
-            report.add('json', name, f'has no list {key!r}: is it an instances_*.json?')
-            return None
-    return lists
-
-
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Keep the garbage collector away: JSON has no cycles, and looking for them takes long."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
     finally:
-        if enabled:
-            gc.enable()
+        gc.enable()
+    return lists
 
 
 def is_integer(value: Any) -> bool:

@@ -12,7 +12,8 @@ from symmim_mm.datacheck.coco.annotation_file import (
     load,
     missing_keys,
 )
-from symmim_mm.datacheck.coco.masks import Extent, MaskError, mask_extent
+from symmim_mm.datacheck.coco.masks import Extent, mask_extent
+from symmim_mm.datacheck.kinds import FindingError
 from symmim_mm.datacheck.report import NAMED, Report, plural
 from symmim_mm.utils.text import listed
 
@@ -126,7 +127,7 @@ class Instances:
         self.numbers['run lengths' if isinstance(mask, dict) else 'polygons'] += 1
         try:
             extent = mask_extent(mask, image[1])
-        except MaskError as error:
+        except FindingError as error:
             self._add(error.kind, entry, str(error))
             return
         if known and box and not entry['iscrowd'] and not _is_small(entry):

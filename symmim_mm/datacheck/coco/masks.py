@@ -4,6 +4,8 @@ import math
 from itertools import chain
 from typing import Any, NamedTuple
 
+from symmim_mm.datacheck.kinds import FindingError
+
 SLACK = 1.0  # pixels that a box or polygon may reach over the edge
 POINTS = 3  # a polygon of fewer points is skipped by MMDetection
 FARTHEST = 1e6  # of a polygon in pixels: pycocotools draws all of it, and crashes from 1e8 on
@@ -44,14 +46,6 @@ class Extent(NamedTuple):
         )
 
 
-class MaskError(ValueError):
-    """A mask that is wrong: ``kind`` of :data:`symmim_mm.datacheck.kinds.KINDS`."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
-
-
 def mask_extent(mask: Any, size: tuple[int, int]) -> Extent | None:
     """Return the extent of a COCO ``segmentation``; None for run lengths, always inside.
 
@@ -60,29 +54,29 @@ def mask_extent(mask: Any, size: tuple[int, int]) -> Extent | None:
         size: ``(width, height)`` of the image.
 
     Raises:
-        MaskError: with the kind of what is wrong.
+        FindingError: with the kind of what is wrong.
     """
     if not mask:
-        raise MaskError('segmentation-empty', '')
+        raise FindingError('segmentation-empty')
     if isinstance(mask, dict):
         check_run_lengths(mask, size)
         return None
     if not isinstance(mask, list) or not all(isinstance(polygon, list) for polygon in mask):
-        raise MaskError('json-layout', 'segmentation is neither polygons nor run lengths')
+        raise FindingError('json-layout', 'segmentation is neither polygons nor run lengths')
     whole = [part for part in mask if len(part) >= 2 * POINTS and len(part) % 2 == 0]
     if not whole:
-        raise MaskError('polygon-short', f'{max(map(len, mask))} numbers')
+        raise FindingError('polygon-short', f'{max(map(len, mask))} numbers')
     try:
         finite = math.isfinite(sum(map(sum, whole)))
     except (TypeError, OverflowError):
         finite = False
     if not finite:
-        raise MaskError('json-layout', 'a polygon holds something else than finite numbers')
+        raise FindingError('json-layout', 'a polygon holds something else than finite numbers')
     xs = list(chain.from_iterable(part[0::2] for part in whole))
     ys = list(chain.from_iterable(part[1::2] for part in whole))
     extent = Extent(min(xs), min(ys), max(xs), max(ys))
     if max(map(abs, extent)) > FARTHEST:
-        raise MaskError('json-layout', f'a polygon reaches to {max(extent, key=abs):g}')
+        raise FindingError('json-layout', f'a polygon reaches to {max(extent, key=abs):g}')
     return extent
 
 
@@ -93,19 +87,19 @@ def check_run_lengths(mask: dict[str, Any], size: tuple[int, int]) -> None:
     run lengths.
 
     Raises:
-        MaskError: as :func:`mask_extent`.
+        FindingError: as :func:`mask_extent`.
     """
     shape, counts = mask.get('size'), mask.get('counts')
     if not isinstance(counts, list | str) or not isinstance(shape, list) or len(shape) != 2:
-        raise MaskError('rle', 'run lengths need size [height, width] and counts')
+        raise FindingError('rle', 'run lengths need size [height, width] and counts')
     if shape != [size[1], size[0]]:
-        raise MaskError('rle', f'made for {shape[1]} x {shape[0]}, image {size[0]} x {size[1]}')
+        raise FindingError('rle', f'made for {shape[1]} x {shape[0]}, image {size[0]} x {size[1]}')
     lengths = counts if isinstance(counts, list) else expand_run_lengths(counts)
     if lengths is None or not all(type(n) is int and 0 <= n < 2**32 for n in lengths):
-        raise MaskError('rle', 'counts are not run lengths')
+        raise FindingError('rle', 'counts are not run lengths')
     if sum(lengths) != size[0] * size[1]:
         pixels = size[0] * size[1]
-        raise MaskError('rle', f'run lengths cover {sum(lengths):,} of {pixels:,} pixels')
+        raise FindingError('rle', f'run lengths cover {sum(lengths):,} of {pixels:,} pixels')
 
 
 def expand_run_lengths(text: str) -> list[int] | None:
