@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from symmim_mm.datasets.decoding_pool import DecodingPool, WorkersDied, decoding
 from symmim_mm.datasets.shards.image import prepare_image
-from symmim_mm.datasets.shards.writer import Written, member_name, read_shard, write_shard
+from symmim_mm.datasets.shards.manifest import Options
+from symmim_mm.datasets.shards.writer import ShardContent, member_name, read_shard, write_shard
 from symmim_mm.datasets.transforms.decode_region import read_file
 from symmim_mm.utils.errors import Fault, describe_exit
 from symmim_mm.utils.files import remove_parts
@@ -17,15 +18,14 @@ AGAIN = 'run the same command again to continue'
 
 
 class Recipe(NamedTuple):
-    """How images are prepared.
+    """How images of the folder ``source`` are prepared.
 
     ``skip``: leave out an unreadable image, which else is an error. ``limit_s``: seconds after
     which an image that is not done ends its process.
     """
 
     source: str
-    short_side: int
-    quality: int
+    options: Options
     skip: bool
     limit_s: float
 
@@ -40,7 +40,7 @@ class Task(NamedTuple):
 
 def write_shards(
     tasks: list[Task], recipe: Recipe, jobs: int, advance: Callable[[int], None]
-) -> list[Written]:
+) -> list[ShardContent]:
     """Write the shards that are not there yet.
 
     Args:
@@ -79,25 +79,24 @@ def _message(death: WorkersDied, recipe: Recipe) -> str:
     return f'{message}; if memory is short, use fewer --jobs; {AGAIN}'
 
 
-def _write(task: Task, recipe: Recipe) -> Written:
+def _write(task: Task, recipe: Recipe) -> ShardContent:
     found = _existing(task)
     if found is not None and (recipe.skip or not found.skipped):
         return found
 
     def prepare(path: str) -> bytes:
         with decoding(path, recipe.limit_s):
-            return prepare_image(read_file(path), path, recipe.short_side, recipe.quality)
+            options = recipe.options
+            return prepare_image(read_file(path), path, options.short_side, options.quality)
 
     return write_shard(task.path, recipe.source, task.names, prepare, recipe.skip)
 
 
-def _existing(task: Task) -> Written | None:
+def _existing(task: Task) -> ShardContent | None:
     """Return a shard of an earlier call, None where there is none or it has changed since."""
     try:
-        content = read_shard(task.path)
+        content = read_shard(task.path, task.names)
     except (OSError, tarfile.TarError):
         return None
-    kept = set(content.names)
-    if task.sha256 not in (None, content.sha256) or not kept <= set(map(member_name, task.names)):
-        return None
-    return Written(content, [name for name in task.names if member_name(name) not in kept])
+    known = set(content.names) <= set(map(member_name, task.names))
+    return content if known and task.sha256 in (None, content.sha256) else None

@@ -69,11 +69,7 @@ class ImageShards(ImageTable):
         return f'{shard}/{super().path(index)}'
 
     def read(self, index: int) -> bytes:
-        """Return the encoded image.
-
-        Raises:
-            ImageError: it cannot be read.
-        """
+        """Return the encoded image, or raise ImageError."""
         shard, start, size = (int(self.columns[key][index]) for key in ('shard', 'start', 'size'))
         try:
             data = os.pread(self._file(shard), size, start)
@@ -102,10 +98,7 @@ class ImageShards(ImageTable):
 
 
 def verify(folder: str | os.PathLike) -> Manifest:
-    """Compare the list and every shard of a dataset with their hashes.
-
-    Returns:
-        The manifest.
+    """Compare the list and every shard of a dataset with their hashes; return the manifest.
 
     Raises:
         UserError: a file is missing, cannot be read, or is not as it was written.

@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,19 +16,16 @@ JPEG_SUFFIXES = ('.jpg', '.jpeg')
 
 
 class ShardContent(NamedTuple):
-    """What a finished shard holds: names of its images, and where each of them is, in bytes."""
+    """What a finished shard holds: names of its images, and where each of them is, in bytes.
+
+    ``skipped``: images that were to be in it and could not be decoded.
+    """
 
     names: list[str]
     starts: list[int]
     sizes: list[int]
     bytes: int
     sha256: str
-
-
-class Written(NamedTuple):
-    """A shard that was written: its content, and the images that were left out."""
-
-    content: ShardContent
     skipped: list[str]
 
 
@@ -40,7 +37,7 @@ def member_name(name: str) -> str:
 
 def write_shard(
     path: Path, root: str, names: list[str], prepare: Callable[[str], bytes], skip: bool
-) -> Written:
+) -> ShardContent:
     """Prepare images and write them to a tar file, whole or not at all.
 
     The bytes of the file depend on the images and options alone.
@@ -56,7 +53,6 @@ def write_shard(
         ImageError: an image cannot be read.
         OSError: the shard cannot be written.
     """
-    skipped = []
     with (
         replacing(path) as file,
         tarfile.open(fileobj=file, mode='w', format=tarfile.GNU_FORMAT) as tar,
@@ -65,29 +61,34 @@ def write_shard(
             try:
                 data = prepare(os.path.join(root, name))
             except ImageError:
-                if not skip:
-                    raise
-                skipped.append(name)
-                continue
+                if skip:
+                    continue
+                raise
             entry = tarfile.TarInfo(member_name(name))
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))
-    return Written(read_shard(path), skipped)
+    return read_shard(path, names)
 
 
-def read_shard(path: Path) -> ShardContent:
-    """Return what a finished shard holds.
+def read_shard(path: Path, wanted: Iterable[str] = ()) -> ShardContent:
+    """Return what a finished shard holds, and which of the wanted images it lacks.
 
     Raises:
         OSError, tarfile.TarError: it cannot be read, or is no whole tar file.
     """
-    names, starts, sizes = [], [], []
     with open_regular(path) as file:
         with tarfile.open(fileobj=file, mode='r:') as tar:
-            for entry in tar:
-                names.append(entry.name)
-                starts.append(entry.offset_data)
-                sizes.append(entry.size)
+            entries = tar.getmembers()
         file.seek(0)
         digest = hashlib.file_digest(file, 'sha256').hexdigest()
-        return ShardContent(names, starts, sizes, os.fstat(file.fileno()).st_size, digest)
+        size = os.fstat(file.fileno()).st_size
+    names = [entry.name for entry in entries]
+    present = set(names)
+    return ShardContent(
+        names=names,
+        starts=[entry.offset_data for entry in entries],
+        sizes=[entry.size for entry in entries],
+        bytes=size,
+        sha256=digest,
+        skipped=[name for name in wanted if member_name(name) not in present],
+    )
