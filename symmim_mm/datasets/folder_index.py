@@ -31,12 +31,8 @@ STEP = 4096  # images between two reports of progress
 class FolderIndex(ImageTable):
     """Paths, and maybe labels, of the images below a folder.
 
-    Forked workers share its memory, spawned ones open the file again.
-
-    Args:
-        meta: ``root``, ``classes`` (None without labels), ``stamp``.
-        columns: a table of images.
-        file: where it is kept, None if it is not.
+    Forked workers share its memory, spawned ones open ``file`` again, if it is kept in one.
+    ``meta`` has ``root``, ``classes`` (None without labels) and ``stamp``.
     """
 
     def __init__(self, meta: dict, columns: Columns, file: Path | None) -> None:

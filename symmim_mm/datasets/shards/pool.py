@@ -41,16 +41,9 @@ class Task(NamedTuple):
 def write_shards(
     tasks: list[Task], recipe: Recipe, jobs: int, advance: Callable[[int], None]
 ) -> list[ShardContent]:
-    """Write the shards that are not there yet.
+    """Write the shards, all in one folder, that are not there yet, and return what each holds.
 
-    Args:
-        tasks: the shards, all of them in one folder.
-        recipe: how images are prepared.
-        jobs: processes.
-        advance: is called with the number of images of each finished shard.
-
-    Returns:
-        What was written, in the order of the tasks.
+    ``advance`` is called with the number of images of each finished shard.
 
     Raises:
         ImageError, OSError: as :func:`~symmim_mm.datasets.shards.writer.write_shard`.

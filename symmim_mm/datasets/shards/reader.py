@@ -27,9 +27,6 @@ OPEN_FILES = 64  # of a process, far below the usual limit of 1024
 class ImageShards(ImageTable):
     """The images of a dataset in shards, in the order in which they lie there.
 
-    Args:
-        folder: of the dataset.
-
     Raises:
         UserError: there is none, or it is incomplete, damaged or of another format.
     """
