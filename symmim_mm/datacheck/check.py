@@ -20,12 +20,14 @@ from symmim_mm.datasets.progress import progress_bar
 from symmim_mm.utils.errors import UserError
 
 LAYOUTS = ('imagenet', 'folder', 'coco', 'ade20k')
-MOST_WORKERS = 16  # beyond that, reading is what takes the time
 
 
 def default_workers() -> int:
-    """Return one process for each processor that this one may use, at most 16."""
-    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    """Return one process for each processor that this one may use, at most 16.
+
+    Beyond that, reading is what takes the time.
+    """
+    return min(len(os.sched_getaffinity(0)), 16)
 
 
 def read_classes(text: str | None) -> int | list[str] | None:
@@ -122,14 +124,9 @@ def check(
 def check_images(
     plan: Plan, options: Options, workers: int, state: str | None, report: Report
 ) -> None:
-    """Check the images of a plan in at most ``workers`` processes and note what is found.
+    """Check the images of a plan in at most ``workers`` processes and report what is found.
 
-    Args:
-        plan: the images.
-        options: what to check of them.
-        workers: fewer are started where there are few images.
-        state: the file of :class:`Journal`, if any.
-        report: takes the findings.
+    ``state`` is the file of :class:`Journal`, if any.
     """
     if not plan.total:
         return

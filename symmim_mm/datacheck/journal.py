@@ -39,7 +39,7 @@ class Journal:
         self.root = options.root
         self.options = tuple(options._replace(root=''))
         with self._reported('name a new file, or one that an earlier check wrote'):
-            self.base = sqlite3.connect(self.path, timeout=5, isolation_level=None)
+            self.base = sqlite3.connect(self.path, timeout=5)
             self.base.execute('PRAGMA synchronous = NORMAL')
             tables = self.base.execute('SELECT name FROM sqlite_master').fetchall()
             if tables and (TABLE,) not in tables:
@@ -47,7 +47,6 @@ class Journal:
             self.base.execute(
                 f'CREATE TABLE IF NOT EXISTS {TABLE} (key INTEGER PRIMARY KEY, outcome TEXT)'
             )
-            self.base.execute('BEGIN')
         self.committed = time.monotonic()
         self.keys: dict[Job, int] = {}  # of what is being checked
 
@@ -77,14 +76,12 @@ class Journal:
         with self._reported():
             self.base.execute(f'INSERT OR REPLACE INTO {TABLE} VALUES (?, ?)', (key, text))
             if time.monotonic() - self.committed > COMMIT_S:
-                self.base.execute('COMMIT')
-                self.base.execute('BEGIN')
+                self.base.commit()
                 self.committed = time.monotonic()
 
     def close(self) -> None:
         """Write what is not yet written."""
-        if self.base.in_transaction:  # an interrupt may fall between the end of one and the next
-            self.base.execute('COMMIT')
+        self.base.commit()
         self.base.close()
 
     @contextmanager

@@ -43,9 +43,7 @@ class Plan(NamedTuple):
 class Listing(FolderScan):
     """The images below folders of a root, with findings of what is odd about other entries.
 
-    Args:
-        root: the folder that is checked.
-        report: takes the findings; None where they have been reported before.
+    ``report`` is None where these have been reported before.
     """
 
     def __init__(self, root: str, report: Report | None = None) -> None:

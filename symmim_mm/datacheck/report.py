@@ -4,6 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +26,16 @@ def plural(count: int, noun: str) -> str:
     return f'{count:,} {noun[:-1] if noun.endswith("y") else noun}{ending}'
 
 
+@dataclass
 class Report:
-    """Findings and counts of one check.
+    """Findings and counts of one check, that is of the layout, of the folder ``root``."""
 
-    Args:
-        check: ``imagenet``, ``folder``, ``coco`` or ``ade20k``.
-        root: the folder that was checked.
-    """
-
-    def __init__(self, check: str, root: str | os.PathLike) -> None:
-        self.check = check
-        self.root = Path(root)
-        self.numbers: Counter[str] = Counter()
-        self.findings: dict[str, list[tuple[str, str]]] = {}
-        self.facts: dict[str, str] = {}
-        self.counts: dict[str, Any] = {}
+    check: str
+    root: str | os.PathLike
+    numbers: Counter[str] = field(default_factory=Counter)
+    findings: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
 
     def add(self, kind: str, path: str | os.PathLike, text: str = '') -> None:
         """Note a finding; ``path`` is relative to the root, ``text`` one line without the path."""
@@ -113,11 +109,7 @@ class Report:
 
 
 def check_writable(path: str | os.PathLike) -> None:
-    """Refuse, before a check of an hour, a JSON file that could not be written at its end.
-
-    Raises:
-        UserError: the path is a folder, or its folder cannot be written.
-    """
+    """Refuse, before a check of an hour, a JSON file that could not be written at its end."""
     if os.path.isdir(path):
         raise UserError(f'--json {path} is a folder: name a file')
     folder = next(folder for folder in Path(path).absolute().parents if folder.exists())
@@ -126,11 +118,7 @@ def check_writable(path: str | os.PathLike) -> None:
 
 
 def write_json(path: str | os.PathLike, report: Report, **more: Any) -> None:
-    """Write a report and further values, whole or not at all.
-
-    Raises:
-        UserError: the disk is full or the file cannot be replaced.
-    """
+    """Write a report and further values, whole or not at all, or raise UserError."""
     try:
         write_atomic(path, json.dumps({**report.as_dict(), **more}, indent=1) + '\n')
     except OSError as error:

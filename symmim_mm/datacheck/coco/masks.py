@@ -15,7 +15,7 @@ MOST_BITS = 60  # of one number: what pycocotools' long takes of whole character
 
 
 class Extent(NamedTuple):
-    """Left, top, right and bottom edge in pixels."""
+    """Left, top, right and bottom edge in pixels; images are ``(width, height)``."""
 
     left: float
     top: float
@@ -26,12 +26,12 @@ class Extent(NamedTuple):
         return str([round(value, 2) for value in self])
 
     def is_outside(self, size: tuple[int, int]) -> bool:
-        """Return whether nothing of it is in an image of ``(width, height)``."""
+        """Return whether nothing of it is in an image."""
         width, height = size
         return self.right <= 0 or self.bottom <= 0 or self.left >= width or self.top >= height
 
     def is_inside(self, size: tuple[int, int]) -> bool:
-        """Return whether all of it is in an image of ``(width, height)``, but for some slack."""
+        """Return whether all of it is in an image, but for some slack."""
         return (
             min(self.left, self.top) >= -SLACK
             and self.right <= size[0] + SLACK
@@ -84,10 +84,7 @@ def check_run_lengths(mask: dict[str, Any], size: tuple[int, int]) -> None:
     """Check that run lengths cover the image exactly.
 
     pycocotools decodes too short ones to uninitialized memory, and accepts any string as compressed
-    run lengths.
-
-    Raises:
-        FindingError: as :func:`mask_extent`.
+    run lengths. Others raise FindingError.
     """
     shape, counts = mask.get('size'), mask.get('counts')
     if not isinstance(counts, list | str) or not isinstance(shape, list) or len(shape) != 2:
@@ -97,8 +94,8 @@ def check_run_lengths(mask: dict[str, Any], size: tuple[int, int]) -> None:
     lengths = counts if isinstance(counts, list) else expand_run_lengths(counts)
     if lengths is None or not all(type(n) is int and 0 <= n < 2**32 for n in lengths):
         raise FindingError('rle', 'counts are not run lengths')
-    if sum(lengths) != size[0] * size[1]:
-        pixels = size[0] * size[1]
+    pixels = size[0] * size[1]
+    if sum(lengths) != pixels:
         raise FindingError('rle', f'run lengths cover {sum(lengths):,} of {pixels:,} pixels')
 
 
