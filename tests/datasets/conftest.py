@@ -1,9 +1,10 @@
-"""Fixtures of datasets: an index cache of the test's own, a folder of images, and shards of it."""
+"""Fixtures of datasets: an index cache of the test's own, folders of images, and shards."""
 
 import shutil
 from pathlib import Path
 
 import pytest
+from image_trees import grow
 from shard_samples import OPTIONS, write_source
 
 from symmim_mm.datasets.shards.prepare import prepare
@@ -15,6 +16,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     folder = tmp_path_factory.mktemp('cache')
     monkeypatch.setenv('XDG_CACHE_HOME', str(folder))
     return folder / 'symmim_mm' / 'index'
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Files named as images in class folders, all of them empty."""
+    return grow(tmp_path / 'tree')
 
 
 @pytest.fixture(scope='session')
