@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_samples import encode, make_image, samples
+from image_samples import encode, make_image
 from mmcv.transforms import LoadImageFromFile
 from mmengine.registry import init_default_scope
-from paths import ROOT
 from PIL import Image
 
 from symmim_mm.datacheck.coco.layout import plan_coco
@@ -17,27 +16,6 @@ from symmim_mm.datacheck.kinds import KINDS, PROBLEM
 from symmim_mm.datacheck.label_map import inspect_label_map
 from symmim_mm.datacheck.report import Report
 from symmim_mm.datasets.folder_scan import EXTENSIONS
-
-
-@pytest.mark.slow
-def test_notices_train(tmp_path: Path) -> None:
-    """What is only noted goes through the whole pipeline of a pre-training, one pixel included."""
-    init_default_scope('mmpretrain')
-    import mmpretrain.datasets  # noqa: F401 - fills the registry
-    from mmengine.config import Config
-    from mmpretrain.registry import TRANSFORMS
-
-    cfg = Config.fromfile(ROOT / 'configs/_base_/datasets/imagenet_pretrain.py')
-    steps = [TRANSFORMS.build(step) for step in cfg.train_dataloader.dataset.pipeline]
-    for name, data, expected in samples().values():
-        if any(KINDS[kind].level == PROBLEM for kind in expected):
-            continue
-        path = tmp_path / name
-        path.write_bytes(data)
-        content = dict(img_path=str(path))
-        for step in steps:
-            content = step(content)
-        assert content['inputs'].shape == (3, 224, 224)
 
 
 def test_extensions() -> None:

@@ -128,9 +128,3 @@ def test_mistakes(run_check, monkeypatch, arguments: list[str], message: str) ->
     monkeypatch.chdir(ROOT)
     with pytest.raises(UserError, match=f'^{message}'):
         run_check(*arguments)
-
-
-def test_help(tool) -> None:
-    text = tool('check_dataset.py', '--help').stdout
-    assert all(name in text for name in ('imagenet', 'folder', 'coco', 'ade20k', 'exit code 2'))
-    assert '--max-pixels' in tool('check_dataset.py', 'coco', '--help').stdout
