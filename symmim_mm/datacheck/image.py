@@ -59,10 +59,9 @@ def one_line(message: object) -> str:
 
 
 def read(path: str, options: Options) -> tuple[bytes, Header | None]:
-    """Read an image or label map, of which no more than the header unless it will be decoded.
+    """Return the bytes of an image or label map, if it will be decoded all of them, and its header.
 
-    Returns:
-        The whole file, or its first bytes, and the header, None where Pillow finds none.
+    The header is None where Pillow finds none.
 
     Raises:
         FindingError: it cannot be read, or is larger than allowed.
@@ -84,13 +83,7 @@ def read(path: str, options: Options) -> tuple[bytes, Header | None]:
 def inspect_image(
     path: str, name: str, options: Options, warnings: DecoderWarnings | None = None
 ) -> tuple[list[tuple[str, str]], tuple[int, int] | None]:
-    """Check one image file.
-
-    Args:
-        path: where the file is.
-        name: its name, whose extension is compared with its format.
-        options: ``decode`` and ``max_pixels`` are used.
-        warnings: what catches the printed warnings of the decoder, if any.
+    """Check one image file, whose format is compared with the extension of ``name``.
 
     Returns:
         Findings as ``(kind, text)``, and ``(width, height)`` as training sees the image, None
@@ -127,10 +120,7 @@ def _decode(
     """Decode as training does; return the pixels and a finding for what the decoder printed.
 
     JPEGs are decoded at an eighth of their size: every bit is read and checked as for the whole,
-    which tests compare, in 60 % of the time.
-
-    Raises:
-        FindingError: that fails.
+    which tests compare, in 60 % of the time. Where that fails, FindingError says why.
     """
     if warnings:
         warnings.take()

@@ -17,10 +17,7 @@ def inspect_label_map(
 ) -> tuple[list[tuple[str, str]], int]:
     """Check one label map: 0 is unlabeled, 1 to ``options.classes`` are classes, 255 is ignored.
 
-    Args:
-        path: where the file is.
-        options: ``decode``, ``max_pixels`` and ``classes`` are used.
-        size: ``(width, height)`` of its image as loaded, None where that is not known.
+    ``size`` is ``(width, height)`` of its image as loaded, None where that is not known.
 
     Returns:
         Findings as ``(kind, text)``, and the highest class in the map, -1 where it was not read.

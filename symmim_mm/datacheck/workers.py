@@ -39,11 +39,8 @@ def check_jobs(
 ) -> Iterator[tuple[Job, Outcome]]:
     """Check images in processes; outcomes come as they are ready, in no fixed order.
 
-    Args:
-        jobs: may be a generator: no more than a few hundred for each process are taken ahead.
-        options: the same for all.
-        processes: how many.
-        limit_s: seconds after which an image that is not done ends its process.
+    No more than a few hundred jobs for each process are taken ahead. An image that is not done
+    after ``limit_s`` seconds ends its process.
     """
     chunks, again = _chunks(jobs), []
 

@@ -77,14 +77,11 @@ class DecodingPool:
     ) -> Iterator[tuple[Any, Any]]:
         """Yield tasks with ``function(task, *arguments)``, as they are ready, in no fixed order.
 
-        Args:
-            function: decodes each image within :func:`decoding`.
-            tasks: may be a generator, of which no more than a few for each process are taken ahead.
-            *arguments: the same for all tasks.
+        The function decodes each image within :func:`decoding`. No more than a few tasks for each
+        process are taken ahead.
 
         Raises:
-            WorkersDied: after the results that were ready; ``tasks`` may be continued by another
-                pool.
+            WorkersDied: after the results that were ready; another pool may continue ``tasks``.
         """
         tasks, running, lost = iter(tasks), {}, []
         while True:
@@ -126,9 +123,7 @@ class DecodingPool:
 def decoding(path: str, limit_s: float = LIMIT_S) -> Iterator[None]:
     """Note, in a process of a pool, which image is decoded within the block.
 
-    Args:
-        path: of the image.
-        limit_s: seconds after which this process ends, whatever library it is in.
+    After ``limit_s`` seconds the process ends, whatever library it is in.
     """
     signal.setitimer(signal.ITIMER_REAL, limit_s)
     os.pwrite(_note, os.fsencode(path), 0)

@@ -87,11 +87,8 @@ class FolderScan:
     def notice(self, kind: str, path: str, reason: str = '') -> None:
         """Handle an odd entry: here, raise where images would be missed.
 
-        Args:
-            kind: ``unreadable``, ``link-loop``, ``broken-link``, ``hidden-folder`` or ``not-read``,
-                as ``tools/check_dataset.py`` names them.
-            path: of the entry.
-            reason: the system's, or where a link leads.
+        Kinds are those of ``tools/check_dataset.py``; the reason is the system's, or where a link
+        leads.
         """
         if kind == 'unreadable':
             raise UserError(f'cannot read the folder {self._full(path)}: {reason}')

@@ -145,11 +145,7 @@ class ImageFolder(CustomDataset):
 class _Images(Sequence):
     """What :class:`ImageFolder` says of its images, in place of a list of a million dictionaries.
 
-    Args:
-        index: the images.
-        chosen: which of them, in order.
-        prefix: of their paths.
-        labeled: whether to give labels.
+    ``chosen`` are the indices of the images, ``prefix`` that of their paths.
     """
 
     def __init__(

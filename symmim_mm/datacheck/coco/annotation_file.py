@@ -3,7 +3,7 @@
 import gc
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
 from symmim_mm.datacheck.report import Report
@@ -22,7 +22,6 @@ NAMES = (
     'teddy bear', 'hair drier', 'toothbrush',
 )  # fmt: skip
 
-SIDES = ('width', 'height')
 Id = int | str
 Size = tuple[int, int]
 
@@ -65,12 +64,14 @@ def is_id(value: Any) -> bool:
     return is_integer(value) or isinstance(value, str)
 
 
-def missing_keys(entry: Any, keys: Iterable[str]) -> str:
-    """Return what is wrong with an entry that must have these keys, '' if nothing is."""
+def entry_problem(entry: Any, **rules: Callable[[Any], bool] | None) -> str:
+    """Return what is wrong with an entry whose values must be there and pass tests, or ''."""
     if not isinstance(entry, dict):
         return f'a {type(entry).__name__} in place of an object'
-    absent = [key for key in keys if key not in entry]
-    return f'without {", ".join(absent)}' if absent else ''
+    if absent := [key for key in rules if key not in entry]:
+        return f'without {", ".join(absent)}'
+    failed = [key for key, test in rules.items() if test and not test(entry[key])]
+    return ', '.join(f'{key} {entry[key]!r}' for key in failed)
 
 
 def check_categories(name: str, entries: list[Any], report: Report) -> dict[Id, str]:
@@ -78,10 +79,7 @@ def check_categories(name: str, entries: list[Any], report: Report) -> dict[Id, 
     categories: dict[Id, str] = {}
     for number, entry in enumerate(entries):
         what = f'category {number}'
-        wrong = missing_keys(entry, ('id', 'name'))
-        if not wrong and not (is_id(entry['id']) and isinstance(entry['name'], str)):
-            wrong = f'id {entry["id"]!r} and name {entry["name"]!r} must be an id and a string'
-        if wrong:
+        if wrong := entry_problem(entry, id=is_id, name=_is_string):
             report.add('json-layout', name, f'{what}: {wrong}')
         elif entry['id'] in categories:
             report.add('duplicate-id', name, f'{what}: id {entry["id"]}')
@@ -98,12 +96,9 @@ def check_images(name: str, entries: list[Any], report: Report) -> dict[Id, tupl
     files = set()
     for number, entry in enumerate(entries):
         what = f'image {number}'
-        wrong = missing_keys(entry, ('id', 'file_name', 'width', 'height'))
-        if not wrong and not (is_id(entry['id']) and isinstance(entry['file_name'], str)):
-            wrong = f'id {entry["id"]!r}, file_name {entry["file_name"]!r}'
-        if not wrong and not all(is_integer(entry[key]) and entry[key] > 0 for key in SIDES):
-            wrong = f'{entry["file_name"]}: size {entry["width"]!r} x {entry["height"]!r}'
-        if wrong:
+        if wrong := entry_problem(
+            entry, id=is_id, file_name=_is_string, width=_is_side, height=_is_side
+        ):
             report.add('json-layout', name, f'{what}: {wrong}')
             continue
         if entry['id'] in images:
@@ -113,3 +108,11 @@ def check_images(name: str, entries: list[Any], report: Report) -> dict[Id, tupl
         files.add(entry['file_name'])
         images[entry['id']] = entry['file_name'], (int(entry['width']), int(entry['height']))
     return images
+
+
+def _is_string(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_side(value: Any) -> bool:
+    return is_integer(value) and value > 0

@@ -9,17 +9,17 @@ from symmim_mm.datacheck.coco.annotation_file import (
     Size,
     check_categories,
     check_images,
+    entry_problem,
     is_id,
     load,
-    missing_keys,
 )
 from symmim_mm.datacheck.coco.masks import Extent, mask_extent
 from symmim_mm.datacheck.kinds import FindingError
 from symmim_mm.datacheck.report import NAMED, Report, plural
 from symmim_mm.utils.text import listed
 
-IDS = ('id', 'image_id', 'category_id')
-KEYS = (*IDS, 'bbox', 'area', 'iscrowd')
+# The others are judged with the image.
+RULES = dict(id=is_id, image_id=is_id, category_id=is_id, bbox=None, area=None, iscrowd=None)
 OFTEN = 0.01  # share of boxes that are off from which the coordinates themselves are suspected
 LARGEST = 1e9  # no coordinate or area of an image is larger; infinity and NaN fail as well
 ENOUGH = 20  # boxes without which no share is taken
@@ -85,10 +85,7 @@ class Instances:
             self.report.add('category-unused', self.name, text)
 
     def _check_one(self, number: int, entry: Any) -> None:
-        wrong = missing_keys(entry, KEYS) or ', '.join(
-            f'{key} {entry[key]!r}' for key in IDS if not is_id(entry[key])
-        )
-        if wrong:
+        if wrong := entry_problem(entry, **RULES):
             self.report.add('json-layout', self.name, f'annotation {number}: {wrong}')
             return
         key, image = entry['id'], self.images.get(entry['image_id'])

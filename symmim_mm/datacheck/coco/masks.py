@@ -49,12 +49,8 @@ class Extent(NamedTuple):
 def mask_extent(mask: Any, size: tuple[int, int]) -> Extent | None:
     """Return the extent of a COCO ``segmentation``; None for run lengths, always inside.
 
-    Args:
-        mask: a list of polygons ``[x, y, x, y, ...]``, or ``{'size': [h, w], 'counts': ...}``.
-        size: ``(width, height)`` of the image.
-
-    Raises:
-        FindingError: with the kind of what is wrong.
+    The mask is a list of polygons ``[x, y, x, y, ...]`` or ``{'size': [h, w], 'counts': ...}``, and
+    ``size`` is that of the image. FindingError says what is wrong.
     """
     if not mask:
         raise FindingError('segmentation-empty')

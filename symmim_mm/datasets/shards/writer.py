@@ -40,14 +40,8 @@ def write_shard(
 ) -> ShardContent:
     """Prepare images and write them to a tar file, whole or not at all.
 
-    The bytes of the file depend on the images and options alone.
-
-    Args:
-        path: of the shard.
-        root: folder of the images.
-        names: their paths from it.
-        prepare: what is written of an image, given its path.
-        skip: leave out what cannot be decoded, where else it is an error.
+    The bytes of the file depend on the images and options alone. ``names`` are paths from ``root``,
+    ``prepare`` is given them with it; ``skip`` leaves out what cannot be decoded.
 
     Raises:
         ImageError: an image cannot be read.
