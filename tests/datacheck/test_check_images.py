@@ -191,25 +191,3 @@ def test_damage(folder: Path, kind: str, how: str, place: float, noise: bytes) -
 def test_names_that_promise_nothing(tmp_path: Path) -> None:
     for name in ('image', 'image.xyz', 'image.JPG', 'image.jfif'):
         assert inspect(encode(make_image()), tmp_path, name)[0] == []
-
-
-def test_decoder_warnings_are_caught_per_image(tmp_path: Path) -> None:
-    """What libjpeg prints is read after each image; in a process of its own."""
-    script = (
-        'import sys\n'
-        'from symmim_mm.datacheck.image import DecoderWarnings, Options, inspect_image\n'
-        'warnings = DecoderWarnings()\n'
-        'for path in sys.argv[1:]:\n'
-        '    print(inspect_image(path, path, Options(""), warnings)[0])\n'
-    )
-    paths = []
-    for number, what in enumerate(('hole in a JPEG', 'jpeg', 'hole in a JPEG', 'web page')):
-        paths.append(tmp_path / f'{number}.jpg')
-        paths[-1].write_bytes(SAMPLES[what][1])
-    done = subprocess.run(
-        [sys.executable, '-c', script, *map(str, paths)], capture_output=True, text=True, check=True
-    )
-    first, second, third, fourth = done.stdout.splitlines()
-    assert first == "[('decoder-warning', 'Corrupt JPEG data: premature end of data segment')]"
-    assert third == first and second == '[]' and fourth == "[('not-an-image', '')]"
-    assert done.stderr == ''

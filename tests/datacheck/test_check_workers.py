@@ -65,15 +65,22 @@ def test_every_image_once(tmp_path: Path) -> None:
 
 
 def test_warnings_and_sizes_come_back(tmp_path: Path) -> None:
-    hole = samples()['hole in a JPEG'][1]
-    put_many(tmp_path, 40, hole)
-    pair = [Job('0000.jpg', size=(64, 48)), Job('0001.jpg', size=(48, 64))]
-    ((_, one), (_, other)) = check_jobs(pair, Options(str(tmp_path)), 1)
+    """What libjpeg prints is read after each image, and nothing of it is left for the next."""
+    names = ('hole in a JPEG', 'jpeg', 'hole in a JPEG', 'web page')
+    jobs = [Job(f'{index}.jpg', size=(64, 48)) for index in range(4)]
+    for job, name in zip(jobs, names, strict=True):
+        (tmp_path / job.path).write_bytes(samples()[name][1])
+    jobs[2] = jobs[2]._replace(size=(48, 64))
     warning = 'Corrupt JPEG data: premature end of data segment'
-    assert one.findings == [('decoder-warning', '0000.jpg', warning)]
-    assert other.findings[1] == (
-        'size-differs', '0001.jpg', 'image 64 x 48, annotations say 48 x 64',
-    )  # fmt: skip
+    assert [found.findings for _, found in check_jobs(jobs, Options(str(tmp_path)), 1)] == [
+        [('decoder-warning', '0.jpg', warning)],
+        [],
+        [
+            ('decoder-warning', '2.jpg', warning),
+            ('size-differs', '2.jpg', 'image 64 x 48, annotations say 48 x 64'),
+        ],
+        [('not-an-image', '3.jpg', '')],
+    ]
 
 
 def test_image_that_kills_its_process(tmp_path: Path) -> None:
