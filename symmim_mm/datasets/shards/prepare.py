@@ -25,9 +25,8 @@ from symmim_mm.datasets.shards.manifest import (
     shard_name,
     write_manifest,
 )
-from symmim_mm.datasets.shards.pool import AGAIN, Recipe, Task, write_shards
 from symmim_mm.datasets.shards.reader import ImageShards
-from symmim_mm.datasets.shards.writer import ShardContent
+from symmim_mm.datasets.shards.writer import AGAIN, Recipe, ShardContent, Task, write_shards
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import file_lock, remove_parts
 
