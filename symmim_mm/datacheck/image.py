@@ -1,4 +1,4 @@
-"""One image file, read as training reads it."""
+"""One image file or label map, read as training reads it."""
 
 import os
 import tempfile
@@ -11,12 +11,20 @@ from PIL import Image
 
 from symmim_mm.datacheck.header import FORMATS, Header, any_size, read_header
 from symmim_mm.datacheck.kinds import FindingError
-from symmim_mm.datasets.transforms.decode import decode_image
+from symmim_mm.datacheck.report import plural
+from symmim_mm.datasets.transforms.decode import (
+    IGNORED,
+    LabelMapError,
+    decode_image,
+    decode_label_map,
+)
 
 PATCH = 16
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # Pillow's limit, above which it suspects an attack
 BYTES_PER_PIXEL = 8  # 4 channels of 16 bits: no honest file needs more
 REASON = 120  # characters of another program's message that are shown
+JPEGS = ('JPEG', 'MPO')
+SHOWN = 5  # stray labels named
 
 
 class Options(NamedTuple):
@@ -50,15 +58,15 @@ class DecoderWarnings:
         text = os.pread(2, size, 0).decode('utf-8', 'replace')
         os.ftruncate(2, 0)
         os.lseek(2, 0, os.SEEK_SET)
-        return one_line(text)
+        return _one_line(text)
 
 
-def one_line(message: object) -> str:
+def _one_line(message: object) -> str:
     """Return the start of another program's message, in one line."""
     return ' '.join(str(message).split())[:REASON]
 
 
-def read(path: str, options: Options) -> tuple[bytes, Header | None]:
+def _read(path: str, options: Options) -> tuple[bytes, Header | None]:
     """Return the bytes of an image or label map, if it will be decoded all of them, and its header.
 
     The header is None where Pillow finds none.
@@ -90,7 +98,7 @@ def inspect_image(
         where it could not be read.
     """
     try:
-        data, header = read(path, options)
+        data, header = _read(path, options)
         if not data:
             raise FindingError('empty')
         if options.decode:
@@ -114,6 +122,53 @@ def inspect_image(
     return findings, loaded
 
 
+def inspect_label_map(
+    path: str, options: Options, size: tuple[int, int] | None
+) -> tuple[list[tuple[str, str]], int]:
+    """Check one label map: 0 is unlabeled, 1 to ``options.classes`` are classes, 255 is ignored.
+
+    ``size`` is ``(width, height)`` of its image as loaded, None where that is not known.
+
+    Returns:
+        Findings as ``(kind, text)``, and the highest class in the map, -1 where it was not read.
+    """
+    try:
+        data, header = _read(path, options)
+        if header is None:
+            raise FindingError('map-unreadable', '' if data else '0 bytes')
+    except FindingError as error:
+        return [(error.kind, str(error))], -1
+    findings = []
+    if size and (header.width, header.height) != size:
+        # Pillow does not turn a label map by EXIF data, OpenCV turns the image.
+        text = f'label map {header.width} x {header.height}, image {size[0]} x {size[1]}'
+        findings.append(('size-differs', text))
+    if header.format in JPEGS:
+        findings.append(('map-lossy', header.format))
+    if header.mode == 'F':
+        return [*findings, ('map-float', str(header))], -1
+    if not options.decode:
+        return findings, -1
+    try:
+        with any_size():
+            values = decode_label_map(data, FORMATS)
+    except LabelMapError as error:
+        if error.kind == 'map-unreadable':
+            return [(error.kind, f'{header}: {_one_line(error)}')], -1
+        return [*findings, (error.kind, str(error))], -1
+    found = np.unique(values)
+    labels = found[(found != 0) & (found != IGNORED)]
+    stray = labels[(labels < 0) | (labels > options.classes)]
+    if len(stray):
+        named = ', '.join(str(value) for value in stray[:SHOWN])
+        more = ', ...' if len(stray) > SHOWN else ''
+        pixels = plural(int(np.isin(values, stray).sum()), 'pixel')
+        findings.append(('stray-label', f'{named}{more} in {pixels}, {header.mode}'))
+    if not len(labels):
+        findings.append(('unlabeled', ''))
+    return findings, int(labels.max(initial=0))
+
+
 def _decode(
     data: bytes, header: Header | None, warnings: DecoderWarnings | None
 ) -> tuple[np.ndarray, list[tuple[str, str]]]:
@@ -125,7 +180,7 @@ def _decode(
     if warnings:
         warnings.take()
     pixels = None
-    if header is not None and header.format in ('JPEG', 'MPO'):
+    if header is not None and header.format in JPEGS:
         pixels = decode_image(data, cv2.IMREAD_REDUCED_COLOR_8)
     if pixels is None:
         pixels = decode_image(data)
@@ -160,5 +215,5 @@ def _pillow_error(data: bytes) -> str:
         with any_size(), Image.open(BytesIO(data), formats=FORMATS) as image:
             image.load()
     except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
-        return one_line(error)
+        return _one_line(error)
     return ''

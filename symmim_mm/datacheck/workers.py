@@ -8,8 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from symmim_mm.datacheck.image import DecoderWarnings, Options, inspect_image
-from symmim_mm.datacheck.label_map import inspect_label_map
+from symmim_mm.datacheck.image import DecoderWarnings, Options, inspect_image, inspect_label_map
 from symmim_mm.datacheck.layout import Job, Outcome
 from symmim_mm.datasets.decoding_pool import LIMIT_S, DecodingPool, WorkersDied, decoding
 

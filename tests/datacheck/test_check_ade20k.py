@@ -8,8 +8,7 @@ from image_samples import encode, make_image, turned
 from PIL import Image
 
 from symmim_mm.datacheck.ade20k import plan_ade20k
-from symmim_mm.datacheck.image import Options
-from symmim_mm.datacheck.label_map import inspect_label_map
+from symmim_mm.datacheck.image import Options, inspect_label_map
 from symmim_mm.datacheck.report import Report
 from symmim_mm.datacheck.workers import check_job
 from symmim_mm.utils.errors import UserError

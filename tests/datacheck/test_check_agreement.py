@@ -11,9 +11,8 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from symmim_mm.datacheck.coco.layout import plan_coco
-from symmim_mm.datacheck.image import Options
+from symmim_mm.datacheck.image import Options, inspect_label_map
 from symmim_mm.datacheck.kinds import KINDS, PROBLEM
-from symmim_mm.datacheck.label_map import inspect_label_map
 from symmim_mm.datacheck.report import Report
 from symmim_mm.datasets.folder_scan import EXTENSIONS
 
