@@ -6,6 +6,7 @@ A process that is dead cannot say which image it was: each notes that in a file 
 
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -155,12 +156,13 @@ def _start(notes: str, setup: Callable[[], None] | None) -> None:
     cv2.setNumThreads(0)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     # Where the parent was killed it would wait for work for ever.
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=[notes], daemon=True).start()
     _note = os.open(Path(notes, str(os.getpid())), os.O_CREAT | os.O_WRONLY)
     if setup is not None:
         setup()
 
 
-def _exit_with_parent() -> None:
+def _exit_with_parent(notes: str) -> None:
     multiprocessing.parent_process().join()
+    shutil.rmtree(notes, ignore_errors=True)
     os._exit(1)

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 
 from symmim_mm.datasets.folder_index import FolderIndex, open_index
-from symmim_mm.datasets.shards.manifest import has_shards
+from symmim_mm.datasets.shards.manifest import read_manifest
 from symmim_mm.datasets.shards.reader import ImageShards
 from symmim_mm.registry import DATASETS
 from symmim_mm.utils.errors import UserError
@@ -59,7 +59,7 @@ class ImageFolder(CustomDataset):
                 raise UserError('labels=... needs a local folder of class folders, no ann_file')
             return super().load_data_list()
         self.serialize_data = False
-        if has_shards(self.img_prefix):
+        if read_manifest(self.img_prefix):
             self.index = ImageShards(self.img_prefix)
         else:
             self.index = open_index(

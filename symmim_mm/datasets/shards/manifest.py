@@ -88,13 +88,8 @@ def write_manifest(folder: Path, content: Plan) -> None:
     write_atomic(folder / MANIFEST, json.dumps(values, indent=1))
 
 
-def has_shards(folder: str | os.PathLike) -> bool:
-    """Return whether a folder holds a dataset in shards, maybe an unfinished one."""
-    return read_manifest(folder) is not None
-
-
 def read_manifest(folder: str | os.PathLike) -> dict[str, Any] | None:
-    """Return the manifest of a folder as it is written, None where there is none."""
+    """Return the manifest of a folder, maybe an unfinished one, None where there is none."""
     try:
         with open_regular(Path(folder, MANIFEST)) as file:
             manifest = json.load(file)
