@@ -12,8 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import COUNT, OPTIONS, digest, write_source
 
-from symmim_mm.datasets.folder_index import open_index
-from symmim_mm.datasets.folder_scan import EXTENSIONS
 from symmim_mm.datasets.image_folder import ImageFolder
 from symmim_mm.datasets.image_table import read_table, write_table
 from symmim_mm.datasets.shards.manifest import finished_manifest, read_manifest
@@ -25,7 +23,7 @@ from symmim_mm.datasets.transforms.load_random_resized_crop import LoadRandomRes
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import file_sha256
 
-LIST = 'images.safetensors'
+LIST, SHARD = 'images.safetensors', 'shard-00003.tar'
 REPAIR = 'run tools/prepare_dataset.py with the same options again'
 
 
@@ -53,6 +51,10 @@ def refused(out: Path, message: str) -> None:
 def repaired(out: Path, source: Path, shards: Path) -> None:
     prepare(source, out, **OPTIONS)
     assert digest(out) == digest(shards) and verify(out).images == COUNT
+
+
+def shard(**values: object) -> Callable[[dict], None]:
+    return lambda manifest: manifest['shards'][2].update(values)
 
 
 def cut(columns: dict) -> None:
@@ -90,35 +92,41 @@ def test_changed_list(change: str, copied: Path) -> None:
     refused(copied, f'set/{LIST} does not fit manifest.json: {ROWS[change][1]}')
 
 
-def test_permuted_labels(source: Path, shards: Path, copied: Path) -> None:
-    """In range, so that nothing but the hash shows it."""
-    change_list(copied, edit('labels', lambda labels: labels[::-1].copy()))
-    refused(copied, f'set/{LIST} is not the list that manifest.json has the SHA-256 of')
-    for use in (verify, lambda place: ImageFolder(data_root=str(place))):
-        with pytest.raises(UserError, match='is not the list that'):
-            use(copied)
-    repaired(copied, source, shards)
+def other_table(out: Path) -> None:
+    meta, columns = read_table(out / LIST)
+    write_table(out / LIST, meta, {name: columns[name] for name in ('text', 'ends', 'labels')})
 
 
-def test_other_tables_in_place_of_the_list(
-    source: Path, shards: Path, copied: Path, cache: Path
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+# What is done to a dataset -> what is said of it, before it is repaired.
+DAMAGES = {
+    'swapped labels': (  # in range, so that nothing but the hash shows it
+        lambda out: change_list(out, edit('labels', lambda labels: labels[::-1].copy())),
+        f'set/{LIST} is not the list that manifest.json has the SHA-256 of',
+    ),
+    'another table': (other_table, 'is not the list that'),
+    'no table': (lambda out: (out / LIST).write_bytes(b'no table'), f'{LIST} is damaged'),
+    'no list': (lambda out: (out / LIST).unlink(), f'{LIST} cannot be read .No such file'),
+    'a pipe as list': (lambda out: pipe(out / LIST), f'{LIST} .*not a regular file'),
+    'a pipe as shard': (lambda out: pipe(out / SHARD), f'{SHARD} is not a file: copy it again'),
+    'no shard': (lambda out: (out / SHARD).unlink(), f'{SHARD} is missing'),
+    'a cut shard': (lambda out: os.truncate(out / SHARD, 512), f'{SHARD} has 512 bytes instead of'),
+    'a changed manifest': (lambda out: change_manifest(out, shard(bytes=1)), 'bytes instead of 1'),
+}
+
+
+@pytest.mark.parametrize('damage', DAMAGES)
+def test_damage_is_refused_and_repaired(
+    source: Path, shards: Path, copied: Path, damage: str
 ) -> None:
-    open_index(str(source), EXTENSIONS, labeled=True)
-    shutil.copy(next(cache.glob('*.index')), copied / LIST)
-    refused(copied, 'is not the list that')
-    (copied / LIST).write_bytes(b'no table')
-    refused(copied, f'{LIST} is damaged')
-    (copied / LIST).unlink()
-    refused(copied, f'{LIST} cannot be read .No such file')
-    repaired(copied, source, shards)
-
-
-@pytest.mark.parametrize('name', [LIST, 'shard-00001.tar'])
-def test_pipes(name: str, source: Path, shards: Path, copied: Path) -> None:
-    (copied / name).unlink()
-    os.mkfifo(copied / name)
-    with pytest.raises(UserError, match=f'{name} .*not a (regular )?file'):
-        verify(copied)
+    DAMAGES[damage][0](copied)
+    for use in (verify, lambda place: ImageFolder(data_root=str(place))):
+        with pytest.raises(UserError, match=DAMAGES[damage][1]):
+            use(copied)
     repaired(copied, source, shards)
 
 
@@ -131,10 +139,6 @@ def test_manifest_that_is_a_pipe(tmp_path: Path) -> None:
     assert len(ImageFolder(data_root=str(folder))) == COUNT
     with pytest.raises(UserError, match='is not empty and holds no shards'):
         prepare(folder, folder)
-
-
-def shard(**values: object) -> Callable[[dict], None]:
-    return lambda manifest: manifest['shards'][2].update(values)
 
 
 FIELDS = {
@@ -163,9 +167,7 @@ def test_changed_manifest(change: str, copied: Path) -> None:
     refused(copied, f'set/manifest.json is damaged: .*{FIELDS[change][1]}')
 
 
-def test_a_changed_manifest_is_repaired(source: Path, shards: Path, copied: Path) -> None:
-    change_manifest(copied, shard(bytes=1))
-    repaired(copied, source, shards)
+def test_a_manifest_of_other_classes(source: Path, copied: Path) -> None:
     change_manifest(copied, lambda manifest: manifest.update(classes=['a']))
     with pytest.raises(UserError, match='shards with another classes'):
         prepare(source, copied, **OPTIONS)
@@ -192,15 +194,6 @@ def test_any_value_in_a_manifest(shards: Path, tmp_path_factory, data, value: ob
     except UserError:
         return
     assert found.shards[0].name == 'shard-00000.tar' and found.images == whole.images
-
-
-@pytest.mark.parametrize('damage', ['missing', 'cut'])
-def test_lost_shards(source: Path, shards: Path, copied: Path, damage: str) -> None:
-    path = copied / 'shard-00003.tar'
-    path.unlink() if damage == 'missing' else os.truncate(path, 512)
-    with pytest.raises(UserError, match='shard-00003.tar (is missing|has 512 bytes instead of)'):
-        ImageShards(copied)
-    repaired(copied, source, shards)
 
 
 def test_changed_bytes(copied: Path) -> None:
