@@ -5,7 +5,7 @@ that every library of this suite reads without harm but that its owner may want 
 count that is not the official one. What training does was tried with the readers themselves:
 ``mmcv.LoadImageFromFile`` (OpenCV, color), ``mmcv.imfrombytes`` with Pillow for label maps,
 MMPretrain's ``CustomDataset``, MMDetection's ``CocoDataset`` and ``LoadAnnotations``, and
-``COCOeval``; tests/datacheck/test_check_agreement.py repeats it.
+``COCOeval``; tests/datacheck and tests/datasets/transforms repeat it.
 """
 
 from typing import NamedTuple
