@@ -11,6 +11,7 @@ from image_samples import encode, make_image, turned
 from symmim_mm.datacheck.coco.annotation_file import NAMES
 from symmim_mm.datacheck.coco.layout import plan_coco
 from symmim_mm.datacheck.report import Report
+from symmim_mm.utils.errors import UserError
 
 
 def test_clean(tmp_path: Path) -> None:
@@ -143,16 +144,16 @@ def test_sizes(tmp_path: Path) -> None:
     assert set(found) == {'size-differs', 'rotated'}
 
 
-def test_command(tool, sample_data: Path, tmp_path: Path) -> None:
+def test_command(run_check, sample_data: Path, tmp_path: Path, capfd) -> None:
     root = sample_data / 'coco'
-    done = tool('check_dataset.py', 'coco', root, '--classes', 6)
-    assert done.returncode == 0 and done.stderr == ''
-    assert 'of 6 categories: 0 polygons' in done.stdout and 'no problems' in done.stdout
+    run_check('coco', root, '--classes', 6, '--workers', 1)
+    out = capfd.readouterr().out
+    assert 'of 6 categories: 0 polygons' in out and 'no problems' in out
     names = tmp_path / 'names.txt'
     names.write_text('disc\nsquare\n')
-    done = tool('check_dataset.py', 'coco', root, '--classes', names, '--quick')
-    assert done.returncode == 2 and 'in place of disc, square' in done.stdout
-    assert done.stderr == f'error: {root}: 2 problems\n'
+    with pytest.raises(UserError, match=f'^{root}: 2 problems$'):
+        run_check('coco', root, '--classes', names, '--quick')
+    assert 'in place of disc, square' in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
