@@ -36,7 +36,7 @@ def train(
     Args:
         config: a config file.
         work_dir: where the run is kept; ``work_dirs/<config>`` by default.
-        backbone: pre-trained checkpoint that a transfer starts from.
+        backbone: checkpoint that a transfer, or a pre-training that goes on, starts from.
         resume: continue from the last checkpoint in ``work_dir``, if there is one.
         amp: train in mixed precision, bf16 where possible.
         compile: compile the model with ``torch.compile``.
@@ -84,7 +84,7 @@ def configure(
     """Return the config of a run with all options of :func:`train` applied.
 
     Raises:
-        UserError: as :func:`load_config`, and a backbone for a pre-training.
+        UserError: as :func:`load_config`.
     """
     cfg = load_config(
         config, work_dir=work_dir, seed=seed, cfg_options=cfg_options, backbone=backbone
@@ -92,11 +92,8 @@ def configure(
     processes = process_count(launcher)
     apply_recipe(cfg, processes)
     hooks = list(cfg.get('custom_hooks', []))
-    if backbone:
-        if cfg.run.task == 'pretrain':
-            raise UserError('--backbone starts a transfer; a pre-training starts from scratch')
-        if not fsdp:  # which loads it before the model is sharded
-            hooks.append(dict(type='symmim_mm.LoadBackboneHook', checkpoint=str(backbone)))
+    if backbone and not fsdp:  # which loads it before the model is sharded
+        hooks.append(dict(type='symmim_mm.LoadBackboneHook', checkpoint=str(backbone)))
     if pop_activation_checkpointing(cfg):
         hooks.append(dict(type='symmim_mm.ActivationCheckpointingHook'))
     changes = dict(cfg_options or {})

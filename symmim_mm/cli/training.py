@@ -158,7 +158,48 @@ def _evaluate(task: str, args: argparse.Namespace) -> None:
     )
 
 
+def _add_pretrain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('folder', metavar='FOLDER', help='images, sub-folders included')
+    parser.add_argument(
+        '--method', choices=('symmim', 'mae', 'simmim'), default='symmim', help='(default symmim)'
+    )
+    parser.add_argument(
+        '--model', choices=('vit-ti', 'vit-s', 'vit-b', 'vit-l'), default='vit-ti',
+        help='(default vit-ti)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--init', metavar='FILE',
+        help='checkpoint to start from: one of ours, of MAE, timm, Hugging Face, DINO, MoCo v3',
+    )  # fmt: skip
+    parser.add_argument(
+        '--image-size', type=int, metavar='N',
+        help="side in pixels (default: the images' own, 224 at most)",
+    )  # fmt: skip
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument('--budget', default='1h', help='time for the training (default 1h)')
+    length.add_argument('--epochs', type=int, help='passes over the images')
+    length.add_argument('--steps', type=int, help='optimizer steps')
+    parser.add_argument('--out', help='(default: work_dirs/FOLDER-METHOD)')
+    parser.add_argument('--seed', type=int, default=0, help='random seed (default 0)')
+    parser.add_argument('--workers', type=int, help='loader processes (default: cores less one)')
+
+
+def _pretrain(args: argparse.Namespace) -> None:
+    from symmim_mm.apis.pretrain import pretrain
+
+    pretrain(
+        args.folder, method=args.method, model=args.model, init=args.init,
+        image_size=args.image_size, budget=args.budget, epochs=args.epochs, steps=args.steps,
+        out=args.out, seed=args.seed, workers=args.workers,
+    )  # fmt: skip
+
+
 COMMANDS = {
+    'pretrain': Command(
+        'Pre-train on a folder of images and write a page of what was learned.',
+        _add_pretrain, _pretrain,
+        'The same command again continues an interrupted run.',
+    ),
     'train': Command(
         'Train one config: a pre-training, or a transfer in any of the three libraries.',
         _add_train, _train,

@@ -13,6 +13,7 @@ from symmim_mm.engine.hooks.model_hooks import (
 )
 from symmim_mm.engine.hooks.not_finite_hook import NotFiniteHook
 from symmim_mm.engine.hooks.preemption_hook import PreemptionHook
+from symmim_mm.engine.hooks.progress_hook import ProgressHook
 from symmim_mm.engine.hooks.record_hook import RecordHook
 from symmim_mm.engine.hooks.resume_hook import ExactResumeHook
 from symmim_mm.engine.hooks.throughput_hook import ThroughputHook
@@ -29,6 +30,7 @@ __all__ = [
     'MomentumUpdateHook',
     'NotFiniteHook',
     'PreemptionHook',
+    'ProgressHook',
     'RecordHook',
     'SafeCheckpointHook',
     'SafeLoggerHook',

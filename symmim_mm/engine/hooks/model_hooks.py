@@ -30,8 +30,10 @@ class LoadBackboneHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Load the backbone, unless the run was resumed."""
         if runner.iter == 0:
-            backbone = unwrap(runner.model).backbone
-            runner.logger.info(str(load_backbone(backbone, self.checkpoint)))
+            model = unwrap(runner.model)
+            runner.logger.info(str(load_backbone(model.backbone, self.checkpoint)))
+            if hasattr(model, 'momentum'):
+                model.momentum.copy_from(**model.online_modules())
 
 
 @HOOKS.register_module()
