@@ -15,7 +15,7 @@ from symmim_mm.engine.resume import resume_from_latest, was_restarted
 from symmim_mm.models.activation_checkpointing import pop_activation_checkpointing
 from symmim_mm.planning.costs import flops_per_image
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.locks import LEASE_S, exclusive_work_dir
+from symmim_mm.utils.work_dir import LEASE_S, exclusive_work_dir
 
 
 def train(

@@ -1,6 +1,5 @@
 """Start the steps of a suite as processes, in order, and follow them."""
 
-import fcntl
 import os
 import shutil
 import signal
@@ -8,15 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 
 from symmim_mm.suite.display import Display
 from symmim_mm.suite.file import Suite
 from symmim_mm.suite.steps import Step
 from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.locks import file_lock
 
 KEEPER = Path(__file__).with_name('keeper.py')
 POLL_S = 0.2
@@ -24,36 +24,16 @@ LOCK_S = 10  # processes of a killed suite may need a moment to end
 STOP_S = 20  # and an interrupted training to save its checkpoint
 
 
-@contextmanager
-def locked(suite: Suite) -> Iterator[TextIO]:
-    """Keep other suites out of the work directory.
+def locked(suite: Suite) -> AbstractContextManager[int]:
+    """Keep other suites out of the work directory: ``UserError`` where another one has it.
 
-    The lock belongs to the open file, which the processes of the suite inherit: it ends with the
-    last of them, however they end.
-
-    Raises:
-        UserError: another suite has the directory.
+    The processes of the suite inherit the lock, which ends with the last of them, however they end.
     """
-    suite.state.mkdir(parents=True, exist_ok=True)
-    with open(suite.state / 'lock', 'a+', encoding='utf-8') as file:
-        until = time.monotonic() + LOCK_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() < until:
-                    time.sleep(POLL_S)
-                    continue
-                file.seek(0)
-                raise UserError(
-                    f'{suite.work_dir}: another suite is running there (process '
-                    f'{file.read() or "unknown"}); wait for it or give another --work-dir'
-                ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield file
+    busy = (
+        f'{suite.work_dir}: another suite is running there ({{holder}}); wait for it or give '
+        'another --work-dir'
+    )
+    return file_lock(suite.state / 'lock', busy, LOCK_S)
 
 
 def available_cores() -> int:
@@ -88,7 +68,7 @@ class _Job:
 
 
 def launch(
-    suite: Suite, steps: Sequence[Step], jobs: int, lock: TextIO, slurm: bool = False
+    suite: Suite, steps: Sequence[Step], jobs: int, lock: int, slurm: bool = False
 ) -> dict[str, str]:
     """Run steps, at most ``jobs`` at a time; a failure stops only what depends on it.
 
@@ -96,7 +76,7 @@ def launch(
         suite: the steps' suite.
         steps: in the order in which they are to be started.
         jobs: number of steps at a time.
-        lock: as from :func:`locked`.
+        lock: handle from :func:`locked`.
         slurm: whether every step is a job of Slurm.
 
     Returns:
@@ -127,7 +107,7 @@ def launch(
             process = subprocess.Popen(
                 [sys.executable, str(KEEPER), *words], cwd=suite.root, env=environment,
                 stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
-                start_new_session=True, pass_fds=[lock.fileno()],
+                start_new_session=True, pass_fds=[lock],
             )  # fmt: skip
             return _Job(step, process, log.tell())
 
