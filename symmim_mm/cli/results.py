@@ -37,7 +37,7 @@ to collect.
 
 def _add_suite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        'suite', type=find_config, metavar='SUITE.yaml', help='what to run, see configs/suites'
+        'path', type=find_config, metavar='SUITE.yaml', help='what to run, see configs/suites'
     )
     parser.add_argument(
         '--work-dir', metavar='DIR', help='where the runs go (default: work_dirs/<name of suite>)'
@@ -61,15 +61,7 @@ def _add_suite(parser: argparse.ArgumentParser) -> None:
 def _suite(args: argparse.Namespace) -> None:
     from symmim_mm.suite.run_suite import run_suite
 
-    code = run_suite(
-        args.suite,
-        args.work_dir,
-        jobs=args.jobs,
-        dry_run=args.dry_run,
-        slurm=args.slurm,
-        size=args.size,
-    )
-    sys.exit(code)
+    sys.exit(run_suite(**vars(args)))
 
 
 def _add_collect(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from paths import ROOT
 
-from symmim_mm.apis.plan import dry_run
 from symmim_mm.cli import COMMANDS
 from symmim_mm.utils.errors import UserError
 
@@ -29,8 +28,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(empty)
 
     def call(name: str, *options: str) -> None:
-        parser = COMMANDS['train'].build_parser('train')
-        dry_run(parser.parse_args([str(ROOT / name), '--dry-run', *options]))
+        command = COMMANDS['train']
+        words = [str(ROOT / name), '--dry-run', *options]
+        command.call(command.build_parser('train').parse_args(words))
         assert list(empty.iterdir()) == []
 
     return call
