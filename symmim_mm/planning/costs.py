@@ -102,40 +102,26 @@ class Flops:
     """FLOPs of a step for one image: of matrix products, convolutions and attention.
 
     A multiplication and an addition are two FLOPs.
-
-    Args:
-        forward: of the forward pass.
-        forward_backward: with the backward pass; 0 where nothing is trained.
-        parts: of the forward pass, by part of the model.
     """
 
-    forward: int
-    forward_backward: int
-    parts: dict[str, int]
+    forward: int  # of the forward pass
+    forward_backward: int  # with the backward pass; 0 where nothing is trained
+    parts: dict[str, int]  # of the forward pass, by part of the model
 
 
 @dataclass(frozen=True)
 class Activations:
-    """Peak memory of a step besides parameters, buffers and gradients.
+    """Peak memory of a step besides parameters, buffers and gradients."""
 
-    Args:
-        images: in the step.
-        float32: bytes in full precision.
-        bfloat16: bytes in mixed precision.
-    """
-
-    images: int
-    float32: int
-    bfloat16: int
+    images: int  # in the step
+    float32: int  # bytes in full precision
+    bfloat16: int  # bytes in mixed precision
 
 
 def count_flops(step: TrainingStep, mode: FakeTensorMode, images: int = 2) -> Flops:
-    """Run a step on fake tensors and count its FLOPs.
+    """Run a step on fake tensors, of a model made runnable by ``mode``, and count its FLOPs.
 
-    Args:
-        step: of a model made runnable by ``mode``.
-        mode: of the fake tensors.
-        images: in the batch. BatchNorm over single numbers needs 2 at least.
+    ``images`` must be 2 at least for BatchNorm over single numbers.
     """
     # Not in one pass with the memory: the counter's hooks keep tensors alive.
     counter = _flop_counter()
@@ -154,29 +140,14 @@ def count_flops(step: TrainingStep, mode: FakeTensorMode, images: int = 2) -> Fl
 
 
 def flops_per_image(cfg: Config) -> Flops:
-    """Count the FLOPs of a training step of a config for one image; no data are needed.
-
-    Raises:
-        UserError: a setting that the model cannot have.
-    """
+    """Count the FLOPs of a training step of a config for one image; no data are needed."""
     model = build_without_storage(cfg)
-    mode = make_runnable(model)
-    return count_flops(TrainingStep(model, cfg), mode)
+    return count_flops(TrainingStep(model, cfg), make_runnable(model))
 
 
 def measure_activations(step: TrainingStep, mode: FakeTensorMode, images: int) -> Activations:
-    """Run steps on fake tensors and measure their memory.
-
-    Args:
-        step: of a model made runnable by ``mode``.
-        mode: of the fake tensors.
-        images: in the batch. BatchNorm over single numbers needs 2 at least.
-    """
-    return Activations(
-        images=images,
-        float32=_peak(step, mode, images, amp=False),
-        bfloat16=_peak(step, mode, images, amp=True),
-    )
+    """Run steps on fake tensors and measure their memory; arguments as for :func:`count_flops`."""
+    return Activations(images, *(_peak(step, mode, images, amp) for amp in (False, True)))
 
 
 def _peak(step: TrainingStep, mode: FakeTensorMode, images: int, amp: bool) -> int:

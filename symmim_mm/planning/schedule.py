@@ -53,8 +53,8 @@ class RateSchedule:
     """Learning rate of one parameter group along a run.
 
     MMEngine defines a schedule by a recursion over micro-batches, of which a run may have millions.
-    For the schedulers that recipes use, :meth:`rate` is its closed form; others are
-    stepped through.
+    For the schedulers that recipes use, :meth:`rate` is its closed form; others are stepped
+    through.
 
     Args:
         cfg: a config to which its recipe was applied.
