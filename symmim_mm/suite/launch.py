@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from symmim_mm.suite.display import Display
+from symmim_mm.suite.display import Display, last_lines
 from symmim_mm.suite.file import Suite
 from symmim_mm.suite.steps import Step
 from symmim_mm.utils.errors import UserError
@@ -54,9 +53,7 @@ class _Job:
         self.kill(signal.SIGKILL)  # what the command left running
         self.process.stdin.close()
         if code:
-            with open(self.step.log, 'rb') as file:
-                file.seek(self.begin)
-                line = last_error(file)
+            line = last_error(last_lines(self.step.log, self.begin))
             how = f'signal {signal.Signals(code - 128).name}' if code > 128 else f'exit code {code}'
             raise UserError(line or f'no output, {how}')
         self.step.check()
@@ -70,14 +67,9 @@ class _Job:
 def launch(
     suite: Suite, steps: Sequence[Step], jobs: int, lock: int, slurm: bool = False
 ) -> dict[str, str]:
-    """Run steps, at most ``jobs`` at a time; a failure stops only what depends on it.
+    """Run steps in their order, at most ``jobs`` at a time, each as a job of Slurm if asked for.
 
-    Args:
-        suite: the steps' suite.
-        steps: in the order in which they are to be started.
-        jobs: number of steps at a time.
-        lock: handle from :func:`locked`.
-        slurm: whether every step is a job of Slurm.
+    A failure stops only what depends on it. The processes inherit the handle of the suite's lock.
 
     Returns:
         The error of each step that failed, by name.
@@ -160,20 +152,15 @@ def _stop(running: Sequence[_Job]) -> None:
 
 @contextmanager
 def _sigterm_as_interrupt() -> Iterator[None]:
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
 
 
-def last_error(file: BinaryIO) -> str:
-    """Return the last line of a log that names an error, else its last line that is not empty."""
-    lines = file.read()[-65536:].decode('utf-8', 'replace').splitlines()
-    lines = [line.strip() for line in lines if line.strip()]
+def last_error(lines: Sequence[str]) -> str:
+    """Return the last line of a log that names an error, else its last line."""
     for line in reversed(lines):
         word = line.split(':', 1)[0]
         if ':' in line and ' ' not in word and word.lower().endswith(('error', 'exception')):
