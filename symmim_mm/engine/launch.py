@@ -53,7 +53,7 @@ def rank_info(launcher: str) -> tuple[int, int, int]:
     """Return rank, number of processes and rank on the node of this process.
 
     Raises:
-        UserError: this process was not started by that launcher, or the numbers are impossible.
+        UserError: another launcher, or none, started this process, or the numbers are impossible.
     """
     names = RANK_VARIABLES[launcher]
     if missing := [name for name in names if name not in os.environ]:
@@ -67,11 +67,7 @@ def rank_info(launcher: str) -> tuple[int, int, int]:
 
 
 def env_int(name: str, least: int, most: int = 1 << 31) -> int:
-    """Return an integer of the environment.
-
-    Raises:
-        UserError: it is not an integer, or out of range.
-    """
+    """Return an integer of the environment; ``UserError`` for anything else."""
     text = os.environ[name]
     if not text.isdecimal() or not least <= int(text) <= most:
         limits = f'at least {least}' if most == 1 << 31 else f'{least} to {most}'
@@ -80,20 +76,12 @@ def env_int(name: str, least: int, most: int = 1 << 31) -> int:
 
 
 def process_count(launcher: str) -> int:
-    """Return the number of processes of this job from the launcher's environment.
-
-    Raises:
-        UserError: this process was not started by that launcher.
-    """
+    """Return the number of processes of this job from the launcher's environment."""
     return 1 if launcher == 'none' else rank_info(launcher)[1]
 
 
 def init_cpu_processes(launcher: str) -> None:
-    """Connect the processes of a launcher where there is no GPU, as MMEngine's start needs one.
-
-    Raises:
-        UserError: this process was not started by that launcher.
-    """
+    """Connect the processes of a launcher where there is no GPU, as MMEngine's start needs one."""
     rank, count, local_rank = rank_info(launcher)
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(count), LOCAL_RANK=str(local_rank))
     os.environ.setdefault('MASTER_PORT', '29500')
