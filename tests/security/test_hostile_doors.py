@@ -7,7 +7,6 @@ so that a command which reads it would read it to the end.
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,19 +108,6 @@ def test_runs(
     done = warm_tool(tool, CONFIGS / f'{config}.py', *first.get(way, []), *words)
     refused(done, tmp_path, tmp_path.name if way == '--resume' else name)
     assert f'{name} was refused' in done.stdout + done.stderr
-
-
-def test_a_program_of_its_own(states: dict, tmp_path: Path, sample_data: Path) -> None:
-    """As above, without the server that has imported the libraries."""
-    file = hostile_checkpoint(
-        tmp_path / 'hostile.pth', tmp_path / 'marker', states['finetune'], 'zip'
-    )
-    words = options('finetune', tmp_path, sample_data, f'load_from={file}')
-    done = subprocess.run(
-        [sys.executable, 'tools/train.py', CONFIGS / 'finetune.py', *words],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
-    refused(done, tmp_path, 'hostile.pth')
 
 
 @pytest.mark.parametrize('way', ['--backbone', 'load_from'])
