@@ -22,31 +22,26 @@ RANK_VARIABLES = {
     'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
 }
 # Our types in place of MMEngine's.
-LOOPS = {
+SUBSTITUTES = {
     'EpochBasedTrainLoop': 'symmim_mm.ResumableEpochLoop',
     'IterBasedTrainLoop': 'symmim_mm.ResumableIterLoop',
     'ValLoop': 'symmim_mm.FaultReportingValLoop',
     'TestLoop': 'symmim_mm.FaultReportingTestLoop',
-}
-OPTIM_WRAPPERS = {
     'OptimWrapper': 'symmim_mm.GuardedOptimWrapper',
     'AmpOptimWrapper': 'symmim_mm.GuardedAmpOptimWrapper',
 }
-# Part of a config: what its type may be, and what MMEngine takes where it has none.
-SUBSTITUTES = {
-    'train_cfg': (LOOPS, None),
-    'val_cfg': (LOOPS, 'ValLoop'),
-    'test_cfg': (LOOPS, 'TestLoop'),
-    'optim_wrapper': (OPTIM_WRAPPERS, 'OptimWrapper'),
-}
+# Part of a config, and the type that MMEngine takes where it has none.
+DEFAULT_TYPES = dict(
+    train_cfg=None, val_cfg='ValLoop', test_cfg='TestLoop', optim_wrapper='OptimWrapper'
+)
 
 
 def substitute_types(cfg: Config) -> None:
     """Put our loops and optimizer wrappers in place of MMEngine's; other types stay."""
-    for name, (substitutes, default) in SUBSTITUTES.items():
+    for name, default in DEFAULT_TYPES.items():
         part = cfg.get(name)
-        if part is not None and (kind := part.get('type', default)) in substitutes:
-            part.type = substitutes[kind]
+        if part is not None and (kind := part.get('type', default)) in SUBSTITUTES:
+            part.type = SUBSTITUTES[kind]
 
 
 def rank_info(launcher: str) -> tuple[int, int, int]:
@@ -102,10 +97,8 @@ def _first_node() -> str:
 def launched_runner(cfg: Config, launcher: str, again: str = RESUME) -> Iterator[Runner]:
     """Start the processes, build the runner, and clean up after it.
 
-    Args:
-        cfg: of the run; types are substituted in place.
-        launcher: ``'none'`` or one of ``RANK_VARIABLES``.
-        again: what the user does after a fault.
+    Types of the config are substituted in place; ``launcher`` is ``'none'`` or one of
+    ``RANK_VARIABLES``, ``again`` what the user does after a fault.
 
     Raises:
         UserError: a file of the data is missing or may not be read; half of a validation is

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from symmim_mm.engine.runner.worker_signals import outlive_signals, start_shielded
+from symmim_mm.engine.runner.worker_signals import SIGNALS, outlive_signals
 from symmim_mm.utils.errors import RESUME, Fault, UserError, describe_exit, worker_death
+from symmim_mm.utils.signals import defer_interrupts
 
 DEATH_S = 1  # within which a worker whose connection broke has really ended
 
@@ -109,7 +110,9 @@ class FaultReportingLoader(DataLoader):
         if not self.num_workers:
             return self._batches(super().__iter__(), first)
         context = self.multiprocessing_context or multiprocessing
-        iterator = start_shielded(super().__iter__, context.get_start_method() == 'fork')
+        # Ctrl-C waits, too: torch does not end workers in order some of which were not started yet.
+        with defer_interrupts(context.get_start_method() == 'fork', SIGNALS):
+            iterator = super().__iter__()
         self.workers = iterator._workers
         return self._batches(iterator, first)
 

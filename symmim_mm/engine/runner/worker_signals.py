@@ -6,11 +6,8 @@ import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import TypeVar
 
-from symmim_mm.utils.signals import defer_interrupts
-
-Result = TypeVar('Result')
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # of schedulers
 
 
 def outlive_signals(init: Callable[[int], None] | None, worker_id: int) -> None:
@@ -18,8 +15,9 @@ def outlive_signals(init: Callable[[int], None] | None, worker_id: int) -> None:
 
     A scheduler signals every process of a job, but the process that saves still needs batches.
     torch lets a worker end quietly on SIGTERM from its own process and with an error on one from
-    elsewhere; here the latter is ignored, and SIGUSR1 from anywhere. Signals that arrive before
-    this is called are held back by :func:`start_shielded`.
+    elsewhere; here the latter is ignored, and SIGUSR1 from anywhere. A worker must start with
+    ``SIGNALS`` blocked: one that arrives after torch's own handlers are set and before this is
+    called would end it, and with it the run.
     """
     if init is not None:
         init(worker_id)
@@ -46,19 +44,3 @@ def end_with(process: int) -> None:
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != process:
         pass
     os._exit(0)
-
-
-def start_shielded(start: Callable[[], Result], forked: bool) -> Result:
-    """Call a function that starts loader workers, which begin with the signals blocked.
-
-    Otherwise a signal that arrives after torch's own handlers are set and before
-    :func:`outlive_signals` would end the worker, and with it the run. This process gets its own
-    signals when the workers have started, Ctrl-C too: torch does not end workers in order some of
-    which were not started yet. ``forked`` is that of ``defer_interrupts``.
-    """
-    with defer_interrupts(forked):  # first: what it may start would unblock SIGTERM
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
-        try:
-            return start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
