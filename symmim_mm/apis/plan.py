@@ -26,16 +26,9 @@ def dry_run(
 ) -> None:
     """Print the plan of a run, and do nothing else.
 
-    Args:
-        config: as all arguments up to ``launcher`` one of :func:`symmim_mm.apis.train.train`.
-        work_dir: of the run.
-        backbone: of the run.
-        seed: of the run.
-        cfg_options: of the run.
-        launcher: of the run.
-        gpus: plan for so many processes; those launched by default.
-        list_parameters: name the parameters of every group.
-        json: a file to write the plan to as well.
+    The arguments of :func:`symmim_mm.apis.train.train` are followed by the number of processes to
+    plan for (those launched by default), whether to name the parameters of every group, and a file
+    to write the plan to as well.
 
     Raises:
         UserError: as a run, except for absent data; a file that cannot be written.

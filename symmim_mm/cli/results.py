@@ -140,14 +140,6 @@ def _benchmarks() -> ModuleType:
     return import_module('benchmarks.command')
 
 
-def _add_benchmark(parser: argparse.ArgumentParser) -> None:
-    _benchmarks().add_arguments(parser)
-
-
-def _benchmark(args: argparse.Namespace) -> None:
-    _benchmarks().measure(args)
-
-
 COMMANDS = {
     'suite': Command(
         'Make all runs of a suite that are not finished, in order, then the table and the page.',
@@ -167,6 +159,7 @@ COMMANDS = {
     ),
     'benchmark': Command(
         'Measure speed against a named peer in the same run, and write the result as JSON.',
-        _add_benchmark, _benchmark,
+        lambda parser: _benchmarks().add_arguments(parser),
+        lambda args: _benchmarks().measure(args),
     ),
 }  # fmt: skip

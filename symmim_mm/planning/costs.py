@@ -8,6 +8,7 @@ from mmpretrain.structures import DataSample
 from mmseg.models.utils import resize
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import (
     FlopCounterMode,
     sdpa_backward_flop_count,
@@ -30,10 +31,6 @@ class TrainingStep(nn.Module):
     samples (``sampler.num`` per image, of which ``pos_fraction`` have masks); what depends on the
     values of boxes (assignment, sampling, suppression, RoI align, losses) is left out. k-NN and a
     linear classifier on stored features run the frozen encoder.
-
-    Args:
-        model: as built from ``cfg.model``.
-        cfg: the config of the run.
     """
 
     def __init__(self, model: nn.Module, cfg: Config) -> None:
@@ -171,23 +168,18 @@ def _peak(step: TrainingStep, mode: FakeTensorMode, images: int, amp: bool) -> i
 
 def _flop_counter() -> FlopCounterMode:
     """Return PyTorch's counter, extended by the CPU's fused attention."""
-    return FlopCounterMode(
-        display=False,
-        custom_mapping={
-            aten._scaled_dot_product_flash_attention_for_cpu: _attention,
-            aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
-        },
-    )
+    attention = aten._scaled_dot_product_flash_attention_for_cpu
+    backward = aten._scaled_dot_product_flash_attention_for_cpu_backward
+    mapping = {attention: _attention, backward: _attention_backward}
+    return FlopCounterMode(display=False, custom_mapping=mapping)
 
 
-def _attention(query: tuple, key: tuple, value: tuple, *args: object, **kwargs: object) -> int:
-    return sdpa_flop_count(query, key, value)
+def _attention(*shapes: tuple, **_: object) -> int:
+    return sdpa_flop_count(*shapes[:3])  # of query, key and value
 
 
-def _attention_backward(
-    gradient: tuple, query: tuple, key: tuple, value: tuple, *args: object, **kwargs: object
-) -> int:
-    return sdpa_backward_flop_count(gradient, query, key, value)
+def _attention_backward(*shapes: tuple, **_: object) -> int:
+    return sdpa_backward_flop_count(*shapes[:4])  # of the gradient and those
 
 
 def _parts(counter: FlopCounterMode, model: nn.Module) -> dict[str, int]:
@@ -202,9 +194,6 @@ def _parts(counter: FlopCounterMode, model: nn.Module) -> dict[str, int]:
     return found
 
 
-def _total(found: Tensor | dict | list | tuple) -> Tensor:
+def _total(found: dict | list) -> Tensor:
     """Return the sum over all tensors of a nested structure."""
-    if isinstance(found, Tensor):
-        return found.float().sum()
-    values = found.values() if isinstance(found, dict) else found
-    return sum(_total(value) for value in values)
+    return sum(tensor.float().sum() for tensor in tree_iter(found))
