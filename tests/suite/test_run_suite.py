@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from paths import ROOT
+from paths import SUPPORT
 from processes import WAIT_S, wait_until
 
 from symmim_mm.results.record import Record
@@ -34,7 +34,8 @@ def write_config(root: Path, name: str, **standin: object) -> None:
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv('PYTHONPATH', SUPPORT)  # for the stand-in
     (tmp_path / 'configs').mkdir()
     for name in ('symmim', 'mae', 'finetune', 'knn'):
         write_config(tmp_path, name, sleep=0)
@@ -67,7 +68,7 @@ def record_times(root: Path) -> dict[str, int]:
 
 def start(root: Path) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, '-c', LAUNCH], cwd=root, env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        [sys.executable, '-c', LAUNCH], cwd=root,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
 

@@ -210,7 +210,7 @@ def one_line(result, *words: str) -> None:
 
 @pytest.mark.slow
 def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
-    """Two epochs of SymMIM, twice, a resumption that does not fit, a fine-tuning and its test."""
+    """Two epochs of SymMIM, a resumption that does not fit, a fine-tuning and its test."""
 
     def run(name: str, config: str, work_dir: Path, *words: str | Path) -> dict:
         result = tool(name, config, '--work-dir', work_dir, *words)
@@ -230,8 +230,6 @@ def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
                   *short, 'model.backbone.arch.embed_dims=64')  # fmt: skip
     one_line(result, f'--resume: {first / record["checkpoint"]} does not belong to this config',
              'backbone.cls_token is (1, 1, 128) ')  # fmt: skip
-    repeated = run('train.py', PRETRAIN, tmp_path / 'again', '--seed', '3', *short)
-    assert repeated['metrics'] == record['metrics']
 
     backbone = first / record['checkpoint']
     tuned = run('train.py', FINETUNE, tmp_path / 'ft', '--backbone', backbone, '--cfg-options',
