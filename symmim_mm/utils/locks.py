@@ -23,13 +23,13 @@ def file_lock(
     patience_s: float = 0.0,
     lock: Callable[[int, int], None] = fcntl.flock,
 ) -> Iterator[int]:
-    """Hold a lock on a file while the block runs; the file says who does.
+    """Hold a lock on a file while the block runs.
 
     Args:
         path: of the file, which is made.
-        busy: the message where another process holds the lock, which ``{holder}`` in it names.
-            None waits for that process, and continues without a lock where the file system has
-            none: two then do the same work.
+        busy: the message where another process holds the lock; for ``{holder}`` in it the file says
+            which one that is, otherwise it stays empty. None waits for that process, and continues
+            without a lock where the file system has none: two then do the same work.
         patience_s: seconds to wait before that message.
         lock: ``fcntl.flock``, whose lock ends with the last process that inherited the open file,
             or ``fcntl.lockf``, whose lock ends with this process.
@@ -68,5 +68,6 @@ def _acquire(handle: int, busy: str, patience_s: float, lock: Callable[[int, int
                 holder = os.pread(handle, 200, 0).decode(errors='replace').strip()
                 raise UserError(busy.replace('{holder}', holder or 'unknown')) from None
             time.sleep(POLL_S)
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f'process {os.getpid()} on {socket.gethostname()}\n'.encode(), 0)
+    if '{holder}' in busy:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f'process {os.getpid()} on {socket.gethostname()}\n'.encode(), 0)
