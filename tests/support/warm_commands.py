@@ -9,6 +9,7 @@ answers with the exit code.
 import contextlib
 import importlib
 import json
+import multiprocessing.util
 import os
 import runpy
 import signal
@@ -82,6 +83,7 @@ def _run(argv: list[str], env: dict[str, str], out: str, err: str, timeout: floa
     except BaseException:
         sys.excepthook(*sys.exc_info())
         code = 1
+    multiprocessing.util._exit_function()  # as at a normal end: semaphores, processes
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
