@@ -13,7 +13,10 @@ BENCHMARKS = {  # module of benchmarks/: what it measures
     'startup': 'opening a large folder, against MMPretrain',
     'step': 'the training step of every method, against MMPretrain',
     'growth': 'time and memory of a step against tokens, batch and depth',
-    'gpu': 'steps of all sizes and the loader on a GPU host, in one call',
+    'transfer': 'the training step of Mask R-CNN and UperNet',
+    'checks': 'the tests that need a GPU, their outcomes as JSON',
+    'study': 'masks and losses compared on CIFAR-10, in the minutes of a GPU that there are',
+    'gpu': 'all of these on a GPU host, in one call; --rehearse without one',
     'plan': 'hours and memory of a full run, from a measured step',
 }
 EPILOG = """\

@@ -1,4 +1,4 @@
-"""All measurements on a GPU host, in one call and one file: steps of every size, the loader."""
+"""All that a GPU host is to show, in one call and one file: tests, steps, the loader, a study."""
 
 import argparse
 import json
@@ -17,15 +17,28 @@ from symmim_mm.utils.errors import Fault, UserError
 
 TOOL = Path(__file__).parents[1] / 'tools/benchmark.py'
 COMPILED = ('mae', 'mae-stock', 'simmim', 'symmim', 'symmim-sparse', 'symmim-stock')
-# In order of importance: the last ones are skipped if time runs out.
-PARTS = ('eager l', 'compiled l', 'loader', 'eager b', 'eager s', 'compiled b', 'compiled s')
+PARTS = {  # in order of worth: its share of the minutes at most
+    'checks': 0.45,
+    'eager l': 0.35,
+    'compiled l': 0.35,
+    'transfer b': 0.2,
+    'loader': 0.2,
+    'eager b': 0.2,
+    'study': 1.0,
+    'compiled b': 0.2,
+    'eager s': 0.2,
+    'compiled s': 0.2,
+    'transfer l': 0.2,
+}
+REHEARSED = ('checks', 'eager l', 'compiled l', 'transfer b', 'loader', 'study')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tools/benchmark.py gpu``."""
     parser.add_argument('--data', help='folder of JPEGs for the loader (default: loader left out)')
+    parser.add_argument('--cifar10', help='CIFAR-10 for the study (default: study left out)')
     parser.add_argument(
-        '--parts', nargs='+', choices=PARTS, default=PARTS, metavar='PART',
+        '--parts', nargs='+', choices=PARTS, metavar='PART',
         help=f'in this order (default: {", ".join(PARTS)})',
     )  # fmt: skip
     parser.add_argument(
@@ -36,6 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--batch', type=int, help='images per step (default: as in the recipes: 256, ViT-L 128)'
     )
+    parser.add_argument(
+        '--rehearse', action='store_true',
+        help='every kind of part at toy size on the CPU, on drawn images: figures mean nothing',
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> dict:
@@ -47,58 +64,132 @@ def run(args: argparse.Namespace) -> dict:
     """
     import torch
 
-    if not torch.cuda.is_available():
+    if not args.rehearse and not torch.cuda.is_available():
         raise UserError('gpu: torch sees no CUDA device here')
-    end = time.monotonic() + 60 * args.minutes
-    parts = [part for part in args.parts if part != 'loader' or args.data]
+    start = time.monotonic()
+    seconds = 60 * args.minutes
     head = dict(benchmark='gpu', command=shlex.join(['tools/benchmark.py', *sys.argv[1:]]))
     result = dict(
-        settings=dict(minutes=args.minutes, precision='bfloat16'),
+        settings=dict(minutes=args.minutes, rehearsal=args.rehearse),
         repeats=args.repeats,
         environment=environment(),
         parts={},
-        left_out={},
+        problems={},
+        seconds={},
     )
+    # Compilation takes minutes on a CPU, and is tested there by itself.
+    env = dict(CUDA_VISIBLE_DEVICES='', TORCH_COMPILE_DISABLE='1') if args.rehearse else {}
     with tempfile.TemporaryDirectory(prefix='symmim-gpu-') as folder:
+        if args.rehearse:
+            _draw_data(args, Path(folder) / 'data')
+        parts = args.parts or [
+            part
+            for part in (REHEARSED if args.rehearse else PARTS)
+            if (part != 'loader' or args.data) and (part != 'study' or args.cifar10)
+        ]
         for part in parts:
-            path = Path(folder) / f'{part}.json'
-            problem = _run(part_command(part, args, path), end - time.monotonic())
+            began = time.monotonic()
+            left = seconds - (began - start)
+            limit = min(left, PARTS[part] * seconds)
+            path = Path(folder) / 'part.json'
+            problem = _run(part_command(part, args, path, limit), limit, **env)
+            result['seconds'][part] = round(time.monotonic() - began, 1)
+            if path.is_file():  # also of a part that found a failure
+                result['parts'][part] = json.loads(path.read_text())
+                path.unlink()
+                failed = result['parts'][part].get('failed')
+                problem = problem or (failed and f'{len(failed)} tests failed')
             if problem:
                 say(f'{part}: {problem}')
-                result['left_out'][part] = problem
-            else:
-                result['parts'][part] = json.loads(path.read_text())
+                result['problems'][part] = problem
             write_result(args.json, head | result)
-    if result['left_out']:
-        problems = '; '.join(f'{part}: {problem}' for part, problem in result['left_out'].items())
+    if result['problems']:
+        problems = '; '.join(f'{part}: {problem}' for part, problem in result['problems'].items())
         raise Fault(f'{args.json} holds {len(result["parts"])} of {len(parts)} parts. {problems}')
     return result
 
 
-def part_command(part: str, args: argparse.Namespace, path: Path) -> list[str]:
-    """Return the command line of a part, which writes its result to ``path``."""
-    if part == 'loader':
-        cores = len(os.sched_getaffinity(0))
-        words = ['loader', '--data', args.data, '--prepared', '320', '--workers', str(cores)]
-        words += ['--repeats', str(args.repeats)]
-    else:
-        kind, size = part.split()
-        words = ['step', '--sizes', size, '--device', 'cuda', '--amp', '--peak']
-        words += ['--repeats', str(args.repeats)]
-        if args.batch:
-            words += ['--batch', str(args.batch)]
-        if kind == 'compiled':
-            # The stock ones stay eager and are there to be compared with in the same run.
-            words += ['--compile', '--methods', *COMPILED]
+def _draw_data(args: argparse.Namespace, folder: Path) -> None:
+    """Draw JPEGs for the loader and, in CIFAR-10's layout, images for the study."""
+    from PIL import Image
+
+    from symmim_mm.datasets.sample.generate import write_sample_data
+
+    write_sample_data(folder, train=80, val=40, coco_train=6, coco_val=6, ade_train=6, ade_val=6)
+    images, jpegs = folder / 'imagenet', folder / 'jpegs'
+    (images / 'val').rename(images / 'test')
+    jpegs.mkdir()
+    for number, path in enumerate(sorted(images.glob('train/*/*'))):
+        Image.open(path).convert('RGB').resize((160, 120)).save(jpegs / f'{number}.jpg')
+    args.data, args.cifar10 = str(jpegs), str(images)
+
+
+def part_command(part: str, args: argparse.Namespace, path: Path, limit: float) -> list[str]:
+    """Return the command line of a part, which writes its result to ``path``.
+
+    Args:
+        part: one of ``PARTS``.
+        args: of :func:`run`.
+        path: the file.
+        limit: seconds that the part may take.
+    """
+    kind, _, size = part.partition(' ')
+    make = dict(checks=_checks, loader=_loader, transfer=_transfer, study=_study).get(kind, _step)
+    words = make(args, kind, size, limit)
     return [sys.executable, str(TOOL), *words, '--json', str(path)]
 
 
-def _run(command: list[str], seconds: float) -> str | None:
+def _checks(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[str]:
+    if args.rehearse:  # one method: the others differ in their models alone
+        return ['checks', '--rehearse', '--select', 'test_parts or symmim or knn or on_one_device']
+    return ['checks', '--processes', str(min(6, len(os.sched_getaffinity(0))))]
+
+
+def _loader(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[str]:
+    cores = len(os.sched_getaffinity(0))
+    words = ['loader', '--data', args.data]
+    if args.rehearse:
+        return [*words, '--prepared', '64', '--workers', '1', '--repeats', '1', '--size', '32']
+    return [*words, '--prepared', '320', '--workers', str(cores), '--repeats', str(args.repeats)]
+
+
+def _transfer(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[str]:
+    if args.rehearse:
+        return ['transfer', '--size', 'quickstart', '--device', 'cpu', '--repeats', '1']
+    return ['transfer', '--size', size, '--amp', '--batch', '4', '--repeats', str(args.repeats)]
+
+
+def _study(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[str]:
+    words = ['study', '--data', args.cifar10]
+    if args.rehearse:
+        words += ['--epochs', '1', '--width', '64', '--batch', '8', '--jobs', '1']
+        return [*words, '--conditions', 'checkerboard', 'mae']
+    return [*words, '--amp', '--minutes', f'{(limit - 10) / 60:.2f}']
+
+
+def _step(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[str]:
+    words = ['step', '--peak']
+    if args.rehearse:
+        words += ['--sizes', 'quickstart', '--device', 'cpu', '--repeats', '1', '--batch', '2']
+        words += ['--methods', 'mae', 'mae-stock', 'symmim', 'symmim-stock']
+        return [*words, '--compile'] if kind == 'compiled' else words
+    words += ['--sizes', size, '--device', 'cuda', '--amp', '--repeats', str(args.repeats)]
+    if args.batch:
+        words += ['--batch', str(args.batch)]
+    if kind == 'compiled':
+        # The stock ones stay eager and are there to be compared with in the same run.
+        words += ['--compile', '--methods', *COMPILED]
+    return words
+
+
+def _run(command: list[str], seconds: float, **env: str) -> str | None:
     """Run a part and return its problem, or None."""
     if seconds <= 0:
         return 'no time was left'
     say(f'{shlex.join(command[1:-2])}, at most {seconds:.0f} s')
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, start_new_session=True, env=os.environ | env
+    )
     try:
         code = process.wait(seconds)
     except subprocess.TimeoutExpired:

@@ -27,7 +27,7 @@ from symmim_mm.config.recipe import apply_recipe
 from symmim_mm.engine.hooks.model_hooks import compile_model
 from symmim_mm.engine.launch import substitute_types
 from symmim_mm.engine.optim.guarded_wrapper import GuardedStep
-from symmim_mm.models.masks import checkerboard, draw_parity, invert
+from symmim_mm.models.masks import checkerboard, draw_parity
 
 CONFIGS = Path(symmim_mm.__file__).parents[1] / 'configs'
 STOCK_CONFIGS = Path(mmpretrain.__file__).parent / '.mim/configs'
@@ -129,7 +129,7 @@ def trainer_of(
     cfg: Config, device: torch.device, amp: bool = False, compiled: bool = False
 ) -> Trainer:
     """Build the training of one of our configs, as ``tools/train.py`` does for one process."""
-    _quiet()
+    _quiet(cfg.get('default_scope') or 'mmpretrain')
     model = MODELS.build(copy.deepcopy(cfg.model))
     model.to(device).init_weights()  # in this order, as MMEngine's Runner does it
     model.train()
@@ -161,16 +161,16 @@ def batch_of(images: int, side: int, device: torch.device) -> dict:
 def _two_views(images: int, side: int, device: torch.device, grid: tuple[int, int]) -> dict:
     """Return the same with a second view and the masks of each image."""
     batch = batch_of(images, side, device)
-    parity = draw_parity(images)
-    small, large = (invert(checkerboard(grid, block), parity) for block in (1, 2))
+    parity = draw_parity(images)[:, None, None]
+    small, large = (checkerboard(grid, block) ^ parity for block in (1, 2))
     for sample, *masks in zip(batch['data_samples'], small, large, strict=True):
         sample.set_field(masks[0], 'mask')
         sample.set_field(masks[1], 'momentum_mask')
     return dict(batch, inputs=[batch['inputs'], batch['inputs'].clone()])
 
 
-def _quiet() -> None:
-    init_default_scope('mmpretrain')
+def _quiet(scope: str = 'mmpretrain') -> None:
+    init_default_scope(scope)
     if not MMLogger.check_instance_created('benchmark'):
         MMLogger.get_instance(
             'benchmark', log_level='ERROR'

@@ -1,5 +1,6 @@
 # One budget for every condition of docs/evidence.md on CIFAR-10: 100,000 images seen, the same
 # batch, optimizer and crops; no clipping, whose threshold would weigh the losses anew.
+_base_ = ['./datasets/cifar10.py']
 evidence = dict(
     vit=dict(
         arch=dict(
@@ -11,18 +12,7 @@ evidence = dict(
     ),
     loader=dict(
         num_workers=0,
-        dataset=dict(
-            data_root='{{$CIFAR10_ROOT:data/cifar10}}',
-            pipeline=[
-                dict(
-                    type='symmim_mm.LoadRandomResizedCrop',
-                    scale=32,
-                    crop_ratio_range=(0.4, 1.0),
-                    flip_prob=0.5,
-                ),
-                dict(type='mmpretrain.PackInputs'),
-            ],
-        ),
+        dataset=dict(data_root={{_base_.cifar.root}}, pipeline={{_base_.cifar.crop}}),
     ),
     recipe=dict(
         _delete_=True, epochs=2, batch=128, lr=1e-3, lr_batch=128, warmup_epochs=0.25, min_lr=1e-5

@@ -153,6 +153,11 @@ def _training_size(cfg: Config) -> str:
     return f'short side {min(sides)} to {max(sides)}'
 
 
+def _weight_average(cfg: Config) -> float:
+    (hook,) = (hook for hook in cfg.custom_hooks if hook.type == 'EMAHook')
+    return 1 - hook.momentum
+
+
 def _box_loss(cfg: Config) -> str:
     return cfg.model.roi_head.bbox_head.loss_bbox.type.split('.')[-1].removesuffix('Loss')
 
@@ -198,6 +203,7 @@ FIELDS: dict[str, tuple[str, Callable[[Config], Value]]] = {
     'symmetric': ('both directions', lambda cfg: cfg.model.symmetric_loss),
     'contrast_weight': ('weight of the contrast', lambda cfg: cfg.model.contrast_weight),
     'ema': ('EMA momentum', _momentum),
+    'weight_average': ('EMA of the weights, per step', _weight_average),
     'pooling': ('feature', _pooling),
     'rand_augment': ('RandAugment, level and deviation', _rand_augment),
     'mixup': ('mixup', lambda cfg: _mixing(cfg, 'Mixup')),

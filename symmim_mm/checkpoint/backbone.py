@@ -31,13 +31,8 @@ NAMES_SHOWN = 8
 class LoadReport:
     """Report of what was loaded into a backbone, by MMPretrain's names.
 
-    Attributes:
-        source: the file.
-        dialect: library whose names the file has, ``''`` for MMPretrain's.
-        loaded: tensors loaded.
-        resized: those of them that were resized.
-        missing: tensors of the backbone that the file does not have.
-        unexpected: tensors of the file that the backbone does not have.
+    ``dialect`` is the library whose names the file ``source`` has, ``''`` for MMPretrain's.
+    ``missing`` are tensors that only the backbone has, ``unexpected`` those that only the file has.
     """
 
     source: str
@@ -62,8 +57,8 @@ class LoadReport:
 
 def backbone_state(
     checkpoint: dict, source: str = 'the checkpoint', branch: str = 'online'
-) -> dict[str, Tensor]:
-    """Return the encoder's tensors by MMPretrain's names, without ``backbone.``.
+) -> tuple[str, dict[str, Tensor]]:
+    """Return the dialect of a checkpoint and its encoder's tensors.
 
     Args:
         checkpoint: saved by MMEngine or another library of ``symmim_mm.checkpoint.key_map``; the
@@ -71,14 +66,13 @@ def backbone_state(
         source: the file, as it begins a message.
         branch: one of ``BRANCHES``.
 
+    Returns:
+        The library whose names the file has, ``''`` for MMPretrain's; the tensors by MMPretrain's
+        names, without ``backbone.``.
+
     Raises:
         UserError: there is none, or one that :func:`check_weights` refuses.
     """
-    return _dialect_and_state(checkpoint, source, branch)[1]
-
-
-def _dialect_and_state(checkpoint: dict, source: str, branch: str) -> tuple[str, dict[str, Tensor]]:
-    """Return the dialect of a checkpoint, ``''`` for our own, and :func:`backbone_state`."""
     containers = (checkpoint.get(name) for name in CONTAINERS)
     whole = next((state for state in containers if isinstance(state, dict)), checkpoint)
     state = {
@@ -114,22 +108,20 @@ def _dialect_and_state(checkpoint: dict, source: str, branch: str) -> tuple[str,
 def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online') -> LoadReport:
     """Load a pre-trained encoder into the plain ViT of a transfer.
 
+    The position embedding is resized to the backbone's grid (bicubic, class token apart).
+
     Args:
-        backbone: an ``mmpretrain.VisionTransformer`` or a subclass.
+        backbone: an ``mmpretrain.VisionTransformer`` or a subclass, changed only if nothing is
+            wrong.
         path: a checkpoint as MMEngine saved it, of any of the pre-trainings, or one with the
             names of timm (as MAE's) or HuggingFace, see :func:`backbone_state`.
         branch: ``'online'``, or ``'momentum'`` for the momentum encoder of SymMIM.
-
-    The position embedding is resized to the backbone's grid (bicubic, class token apart).
-
-    Returns:
-        The report of what was loaded. The backbone is changed only if nothing is wrong.
 
     Raises:
         UserError: an unreadable file, no sound weights, another size, or keys missing or
             unexpected outside ``MAY_BE_MISSING`` and ``MAY_BE_UNEXPECTED``.
     """
-    dialect, state = _dialect_and_state(read_checkpoint(path), f'checkpoint {path}', branch)
+    dialect, state = backbone_state(read_checkpoint(path), f'checkpoint {path}', branch)
     report = LoadReport(str(path), dialect)
     target = backbone.state_dict()
     _check_same_size(state, target, str(path))

@@ -22,31 +22,21 @@ SIZE_TENSORS = {
 
 @dataclass(frozen=True)
 class Encoder:
-    """A plain ViT of a checkpoint.
+    """A plain ViT of a checkpoint: weights by MMPretrain's names, and its sizes.
 
-    Attributes:
-        state: weights by MMPretrain's names.
-        source: the file, as it begins a message.
-        heads: attention heads, the only size that no tensor's shape gives.
-        width: channels of a token.
-        layers: number of layers.
-        hidden: channels inside a layer's MLP.
-        channels: of the image.
-        patch: side of a patch in pixels.
-        image: side of the image in pixels.
-        pooled: the norm follows the mean of the patch tokens, as after fine-tuning, instead of
-            the last layer.
+    ``pooled``: the norm follows the mean of the patch tokens, as after fine-tuning, instead of the
+    last layer.
     """
 
     state: dict[str, Tensor]
-    source: str
-    heads: int
-    width: int
+    source: str  # the file, as it begins a message
+    heads: int  # the only size that no tensor's shape gives
+    width: int  # channels of a token
     layers: int
-    hidden: int
-    channels: int
-    patch: int
-    image: int
+    hidden: int  # channels inside a layer's MLP
+    channels: int  # of the image
+    patch: int  # side in pixels
+    image: int  # side in pixels
     pooled: bool
 
     def build(self, device: str = 'cpu') -> VisionTransformer:
@@ -91,14 +81,14 @@ def read_encoder(
         checkpoint: any file that :func:`symmim_mm.checkpoint.backbone.load_backbone` takes.
         heads: attention heads; ``None``: those of MMPretrain's architecture of the same width,
             depth and hidden size.
-        branch: see :func:`symmim_mm.checkpoint.read.load_backbone`.
+        branch: as there.
 
     Raises:
         UserError: an unreadable file, no plain ViT or an incomplete one, one without a final norm
             or for images that are not square, or a size for which ``heads`` must be given.
     """
     source = f'checkpoint {checkpoint}'
-    state = backbone_state(read_checkpoint(checkpoint), source, branch)
+    _, state = backbone_state(read_checkpoint(checkpoint), source, branch)
     state.pop('mask_token', None)  # of the pre-training only
     if any(key not in state or state[key].ndim != ndim for key, ndim in SIZE_TENSORS.items()):
         raise UserError(f'{source} holds no plain ViT with an absolute position embedding')
@@ -131,9 +121,9 @@ def read_encoder(
         image=side * first.shape[-1],
         pooled=pooled,
     )
-    want = {key: tuple(value.shape) for key, value in encoder.build('meta').state_dict().items()}
-    have = {key: tuple(value.shape) for key, value in state.items()}
-    if wrong := sorted({key for key, _ in want.items() ^ have.items()}):
+    want = encoder.build('meta').state_dict()
+    shapes = ({(key, value.shape) for key, value in found.items()} for found in (want, state))
+    if wrong := sorted({key for key, _ in set.symmetric_difference(*shapes)}):
         raise UserError(
             f'{source} is not a whole plain ViT and nothing else: see {listed(wrong, 4)}'
         )

@@ -4,15 +4,14 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from mmpretrain.models import VisionTransformer
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 from symmim_mm.checkpoint.encoder import Encoder, read_encoder
 from symmim_mm.checkpoint.key_map import to_dialect
@@ -32,14 +31,14 @@ def export_backbone(
     """Write a backbone in the format of another library.
 
     Args:
-        checkpoint: see :func:`read_encoder`.
+        checkpoint: see :func:`read_encoder`, as for ``heads`` and ``branch``.
         format_name: ``'timm'``: a ``.safetensors`` file; ``'hf'``: a folder with ``config.json``
             and ``model.safetensors``; ``'onnx'``: an ``.onnx`` file, normalized images
             ``(batch, 3, H, W)`` to tokens ``(batch, 1 + n, C)``, or to pooled features
             ``(batch, C)`` after fine-tuning.
         out: path to write; must not exist, and appears only when it is complete.
-        heads: see :func:`read_encoder`.
-        branch: see :func:`read_encoder`.
+        heads: as there.
+        branch: as there.
 
     Returns:
         One line: the model, and how to load it.
@@ -61,32 +60,18 @@ def export_backbone(
     if format_name == 'onnx' and (missing := [name for name in ONNX_NEEDS if not find_spec(name)]):
         raise UserError(f'format onnx needs the package {missing[0]}: pip install {missing[0]}')
     encoder = read_encoder(checkpoint, heads, branch)
-    with _renamed_when_complete(out) as part:
-        usage = write(encoder, part)
-    return f'{encoder}: {usage}'
-
-
-@contextmanager
-def _renamed_when_complete(out: Path) -> Iterator[Path]:
-    """Yield a temporary path next to ``out``, renamed at the end and removed after an error."""
-    part = out.with_name(f'.{out.name}.part')
-
-    def clear() -> None:
-        if part.is_dir():
-            shutil.rmtree(part)
-        else:
-            part.unlink(missing_ok=True)
-
+    parts = out.with_name(f'.{out.name}.part')
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        clear()  # what a killed export may have left
-        yield part
-        os.rename(part, out)
+        shutil.rmtree(parts, ignore_errors=True)  # what a killed export may have left
+        parts.mkdir()
+        usage = write(encoder, parts / out.name)
+        os.rename(parts / out.name, out)
     except OSError as error:
         raise UserError(f'cannot write {out}: {error.strerror or error}') from error
     finally:
-        with suppress(OSError):
-            clear()
+        shutil.rmtree(parts, ignore_errors=True)
+    return f'{encoder}: {usage}'
 
 
 def _write_tensors(state: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
@@ -98,9 +83,8 @@ def _write_tensors(state: dict[str, Tensor], file: Path, metadata: dict[str, str
     file.write_bytes(save(copies, metadata))
 
 
-def timm_arguments(encoder: Encoder) -> dict[str, str | int | float]:
-    """Return the arguments of ``timm.create_model`` for a model that the weights fit exactly."""
-    return dict(
+def _write_timm(encoder: Encoder, part: Path) -> str:
+    arguments = dict(  # the weights fit this model exactly
         model_name='vit_base_patch16_224',  # the class; all sizes follow
         embed_dim=encoder.width,
         depth=encoder.layers,
@@ -112,19 +96,19 @@ def timm_arguments(encoder: Encoder) -> dict[str, str | int | float]:
         num_classes=0,
         global_pool='avg' if encoder.pooled else 'token',
     )
-
-
-def _write_timm(encoder: Encoder, part: Path) -> str:
-    arguments = timm_arguments(encoder)
     metadata = dict(format='pt', timm=json.dumps(arguments))
     _write_tensors(to_dialect(encoder.state, 'timm'), part, metadata)
     call = ', '.join(f'{key}={value!r}' for key, value in arguments.items())
     return f'for timm.create_model({call})'
 
 
-def hf_config(encoder: Encoder) -> dict[str, str | int | float | bool | list[str]]:
-    """Return ``config.json`` of transformers' ``ViTModel``, whose default epsilon is another."""
-    return dict(
+def _write_hf(encoder: Encoder, part: Path) -> str:
+    if encoder.pooled:
+        raise UserError(
+            f"{encoder.source} has its norm after the mean of the tokens, which HuggingFace's "
+            'ViT cannot have: export the pre-training, or use --format timm'
+        )
+    config = dict(  # of transformers' ViTModel, whose default epsilon is another
         architectures=['ViTModel'],
         model_type='vit',
         hidden_size=encoder.width,
@@ -142,32 +126,11 @@ def hf_config(encoder: Encoder) -> dict[str, str | int | float | bool | list[str
         qkv_bias=True,
         encoder_stride=encoder.patch,
     )
-
-
-def _write_hf(encoder: Encoder, part: Path) -> str:
-    if encoder.pooled:
-        raise UserError(
-            f"{encoder.source} has its norm after the mean of the tokens, which HuggingFace's "
-            'ViT cannot have: export the pre-training, or use --format timm'
-        )
     part.mkdir()
-    text = json.dumps(hf_config(encoder), indent=2, sort_keys=True) + '\n'
-    (part / 'config.json').write_text(text)
+    (part / 'config.json').write_text(json.dumps(config, indent=2, sort_keys=True) + '\n')
     state = to_dialect(encoder.state, 'hf')
     _write_tensors(state, part / 'model.safetensors', dict(format='pt'))
     return 'for transformers.ViTModel.from_pretrained(FOLDER, add_pooling_layer=False)'
-
-
-class _Features(nn.Module):
-    """Backbone that returns a tensor instead of a tuple."""
-
-    def __init__(self, backbone: VisionTransformer) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.eval()
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.backbone(images)[0]
 
 
 def _write_onnx(encoder: Encoder, part: Path) -> str:
@@ -176,7 +139,7 @@ def _write_onnx(encoder: Encoder, part: Path) -> str:
     size = sum(value.numel() for value in encoder.state.values()) * 4  # float32
     if size >= ONNX_LIMIT:
         raise UserError(f'{encoder.source} is too large for one ONNX file: {size / 2**30:.1f} GiB')
-    model = _Features(encoder.build())
+    model = encoder.build()
     images = torch.randn(2, encoder.channels, encoder.image, encoder.image)
     output = 'features' if encoder.pooled else 'tokens'
     with warnings.catch_warnings():
@@ -186,7 +149,7 @@ def _write_onnx(encoder: Encoder, part: Path) -> str:
             (images,),
             input_names=['images'],
             output_names=[output],
-            dynamic_shapes=dict(images={0: torch.export.Dim('batch')}),
+            dynamic_shapes=({0: torch.export.Dim('batch')},),
             dynamo=True,
             verbose=False,
         )
@@ -203,7 +166,7 @@ def _write_onnx(encoder: Encoder, part: Path) -> str:
     return f'normalized images {shape} to {output}, {checked}'
 
 
-def _difference(model: _Features, onnx_model: bytes) -> float:
+def _difference(model: VisionTransformer, onnx_model: bytes) -> float:
     """Return the largest difference between PyTorch's and onnxruntime's output for three images.
 
     Raises:
@@ -212,10 +175,9 @@ def _difference(model: _Features, onnx_model: bytes) -> float:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(onnx_model, providers=['CPUExecutionProvider'])
-    channels = model.backbone.patch_embed.projection.in_channels
-    images = torch.randn(3, channels, *model.backbone.img_size)
+    images = torch.randn(3, model.patch_embed.projection.in_channels, *model.img_size)
     with torch.no_grad():
-        expected = model(images)
+        expected = model(images)[0]
     found = torch.from_numpy(session.run(None, {'images': images.numpy()})[0])
     difference = (found - expected).abs().max().item()
     if not difference <= 1e-3 * max(1.0, expected.abs().max().item()):

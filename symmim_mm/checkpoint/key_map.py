@@ -96,11 +96,7 @@ DIALECTS = {'timm': TIMM, 'hf': HF}
 
 
 def recognize(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return the dialect of a checkpoint and the prefix of its encoder's names, if known.
-
-    Returns:
-        ``(dialect, wrapper)``, e.g. ``('timm', 'module.base_encoder.')``, or ``None``.
-    """
+    """Return dialect and wrapper, such as ``('timm', 'module.base_encoder.')``, if known."""
     names = set(names)
     for name, dialect in DIALECTS.items():
         for wrapper in dialect.wrappers:
@@ -110,11 +106,7 @@ def recognize(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 def to_dialect(state: Mapping[str, Tensor], dialect: str) -> dict[str, Tensor]:
-    """Rename the tensors of an encoder for another library.
-
-    Args:
-        state: by MMPretrain's names, without ``backbone.``.
-        dialect: ``'timm'`` or ``'hf'``.
+    """Rename the tensors of an encoder, by MMPretrain's names, for ``'timm'`` or ``'hf'``.
 
     Raises:
         UserError: a tensor that the other library's ViT does not have.
@@ -140,23 +132,14 @@ def to_dialect(state: Mapping[str, Tensor], dialect: str) -> dict[str, Tensor]:
 
 
 def encoder_part(state: Mapping[str, Tensor], dialect: str, wrapper: str) -> dict[str, Tensor]:
-    """Return the tensors of another library's checkpoint without those of heads and decoders.
-
-    Args:
-        state: the whole checkpoint.
-        dialect: ``'timm'`` or ``'hf'``.
-        wrapper: prefix of the encoder's names.
-
-    Returns:
-        By the other library's names, without the wrapper.
-    """
+    """Return the encoder's tensors of another library's checkpoint, without the wrapper."""
     not_encoder = DIALECTS[dialect].not_encoder
-    inside = {
-        name.removeprefix(wrapper): value
+    return {
+        inner: value
         for name, value in state.items()
         if name.startswith(wrapper)
+        and not (inner := name.removeprefix(wrapper)).startswith(not_encoder)
     }
-    return {name: value for name, value in inside.items() if not name.startswith(not_encoder)}
 
 
 def from_dialect(
@@ -164,15 +147,13 @@ def from_dialect(
 ) -> dict[str, Tensor]:
     """Rename the encoder's tensors of another library's checkpoint; the inverse of to_dialect.
 
+    A name that is not in the table stays as it is, and the load report lists it.
+
     Args:
         state: the whole checkpoint.
         dialect: ``'timm'`` or ``'hf'``.
         wrapper: prefix of the encoder's names.
         source: the file, as it begins a message.
-
-    Returns:
-        By MMPretrain's names, without ``backbone.``. A name that is not in the table stays as it
-        is, and the load report lists it.
 
     Raises:
         UserError: the parts of a tensor are of different shapes.

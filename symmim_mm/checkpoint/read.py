@@ -59,14 +59,9 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
 
 
 def check_entries(path: Path) -> None:
-    """Check the CRC-32 of every entry of an archive that ``torch.save`` wrote.
+    """Check the CRC-32 of every entry of an archive, which torch writes and does not look at.
 
-    torch writes these checksums and does not look at them when it reads. Other kinds of files have
-    none and pass.
-
-    Raises:
-        UserError: an entry is not what was written.
-        zipfile.BadZipFile: the archive is not whole.
+    Other kinds of files have none and pass.
     """
     with open(path, 'rb') as file:
         if file.read(4) != ZIP_START:
@@ -82,9 +77,6 @@ def check_entries(path: Path) -> None:
 
 def read_model_state(path: str | Path) -> dict[str, Tensor]:
     """Read the tensors of a whole model by name, as MMEngine saved them.
-
-    Args:
-        path: see :func:`read_checkpoint`.
 
     Raises:
         UserError: an unreadable file, one without them, or tensors that cannot be copied.
@@ -115,12 +107,9 @@ def checkpoint_files(folder: str | Path) -> list[Path]:
 
 
 def newest_whole_checkpoint(work_dir: str | Path) -> Path | None:
-    """Return the newest checkpoint of a run that is as it was written, to resume from.
+    """Return the newest checkpoint that is as it was written, ``None`` if the run has none yet.
 
     A damaged one is reported and skipped.
-
-    Returns:
-        The file, or ``None`` where the run has no checkpoint yet.
 
     Raises:
         UserError: there are checkpoints, and all of them are damaged.

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from symmim_mm.checkpoint.weights import check_plain, not_plain
+from symmim_mm.checkpoint.weights import not_plain
 from symmim_mm.utils.dist import unwrap
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.text import short
@@ -31,12 +31,7 @@ MISSING = object()
 
 
 def check_parts(checkpoint: dict, source: str, more: dict[str, type]) -> None:
-    """Check that a checkpoint has every part that a run resumes from.
-
-    Args:
-        checkpoint: as it was read.
-        source: its file, for the message.
-        more: further parts, named as in ``PARTS``.
+    """Check that a checkpoint of the file ``source`` has ``PARTS`` and ``more``.
 
     Raises:
         UserError: a part is missing or of another type.
@@ -50,18 +45,6 @@ def check_parts(checkpoint: dict, source: str, more: dict[str, type]) -> None:
                 f'--resume: {source} is not a whole checkpoint of a training run: {name} is '
                 f'{_shown(value)}; take it out of the folder, or use another --work-dir'
             )
-
-
-def check_dense(checkpoint: dict, source: str) -> None:
-    """Check that weights to start from are plain dense tensors.
-
-    Raises:
-        UserError: as :func:`symmim_mm.checkpoint.weights.check_plain`.
-    """
-    weights = checkpoint.get('state_dict')
-    weights = weights if isinstance(weights, dict) else checkpoint
-    tensors = {str(key): value for key, value in weights.items() if isinstance(value, Tensor)}
-    check_plain(tensors, f'checkpoint {source}')
 
 
 def check_fit(runner: Runner, checkpoint: dict, source: str) -> None:
@@ -102,8 +85,12 @@ def _run_differences(runner: Runner, checkpoint: dict) -> Iterator[str]:
         yield from differences(saved['loss_scaler'], scaler, 'optimizer.loss_scaler')
     if runner.param_schedulers is not None:
         current = [scheduler.state_dict() for scheduler in runner.param_schedulers]
-        saved = _without_tables(checkpoint['param_schedulers'])
-        yield from differences(saved, _without_tables(current), 'param_schedulers')
+        # Milestones follow the length of a run, and that may be changed.
+        both = (
+            [found | {'milestones': None} if isinstance(found, dict) else found for found in states]
+            for states in (checkpoint['param_schedulers'], current)
+        )
+        yield from differences(*both, 'param_schedulers')
 
 
 def _position_differences(runner: Runner, meta: dict) -> Iterator[str]:
@@ -127,9 +114,9 @@ def _optimizer_differences(
     params = list(chain(*groups))
     indices = iter(range(len(params)))
     current = []
-    for number, (group, members) in enumerate(zip(optimizer.param_groups, groups, strict=True)):
-        then = dict(enumerate(saved['param_groups'])).get(number)
-        then = then if isinstance(then, dict) else {}
+    saved_groups = (group if isinstance(group, dict) else {} for group in saved['param_groups'])
+    for group, members in zip(optimizer.param_groups, groups, strict=True):
+        then = next(saved_groups, {})
         # A setting that only one version of the optimizer has gets its default.
         settings = {key: group[key] for key in group if key in then or key == 'lr'}
         current.append({**then, **settings, 'params': [next(indices) for _ in members]})
@@ -161,26 +148,11 @@ def _new_state(optimizer: Optimizer, like: Tensor) -> dict[str, Any]:
     return other.state[parameter]
 
 
-def _without_tables(schedules: list) -> list:
-    """Leave out milestones, which follow the length of a run, and that may be changed."""
-    return [
-        {key: value for key, value in found.items() if not isinstance(value, dict)}
-        if isinstance(found, dict)
-        else found
-        for found in schedules
-    ]
-
-
 def differences(saved: Any, current: Any, name: str, exact: bool = False) -> Iterator[str]:
     """Yield where a saved value cannot take the place of the run's own.
 
-    Names, lengths, types, shapes, dtypes and memory formats must be equal, and numbers finite.
-
-    Args:
-        saved: from the checkpoint.
-        current: tensors, numbers and settings, alone or in dicts and sequences.
-        name: of the value; ``''`` for a dict whose names stand alone.
-        exact: numbers must be equal, too.
+    Names, lengths, types, shapes, dtypes and memory formats must be equal, and numbers finite or,
+    with ``exact``, equal. A dict whose ``name`` is empty has names that stand alone.
     """
     if isinstance(saved, dict) and isinstance(current, dict):
         for key in chain(current, (key for key in saved if key not in current)):
@@ -201,18 +173,14 @@ def differences(saved: Any, current: Any, name: str, exact: bool = False) -> Ite
 
 def _fits(saved: Any, current: Any) -> bool:
     if isinstance(saved, Tensor) and isinstance(current, Tensor):
-        return _layout(saved) == _layout(current) and (
-            saved.ndim > 0 or math.isfinite(saved.item())
-        )
+        # Shown are shape, dtype and strides.
+        same = _shown(saved) == _shown(current)
+        return same and (saved.ndim > 0 or math.isfinite(saved.item()))
     if current is None:  # left to the library
         return saved is None or isinstance(saved, bool | str) or _is_number(saved)
     if _is_number(current):
         return _is_number(saved) and (math.isfinite(saved) or not math.isfinite(current))
     return type(saved) is type(current)
-
-
-def _layout(value: Tensor) -> tuple:
-    return value.shape, value.dtype, value.is_contiguous() or value.stride()
 
 
 def _is_number(value: Any) -> bool:

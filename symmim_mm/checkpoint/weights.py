@@ -13,29 +13,21 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 LARGEST = torch.finfo(torch.float32).max  # what models compute in
 
 
-def check_plain(tensors: Mapping[str, Tensor], source: str) -> None:
-    """Check that a module's ``load_state_dict`` can copy the tensors.
-
-    Args:
-        tensors: by name.
-        source: the file, as it begins the message.
+def check_plain(values: Mapping, source: str) -> None:
+    """Check that a module's ``load_state_dict`` can copy the tensors among ``values``.
 
     Raises:
-        UserError: one that is nested, sparse, quantized, complex or without data.
+        UserError: one of ``source`` is nested, sparse, quantized, complex or without data.
     """
-    for name, value in tensors.items():
-        if problem := not_plain(value):
-            raise UserError(f'{source}: {short(name)} {problem}: save plain, dense tensors')
+    for name, value in values.items():
+        if isinstance(value, Tensor) and (problem := not_plain(value)):
+            raise UserError(f'{source}: {short(str(name))} {problem}: save plain, dense tensors')
 
 
 def check_weights(tensors: Mapping[str, Tensor], source: str) -> None:
-    """Check that the tensors are plain, dense, real and finite, and stored in full.
+    """Check that the tensors of ``source`` are plain, dense, real and finite, and stored in full.
 
     Reads every number once (0.2 s for the 300 million of ViT-L on one core).
-
-    Args:
-        tensors: by name.
-        source: the file, as it begins the message.
 
     Raises:
         UserError: one that :func:`check_plain` refuses, is empty, of another type than

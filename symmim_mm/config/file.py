@@ -15,12 +15,8 @@ CONFIGS = Path(__file__).resolve().parents[1] / 'configs'  # in a checkout a lin
 def find_config(name: str, root: str | Path = '.') -> str:
     """Return the path of a config: a file, or the name of one that comes with this package.
 
-    Args:
-        name: path of a file, or a name below ``configs/`` such as ``symmim/vit_b_pretrain``.
-        root: folder that a relative path starts from.
-
-    Returns:
-        ``name`` itself if it is a file below ``root``, or if nothing has that name.
+    That is a name below ``configs/`` such as ``symmim/vit_b_pretrain``. ``name`` itself is returned
+    if it is a file below ``root``, where relative paths start, or if nothing has that name.
     """
     if os.path.isfile(Path(root, name)):
         return name
@@ -35,11 +31,8 @@ def read_config_file(path: str | Path, **options: Any) -> 'Config':
     """Read a config file with its bases.
 
     MMEngine also reads YAML and JSON; its YAML reader builds any object that the file names, which
-    runs code that nobody expects in data. Only a file that is named as a program is run.
-
-    Args:
-        path: a ``.py`` file.
-        **options: of ``mmengine.config.Config.fromfile``.
+    runs code that nobody expects in data. Only a file that is named as a program is run. Options
+    are those of ``mmengine.config.Config.fromfile``.
 
     Raises:
         UserError: no such file, another kind of file, or any error of the program in it.

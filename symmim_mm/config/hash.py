@@ -10,24 +10,16 @@ from symmim_mm.config.file import read_config_file
 
 
 def config_sha256(config: str | Path, overrides: Sequence[str] = ()) -> str:
-    """Return the SHA-256 of a config with its bases resolved.
+    """Return the SHA-256 of a config file with its bases resolved.
 
-    Comments, formatting and the order of keys do not matter.
-
-    Args:
-        config: path of the file.
-        overrides: ``key=value`` strings of ``--cfg-options`` in the order given; the config itself
-            is read without them.
+    ``overrides`` are ``key=value`` strings of ``--cfg-options`` in the order given; the config
+    itself is read without them.
     """
     return sha256_of_config(read_config(config), overrides)
 
 
 def read_config(config: str | Path) -> dict[str, Any]:
-    """Return the content of a config file with its bases resolved.
-
-    Raises:
-        UserError: there is no such file, or it cannot be read.
-    """
+    """Return the content of a config file with its bases resolved."""
     return read_config_file(config, import_custom_modules=False).to_dict()
 
 

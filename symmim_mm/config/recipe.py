@@ -61,36 +61,27 @@ class Recipe(BaseModel):
         length = self.epochs if self.by_epoch else self.iterations
         warmup = self.warmup_epochs if self.by_epoch else self.warmup_iterations
         steps = self.schedule == 'step'
-        for wrong, message in (
-            (
-                (self.epochs is None) == (self.iterations is None),
-                'set either epochs or iterations, exactly one of them',
+        peak = self.scaled_lr
+        mistakes = {
+            'set either epochs or iterations, exactly one of them': (
+                (self.epochs is None) == (self.iterations is None)
             ),
-            (
-                steps != bool(self.milestones),
-                "milestones belong to schedule='step', and only there",
+            "milestones belong to schedule='step', and only there": steps != bool(self.milestones),
+            'warmup_epochs needs epochs, and no warmup_iterations next to it': (
+                self.warmup_epochs and (self.warmup_iterations or not self.by_epoch)
             ),
-            (
-                self.warmup_epochs and (self.warmup_iterations or not self.by_epoch),
-                'warmup_epochs needs epochs, and no warmup_iterations next to it',
+            "warmup_iterations with epochs needs schedule='step'": (
+                self.warmup_iterations and self.by_epoch and not steps
             ),
-            (
-                self.warmup_iterations and self.by_epoch and not steps,
-                "warmup_iterations with epochs needs schedule='step'",
+            f'a warm-up as long as the whole training ({length}) cannot work': (
+                warmup >= (length or math.inf)
             ),
-            (
-                warmup >= (length or math.inf),
-                f'a warm-up as long as the whole training ({length}) cannot work',
+            f'a peak learning rate of {peak} cannot work': not 0 < peak < math.inf,
+            f'min_lr {self.min_lr} is more than the peak learning rate {peak:g}': (
+                self.schedule == 'linear' and self.min_lr > peak
             ),
-            (
-                not 0 < self.scaled_lr < math.inf,
-                f'a peak learning rate of {self.scaled_lr} cannot work',
-            ),
-            (
-                self.schedule == 'linear' and self.min_lr > self.scaled_lr,
-                f'min_lr {self.min_lr} is more than the peak learning rate {self.scaled_lr:g}',
-            ),
-        ):
+        }
+        for message, wrong in mistakes.items():
             if wrong:
                 raise ValueError(message)
         return self
@@ -142,14 +133,10 @@ class Recipe(BaseModel):
         # Warm-up iterations may precede a step schedule in epochs, which needs no start.
         start = self.warmup_epochs or self.warmup_iterations * scale
         found: list[dict] = []
-        if self.warmup_epochs:
-            found.append(dict(type='LinearLR', **count, begin=0, end=start))
-        elif self.warmup_iterations:
+        if start:
             steps = self.warmup_iterations * accumulation
-            found.append(dict(type='LinearLR', **by_iteration, begin=0, end=steps))
-        for warmup in found:
-            warmup['start_factor'] = self.warmup_start
-
+            ramp = dict(count, end=start) if self.warmup_epochs else dict(by_iteration, end=steps)
+            found.append(dict(type='LinearLR', **ramp, begin=0, start_factor=self.warmup_start))
         span = dict(**count, begin=start, end=end)
         ratio = self.min_lr / self.scaled_lr
         if self.schedule == 'step':
@@ -218,3 +205,9 @@ def apply_recipe(cfg: Config, processes: int) -> None:
     cfg.optim_wrapper.accumulative_counts = accumulation
     cfg.optim_wrapper.optimizer.lr = recipe.scaled_lr
     cfg.param_scheduler = recipe.schedulers(accumulation)
+    for hook in cfg.get('custom_hooks', []):
+        if hook.get('type') == 'EMAHook':  # which counts micro-batches
+            hook.interval = hook.get('interval', 1) * accumulation
+    if 'contrast' in cfg.get('model', {}):
+        # Negatives are those of the global batch, however it is split.
+        cfg.model.contrast.memory = recipe.batch - micro_batch * processes

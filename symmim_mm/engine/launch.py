@@ -34,10 +34,20 @@ SUBSTITUTES = {
 DEFAULT_TYPES = dict(
     train_cfg=None, val_cfg='ValLoop', test_cfg='TestLoop', optim_wrapper='OptimWrapper'
 )
+# Hooks that MMEngine adds where a config says nothing, and leaves out where it says None.
+MMENGINE_HOOKS = (
+    'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint',
+)  # fmt: skip
 
 
 def substitute_types(cfg: Config) -> None:
-    """Put our loops and optimizer wrappers in place of MMEngine's; other types stay."""
+    """Put our loops and optimizer wrappers in place of MMEngine's; other types stay.
+
+    A default hook that is None is left out; MMEngine knows this of its own only.
+    """
+    for name, hook in list((cfg.get('default_hooks') or {}).items()):
+        if hook is None and name not in MMENGINE_HOOKS:
+            del cfg.default_hooks[name]
     for name, default in DEFAULT_TYPES.items():
         part = cfg.get(name)
         if part is not None and (kind := part.get('type', default)) in SUBSTITUTES:

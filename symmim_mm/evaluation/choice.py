@@ -13,11 +13,7 @@ Grid = dict[str, Sequence[float]]
 
 
 def split_held_out(labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """Hold out a share of every class.
-
-    Args:
-        labels: int64 ``(N,)``.
-        share: in (0, 0.5]; every ``1 / share``-th image of a class, rounded, is held out.
+    """Hold out a share of every class, each ``1 / share``-th image of it, rounded.
 
     Returns:
         Indices int64 of the images to fit and of those held out, both ascending.
@@ -51,41 +47,6 @@ def check_grid(grid: object) -> Grid:
     return grid
 
 
-def combinations(grid: Grid) -> list[dict[str, Any]]:
-    """All settings of a grid: ``dict(k=[1, 2])`` -> ``[dict(k=1), dict(k=2)]``."""
-    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-
-
-def choose(
-    classify: Callable[..., Tensor],
-    grid: Grid,
-    features: Tensor,
-    labels: Tensor,
-    classes: int,
-    held_out: float,
-) -> dict[str, Any]:
-    """Return the settings of ``grid`` that are best on held-out training images.
-
-    Args:
-        classify: ``(train, labels, test, classes, **settings)`` -> classes int64 ``(M,)``.
-        grid: values to try by name; of equally good settings the first counts.
-        features: of the training images, float ``(N, C)``.
-        labels: int64 ``(N,)``.
-        classes: number of classes.
-        held_out: see :func:`split_held_out`.
-
-    Raises:
-        UserError: as :func:`split_held_out`, and settings that the classifier refuses.
-    """
-    fit, held = split_held_out(labels.cpu(), held_out)
-    train, truth, test = features[fit], labels[fit], features[held]
-
-    def hits(settings: dict[str, Any]) -> int:
-        return int((classify(train, truth, test, classes, **settings) == labels[held]).sum())
-
-    return max(combinations(grid), key=hits)
-
-
 def judge(
     classify: Callable[..., Tensor],
     grid: Grid,
@@ -96,12 +57,13 @@ def judge(
     truth: Tensor,
     classes: int,
 ) -> dict[str, float]:
-    """Fit to all training images and measure on the test images.
+    """Fit to all training images and measure on the test images, which choose nothing.
 
     Args:
-        classify: as for :func:`choose`.
-        grid: as for :func:`choose`.
-        held_out: as for :func:`choose`.
+        classify: ``(train, labels, test, classes, **settings)`` -> classes int64 ``(M,)``.
+        grid: values to try by name; those best on held-out training images are chosen, of equally
+            good ones the first.
+        held_out: see :func:`split_held_out`.
         train: features float ``(N, C)`` of the training images.
         labels: their classes, int64 ``(N,)``.
         test: features of the test images.
@@ -111,16 +73,25 @@ def judge(
     Returns:
         ``top1`` in percent with the chosen settings; with a grid also ``top1_NAME=VALUE`` of each
         setting tried and ``chosen_NAME``.
+
+    Raises:
+        UserError: as :func:`split_held_out`, and settings that the classifier refuses.
     """
 
-    def top1(settings: dict[str, Any]) -> float:
-        guess = classify(train, labels, test, classes, **settings)
-        return round(100.0 * (guess == truth).double().mean().item(), 4)
+    def top1(settings: dict[str, Any], *data: Tensor) -> float:
+        *given, expected = data
+        return 100.0 * (classify(*given, classes, **settings) == expected).double().mean().item()
 
+    everything = train, labels, test, truth
     if not grid:
-        return {'top1': top1({})}
-    chosen = choose(classify, grid, train, labels, classes, held_out)
-    tried = {_text(settings): top1(settings) for settings in combinations(grid)}
+        return {'top1': round(top1({}, *everything), 4)}
+    fit, held = split_held_out(labels.cpu(), held_out)
+    split = train[fit], labels[fit], train[held], labels[held]
+    combinations = [
+        dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
+    ]
+    chosen = max(combinations, key=lambda settings: top1(settings, *split))
+    tried = {_text(settings): round(top1(settings, *everything), 4) for settings in combinations}
     found = {'top1': tried[_text(chosen)]}
     found |= {f'top1_{text}': accuracy for text, accuracy in tried.items()}
     return found | {f'chosen_{name}': value for name, value in chosen.items()}

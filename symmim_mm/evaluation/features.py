@@ -32,7 +32,7 @@ def extract(
         backbone: a ViT with ``out_type='raw'``, put into evaluation mode.
         preprocessor: an ``mmpretrain.ClsDataPreprocessor``.
         loader: of an MMPretrain dataset with labels.
-        poolings: ``'patch_mean'``: mean of the patch tokens; ``'cls_token'``.
+        poolings: names of ``POOLINGS``.
 
     Returns:
         Features float32 ``(N, C)`` by pooling and labels int64 ``(N,)``, all on the CPU.
@@ -50,7 +50,7 @@ def extract(
 
 
 def build_loaders(cfg: Config) -> dict[str, FaultReportingLoader]:
-    """Train and test loaders of a config; both read every picture once, as for testing."""
+    """Train and test loaders of a config; both read every image once, as for testing."""
     # What limits a training's loaders, unless the config takes it out.
     hook = cfg.get('default_hooks', {}).get('loader')
     found = {}

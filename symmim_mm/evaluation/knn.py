@@ -19,16 +19,9 @@ def classify_knn(
     """Classify by a vote of the ``k`` nearest training features, weighted by ``exp(cosine / T)``.
 
     After Wu et al. 2018 (arXiv 1805.01978, section 3.4), with the settings of DINO
-    (``eval_knn.py``).
-
-    Args:
-        train: float ``(N, C)``.
-        labels: int64 ``(N,)`` in ``[0, classes)``.
-        test: float ``(M, C)``.
-        classes: number of classes.
-        k: neighbors, from 1 to ``N``.
-        temperature: ``T`` above.
-        chunk: test features compared at a time; the result does not depend on it.
+    (``eval_knn.py``). Features are float ``(N, C)`` for training and ``(M, C)`` for the test,
+    labels int64 ``(N,)`` in ``[0, classes)``. ``chunk`` test features are compared at a time; the
+    result does not depend on it.
 
     Returns:
         Predicted classes int64 ``(M,)``.

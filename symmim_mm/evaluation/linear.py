@@ -17,15 +17,9 @@ def classify_linear(
 
     Features are standardized with the training mean and deviation, which is what MAE's probe
     does with a BatchNorm without scale before its head. The problem is convex: no learning
-    rate, no schedule, no random start.
-
-    Args:
-        train: float ``(N, C)``.
-        labels: int64 ``(N,)`` in ``[0, classes)``.
-        test: float ``(M, C)``.
-        classes: number of classes.
-        weight_decay: of the weights, not of the bias, relative to the mean loss.
-        iterations: at most.
+    rate, no schedule, no random start. Features are float ``(N, C)`` for training and ``(M, C)``
+    for the test, labels int64 ``(N,)`` in ``[0, classes)``. Weight decay is of the weights, not of
+    the bias, relative to the mean loss.
 
     Returns:
         Predicted classes int64 ``(M,)``.

@@ -3,10 +3,10 @@
 from functools import partial
 
 from mmengine.config import Config
-from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from symmim_mm.models.base import transformer_blocks
 from symmim_mm.utils.errors import UserError
 
 
@@ -21,16 +21,13 @@ def checkpoint_blocks(model: nn.Module) -> int:
     MMEngine's own ``turn_on_activation_checkpointing`` uses the reentrant kind, which neither
     FSDP nor ``torch.compile`` takes and which gives no gradient where no input has one.
 
-    Args:
-        model: any module; its blocks are found by MMPretrain's class for them.
-
     Returns:
         The number of blocks.
 
     Raises:
         UserError: the model has no transformer block.
     """
-    blocks = [module for module in model.modules() if isinstance(module, TransformerEncoderLayer)]
+    blocks = transformer_blocks(model)
     if not blocks:
         raise UserError(
             f'activation_checkpointing=True finds no transformer block in {type(model).__name__}'

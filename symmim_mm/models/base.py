@@ -16,13 +16,13 @@ from symmim_mm.utils.errors import UserError
 class MaskedImageModel(BaseSelfSupervisor):
     """Encoder plus pixel head: what SimMIM and SymMIM share.
 
+    The online encoder is ``backbone``, so its weights stand under ``backbone.`` in a checkpoint.
+
     Args:
         backbone: config of a :class:`MaskedViT`.
         head: settings of the :class:`PixelHead`; its grid, patch size and widths come from the
             backbone. ``None``: nothing is reconstructed.
-        data_preprocessor: config; ``symmim_mm.ViewPreprocessor`` by default.
-
-    The online encoder is ``backbone``, so its weights stand under ``backbone.`` in a checkpoint.
+        data_preprocessor: settings of the :class:`ViewPreprocessor`.
     """
 
     def __init__(
@@ -52,10 +52,6 @@ class MaskedImageModel(BaseSelfSupervisor):
 
     def build_mask(self, name: str, config: dict) -> tuple[MaskSampler, int]:
         """Build a mask sampler for the backbone's grid.
-
-        Args:
-            name: of the setting, for messages.
-            config: see :func:`build_mask_sampler`.
 
         Returns:
             The sampler and the number of patches that every mask of it leaves visible.
@@ -88,14 +84,19 @@ class MaskedImageModel(BaseSelfSupervisor):
         return mask, self.head(tokens, indices)
 
 
+def transformer_blocks(model: nn.Module) -> list[TransformerEncoderLayer]:
+    """Return the transformer blocks of a model, which are of MMPretrain's class for them."""
+    return [module for module in model.modules() if isinstance(module, TransformerEncoderLayer)]
+
+
 def fsdp_units(model: nn.Module) -> list[nn.Module]:
-    """The modules whose parameters are gathered, used and let go together.
+    """Return the modules whose parameters are gathered, used and let go together.
 
     Every transformer block is one. A momentum branch moves by a sum over parameters that do not
     leave their process: each part of it and the part that it follows are units of their own, so
     that both are cut at the same places. What is left over is gathered for the whole step.
     """
-    found = [module for module in model.modules() if isinstance(module, TransformerEncoderLayer)]
+    found: list[nn.Module] = list(transformer_blocks(model))
     if hasattr(model, 'momentum'):
         found += [*model.online_modules().values(), *model.momentum.children()]
     return found

@@ -68,7 +68,7 @@ class SimpleFeaturePyramid(BaseModule):
 
 
 def make_resampling(factor: float, channels: int, norm_cfg: dict) -> tuple[list[nn.Module], int]:
-    """Layers that scale a map by ``factor``, and their number of output channels."""
+    """Return layers that scale a map by ``factor``, and their number of output channels."""
 
     def double(before: int, after: int) -> nn.Module:
         return nn.ConvTranspose2d(before, after, kernel_size=2, stride=2)

@@ -34,11 +34,8 @@ class MaskSampler(Protocol):
     def draw(self, batch: int, device: torch.device, coin: Tensor | None = None) -> Tensor:
         """Draw bool ``(B, h, w)`` on ``device``, ``True`` = masked.
 
-        Args:
-            batch: number of images.
-            device: where to draw.
-            coin: bool ``(B,)``, a fair coin per image that several encoders share; a sampler
-                that needs one draws its own where it is ``None``.
+        ``coin`` is bool ``(B,)``, a fair coin per image that several encoders share; a sampler
+        that needs one draws its own where it is ``None``.
         """
 
 
@@ -47,7 +44,6 @@ class Checkerboard:
     """SymMIM's symmetric mask: a checkerboard of ``block`` x ``block`` patches.
 
     Args:
-        grid: patch grid, rows and columns.
         block: side of a square in patches; the paper's are 1 (online) and 2 (momentum).
         parity: random inversion per image by the coin of all encoders (``'shared'``), by one of
             its own (``'independent'``), or never (``'fixed'``).
@@ -90,10 +86,7 @@ class Checkerboard:
 
 @dataclass(frozen=True)
 class Random:
-    """A random subset of squares: MAE's mask with ``unit=1``, SimMIM's with 2.
-
-    Args: as :func:`symmim_mm.models.masks.random_mask`.
-    """
+    """Random squares (``masks.random_mask``): MAE's mask with ``unit=1``, SimMIM's with 2."""
 
     grid: Grid
     ratio: float
@@ -116,10 +109,7 @@ class Random:
 
 @dataclass(frozen=True)
 class Blockwise:
-    """Random rectangles with an exact count (after BEiT).
-
-    Args: as :func:`symmim_mm.models.masks.blockwise_mask`.
-    """
+    """Random rectangles with an exact count, after BEiT (``masks.blockwise_mask``)."""
 
     grid: Grid
     ratio: float
@@ -139,10 +129,7 @@ class Blockwise:
 
 @dataclass(frozen=True)
 class KeptGrid:
-    """One visible patch in every square of ``keep_every`` x ``keep_every``, the same ones always.
-
-    Args: as :func:`symmim_mm.models.masks.grid_mask`.
-    """
+    """One visible patch in every square, the same ones always (``masks.grid_mask``)."""
 
     grid: Grid
     keep_every: int = 2
@@ -166,12 +153,9 @@ SAMPLERS: dict[str, type] = {
 
 
 def build_mask_sampler(name: str, config: dict, grid: Grid) -> MaskSampler:
-    """Build the sampler that a config asks for.
+    """Build the sampler that a config asks for, by ``type``, one of ``SAMPLERS``, and parameters.
 
-    Args:
-        name: of the setting, for messages.
-        config: ``type``, one of ``SAMPLERS``, and its parameters.
-        grid: the encoder's patch grid.
+    ``name`` is that of the setting, for messages; ``grid`` the encoder's patch grid.
 
     Raises:
         UserError: an unknown type, bad parameters, or a mask that hides nothing or everything.

@@ -50,18 +50,13 @@ class MaskedViT(VisionTransformer):
         super().init_weights()
         if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
             return
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        init_linear_layers(self)
         projection = self.patch_embed.projection.weight.data
         nn.init.xavier_uniform_(projection.view(projection.shape[0], -1))
         nn.init.normal_(self.cls_token, std=0.02)
         if self.encoding == 'dense':
             trunc_normal_(self.mask_token, std=0.02)
-        positions = sincos_position_embedding(self.grid, self.embed_dims)
-        self.pos_embed.data.copy_(positions)
+        self.pos_embed.data.copy_(sincos_position_embedding(self.grid, self.embed_dims))
 
     def forward(
         self, x: Tensor, mask: Tensor | None = None, visible: int | None = None
@@ -97,8 +92,17 @@ class MaskedViT(VisionTransformer):
         return self.ln1(tokens) if self.final_norm else tokens, indices
 
 
+def init_linear_layers(model: nn.Module) -> None:
+    """Initialize all linear layers of a model as MAE: Xavier-uniform weights, zero biases."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 def sincos_position_embedding(grid: tuple[int, int], dims: int) -> Tensor:
-    """Fixed 2-D sine-cosine table ``(1, 1 + H * W, dims)``, zeros for the class token.
+    """Return the fixed 2-D sine-cosine table ``(1, 1 + H * W, dims)``, zeros for the class token.
 
     Channel order and float64 arithmetic of MAE (``util/pos_embed.py``): the column in the first
     half of the channels, the row in the second, each as sines then cosines. MMPretrain's builder

@@ -16,10 +16,7 @@ Grid = tuple[int, int]
 
 def _are_ints(*values: int, least: int) -> bool:
     """Return whether all are integers of at least ``least``; 2.0 and True are not integers here."""
-    return all(
-        isinstance(value, int) and not isinstance(value, bool) and value >= least
-        for value in values
-    )
+    return all(type(value) is int and value >= least for value in values)
 
 
 def _check_grid(grid: Grid, block: int = 1) -> None:
@@ -74,14 +71,10 @@ def checkerboard(
 
 
 def shifted_checkerboards(grid: Grid, block: int, offsets: Tensor) -> Tensor:
-    """The checkerboards of ``block`` moved by an offset of each image's own.
+    """Return checkerboards of ``block`` bool ``(B, H, W)``, each moved by its own offset.
 
-    Args:
-        offsets: int64 ``(B, 2)``, rows and columns, >= 0; drawn from ``[0, 2 * block)`` they give
-            every position of the pattern, its inverse included.
-
-    Returns:
-        bool ``(B, H, W)``.
+    ``offsets`` int64 ``(B, 2)``, rows and columns, are >= 0; drawn from ``[0, 2 * block)`` they
+    give every position of the pattern, its inverse included.
     """
     _check_grid(grid, block)
     rows = (torch.arange(grid[0], device=offsets.device) + offsets[:, :1]) // block
@@ -98,11 +91,6 @@ def draw_parity(
     return torch.rand(batch, device=device, generator=generator) < 0.5
 
 
-def invert(mask: Tensor, parity: Tensor) -> Tensor:
-    """Invert ``mask`` (bool ``(H, W)``) where ``parity`` (bool ``(B,)``) is set: ``(B, H, W)``."""
-    return mask[None] ^ parity[:, None, None]
-
-
 def random_mask(
     grid: Grid,
     ratio: float,
@@ -116,9 +104,6 @@ def random_mask(
     ``unit=1, ratio=.75`` is MAE's mask; ``unit=2, ratio=.6`` SimMIM's (32-pixel squares over
     16-pixel patches). The visible units are ``floor((1 - ratio) * units)``, which for both is the
     number their own code keeps. Squares cut off by the border of the grid count as whole units.
-
-    Returns:
-        bool ``(B, H, W)``.
 
     Raises:
         ValueError: bad grid or unit, a ratio outside (0, 1), or one that leaves nothing visible.
@@ -193,10 +178,8 @@ def grid_mask(
 ) -> Tensor:
     """Keep one patch of every ``keep_every`` x ``keep_every`` square, mask the others.
 
-    The "grid" sampling of MAE's mask ablation (75 % masked for ``keep_every=2`` on an even grid).
-
-    Returns:
-        bool ``(H, W)``.
+    The "grid" sampling of MAE's mask ablation (75 % masked for ``keep_every=2`` on an even grid);
+    bool ``(H, W)``.
 
     Raises:
         ValueError: bad grid, ``keep_every`` below 2 or a negative offset.
@@ -213,17 +196,11 @@ def grid_mask(
 
 
 def visible_indices(mask: Tensor, count: int, generator: torch.Generator | None = None) -> Tensor:
-    """Choose ``count`` visible patches of every image, in ascending order.
+    """Choose ``count`` visible patches of every image: ascending indices int64 ``(B, count)``.
 
     An image with more than ``count`` visible patches loses a random few of them (a checkerboard
     and its inverse differ by a square on odd grids, and a batch needs one length). ``count`` must
     not exceed the visible patches of any image; it is a number known without looking at ``mask``.
-
-    Args:
-        mask: bool ``(B, H, W)``, ``True`` = masked.
-
-    Returns:
-        int64 ``(B, count)``, indices into the flattened grid, each row ascending.
     """
     flat = mask.flatten(1)
     noise = torch.rand(flat.shape, device=flat.device, generator=generator)

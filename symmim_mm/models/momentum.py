@@ -12,13 +12,10 @@ from symmim_mm.utils.errors import UserError
 
 
 def momentum_at(progress: float, start: float, end: float, schedule: str) -> float:
-    """Return ``m`` of the EMA at a point of the training.
+    """Return ``m`` of the EMA at a point of the training, by the share of steps that are done.
 
     ``'cosine'``: from ``start`` at progress 0 to ``end`` at 1 on half a cosine, which for
     ``end=1`` is MoCo v3's ``adjust_moco_momentum`` (``main_moco.py``). ``'constant'``: ``start``.
-
-    Args:
-        progress: share of the optimizer steps that are done, in [0, 1].
 
     Raises:
         UserError: an unknown schedule, or ``m`` outside [0, 1].
@@ -37,10 +34,8 @@ class MomentumBranch(nn.Module):
 
     Parameters only; BatchNorm statistics are the branch's own, from its own inputs, as in
     MoCo v3. Parameters do not require gradients. In training only BatchNorm is in training mode:
-    keys are computed without stochastic depth and dropout.
-
-    Args:
-        **modules: the online modules to follow, by name. They are copied, weights included.
+    keys are computed without stochastic depth and dropout. The online modules to follow are given
+    by name and copied, weights included.
     """
 
     def __init__(self, **modules: nn.Module) -> None:

@@ -5,13 +5,13 @@ from mmengine.model import BaseModule
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from torch import Tensor, nn
 
-from symmim_mm.models.masked_vit import sincos_position_embedding
+from symmim_mm.models.masked_vit import init_linear_layers, sincos_position_embedding
 from symmim_mm.models.split_attention import split_attention
 from symmim_mm.utils.errors import UserError
 
 
 def patchify(images: Tensor, patch_size: int) -> Tensor:
-    """``(B, C, H, W)`` -> ``(B, h * w, patch_size ** 2 * C)``, channels last as in MAE."""
+    """Cut ``(B, C, H, W)`` into ``(B, h * w, patch_size ** 2 * C)``, channels last as in MAE."""
     batch, channels, height, width = images.shape
     rows, columns = height // patch_size, width // patch_size
     x = images.reshape(batch, channels, rows, patch_size, columns, patch_size)
@@ -19,7 +19,7 @@ def patchify(images: Tensor, patch_size: int) -> Tensor:
 
 
 def unpatchify(patches: Tensor, grid: tuple[int, int], patch_size: int) -> Tensor:
-    """The inverse of :func:`patchify`: ``(B, h * w, p * p * C)`` -> ``(B, C, H, W)``."""
+    """Invert :func:`patchify`: ``(B, h * w, p * p * C)`` -> ``(B, C, H, W)``."""
     batch, _, width = patches.shape
     channels = width // patch_size**2
     x = patches.reshape(batch, *grid, patch_size, patch_size, channels)
@@ -71,18 +71,14 @@ class PixelHead(BaseModule):
 
     def init_weights(self) -> None:
         super().init_weights()
-        nn.init.xavier_uniform_(self.predict.weight)
-        nn.init.zeros_(self.predict.bias)
+        init_linear_layers(self.predict)
 
     def forward(self, tokens: Tensor, indices: Tensor | None = None) -> Tensor:
-        """Predict pixels.
+        """Predict pixels ``(B, h * w, patch_size ** 2 * channels)``.
 
         Args:
             tokens: ``(B, 1 + n, C)`` from :class:`MaskedViT`, class token first.
             indices: int64 ``(B, n)``, the patches they stand for; ``None`` = all, in order.
-
-        Returns:
-            ``(B, h * w, patch_size ** 2 * channels)``.
 
         Raises:
             UserError: sparse tokens without a decoder, which alone can fill the gaps.
@@ -109,9 +105,6 @@ class PixelHead(BaseModule):
             prediction: ``(B, h * w, p * p * C)``.
             images: ``(B, C, H, W)``, normalized as the encoder saw them.
             mask: bool ``(B, h, w)``, ``True`` = masked = counted.
-
-        Returns:
-            Scalar, computed in float32.
         """
         difference = prediction.float() - self.target(images.float())
         error = difference.abs() if self.loss_name == 'l1' else difference.square()
@@ -122,10 +115,7 @@ class PixelHead(BaseModule):
 class PixelDecoder(BaseModule):
     """MAE's decoder without its last layer: embed, fill with mask tokens, attend, normalize.
 
-    Args:
-        in_dims: channels of the encoder's tokens.
-        grid: patch grid of the full image.
-        depth, embed_dims, num_heads: of the transformer blocks (MLP ratio 4).
+    ``depth``, ``embed_dims`` and ``num_heads`` are of the transformer blocks (MLP ratio 4).
     """
 
     def __init__(
@@ -154,10 +144,7 @@ class PixelDecoder(BaseModule):
     def init_weights(self) -> None:
         super().init_weights()
         nn.init.normal_(self.mask_token, std=0.02)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+        init_linear_layers(self)
 
     def forward(self, tokens: Tensor, indices: Tensor | None) -> Tensor:
         """``(B, 1 + n, C)`` and the patches they stand for -> ``(B, 1 + h * w, embed_dims)``."""

@@ -16,9 +16,6 @@ class SimMIM(MaskedImageModel):
         mask: a mask sampler, see :mod:`symmim_mm.models.mask_samplers`; by default
             ``dict(type='random', ratio=.6, unit=2)``: squares of 2 x 2 patches, 32 pixels.
         **kwargs: as :class:`MaskedImageModel`.
-
-    Raises:
-        UserError: an unknown kind of mask or bad parameters for it.
     """
 
     def __init__(self, mask: dict | None = None, **kwargs) -> None:

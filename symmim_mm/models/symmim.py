@@ -40,8 +40,8 @@ class SymMIM(MaskedImageModel):
             which leaves the online encoder nothing to reconstruct.
         momentum: ``dict(start, end, schedule)`` of the EMA, see :func:`momentum_at` (MoCo v3).
 
-    Inputs of the loss are one tensor, which both encoders see, or a list of two: the online and
-    the momentum view.
+    Inputs of the loss are one normalized tensor ``(B, 3, H, W)``, which both encoders see, or a
+    list of two: the online and the momentum view of the same images.
 
     Raises:
         UserError: bad parameters of a mask, weights that are negative or both 0, or no online
@@ -85,7 +85,9 @@ class SymMIM(MaskedImageModel):
                 'momentum_mask', momentum_mask
             )
         if contrast_weight > 0:
-            self.contrast_head = ContrastHead(self.backbone.embed_dims, **contrast)
+            self.contrast_head = ContrastHead(
+                self.backbone.embed_dims, directions=1 + symmetric_loss, **contrast
+            )
             self.momentum = MomentumBranch(**self.online_modules())
             self.register_load_state_dict_post_hook(_start_momentum_branch)
 
@@ -94,19 +96,15 @@ class SymMIM(MaskedImageModel):
         return dict(backbone=self.backbone, projector=self.contrast_head.projector)
 
     def init_weights(self) -> None:
-        """Initialise the online branch, then start the momentum branch as its copy."""
+        """Initialize the online branch, then start the momentum branch as its copy."""
         super().init_weights()
         if self.contrast_weight > 0:
             self.momentum.copy_from(**self.online_modules())
 
     def update_momentum(self, progress: float) -> float:
-        """Move the momentum branch once, after an optimizer step.
+        """Move the momentum branch once, after an optimizer step, and return ``m``.
 
-        Args:
-            progress: done share of all optimizer steps, in [0, 1].
-
-        Returns:
-            The ``m`` that was used.
+        ``progress`` is the share of all optimizer steps that are done, in [0, 1].
         """
         momentum = momentum_at(progress, **self.momentum_schedule)
         if self.contrast_weight > 0:
@@ -114,11 +112,7 @@ class SymMIM(MaskedImageModel):
         return momentum
 
     def draw_masks(self, batch: int, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
-        """Draw the masks of the online and the momentum encoder on ``device``.
-
-        Returns:
-            bool ``(B, h, w)`` each, ``True`` = masked; ``None`` for the whole image.
-        """
+        """Draw the masks of both encoders, bool ``(B, h, w)``; ``None`` for the whole image."""
         coin = draw_parity(batch, device)  # inverts the checkerboards of both encoders together
         samplers = self.online_mask, self.momentum_mask
         return tuple(s.draw(batch, device, coin) if s is not None else None for s in samplers)
@@ -129,7 +123,7 @@ class SymMIM(MaskedImageModel):
     @torch.no_grad()
     def encode_key(self, images: Tensor, mask: Tensor | None) -> Tensor:
         """Momentum branch: images ``(B, 3, H, W)`` and masks -> keys ``(B, D)``."""
-        tokens, indices = _encode(self.momentum.backbone, images, mask, self.momentum_visible)
+        tokens, indices = encode(self.momentum.backbone, images, mask, self.momentum_visible)
         pooled = self.contrast_head.pool(tokens, mask, indices)
         return self.momentum.projector(pooled)
 
@@ -138,13 +132,9 @@ class SymMIM(MaskedImageModel):
     ) -> dict[str, Tensor]:
         """Compute ``L = mim_weight * L_mim + contrast_weight * L_con``.
 
-        Args:
-            inputs: normalized ``(B, 3, H, W)``, or the online and the momentum view of the same
-                images.
-
         Returns:
             The weighted terms, ``loss_mim`` and ``loss_con``, without one of weight 0; their sum
-            is minimised.
+            is minimized.
 
         Raises:
             UserError: ``symmetric_loss`` with one view only.
@@ -156,7 +146,7 @@ class SymMIM(MaskedImageModel):
             )
         online, other = inputs if isinstance(inputs, list) else (inputs, inputs)
         small, large = self.draw_masks(len(online), online.device)
-        tokens, indices = _encode(self.backbone, online, small, self.online_visible)
+        tokens, indices = encode(self.backbone, online, small, self.online_visible)
         losses = {}
         if self.mim_weight > 0:
             loss_mim = self.head.loss(self.head(tokens, indices), online, small)
@@ -165,17 +155,18 @@ class SymMIM(MaskedImageModel):
             query = self.contrast_head(tokens, small, indices)
             loss_con = self.contrast_head.loss(query, self.encode_key(other, large))
             if self.symmetric_loss:
-                tokens, indices = _encode(self.backbone, other, small, self.online_visible)
+                tokens, indices = encode(self.backbone, other, small, self.online_visible)
                 query = self.contrast_head(tokens, small, indices)
-                loss_con = loss_con + self.contrast_head.loss(query, self.encode_key(online, large))
+                key = self.encode_key(online, large)
+                loss_con = loss_con + self.contrast_head.loss(query, key, direction=1)
             losses['loss_con'] = self.contrast_weight * loss_con
         return losses
 
 
-def _encode(
+def encode(
     backbone: nn.Module, images: Tensor, mask: Tensor | None, visible: int | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Tokens ``(B, 1 + n, C)`` and the indices of the encoded patches, if not all were."""
+    """Return tokens ``(B, 1 + n, C)`` and the indices of the encoded patches, if not all were."""
     if mask is None:
         return backbone(images)[0], None
     return backbone(images, mask, visible)

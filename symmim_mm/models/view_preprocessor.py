@@ -73,13 +73,8 @@ def color_jitter(
     does them together; values are clamped once, at the end. The hue turns the chrominance
     plane of YIQ (torchvision shifts HSV's hue instead).
 
-    Args:
-        images: RGB ``(B, 3, H, W)`` in [0, 1].
-        brightness, contrast, saturation: factors are uniform in ``[1 - s, 1 + s]``.
-        hue: the turn is uniform in ``[-hue, hue]`` of a full circle.
-
-    Returns:
-        ``(B, 3, H, W)`` in [0, 1].
+    Images are RGB ``(B, 3, H, W)`` in [0, 1]. Factors of brightness, contrast and saturation are
+    uniform in ``[1 - s, 1 + s]``, the turn of the hue in ``[-hue, hue]`` of a full circle.
     """
     batch, device = len(images), images.device
     draws = torch.rand(6, batch, device=device, generator=generator)
@@ -109,7 +104,7 @@ def color_jitter(
 
 @cache
 def color_constants(device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Identity, RGB -> YIQ, its inverse, and the grayscale matrix: float32 ``(3, 3)`` each.
+    """Return identity, RGB -> YIQ, its inverse and grayscale: float32 ``(3, 3)`` each.
 
     Made once per device: building them in every step would copy from the host, and inverting
     there would wait for the device.

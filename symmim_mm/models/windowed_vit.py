@@ -130,14 +130,8 @@ def window_attention(
     extra tokens are projected once, not once a window. Layer scale and stochastic depth of ``attn``
     act on the joined result, so that an image is dropped as a whole.
 
-    Args:
-        attn: MMPretrain's attention module, used with its own parameters and drop rates.
-        x: normed tokens ``(B, E + H * W, C)``, the ``E = num_extra_tokens`` extra tokens first.
-        grid: ``(H, W)``.
-        window_size: side of a window, in tokens.
-
-    Returns:
-        ``(B, E + H * W, C)``, without the residual.
+    ``x`` is normed tokens ``(B, E + H * W, C)`` of ``grid = (H, W)``, the ``E = num_extra_tokens``
+    extra tokens first; so is the result, without the residual.
     """
     (height, width), extra = grid, num_extra_tokens
     batch, _, channels = x.shape

@@ -42,8 +42,7 @@ class BatchPlan:
     processes: int  # of the launch
     per_process: int  # images of one process in one micro-batch
     accumulation: int  # micro-batches per optimizer step
-    # Keys of other images that SymMIM's contrastive loss sees, in the micro-batches of all
-    # processes; None without that loss.
+    # Keys that each query of SymMIM's contrastive loss is drawn apart from; None without that loss.
     negatives: int | None
 
 
@@ -129,12 +128,13 @@ def plan_run(cfg: Config, processes: int) -> RunPlan:
 def _batch(cfg: Config, model: nn.Module, processes: int) -> BatchPlan:
     per_process = cfg.train_dataloader.batch_size
     accumulation = cfg.optim_wrapper.get('accumulative_counts', 1)
+    whole = per_process * processes * accumulation
     return BatchPlan(
-        whole=per_process * processes * accumulation,
+        whole=whole,
         processes=processes,
         per_process=per_process,
         accumulation=accumulation,
-        negatives=per_process * processes - 1 if _contrasts(model) else None,
+        negatives=whole - 1 if _contrasts(model) else None,
     )
 
 

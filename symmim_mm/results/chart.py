@@ -110,27 +110,13 @@ def _ticks(low: float, high: float, inside: bool = False) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Return the values 1, 2 and 5 times powers of ten that enclose ``low`` .. ``high``."""
-    values = [
-        factor * 10.0**power
-        for power in range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
-        for factor in (1, 2, 5)
-    ]
-    first = max(index for index, value in enumerate(values) if value <= low * (1 + 1e-9))
-    last = min(
-        (index for index, value in enumerate(values) if value >= high * (1 - 1e-9)),
-        default=len(values) - 1,
-    )
-    chosen = values[first : last + 1]
-    return (
-        chosen
-        if len(chosen) <= 8
-        else [
-            value
-            for value in chosen
-            if value in (chosen[0], chosen[-1]) or math.log10(value) % 1 < 1e-9
-        ]
-    )
+    """Return powers of ten that enclose ``low`` .. ``high``; of few also 2 and 5 times these."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    factors = (1, 2, 5) if len(powers) <= 3 else (1,)
+    values = [factor * 10.0**power for power in powers for factor in factors]
+    first = max(value for value in values if value <= low * (1 + 1e-9))
+    last = min(value for value in values if value >= high * (1 - 1e-9))
+    return [value for value in values if first <= value <= last]
 
 
 def _number(value: float) -> str:

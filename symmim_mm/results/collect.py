@@ -20,28 +20,21 @@ from symmim_mm.utils.text import visible
 
 @dataclass(frozen=True)
 class Collected:
-    """The tables, the page, and what had to be left out.
-
-    ``unreadable`` are broken records; ``problems`` missing or broken curves and images;
-    ``notes`` records that a later one of the same run replaces.
-    """
+    """The tables, the page, and what had to be left out."""
 
     tables: list[Table]
     page: Path
-    unreadable: list[str]
-    problems: list[str]
-    notes: list[str]
+    unreadable: list[str]  # records that are broken
+    problems: list[str]  # curves and images that are missing or broken
+    notes: list[str]  # records that a later one of the same run replaces
 
 
 def collect(folders: Sequence[str | Path], out: str | Path | None = None) -> Collected:
     """Read all records below ``folders`` and write the table and the page into ``out``.
 
-    The folders may come from others: nothing outside of a run's own folder is read, and strings of
-    the records are shown with invisible characters escaped.
-
-    Args:
-        folders: of suites and runs.
-        out: folder to write into; by default ``report`` in the first folder.
+    The folders, of suites and runs, may come from others: nothing outside of a run's own folder is
+    read, and strings of the records are shown with invisible characters escaped. ``out`` is by
+    default ``report`` in the first folder.
 
     Raises:
         UserError: a folder does not exist or no valid record lies below any of them.

@@ -4,11 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from markupsafe import Markup
 
 from symmim_mm.results.chart import Points, Series, chart
+from symmim_mm.results.metrics import METRICS
 from symmim_mm.results.record import is_number
 from symmim_mm.results.runs import RecordedRun, color_slots, group_runs, method_name
 from symmim_mm.utils.errors import UserError
@@ -27,20 +28,12 @@ TITLES = {
 }
 
 
-class Validation(NamedTuple):
-    """A validation metric: its key in a scalar file, factor to percent, label, name in records."""
-
-    key: str
-    factor: float
-    label: str
-    metric: str
-
-
+# Task -> the metric that is drawn over validations, and its label.
 VALIDATION = {
-    'finetune': Validation('accuracy/top1', 1.0, 'Validation top-1 (%)', 'top1'),
-    'linear': Validation('accuracy/top1', 1.0, 'Validation top-1 (%)', 'top1'),
-    'detection': Validation('coco/bbox_mAP', 100.0, 'Validation box AP (%)', 'box_ap'),
-    'segmentation': Validation('mIoU', 1.0, 'Validation mIoU (%)', 'miou'),
+    'finetune': ('top1', 'Validation top-1 (%)'),
+    'linear': ('top1', 'Validation top-1 (%)'),
+    'detection': ('box_ap', 'Validation box AP (%)'),
+    'segmentation': ('miou', 'Validation mIoU (%)'),
 }
 
 
@@ -60,8 +53,9 @@ def read_curve(path: Path, task: str) -> Curve:
     """
     curve = Curve()
     wanted = [('loss', 1.0, curve.loss)]
-    if validation := VALIDATION.get(task):
-        wanted.append((validation.key, validation.factor, curve.validation))
+    if task in VALIDATION:
+        metric, _ = VALIDATION[task]
+        wanted.append((*METRICS[metric], curve.validation))
     try:
         for line in filter(str.strip, path.read_text(encoding='utf-8').splitlines()):
             values = json.loads(line)
@@ -78,17 +72,15 @@ def read_curve(path: Path, task: str) -> Curve:
 
 
 def curve_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[dict[str, Any]]:
-    """Return the page's curves by task and dataset.
+    """Return the page's curves by task and dataset, runs in the order of the legend.
 
-    Args:
-        runs: in the order of the legend.
-        problems: gets a line for each curve that cannot be read.
+    ``problems`` gets a line for each curve that cannot be read.
     """
     slots = color_slots(runs)
     sections = []
     for task, dataset, group in group_runs(runs):
         losses, values, chances = [], [], set()
-        validation = VALIDATION.get(task)
+        metric, label = VALIDATION.get(task, ('', ''))
         for run in group:
             record = run.record
             if record.curve is None:
@@ -102,13 +94,11 @@ def curve_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[dic
             losses.append(Series(name, slot, curve.loss))
             if len(curve.validation) > 1:
                 values.append(Series(name, slot, curve.validation))
-            if validation and validation.metric in record.chance:
-                chances.add(record.chance[validation.metric])
+            if metric in record.chance:
+                chances.add(record.chance[metric])
         charts = {'Loss': chart(losses, 'iteration', 'loss')}
-        if validation:
-            level = chances.pop() if len(chances) == 1 else None
-            label = validation.label
-            charts[label] = chart(values, 'validation step', label, level)
+        level = chances.pop() if len(chances) == 1 else None
+        charts[label] = chart(values, 'validation step', label, level)
         # Built by our own function, which escapes every string it is given.
         drawn = [(label, Markup(svg)) for label, svg in charts.items() if svg]
         if drawn:

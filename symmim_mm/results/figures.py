@@ -24,13 +24,19 @@ SECTIONS = {
 def figure_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[dict[str, Any]]:
     """Return the page's figures by task and dataset: an image a row, a method a column.
 
-    Args:
-        runs: in the order of the columns; of a method those with the lowest seed are shown.
-        problems: gets a line for each image that cannot be shown.
+    Columns are in the order of ``runs``; of a method those with the lowest seed are shown.
+    ``problems`` gets a line for each image that cannot be shown.
     """
     sections = []
     for task, dataset, group in group_runs(runs):
-        columns = [run for run in _with_lowest_seed(group) if run.record.figures]
+        lowest: dict[str, int] = {}  # seed of each method
+        for record in sorted((run.record for run in group), key=lambda item: item.seed):
+            lowest.setdefault(record.method, record.seed)
+        columns = [
+            run
+            for run in group
+            if run.record.figures and run.record.seed == lowest[run.record.method]
+        ]
         if task not in SECTIONS or not columns:
             continue
         methods = [run.record.method for run in columns]
@@ -60,21 +66,10 @@ def figure_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[di
     return sections
 
 
-def _with_lowest_seed(group: Sequence[RecordedRun]) -> list[RecordedRun]:
-    lowest: dict[str, int] = {}
-    for run in group:
-        method, seed = run.record.method, run.record.seed
-        lowest[method] = min(seed, lowest.get(method, seed))
-    return [run for run in group if run.record.seed == lowest[run.record.method]]
-
-
 def embed_image(folder: Path, name: str, problems: list[str]) -> str | None:
-    """Return a PNG of a run as a data address, made narrower where it is very wide.
+    """Return a PNG in a run's folder as a data address, made narrower where it is very wide.
 
-    Args:
-        folder: directory of the run.
-        name: path relative to it.
-        problems: gets a line if the image cannot be shown; the result is then ``None``.
+    ``problems`` gets a line if the image cannot be shown; the result is then ``None``.
     """
     from PIL import Image
 
@@ -83,17 +78,14 @@ def embed_image(folder: Path, name: str, problems: list[str]) -> str | None:
         with Image.open(path, formats=('PNG',)) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise UserError(f'{path}: has {image.width} x {image.height} pixels')
-            image.load()
-            content = path.read_bytes()
-            if image.width > MAX_WIDTH:
-                size = (MAX_WIDTH, max(1, round(image.height * MAX_WIDTH / image.width)))
-                buffer = io.BytesIO()
-                image.convert('RGB').resize(size, Image.Resampling.LANCZOS).save(buffer, 'PNG')
-                content = buffer.getvalue()
+            shown = image.convert('RGB')
+            shown.thumbnail((MAX_WIDTH, image.height))
+            buffer = io.BytesIO()
+            shown.save(buffer, 'PNG')
     except UserError as error:
         problems.append(f'image left out: {error}')
         return None
     except Exception as error:  # Pillow raises many kinds of errors on bytes that are no PNG
         problems.append(f'image left out: {folder / name}: not a readable PNG: {error}')
         return None
-    return 'data:image/png;base64,' + base64.b64encode(content).decode('ascii')
+    return 'data:image/png;base64,' + base64.b64encode(buffer.getvalue()).decode('ascii')

@@ -1,11 +1,16 @@
-"""Metrics of the libraries by the names in our records, and what chance would reach."""
+"""Metrics of the libraries by the names in our records, and what chance would reach.
+
+Importing this module imports no library: records are read with it.
+"""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import mmcv
-import numpy as np
-from mmengine.dataset import BaseDataset
+if TYPE_CHECKING:
+    from mmengine.dataset import BaseDataset
 
 # Names in our records <- names in the libraries' metrics, and the factor to percent.
 METRICS = {
@@ -45,11 +50,13 @@ def chance_levels(task: str, dataset: BaseDataset) -> dict[str, float]:
 
 def blind_miou(dataset: BaseDataset) -> float:
     """Return the mIoU in percent of giving every pixel the most frequent class of the dataset."""
+    import numpy as np
+    from PIL import Image
+
     counts: np.ndarray = np.zeros(256, dtype=np.int64)
     for index in range(len(dataset)):
-        path = dataset.get_data_info(index)['seg_map_path']
-        labels = mmcv.imread(path, 'unchanged', backend='pillow')  # as the dataset reads it
-        counts += np.bincount(labels.ravel(), minlength=256)
+        with Image.open(dataset.get_data_info(index)['seg_map_path']) as image:
+            counts += np.bincount(np.asarray(image).ravel(), minlength=256)
     classes = len(dataset.metainfo['classes'])
     first = 1 if dataset.reduce_zero_label else 0
     counts = counts[first : first + classes]

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Self, TypeGuard
+from typing import Annotated, Literal, Self, TypeGuard
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from symmim_mm.config import TASKS
+from symmim_mm.results.metrics import METRICS
 from symmim_mm.utils.errors import UserError, from_validation_error
 from symmim_mm.utils.files import file_sha256, write_atomic
 from symmim_mm.utils.paths import file_inside
@@ -30,21 +31,13 @@ FILE_NAME = 'result.json'
 MOST_BYTES = 1 << 24
 LARGEST = 1e100
 # Metrics that are percentages; every other metric (a loss) may take any finite value.
-PERCENT = (
-    'top1', 'top5', 'held_out_top1', 'box_ap', 'box_ap50', 'mask_ap', 'mask_ap50', 'miou', 'macc',
-)  # fmt: skip
+PERCENT = (*METRICS, 'top5')
 
 
 def _computable(value: float) -> float:
     if not -LARGEST < value < LARGEST:  # NaN is not
         raise ValueError('must be a finite number')
     return value
-
-
-def _task(name: str) -> str:
-    if name not in TASKS:
-        raise ValueError(f'must be one of {", ".join(TASKS)}')
-    return name
 
 
 def _below_the_run(path: str) -> str:
@@ -104,7 +97,7 @@ class Record(_Strict):
     run: Text
     method: Text
     arch: Text
-    task: Annotated[str, AfterValidator(_task)]
+    task: Literal[TASKS]  # type: ignore[valid-type]
     dataset: Text
     config: Text
     config_sha256: Sha256
@@ -171,18 +164,13 @@ class Record(_Strict):
         """
         path = Path(path)
         try:
-            return cls.model_validate_json(
-                file_inside(path.parent, path.name, MOST_BYTES).read_bytes()
-            )
+            content = file_inside(path.parent, path.name, MOST_BYTES).read_bytes()
+            return cls.model_validate_json(content)
         except OSError as error:
             raise UserError(f'{path}: cannot be read: {error.strerror}') from error
         except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            if problem['type'] == 'json_invalid':
-                raise UserError(f'{path}: not a JSON file: {problem["msg"]}') from error
-            raise UserError(
-                f'{path}: not a valid result record: {from_validation_error(error)}'
-            ) from error
+            problem = from_validation_error(error)
+            raise UserError(f'{path}: not a valid result record: {problem}') from error
 
 
 def is_number(value: object) -> TypeGuard[int | float]:

@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from symmim_mm.results.published import PublishedRow, load_published, published_rows
-from symmim_mm.results.table import METRICS, Cell, Row, Table
+from symmim_mm.results.table import COLUMNS, Cell, Row, Table
 from symmim_mm.utils.text import format_hours
 
 CSV_FIELDS = (
@@ -78,7 +78,7 @@ def published_for(table: Table) -> list[PublishedRow]:
 def published_metrics(rows: Iterable[PublishedRow]) -> list[tuple[str, str, str]]:
     """Return task, metric and label of the columns that published rows have values in."""
     known = {(item.task, item.metric) for row in rows for item in row.items}
-    return [item for item in METRICS if item[:2] in known]
+    return [item for item in COLUMNS if item[:2] in known]
 
 
 def to_markdown(tables: Sequence[Table], notes: Iterable[str] = ()) -> str:
@@ -88,9 +88,10 @@ def to_markdown(tables: Sequence[Table], notes: Iterable[str] = ()) -> str:
     for table in tables:
         lines = []
         for row in table.rows:
-            texts = [table.text(cell) if cell else '' for _, cell, _ in table.iter_cells(row)]
-            best = [is_best for _, _, is_best in table.iter_cells(row)]
-            cells = [f'**{t}**' if bold else t for t, bold in zip(texts, best, strict=True)]
+            cells = []
+            for _, cell, best in table.iter_cells(row):
+                text = table.text(cell) if cell else ''
+                cells.append(f'**{text}**' if best else text)
             lines.append([_escape(row.label), *cells, *row_hours(row)])
         lines.append(['*chance*', *table.chance_texts(), '', ''])
         head = ['Method', *(_escape(column.label) for column in table.columns), *HOURS]

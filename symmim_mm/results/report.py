@@ -13,7 +13,7 @@ from symmim_mm.results.figures import figure_sections
 from symmim_mm.results.published import published_rows
 from symmim_mm.results.render import HOURS, NOT_COMPARABLE, published_for, published_metrics
 from symmim_mm.results.runs import RecordedRun, sort_runs
-from symmim_mm.results.table import Column, Table
+from symmim_mm.results.table import Table
 from symmim_mm.utils.text import format_duration, format_hours, format_time, visible
 
 
@@ -24,14 +24,9 @@ def render_page(
     notes: Sequence[str],
     problems: list[str],
 ) -> str:
-    """Render the page.
+    """Render the page of ``runs`` and their ``tables``; ``notes`` are lines that it shows.
 
-    Args:
-        title: names of the collected folders.
-        runs: in any order.
-        tables: of these runs.
-        notes: lines about the runs that the page shows.
-        problems: gets a line for each curve and image that is missing or broken.
+    ``problems`` gets a line for each curve and image that is missing or broken.
     """
     runs = sort_runs(runs)
     curves = curve_sections(runs, problems)
@@ -50,7 +45,7 @@ def render_page(
     return environment.get_template('report.html.j2').render(
         title=title,
         last=max((format_time(run.record.finished) for run in runs), default=''),
-        tables=list(zip(tables, published, map(_tops, tables), strict=True)),
+        tables=list(zip(tables, published, strict=True)),
         curves=curves,
         figures=figures,
         facts=_facts(runs),
@@ -61,15 +56,6 @@ def render_page(
         published=None if any(published) else published_rows(),
         published_title=NOT_COMPARABLE,
     )
-
-
-def _tops(table: Table) -> dict[Column, float]:
-    """Return the values that full bars stand for: the largest in each column."""
-    tops = {}
-    for column in table.columns:
-        means = [row.cells[column].mean for row in table.rows if column in row.cells]
-        tops[column] = max(table.chance.get(column, 0.0), *means, 0.0) or 1.0
-    return tops
 
 
 def _facts(runs: Sequence[RecordedRun]) -> list[tuple[str, str, int]]:

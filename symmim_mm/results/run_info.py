@@ -31,24 +31,18 @@ def describe_run(
 ) -> Record:
     """Return the record of a run that starts: metrics are still empty, and costs zero.
 
-    Args:
-        run: ``run`` of the config: ``task``, ``dataset`` and perhaps ``method``.
-        config_path: config file as the user named it.
-        overrides: what the command line changed, as ``key=value`` strings.
-        backbone: checkpoint file that the run starts from.
-        work_dir: directory of the run, which names it.
-        backbone_cfg: config of the ViT.
-        seed: random seed.
-        started: seconds since 1970.
+    ``run`` and ``backbone_cfg`` (of the ViT) are parts of the config that the user named
+    ``config_path`` and changed by ``overrides``, ``key=value`` strings. ``backbone`` is the
+    checkpoint file that the run starts from, ``work_dir`` names the run, and ``started`` is in
+    seconds since 1970.
 
     Raises:
         UserError: the record next to the backbone is broken, or this run's would not be valid.
     """
     parent = parent_of(backbone) if backbone else None
+    method = run.get('method', RANDOM)
     if backbone:
         method = parent.method if parent else Path(backbone).stem
-    else:
-        method = run.get('method', RANDOM)
     try:
         return Record(
             schema=SCHEMA,

@@ -22,7 +22,8 @@ from symmim_mm.config import RANDOM
 from symmim_mm.results.record import Record
 from symmim_mm.results.runs import method_name, method_order
 
-METRICS = (
+# Task, metric and label of the columns.
+COLUMNS = (
     ('finetune', 'top1', 'Fine-tune top-1'),
     ('linear', 'top1', 'Linear top-1'),
     ('knn', 'top1', 'k-NN top-1'),
@@ -42,6 +43,11 @@ class Column:
     dataset: str = ''
     config: str = ''
     config_sha256: str = ''
+
+    @property
+    def recipe(self) -> tuple[str, str, str]:
+        """What all records of the column share."""
+        return self.task, self.dataset, self.config_sha256
 
 
 @dataclass(frozen=True)
@@ -106,10 +112,18 @@ class Table:
         """Return a cell in one line, such as ``63.2 ± 0.4``."""
         return f'{cell.mean:.1f} {self.spread(cell)}'.strip()
 
+    def means(self, column: Column) -> list[float]:
+        """Return the means of a column."""
+        return [row.cells[column].mean for row in self.rows if column in row.cells]
+
     def best(self, column: Column) -> float | None:
         """Return the highest mean of a column, or ``None`` if it has fewer than two cells."""
-        means = [row.cells[column].mean for row in self.rows if column in row.cells]
+        means = self.means(column)
         return max(means) if len(means) > 1 else None
+
+    def top(self, column: Column) -> float:
+        """Return the value that a full bar of a column stands for."""
+        return max(self.chance.get(column, 0.0), *self.means(column), 0.0) or 1.0
 
     def iter_cells(self, row: Row) -> Iterator[tuple[Column, Cell | None, bool]]:
         """Yield each column, the row's cell in it, and whether that is the best of the column."""
@@ -125,9 +139,11 @@ class Table:
 
 def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
     """Arrange records into tables; also return one note for each record that was not used."""
-    kept, notes = _latest(records)
-    # All of them: transfers may come from a pre-training that a newer one replaces.
-    pretrained = _pretrained(records)
+    # Of all records: transfers may come from a pre-training that a newer one replaces.
+    pretrained = {
+        (item.method, item.checkpoint_sha256): item for item in records if item.task == 'pretrain'
+    }
+    kept, notes = _latest(records, pretrained)
     grouped: dict[tuple[str, str], dict[tuple[str, str, str], list[Record]]] = {}
     random: list[Record] = []
     for record in kept:
@@ -136,12 +152,8 @@ def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
             continue
         origin = record if record.task == 'pretrain' else pretrained.get(_origin_key(record))
         setting = (origin.dataset, origin.arch) if origin else ('', '')
-        row = (
-            record.method,
-            origin.config if origin else '',
-            origin.config_sha256 if origin else '',
-        )
-        grouped.setdefault(setting, {}).setdefault(row, []).append(record)
+        start = (origin.config, origin.config_sha256) if origin else ('', '')
+        grouped.setdefault(setting, {}).setdefault((record.method, *start), []).append(record)
 
     tables = []
     placed: set[int] = set()
@@ -163,37 +175,29 @@ def _recipe(record: Record) -> tuple[str, str, str]:
     return record.task, record.dataset, record.config_sha256
 
 
-def _pretrained(records: Sequence[Record]) -> dict[tuple[str, str | None], Record]:
-    return {
-        (item.method, item.checkpoint_sha256): item for item in records if item.task == 'pretrain'
-    }
-
-
 def _origin_key(record: Record) -> tuple[str, str | None]:
     return record.method, record.backbone_sha256 or ''
 
 
-def _latest(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
+def _latest(
+    records: Sequence[Record], pretrained: dict[tuple[str, str | None], Record]
+) -> tuple[list[Record], list[str]]:
     """Of the records that differ in nothing but when they ran, keep the last one."""
     same: dict[tuple, list[Record]] = {}
-    pretrained = _pretrained(records)
     for record in records:
         # The pre-training counts by what it was, not by its file: running it again gives a file
         # of another hash, and the transfers of both are repetitions of one another.
         origin = pretrained.get(_origin_key(record))
-        start = (
-            (origin.config_sha256, origin.seed, origin.dataset)
-            if origin
-            else (record.backbone_sha256,)
-        )
+        start: tuple = (record.backbone_sha256,)
+        if origin:
+            start = (origin.config_sha256, origin.seed, origin.dataset)
         key = (record.method, _recipe(record), record.arch, record.seed, start)
         same.setdefault(key, []).append(record)
     kept, notes = [], []
     for group in same.values():
-        group = sorted(group, key=lambda item: item.finished)
-        kept.append(group[-1])
+        last = max(reversed(group), key=lambda item: item.finished)
+        kept.append(last)
         if len(group) > 1:
-            last = group[-1]
             notes.append(
                 f'{last.run} (seed {last.seed}): {len(group)} records of the same run; '
                 f'the one finished {last.finished} counts'
@@ -215,20 +219,16 @@ def _table(dataset: str, arch: str, rows: dict[tuple[str, str, str], list[Record
         levels = [
             item.chance[column.metric]
             for item in records
-            if _recipe(item) == _column_recipe(column) and column.metric in item.chance
+            if _recipe(item) == column.recipe and column.metric in item.chance
         ]
         if levels:
             table.chance[column] = statistics.fmean(levels)
     return table
 
 
-def _column_recipe(column: Column) -> tuple[str, str, str]:
-    return column.task, column.dataset, column.config_sha256
-
-
 def _columns(records: Sequence[Record]) -> list[Column]:
     columns = []
-    for task, metric, label in METRICS:
+    for task, metric, label in COLUMNS:
         recipes = {
             _recipe(item): item.config
             for item in records
@@ -252,7 +252,7 @@ def _fill(row: Row, columns: list[Column], records: list[Record]) -> Row:
         chosen = [
             item
             for item in records
-            if _recipe(item) == _column_recipe(column) and column.metric in item.metrics
+            if _recipe(item) == column.recipe and column.metric in item.metrics
         ]
         if chosen:
             row.cells[column] = _cell(chosen, column.metric)

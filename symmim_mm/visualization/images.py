@@ -14,17 +14,12 @@ from symmim_mm.models.pixel_head import patchify, unpatchify
 from symmim_mm.utils.errors import UserError
 
 GRAY = 114
-# Distinct at small size and for color-blind readers (Okabe and Ito's palette).
+# Distinct at small size and for color-blind readers (Okabe and Ito's palette); classes repeat it.
 COLORS = np.array(
     [(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
      (204, 121, 167), (120, 120, 120)],
     dtype=np.uint8,
 )  # fmt: skip
-
-
-def class_color(index: int) -> np.ndarray:
-    """Return the color of class ``index``, uint8 ``(3,)``; repeats after eight."""
-    return COLORS[index % len(COLORS)]
 
 
 def save(path: str | Path, image: np.ndarray) -> None:
@@ -105,18 +100,13 @@ def draw_instances(
 ) -> np.ndarray:
     """Outline and tint instances on a (scaled-up) copy of the image.
 
-    Args:
-        image: uint8 ``(H, W, 3)``.
-        boxes: float ``(N, 4)``, x1 y1 x2 y2 in pixels.
-        labels: int ``(N,)``, indices into ``classes``.
-        masks: bool ``(N, H, W)`` or ``None``.
-        classes: names of the classes.
-        scores: float ``(N,)`` in [0, 1], shown if given.
+    Boxes are float ``(N, 4)``, x1 y1 x2 y2 in pixels, labels int ``(N,)``, indices into
+    ``classes``, masks bool ``(N, H, W)``; scores in [0, 1] are shown if given.
     """
     canvas = enlarge(image)
     factor = canvas.shape[0] / image.shape[0]
     for index in range(len(boxes)):
-        shade = class_color(int(labels[index]))
+        shade = COLORS[labels[index] % len(COLORS)]
         if masks is not None:
             size = (canvas.shape[1], canvas.shape[0])
             inside = cv2.resize(masks[index].astype(np.uint8), size, interpolation=0).astype(bool)
@@ -135,13 +125,7 @@ def draw_instances(
 
 
 def draw_segmentation(image: np.ndarray, labels: np.ndarray, ignore: int = 255) -> np.ndarray:
-    """Tint each pixel of a (scaled-up) copy by its class.
-
-    Args:
-        image: uint8 ``(H, W, 3)``.
-        labels: int ``(H, W)``, class indices.
-        ignore: class index that stays untinted.
-    """
+    """Tint each pixel of a (scaled-up) copy by its class int ``(H, W)``, but for ``ignore``."""
     tint = COLORS[labels % len(COLORS)].astype(np.float32)
     mixed = (0.35 * image + 0.65 * tint).astype(np.uint8)
     return enlarge(np.where((labels == ignore)[..., None], image, mixed))

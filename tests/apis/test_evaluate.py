@@ -88,7 +88,7 @@ def test_a_broken_record_next_to_the_backbone_is_reported_before_encoding(
     backbone.touch()
     (tmp_path / FILE_NAME).write_text('{')
     monkeypatch.setattr(evaluate, 'load_backbone', lambda *_: 'loaded')
-    with pytest.raises(UserError, match='not a JSON file'):
+    with pytest.raises(UserError, match='Invalid JSON'):
         run(tmp_path / 'w', images, images, backbone)
 
 

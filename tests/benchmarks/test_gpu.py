@@ -1,5 +1,6 @@
-"""The benchmark of a GPU host, as far as it can be tried without one."""
+"""The benchmark of a GPU host, rehearsed without one."""
 
+import json
 from argparse import Namespace
 from pathlib import Path
 
@@ -7,12 +8,14 @@ import pytest
 import torch
 from paths import ROOT
 
-from benchmarks import gpu
+from benchmarks import checks, gpu, study
 from symmim_mm.cli import COMMANDS
+from symmim_mm.utils.errors import UserError
 
 
 def options(**changes) -> Namespace:
-    return Namespace(**dict(data='pictures', repeats=2, batch=None) | changes)
+    given = dict(data='images', cifar10='cifar10', repeats=2, batch=None, rehearse=False)
+    return Namespace(**given | changes)
 
 
 def parse(command: list[str]) -> Namespace:
@@ -23,27 +26,61 @@ def parse(command: list[str]) -> Namespace:
 
 @pytest.mark.parametrize('part', gpu.PARTS)
 def test_parts_are_commands(part: str) -> None:
-    found = parse(gpu.part_command(part, options(batch=64), Path('part.json')))
-    assert found.json == 'part.json' and found.repeats == 2
-    if part == 'loader':
-        assert found.benchmark == 'loader' and found.data == 'pictures'
-        return
-    kind, size = part.split()
-    assert found.benchmark == 'step' and found.sizes == [size] and found.batch == 64
-    assert found.amp and found.peak and found.compile == (kind == 'compiled')
+    found = parse(gpu.part_command(part, options(batch=64), Path('part.json'), 100.0))
+    kind, _, size = part.partition(' ')
+    assert found.json == 'part.json'
+    if kind in ('eager', 'compiled'):
+        assert found.benchmark == 'step' and found.sizes == [size] and found.batch == 64
+        assert found.amp and found.peak and found.compile == (kind == 'compiled')
+    else:
+        assert found.benchmark == kind
+    if kind == 'study':
+        assert found.data == 'cifar10' and found.minutes == 1.5
 
 
-def test_parts_that_fail_or_take_too_long_are_told() -> None:
+def test_parts_that_fail_or_take_too_long_are_reported() -> None:
     sleep = ['python', 'tool', '--json', 'x']
     assert gpu._run(sleep, 0) == 'no time was left'
     assert gpu._run(['bash', '-c', 'exit 3', 'x', 'y'], 20) == 'ended with code 3'
     assert gpu._run(['bash', '-c', 'sleep 60', 'x', 'y'], 0.5).startswith('stopped after')
-    assert gpu._run(['bash', '-c', 'true', 'x', 'y'], 20) is None
+    assert gpu._run(['bash', '-c', 'test "$GIVEN" = 1', 'x', 'y'], 20, GIVEN='1') is None
 
 
 def test_tables_bear_the_name_of_their_part() -> None:
     step = dict(benchmark='step', sizes={}, matrix_rate=None)
     assert gpu.tables(dict(parts={'eager l': step})) == {}
+
+
+@pytest.mark.parametrize(
+    ('rate', 'minutes', 'epochs'), [(10_000, 5, 20), (10_000, 3, 10), (1_000, 10, 5)]
+)
+def test_the_study_takes_the_length_that_fits(rate: float, minutes: float, epochs: int) -> None:
+    args = Namespace(conditions=['mae', 'checkerboard'], seeds=1, jobs=2)
+    assert study.choose_epochs(50_000, rate, 60 * minutes, args) == epochs
+    seconds = 2 * epochs * 50_000 / rate
+    assert seconds + study.STARTS_S <= 60 * minutes
+
+
+def test_a_study_that_does_not_fit_is_refused() -> None:
+    args = Namespace(conditions=['mae'], seeds=1, jobs=1)
+    with pytest.raises(UserError, match='give more --minutes'):
+        study.choose_epochs(50_000, 100, 60, args)
+
+
+def test_outcomes_of_tests(tmp_path: Path) -> None:
+    report = tmp_path / 'report.xml'
+    report.write_text(
+        '<testsuites><testsuite>'
+        '<testcase classname="a" name="good" time="1.5"/>'
+        '<testcase classname="a" name="bad"><failure message="m">the text</failure></testcase>'
+        '<testcase classname="a" name="left"><skipped message="needs 2 GPUs"/></testcase>'
+        '</testsuite></testsuites>'
+    )
+    assert checks.read_report(report) == dict(
+        passed={'a::good': 1.5},
+        failed={'a::bad': 'the text'},
+        skipped={'a::left': 'needs 2 GPUs'},
+    )
 
 
 @pytest.mark.slow
@@ -53,3 +90,18 @@ def test_without_a_gpu_it_says_so(tool, tmp_path) -> None:
     assert done.returncode == 2
     assert done.stderr.strip() == 'error: gpu: torch sees no CUDA device here'
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_rehearsal(tool, tmp_path: Path) -> None:
+    """Every kind of part runs to its end, at toy size on the CPU."""
+    done = tool('benchmark.py', 'gpu', '--rehearse', '--json', tmp_path / 'gpu.json', timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads((tmp_path / 'gpu.json').read_text())
+    assert tuple(result['parts']) == gpu.REHEARSED and not result['problems']
+    tests = result['parts']['checks']
+    assert not tests['failed'] and len(tests['passed']) > 10
+    records = result['parts']['study']['records']
+    assert {record['task'] for record in records.values()} == {'pretrain', 'knn', 'linear'}
+    assert len(records) == 2 + 2 * 3  # two conditions; features of these and of random weights
+    assert gpu.tables(result).keys() >= {'study: study', 'transfer b: transfer', 'checks: checks'}

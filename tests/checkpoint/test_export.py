@@ -92,29 +92,20 @@ def test_huggingface_folder(tmp_path: Path, checkpoint: Path) -> None:
     assert 'encoder.layer.1.attention.attention.value.bias' in names
 
 
+@pytest.mark.parametrize('shared', [False, True])
 @pytest.mark.parametrize('form', ['timm', 'hf'])
-def test_what_was_exported_can_be_imported(tmp_path: Path, checkpoint: Path, form: str) -> None:
-    source, target = vit(), vit()
-    load_backbone(source, checkpoint)
-    out = tmp_path / f'out{ENDINGS[form]}'
-    export_backbone(checkpoint, form, out, heads=4)
-    load_backbone(target, out / 'model.safetensors' if form == 'hf' else out)
-    state = source.state_dict()
-    assert all(torch.equal(value, state[key]) for key, value in target.state_dict().items())
-
-
-@pytest.mark.parametrize('form', ['timm', 'hf'])
-def test_tensors_that_share_memory(tmp_path: Path, form: str) -> None:
-    """As checkpoints of flattened parameters hold them, or one tensor by two names."""
-    numbers = torch.randn(10_000)
-    state = {f'backbone.{key}': numbers[: value.numel()].view(value.shape)
-             for key, value in vit().state_dict().items()}  # fmt: skip
+def test_what_was_exported_can_be_imported(tmp_path: Path, form: str, shared: bool) -> None:
+    """Also tensors that share memory, as checkpoints of flattened parameters hold them."""
+    state = backbone_weights(vit())
+    if shared:
+        numbers = torch.randn(10_000)
+        state = {key: numbers[: value.numel()].view(value.shape) for key, value in state.items()}
     torch.save(dict(state_dict=state), tmp_path / 'x.pth')
     out = tmp_path / f'out{ENDINGS[form]}'
     export_backbone(tmp_path / 'x.pth', form, out, heads=4)
     target = vit()
     load_backbone(target, out / 'model.safetensors' if form == 'hf' else out)
-    assert all(torch.equal(v, state[f'backbone.{k}']) for k, v in target.state_dict().items())
+    assert all(torch.equal(value, state[key]) for key, value in backbone_weights(target).items())
 
 
 @pytest.mark.slow
@@ -143,17 +134,14 @@ def test_onnx_file_runs_with_any_batch(tmp_path: Path, kwargs: dict) -> None:
 )
 def test_heads_of_the_standard_sizes_are_known(tmp_path: Path, arch: str, heads: int) -> None:
     with torch.device('meta'):
-        shapes = {key: value.shape for key, value in vit_of(arch).state_dict().items()}
+        model = VisionTransformer(arch=arch, out_type='raw')
+        shapes = {key: value.shape for key, value in model.state_dict().items()}
     largest = torch.zeros(max(shape.numel() for shape in shapes.values()))  # saved once
     state = {f'backbone.{k}': largest[: n.numel()].view(n) for k, n in shapes.items()}
     torch.save(state, tmp_path / 'x.pth')
     encoder = read_encoder(tmp_path / 'x.pth')
     assert encoder.heads == heads
     assert encoder.build('meta').layers[0].attn.num_heads == heads
-
-
-def vit_of(arch: str) -> VisionTransformer:
-    return VisionTransformer(arch=arch, out_type='raw')
 
 
 def without(tmp_path: Path, *keys: str, **kwargs) -> Path:
@@ -196,7 +184,7 @@ def test_a_missing_onnx_is_one_clear_line(
 
 def test_what_a_killed_export_left_is_replaced(tmp_path: Path, checkpoint: Path) -> None:
     (tmp_path / '.out.part').mkdir()
-    (tmp_path / '.out.part' / 'model.safetensors').write_bytes(b'half')
+    (tmp_path / '.out.part' / 'half').write_bytes(b'half')
     export_backbone(checkpoint, 'hf', tmp_path / 'out', heads=4)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['in', 'out']
 

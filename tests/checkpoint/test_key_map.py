@@ -66,19 +66,6 @@ def test_there_and_back_is_the_identity(dialect: str, data: st.DataObject) -> No
     assert equal(from_dialect(foreign, dialect, wrapper), state)
 
 
-@pytest.mark.parametrize('pool', ['token', 'avg'])
-def test_timm_has_exactly_these_names_and_shapes(pool: str) -> None:
-    import timm
-
-    theirs = timm.create_model(
-        'vit_base_patch16_224', img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4,
-        mlp_ratio=2, num_classes=0, global_pool=pool,
-    )  # fmt: skip
-    ours = vit() if pool == 'token' else vit(**POOLED)
-    theirs.load_state_dict(to_dialect(ours.state_dict(), 'timm'), strict=True)
-    assert equal(from_dialect(theirs.state_dict(), 'timm'), ours.state_dict())
-
-
 def test_transformers_has_exactly_these_names() -> None:
     state = vit(arch=TINY | dict(num_layers=1)).state_dict()
     named = to_dialect(state, 'hf')

@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from mmengine.logging import HistoryBuffer
 from tiny_models import POOLED, TINY, save_backbone, vit
 
 from symmim_mm.checkpoint.backbone import backbone_state, load_backbone
@@ -91,14 +90,6 @@ def test_the_newest_whole_checkpoint(
     (tmp_path / names[0]).write_bytes(b'')
     with pytest.raises(UserError, match='none of the 4 checkpoints'):
         newest_whole_checkpoint(tmp_path)
-
-
-def test_a_log_of_mmengine_is_read(tmp_path: Path) -> None:
-    history = HistoryBuffer([1.0, 2.0], [1, 1])
-    file = tmp_path / 'epoch_1.pth'
-    torch.save(dict(state_dict={}, message_hub=dict(log_scalars=dict(loss=history))), file)
-    scalars = read_checkpoint(file)['message_hub']['log_scalars']
-    assert scalars['loss'].mean() == 1.5
 
 
 @pytest.mark.parametrize('content', [b'', b'no checkpoint', pickle.dumps([1, 2])])

@@ -5,34 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.registry import MODELS, init_default_scope
+from tiny_models import TINY, tiny_config
 
 from symmim_mm.checkpoint.backbone import load_backbone
 
-ARCH = dict(embed_dims=32, num_layers=4, num_heads=4, feedforward_channels=64)
-SIZE = dict(arch=ARCH, img_size=32, patch_size=8)
-PRETRAININGS = {
-    'symmim': dict(
-        type='symmim_mm.SymMIM',
-        backbone=dict(type='symmim_mm.MaskedViT', **SIZE),
-        head={},
-        contrast=dict(hidden_dims=16, out_dims=8),
-    ),
-    'simmim': dict(
-        type='symmim_mm.SimMIM', backbone=dict(type='symmim_mm.MaskedViT', **SIZE), head={}
-    ),
-    'mae': dict(
-        type='mmpretrain.MAE',
-        backbone=dict(type='mmpretrain.MAEViT', **SIZE),
-        neck=dict(
-            type='mmpretrain.MAEPretrainDecoder', num_patches=16, patch_size=8, embed_dim=32,
-            decoder_embed_dim=16, decoder_depth=1, decoder_num_heads=2,
-        ),
-        head=dict(
-            type='mmpretrain.MAEPretrainHead', patch_size=8,
-            loss=dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2'),
-        ),
-    ),
-}  # fmt: skip
+LAYERS = 4
+PRETRAININGS = ('symmim', 'simmim', 'mae')
+SIZE = dict(arch=dict(TINY, num_layers=LAYERS), img_size=32, patch_size=8)
 STOCK = dict(type='mmpretrain.VisionTransformer', **SIZE)
 WINDOWED = dict(type='symmim_mm.WindowedViT', window_size=4, global_blocks=(1, 3), **SIZE)
 
@@ -41,7 +20,7 @@ WINDOWED = dict(type='symmim_mm.WindowedViT', window_size=4, global_blocks=(1, 3
 def pretrained(request: pytest.FixtureRequest, tmp_path: Path):
     """A pre-training model with weights away from their start, and its checkpoint file."""
     init_default_scope('mmpretrain')
-    model = MODELS.build(PRETRAININGS[request.param])
+    model = MODELS.build(tiny_config(request.param, LAYERS))
     model.init_weights()
     with torch.no_grad():
         for parameter in model.parameters():

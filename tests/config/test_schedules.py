@@ -1,5 +1,5 @@
-"""Learning rate, weight decay, betas and EMA momentum along whole runs, against the formulas of the
-methods' own code.
+"""Learning rate, weight decay and betas along whole runs, against the formulas of the methods' own
+code; the EMA momentum is in ``test_parity_moco`` and ``test_momentum_hook``.
 
 MMEngine's schedulers are driven as a run drives them, on the parameter groups that the config's own
 optimizer settings make. Two things differ from the formulas by construction:
@@ -8,9 +8,6 @@ optimizer settings make. Two things differ from the formulas by construction:
   share of it, not always at the formula's: less than ``1 / (W - 1) + share`` of the peak;
 * the steps between are taken by recursion, whose rounding adds up to some 1e-10 over a run.
 """
-
-import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,8 +20,6 @@ from schedule_formulas import COSINE, PEAKS, linear_to_zero, warmed_up_steps
 from torch import nn
 
 from symmim_mm.config.recipe import apply_recipe
-from symmim_mm.engine.hooks.model_hooks import MomentumUpdateHook
-from symmim_mm.models.momentum import momentum_at
 from symmim_mm.planning.length import Length
 from symmim_mm.planning.schedule import RateSchedule, iter_rates, optimizer_with_rates
 
@@ -172,32 +167,6 @@ def test_mask_rcnn_1x(accumulation: int) -> None:
     check_all_groups(name, cfg, length, expected, slack)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ('name', 'processes', 'epoch_length'),  # micro-batches of a process in an epoch of ImageNet
-    [
-        ('mae/vit_b_pretrain.py', 8, 625),
-        ('symmim/vit_l_pretrain.py', 8, 1251),
-        ('simmim/vit_b_pretrain.py', 8, 625),
-        ('classification/vit_l_finetune_imagenet.py', 1, 20018),
-    ],
-)
-def test_formula_of_dry_runs_in_full_length(name: str, processes: int, epoch_length: int) -> None:
-    """``RateSchedule.rate`` is what MMEngine's recursion comes to after up to a million steps."""
-    cfg = read(name, processes)
-    iterations = cfg.train_cfg.max_epochs * epoch_length
-    length = Length(epoch_length, iterations, 0, None, 0)
-    peak = cfg.optim_wrapper.optimizer.lr
-    schedule = RateSchedule(cfg, length, peak)
-    assert schedule.has_formula
-    found = [rate for (rate,) in iter_rates(cfg, length, optimizer_with_rates([peak]))]
-    assert len(found) == iterations
-    around = (0, 1, schedule.warmup_end - 1, schedule.warmup_end, iterations - 1)
-    sampled = sorted({*around, *range(0, iterations, 997)})
-    expected = pytest.approx([found[i] for i in sampled], rel=1e-6, abs=1e-9 * peak)
-    assert schedule.rates_at(sampled) == expected
-
-
 @pytest.mark.parametrize(
     'name', sorted(str(p.relative_to(ROOT / 'configs')) for p in (ROOT / 'configs').rglob('*.py')
                    if '_base_' not in p.parts)
@@ -222,41 +191,6 @@ def test_schedulers_without_a_formula_are_stepped_through() -> None:
     schedule = RateSchedule(cfg, Length(2, 16, 16, 8.0, 0), 1.0)
     assert not schedule.has_formula
     assert schedule.rates_at([15, 0, 2]) == pytest.approx([0.5**7, 1.0, 0.5])
-
-
-@pytest.mark.parametrize('accumulation', [1, 4])
-def test_momentum_is_moco_v3s(accumulation: int) -> None:
-    """``adjust_moco_momentum``, called with a fraction of an epoch in every forward pass.
-
-    MoCo v3 moves its momentum encoder in the forward pass of step k + 1; here it is moved after
-    step k: the same weights by the same ``m``. Over all steps of SymMIM-B, 800 epochs of 625.
-    """
-    settings = dict(Config.fromfile(ROOT / 'configs/symmim/vit_b_pretrain.py').model.momentum)
-    used: list[float] = []
-
-    def update_momentum(progress: float) -> float:
-        used.append(momentum_at(progress, **settings))
-        return used[-1]
-
-    total = 800 * 5 * accumulation
-    runner = SimpleNamespace(
-        iter=0,
-        max_iters=total,
-        model=SimpleNamespace(update_momentum=update_momentum),
-        message_hub=SimpleNamespace(update_scalar=lambda *_: None),
-        optim_wrapper=SimpleNamespace(should_update=lambda: (runner.iter + 1) % accumulation == 0),
-    )
-    hook = MomentumUpdateHook()
-    for runner.iter in range(total):
-        hook.after_train_iter(runner, batch_idx=runner.iter)
-
-    def adjust_moco_momentum(epoch: float) -> float:
-        return 1.0 - 0.5 * (1.0 + math.cos(math.pi * epoch / 800)) * (1.0 - 0.99)
-
-    assert len(used) == 800 * 5
-    forward = [adjust_moco_momentum(epoch + i / 5) for epoch in range(800) for i in range(5)]
-    assert used[:-1] == pytest.approx(forward[1:], abs=1e-12)
-    assert used[-1] == 1.0  # the last move changes nothing
 
 
 def test_the_small_model_has_the_groups_of_the_real_one() -> None:

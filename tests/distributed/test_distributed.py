@@ -230,7 +230,7 @@ def test_all_ranks_share_the_outcome_of_rank_0(together: Callable) -> None:
 
 
 def test_negatives_come_from_the_batch_of_all_processes() -> None:
-    """Micro-batches of one process do not see each other's images; the joint batch does."""
+    """Without a memory, micro-batches of one process do not see each other's images."""
     model, optim = build('symmim')
     whole = train('symmim', model, model, optim, [0], 1)[0]
     model, optim = build('symmim', accumulation=2)

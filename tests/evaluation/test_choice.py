@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from symmim_mm.evaluation.choice import check_grid, choose, combinations, judge, split_held_out
+from symmim_mm.evaluation.choice import check_grid, judge, split_held_out
 from symmim_mm.evaluation.knn import classify_knn
 from symmim_mm.utils.errors import UserError
 
@@ -27,7 +27,7 @@ def test_a_class_too_small_to_hold_out() -> None:
 
 
 def noisy() -> tuple[torch.Tensor, torch.Tensor]:
-    """Two clusters; every fifth label is wrong, so that one neighbour is a bad guide."""
+    """Two clusters; every fifth label is wrong, so that one neighbor is a bad guide."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(400) % 2
     features = torch.randn(400, 2, generator=generator) * 0.3
@@ -39,26 +39,25 @@ def noisy() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_best_on_held_out_images_is_chosen() -> None:
     features, labels = noisy()
-    assert choose(classify_knn, dict(k=[1, 25]), features, labels, 2, 0.25) == dict(k=25)
-    assert choose(classify_knn, dict(k=[25, 1]), features, labels, 2, 0.25) == dict(k=25)
+    for ks in ([1, 25], [25, 1]):
+        grid = dict(k=ks, temperature=[0.07])
+        found = judge(classify_knn, grid, 0.25, features, labels, features, labels, 2)
+        assert (found['chosen_k'], found['chosen_temperature']) == (25, 0.07)
+        assert found.keys() >= {'top1_k=1_temperature=0.07', 'top1_k=25_temperature=0.07'}
 
 
 def test_test_images_choose_nothing() -> None:
-    """On these test images one neighbour is better; the choice stays with the training images."""
+    """On these test images one neighbor is better; the choice stays with the training images."""
     features, labels = noisy()
     found = judge(classify_knn, dict(k=[1, 25]), 0.25, features, labels, features, labels, 2)
     assert found['chosen_k'] == 25
-    assert found['top1_k=1'] > 95.0  # each image is its own neighbour
+    assert found['top1_k=1'] > 95.0  # each image is its own neighbor
     assert found['top1'] == found['top1_k=25'] < 90.0
 
 
 def test_without_a_grid_there_is_one_accuracy() -> None:
     features, labels = noisy()
     assert set(judge(classify_knn, {}, 0.1, features, labels, features, labels, 2)) == {'top1'}
-
-
-def test_combinations() -> None:
-    assert combinations(dict(a=[1, 2], b=[3])) == [dict(a=1, b=3), dict(a=2, b=3)]
 
 
 @pytest.mark.parametrize('grid', [dict(k=20), dict(k=[]), dict(k=['a']), [1]])

@@ -101,7 +101,7 @@ def test_key_map_of_any_checkpoint(checkpoint: Any) -> None:
     if not isinstance(checkpoint, dict):
         return
     try:
-        state = backbone_state(checkpoint)
+        _, state = backbone_state(checkpoint)
     except UserError as error:
         return one_line(error)
     assert all(isinstance(value, torch.Tensor) for value in state.values())

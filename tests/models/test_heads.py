@@ -5,10 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from mmpretrain.models.heads import MAEPretrainHead
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 
 from symmim_mm.models import ContrastHead, PixelHead
-from symmim_mm.models.contrast_head import info_nce, pool
+from symmim_mm.models.contrast_head import KeyMemory, info_nce, pool
 from symmim_mm.models.pixel_head import patchify, unpatchify
 from symmim_mm.utils.errors import UserError
 
@@ -21,13 +23,6 @@ def test_patchify_keeps_rows_columns_and_channels_last() -> None:
     expected = [images[0, c, 2 + y, 2 + x] for y in (0, 1) for x in (0, 1) for c in range(3)]
     assert patches[0, 4].tolist() == [float(value) for value in expected]
     assert torch.equal(unpatchify(patches, (2, 3), 2), images)
-
-
-def test_patch_order_is_that_of_mmpretrains_mae() -> None:
-    images = torch.randn(2, 3, 32, 32)
-    loss = dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2')
-    stock = MAEPretrainHead(loss=loss, patch_size=8)
-    assert torch.equal(patchify(images, 8), stock.patchify(images))
 
 
 @pytest.mark.parametrize('kind', ['l1', 'l2'])
@@ -50,51 +45,52 @@ def test_pixel_loss_is_its_formula(kind: str, norm_pix: bool) -> None:
     assert head.loss(prediction, images, mask).item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_unmasked_patches_do_not_count() -> None:
-    head = PixelHead(8, (2, 2), patch_size=2)
-    images, prediction = torch.randn(1, 3, 4, 4), torch.randn(1, 4, 12)
-    mask = torch.tensor([[[True, False], [False, False]]])
-    other = prediction.clone()
-    other[:, 1:] += 5
-    assert head.loss(prediction, images, mask) == head.loss(other, images, mask)
-
-
-def test_sparse_without_decoder_is_refused_and_with_one_fills_the_gaps() -> None:
-    tokens, indices = torch.randn(2, 3, 8), torch.tensor([[0, 3], [1, 2]])
+def test_sparse_without_decoder_is_refused() -> None:
     with pytest.raises(UserError, match='needs a decoder'):
-        PixelHead(8, (2, 2), patch_size=2)(tokens, indices)
-    head = PixelHead(8, (2, 2), 2, decoder=dict(depth=1, embed_dims=16, num_heads=2))
-    head.init_weights()
-    seen: list[torch.Tensor] = []
-    head.decoder.blocks[0].register_forward_pre_hook(lambda module, x: seen.append(x[0]))
-    assert head(tokens, indices).shape == (2, 4, 12)
-    entered = seen[0] - head.decoder.pos_embed
-    embedded = head.decoder.embed(tokens)
-    # Picture 1: patches 1 and 2 are its tokens, 0 and 3 the mask token.
-    gap = head.decoder.mask_token[0, 0]
-    expected = torch.stack([gap, embedded[1, 1], embedded[1, 2], gap])
-    torch.testing.assert_close(entered[1, 1:], expected)
-    torch.testing.assert_close(entered[1, 0], embedded[1, 0])
-
-
-def test_info_nce_is_its_formula() -> None:
-    """Golden: -log softmax over cosine / T in float64, times 2 T as in MoCo v3."""
-    torch.manual_seed(5)
-    query, key = torch.randn(6, 4), torch.randn(6, 4)
-    temperature = 0.2
-    q = query.double().numpy()
-    k = key.double().numpy()
-    q /= np.linalg.norm(q, axis=1, keepdims=True)
-    k /= np.linalg.norm(k, axis=1, keepdims=True)
-    logits = q @ k.T / temperature
-    losses = [np.log(np.exp(row).sum()) - row[i] for i, row in enumerate(logits)]
-    expected = 2 * temperature * np.mean(losses)
-    assert info_nce(query, key, temperature).item() == pytest.approx(expected, rel=1e-6)
+        PixelHead(8, (2, 2), patch_size=2)(torch.randn(2, 3, 8), torch.tensor([[0, 3], [1, 2]]))
 
 
 def test_info_nce_of_equal_vectors_is_log_batch() -> None:
     same = torch.ones(8, 4)
     assert info_nce(same, same, 0.5).item() == pytest.approx(2 * 0.5 * math.log(8), rel=1e-6)
+
+
+@given(micro_batch=st.integers(2, 5), accumulation=st.integers(1, 4), seed=st.integers(0, 99))
+def test_memory_gives_every_micro_batch_the_negatives_of_a_whole_batch(
+    micro_batch: int, accumulation: int, seed: int
+) -> None:
+    """From the second step on, each loss is that of the last ``accumulation`` micro-batches."""
+    generator = torch.Generator().manual_seed(seed)
+    size = (accumulation - 1) * micro_batch
+    memory = KeyMemory(size, dims=3) if size else None
+    history: list[torch.Tensor] = []
+    for _ in range(2 * accumulation + 1):
+        query, key = (torch.randn(micro_batch, 3, generator=generator) for _ in range(2))
+        history.insert(0, F.normalize(key, dim=1))
+        keys = torch.cat(history[:accumulation])  # fewer at the start
+        logits = F.normalize(query, dim=1) @ keys.T / 0.2
+        expected = F.cross_entropy(logits, torch.arange(micro_batch)) * 0.4
+        torch.testing.assert_close(info_nce(query, key, 0.2, memory), expected)
+    assert len(keys) == micro_batch * accumulation
+
+
+def test_memory_leaves_the_backward_pass_its_keys() -> None:
+    memory = KeyMemory(4, dims=3)
+    query = torch.randn(2, 3, requires_grad=True)
+    for _ in range(3):
+        loss = info_nce(query, torch.randn(2, 3), 0.2, memory)
+    memory.push(torch.randn(4, 3))
+    loss.backward()
+    assert query.grad.any() and not memory.keys.requires_grad
+
+
+def test_layer_norm_sees_one_image_at_a_time() -> None:
+    head = ContrastHead(8, 16, 4, norm='ln')
+    assert not any(isinstance(m, torch.nn.BatchNorm1d) for m in head.modules())
+    assert head.projector[-1].weight is None  # as the last BatchNorm
+    tokens = torch.randn(6, 5, 8)
+    parts = torch.cat([head(part, None, None) for part in tokens.chunk(3)])
+    torch.testing.assert_close(parts, head(tokens, None, None))
 
 
 def test_info_nce_gives_the_key_no_gradient() -> None:
@@ -123,7 +119,7 @@ def test_head_sizes_are_moco_v3s() -> None:
     assert head.projector[-1].weight is None  # the last BatchNorm has no scale
 
 
-@pytest.mark.parametrize('kwargs', [dict(pooling='max'), dict(norm='ln'), dict(temperature=0.0)])
+@pytest.mark.parametrize('kwargs', [dict(pooling='max'), dict(norm='gn'), dict(temperature=0.0)])
 def test_bad_settings_are_refused(kwargs: dict) -> None:
     with pytest.raises(UserError):
         ContrastHead(8, 8, 8, **kwargs)

@@ -84,7 +84,9 @@ def test_building_takes_nothing_from_the_stream_of_the_seed() -> None:
     [
         (dict(type='stripes'), "mask: type must be one of .* got 'stripes'"),
         (dict(ratio=0.5), 'mask: type must be one of'),
-        (dict(type='random', ratio=2.0), 'strictly between 0 and 1'),
+        (dict(type='random', ratio=0.0), 'strictly between 0 and 1'),
+        (dict(type='random', ratio=1.0), 'strictly between 0 and 1'),
+        (dict(type='random', ratio=0.5, unit=0), 'block must be'),
         (dict(type='random', ratio=0.5, q=1), "unexpected keyword argument 'q'"),
         (dict(type='random'), 'ratio'),
         (dict(type='grid', keep_every=9, offset=(1, 1)), 'masks everything'),
@@ -93,7 +95,9 @@ def test_building_takes_nothing_from_the_stream_of_the_seed() -> None:
         (dict(type='checkerboard', block=1.5, shift=True), 'block must be'),
         (dict(type='checkerboard', parity='odd'), 'parity must be'),
         (dict(type='blockwise', ratio=0.5, rectangles=0), 'rectangles'),
+        (dict(type='blockwise', ratio=0.5, min_aspect=0.0), 'min_aspect'),
         (dict(type='grid', keep_every=1), 'keep_every'),
+        (dict(type='grid', offset=(-1, 0)), 'offset'),
     ],
 )
 def test_bad_settings_are_one_clear_line(config: dict, words: str) -> None:

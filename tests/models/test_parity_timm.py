@@ -27,7 +27,6 @@ def images() -> Tensor:
     ('arch', 'name'),
     [
         ('deit-small', 'vit_small_patch16_224'),
-        pytest.param('base', 'vit_base_patch16_224', marks=pytest.mark.slow),
         pytest.param('large', 'vit_large_patch16_224', marks=pytest.mark.slow),
     ],
 )

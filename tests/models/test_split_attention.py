@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
+from tiny_models import TINY
 from torch import nn
 
 from symmim_mm.models.masked_vit import MaskedViT
@@ -32,8 +33,7 @@ def test_same_results_and_gradients(tokens: int, drop: float) -> None:
 
 
 def test_who_has_it(mmpretrain_scope) -> None:
-    arch = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)
-    vit = MaskedViT(arch=arch, img_size=32, patch_size=16)
+    vit = MaskedViT(arch=TINY, img_size=32, patch_size=16)
     decoder = PixelDecoder(32, (2, 2), depth=2, embed_dims=32, num_heads=4)
     for block in [*vit.layers, *decoder.blocks, *copy.deepcopy(vit).layers]:
         assert type(block.attn) is SplitAttention

@@ -51,6 +51,17 @@ def test_mae_has_its_published_number_of_steps(processes, accumulation):
     assert length.epochs == 800
 
 
+@pytest.mark.parametrize('processes', [1, 8])
+@pytest.mark.parametrize(('size', 'epochs'), [('s', 300), ('b', 300), ('l', 200)])
+def test_training_from_scratch(size, epochs, processes):
+    """MAE, A.2: batches of 4096; the weights are averaged once per step."""
+    cfg = read_config(f'classification/vit_{size}_scratch_imagenet.py', processes)
+    length = run_length(cfg, 1_281_167, processes)
+    assert epochs * 312 <= length.steps < epochs * 313
+    (hook,) = cfg.custom_hooks
+    assert hook.interval == cfg.optim_wrapper.accumulative_counts
+
+
 def test_vitdets_iterations_are_its_100_epochs():
     cfg = read_config('detection/mask-rcnn_vit_b_100ep_coco.py', 4)
     length = run_length(cfg, 117_266, 4)

@@ -29,7 +29,7 @@ def test_written_and_read_back(tmp_path):
     [
         ('schema', 2, 'schema 2, this version reads schema 1'),
         ('schema', ..., 'schema None'),
-        ('task', 'finetuning', 'task: must be one of pretrain, finetune, '),
+        ('task', 'finetuning', "task: should be 'pretrain', 'finetune', "),
         ('seed', '0', "seed: should be a valid integer, got '0'"),
         ('seed', True, 'seed: should be a valid integer'),
         ('config_sha256', 'abc', 'config_sha256: '),

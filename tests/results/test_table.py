@@ -7,7 +7,6 @@ import statistics
 import pytest
 from make_runs import record, sha
 
-from symmim_mm.results.published import load_published, published_rows
 from symmim_mm.results.render import published_for, to_csv, to_markdown, to_terminal
 from symmim_mm.results.table import build_tables
 
@@ -204,18 +203,6 @@ def test_published_numbers_are_shown_only_next_to_the_same_data():
     items = [item for row in published_for(table) for item in row.items]
     assert {(item.arch, item.dataset) for item in items} == {('ViT-L/16', 'imagenet-1k')}
     assert '### Published' in to_markdown([table])
-
-
-def test_published_values():
-    items = load_published()
-    assert all(item.source and 0 < item.value < 100 for item in items)
-    keys = [(i.method, i.arch, i.epochs, i.task, i.metric, i.recipe) for i in items]
-    assert len(set(keys)) == len(keys) == 58
-    rows = {row.label: row for row in published_rows()}
-    mae = rows['MAE ViT-B/16, 1600 epochs']
-    assert mae.text('detection', 'box_ap') == '48.4 (1x); 50.4 (100 epochs); 51.6 (ViTDet)'
-    assert mae.source == 'CAE readme; MIMDet; detectron2'
-    assert rows['SymMIM ViT-L/16'].text('finetune', 'top1') == '85.9'
 
 
 def test_markdown_escapes_what_is_markup():

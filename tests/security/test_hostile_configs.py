@@ -14,6 +14,7 @@ from paths import ROOT
 
 from symmim_mm.config.file import read_config_file
 from symmim_mm.config.hash import config_sha256
+from symmim_mm.config.load import load_config
 from symmim_mm.datasets.sample.generate import write_sample_data
 from symmim_mm.suite.file import load_suite
 from symmim_mm.suite.finished import read_json
@@ -23,34 +24,18 @@ from symmim_mm.utils.paths import checkpoint_problem, file_inside
 PROGRAM = '!!python/object/apply:builtins.open [{}, w]'
 
 
-def yaml_config(folder: Path, marker: Path) -> Path:
-    file = folder / 'config.yaml'
+def test_a_yaml_config_runs_code_in_mmengine_and_is_refused_here(tmp_path: Path) -> None:
+    marker, file = tmp_path / 'marker', tmp_path / 'config.yaml'
     file.write_text(
         'run: {task: finetune, dataset: x}\nmodel: {type: A}\nx: ' + PROGRAM.format(marker) + '\n'
     )
-    return file
-
-
-def test_a_yaml_config_runs_code_in_mmengine_and_is_refused_here(tmp_path: Path) -> None:
-    marker = tmp_path / 'marker'
-    file = yaml_config(tmp_path, marker)
-    for read in (read_config_file, config_sha256):
+    for read in (read_config_file, config_sha256, load_config):
         with pytest.raises(UserError, match='is not a .py file: a config is a program'):
             read(file)
         assert not marker.exists()
     with contextlib.suppress(TypeError):  # the open file that the config now holds has no copy
         Config.fromfile(file)  # the file does what it is meant to
     assert marker.exists()
-
-
-@pytest.mark.slow
-def test_no_command_takes_a_yaml_config(tool: Callable, tmp_path: Path) -> None:
-    file = yaml_config(tmp_path, tmp_path / 'marker')
-    for words in (('train.py', file), ('visualize.py', 'masks', file)):
-        done = tool(*words)
-        assert (done.returncode, done.stderr.count('\n')) == (2, 1), done.stderr
-        assert 'is not a .py file' in done.stderr
-    assert not (tmp_path / 'marker').exists()
 
 
 def test_a_config_that_ends_badly_is_one_line(tmp_path: Path) -> None:

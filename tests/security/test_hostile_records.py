@@ -182,7 +182,7 @@ def test_a_record_of_many_bytes_or_half_characters(tmp_path: Path) -> None:
     with pytest.raises(UserError, match='more than'):
         Record.read(folder / 'result.json')
     (folder / 'result.json').write_text(json.dumps(record(run='\ud800')))
-    with pytest.raises(UserError, match='not a JSON file'):
+    with pytest.raises(UserError, match='Invalid JSON'):
         Record.read(folder / 'result.json')
 
 

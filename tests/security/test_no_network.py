@@ -100,36 +100,6 @@ def test_the_whole_way_without_a_network(
         tmp_path / 'suite', '--dry-run')  # fmt: skip
 
 
-ADDRESSES = ('https://example.org/x.pth', 'torchvision://resnet50', 'modelscope://a/b',
-             'open-mmlab://vit')  # fmt: skip
-
-
-@pytest.mark.parametrize('address', ADDRESSES)
-def test_an_address_is_refused_at_every_door(
-    guarded: WarmCommands, log: Path, tmp_path: Path, sample_data: Path, address: str
-) -> None:
-    roots = [f'{split}_dataloader.dataset.data_root={sample_data / "imagenet"}'
-             for split in ('train', 'val', 'test')]  # fmt: skip
-    more = ['--work-dir', tmp_path, '--cfg-options', *roots]
-    small = [*more, 'recipe.batch=4']
-    config, init = CONFIGS / 'finetune.py', 'model.backbone.init_cfg'
-    for words in (
-        ('train.py', config, '--backbone', address, *small),
-        ('train.py', config, *small, f'load_from={address}'),
-        ('train.py', config, *small, f'{init}.type=Pretrained', f'{init}.checkpoint={address}'),
-        ('test.py', config, address, *more),
-        ('knn.py', CONFIGS / 'knn.py', '--backbone', address, *more),
-        ('visualize.py', 'attention', CONFIGS / 'symmim_pretrain.py', address, 'x.png'),
-        ('export_backbone.py', address, '--format', 'timm', tmp_path / 'x.safetensors'),
-    ):
-        done = guarded(*words)
-        assert not log.exists(), log.read_text()
-        assert done.returncode == 2, done.stderr[-3000:]
-        line = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
-        assert len(line) == 1 and f'{address} is an address, and nothing is fetched' in line[0]
-        assert 'Traceback' not in done.stderr
-
-
 def test_in_a_machine_without_network_devices(tmp_path: Path, sample_data: Path) -> None:
     """The same where the kernel has no way out, also for libraries that are not Python."""
     alone = ['unshare', '--user', '--map-root-user', '--net']

@@ -26,7 +26,7 @@ def tiny_config(
         norm: of the contrastive head of SymMIM.
         **backbone: further options of the encoder.
     """
-    vit = dict(arch=dict(TINY, num_layers=layers), img_size=32, patch_size=8, **backbone)
+    vit = dict(arch=dict(TINY, num_layers=layers), img_size=32, patch_size=8) | backbone
     if method == 'mae':
         return dict(
             type='mmpretrain.MAE',

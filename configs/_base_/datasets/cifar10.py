@@ -1,4 +1,4 @@
-# CIFAR-10 as pictures in folders named by class: CIFAR10_ROOT holds train/<class>/, test/<class>/.
+# CIFAR-10 as images in folders named by class: CIFAR10_ROOT holds train/<class>/, test/<class>/.
 cifar = dict(
     root='{{$CIFAR10_ROOT:data/cifar10}}',
     crop=[

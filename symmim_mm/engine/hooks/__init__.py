@@ -3,6 +3,7 @@
 from symmim_mm.engine.hooks import (  # noqa: F401
     checkpoint_hook,
     data_hooks,
+    health_hook,
     images_hook,
     logging_hooks,
     model_hooks,

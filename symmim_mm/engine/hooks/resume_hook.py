@@ -4,7 +4,8 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from symmim_mm.checkpoint.resume import check_dense, check_fit, check_parts
+from symmim_mm.checkpoint.resume import check_fit, check_parts
+from symmim_mm.checkpoint.weights import check_plain
 from symmim_mm.datasets.samplers.seeding import seed_step
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.errors import UserError
@@ -52,7 +53,9 @@ class ExactResumeHook(Hook):
             UserError: it is not one of this run, or not with the same data stream.
         """
         if not runner._resume:
-            check_dense(checkpoint, str(runner._load_from))
+            weights = checkpoint.get('state_dict')
+            weights = weights if isinstance(weights, dict) else checkpoint
+            check_plain(weights, f'checkpoint {runner._load_from}')
             return
         self.resumed = True
         source = runner._load_from or find_latest_checkpoint(runner.work_dir)

@@ -1,7 +1,9 @@
 """Published results, each with its source; ``values.csv`` holds one number a line, in percent.
 
-They are shown next to results of our own on the same datasets, never mixed into them. ``epochs``
-is the length of pre-training where stated; ``recipe`` tells several recipes of one task apart.
+They are shown next to results of our own on the same datasets, never mixed into them. A source is
+``repository@commit:path`` or a paper's ``arXiv:`` number. A method is followed by who ran or lists
+it, in parentheses, where these are not its authors. ``epochs`` is the length of pre-training, as
+its authors count it, where stated; ``recipe`` tells several numbers of one task apart.
 """
 
 import csv
@@ -67,12 +69,7 @@ class PublishedRow:
 def published_rows(
     arch: str | None = None, datasets: Collection[str] | None = None
 ) -> list[PublishedRow]:
-    """Gather published numbers into rows, small architectures first.
-
-    Args:
-        arch: only of this architecture, such as ``ViT-B/16``.
-        datasets: only on these datasets.
-    """
+    """Gather published numbers, all or those asked for, into rows, small architectures first."""
     rows: dict[tuple, list[Published]] = {}
     for item in load_published():
         if arch in (None, item.arch) and (datasets is None or item.dataset in datasets):

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# `benchmark.py gpu` on a GPU host without network, whose Python has torch but not all of our libraries.
+#
+#   benchmarks/gpu_host.sh FOLDER RESULT.json [options of `benchmark.py gpu`]
+#
+# FOLDER holds what was carried there: *.whl (mmcv without operators; the others of requirements/runtime.txt that the
+# host lacks) and, for the study, cifar10.tar.xz with train/<class>/ and test/<class>/.
+set -euo pipefail
+carried=$(cd "$1" && pwd) result=$2
+shift 2
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+
+python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$place/site" "$carried"/*.whl
+export PYTHONPATH=$place/site${PYTHONPATH:+:$PYTHONPATH}
+options=()
+if [ -f "$carried/cifar10.tar.xz" ]; then
+    mkdir "$place/data"
+    tar -xf "$carried/cifar10.tar.xz" -C "$place/data"
+    root=$(dirname "$(find "$place/data" -maxdepth 3 -type d -name train | head -n 1)")
+    options+=(--cifar10 "$root")
+fi
+python3 tools/benchmark.py gpu --json "$result" "${options[@]}" "$@"

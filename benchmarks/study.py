@@ -1,0 +1,222 @@
+"""Study (a) of docs/evidence.md at the size of a GPU, shrunk to the minutes that there are.
+
+Twenty steps of its slowest condition are timed; the length of the pre-trainings follows from them.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from benchmarks.common import environment, markdown, say
+from symmim_mm.utils.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+# The most informative first.
+CONDITIONS = (
+    'checkerboard', 'mae', 'checkerboard_contrast', 'random50', 'simmim', 'contrast',
+    'random50_contrast', 'checkerboard_contrast_whole', 'symmim_literal',
+)  # fmt: skip
+SLOWEST = 'symmim_literal'
+EPOCHS = (1, 2, 5, 10, 20, 40, 80)
+STARTS_S = 40  # imports, k-NN and linear probe of a condition
+TIMED_STEPS = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tools/benchmark.py study``."""
+    parser.add_argument('--data', required=True, help='CIFAR-10: train/<class>/, test/<class>/')
+    parser.add_argument('--minutes', type=float, default=5, help='for all of it (default 5)')
+    parser.add_argument('--width', type=int, default=192, help='of the ViT (default 192)')
+    parser.add_argument(
+        '--conditions', nargs='+', choices=CONDITIONS, default=CONDITIONS[:5], metavar='NAME',
+        help=f'of {", ".join(CONDITIONS)} (default: the first five)',
+    )  # fmt: skip
+    parser.add_argument('--seeds', type=int, default=1, help='(default 1)')
+    parser.add_argument('--jobs', type=int, default=3, help='runs at a time (default 3)')
+    parser.add_argument('--batch', type=int, default=256, help='images per step (default 256)')
+    parser.add_argument('--epochs', type=int, help='(default: what the minutes allow)')
+    parser.add_argument('--amp', action='store_true', help='bfloat16; needs a GPU')
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Time, choose the length, run the suite; return the records of what was finished.
+
+    Raises:
+        UserError: the data are not there, or even one epoch does not fit.
+    """
+    end = time.monotonic() + 60 * args.minutes
+    data = Path(args.data).resolve()
+    if not (data / 'train').is_dir() or not (data / 'test').is_dir():
+        raise UserError(f'--data {args.data}: needs train/<class>/ and test/<class>/')
+    workers = max(1, len(os.sched_getaffinity(0)) // args.jobs - 1)
+    with tempfile.TemporaryDirectory(prefix='symmim-study-') as folder:
+        place = Path(folder)
+        environ = {**os.environ, 'CIFAR10_ROOT': str(data)}
+        os.environ['CIFAR10_ROOT'] = str(data)
+        images, rate = None, None
+        epochs = args.epochs
+        if epochs is None:
+            config = write_config(place, SLOWEST, 1, args, workers)
+            images, rate = measure_rate(config, args.amp)
+            epochs = choose_epochs(images, rate, end - time.monotonic(), args)
+        say(f'{len(args.conditions)} conditions, {args.seeds} seeds, {epochs} epochs each')
+        suite = write_suite(place, epochs, args, workers)
+        work = place / 'work'
+        words = [sys.executable, 'tools/run_suite.py', str(suite), '--work-dir', str(work)]
+        words += ['--jobs', str(args.jobs)]
+        process = subprocess.Popen(words, cwd=ROOT, env=environ, stdout=sys.stderr)
+        try:
+            code = process.wait(max(1.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            code = process.wait()
+        configs = {path.name: path.read_text() for path in sorted(place.glob('*.py'))}
+        records = {
+            path.parent.name: json.loads(path.read_text())
+            for path in sorted(work.glob('*/result.json'))
+        }
+        failed = {
+            path.parent.name: path.read_text(errors='replace')[-3000:]
+            for path in sorted(work.glob('*/log.txt'))
+            if path.parent.name not in records
+        }
+        shutil.rmtree(work, ignore_errors=True)
+    return dict(
+        settings=dict(
+            epochs=epochs, width=args.width, batch=args.batch, seeds=args.seeds, jobs=args.jobs,
+            workers=workers, precision='bfloat16' if args.amp else 'float32',
+        ),
+        environment=environment(),
+        images=images,
+        timed_rate=rate,
+        exit_code=code,
+        configs=configs,
+        records=records,
+        unfinished=failed,
+    )  # fmt: skip
+
+
+def choose_epochs(images: int, rate: float, seconds: float, args: argparse.Namespace) -> int:
+    """Return the most epochs that all runs fit with, one after the other at ``rate`` images/s.
+
+    Runs next to each other share the device: its rate is taken as one run's.
+
+    Raises:
+        UserError: one epoch does not fit.
+    """
+    runs = len(args.conditions) * args.seeds
+    rounds = -(-runs // args.jobs)
+    left = seconds - rounds * STARTS_S
+    fitting = [epochs for epochs in EPOCHS if runs * epochs * images / rate <= left]
+    if not fitting:
+        raise UserError(
+            f'{runs} runs of one epoch at {rate:.0f} images a second take longer than the '
+            f'{left:.0f} s left: give more --minutes, or fewer --conditions'
+        )
+    return fitting[-1]
+
+
+def write_config(
+    place: Path, name: str, epochs: int, args: argparse.Namespace, workers: int
+) -> Path:
+    """Write a condition at the study's width and length; return its path."""
+    width, heads = args.width, max(1, args.width // 64)
+    arch = f'dict(embed_dims={width}, num_heads={heads}, feedforward_channels={4 * width})'
+    lines = [
+        f"_base_ = ['{ROOT}/configs/evidence/cifar10_{name}.py']",
+        f'model = dict(backbone=dict(arch={arch}))',
+        f'train_dataloader = dict(num_workers={workers}, persistent_workers=True)',
+        f'recipe = dict(epochs={epochs}, batch={args.batch}, warmup_epochs={epochs / 8})',
+    ]
+    if name == 'mae':
+        lines[1] = f'model = dict(backbone=dict(arch={arch}), neck=dict(embed_dim={width}))'
+    path = place / f'{name}.py'
+    path.write_text('\n'.join(lines) + '\n')
+    return path
+
+
+def write_suite(place: Path, epochs: int, args: argparse.Namespace, workers: int) -> Path:
+    """Write the suite file and its configs; return its path."""
+    width, heads = args.width, max(1, args.width // 64)
+    arch = f'dict(embed_dims={width}, num_heads={heads}, feedforward_channels={4 * width})'
+    methods = {
+        name: str(write_config(place, name, epochs, args, workers)) for name in args.conditions
+    }
+    transfers = {}
+    for task in ('knn', 'linear'):
+        path = place / f'{task}.py'
+        path.write_text(
+            f"_base_ = ['{ROOT}/configs/evidence/cifar10_{task}.py']\n"
+            f'model = dict(backbone=dict(arch={arch}))\n'
+            f'train_dataloader = dict(num_workers={workers}, persistent_workers=True)\n'
+            f'test_dataloader = dict(num_workers={workers}, persistent_workers=True)\n'
+        )
+        transfers[task] = str(path)
+    suite = place / 'suite.json'  # JSON is YAML
+    text = dict(
+        name='evidence_cifar10_gpu', seeds=list(range(args.seeds)), amp=args.amp,
+        methods=methods | dict(random=None), transfers=transfers,
+    )  # fmt: skip
+    suite.write_text(json.dumps(text))
+    return suite
+
+
+def measure_rate(config: Path, amp: bool) -> tuple[int, float]:
+    """Train some steps of a config with its own loader.
+
+    Returns:
+        The number of training images, and images per second after the first steps.
+    """
+    from mmengine.hooks import Hook
+
+    from symmim_mm.apis.train import configure
+    from symmim_mm.engine.launch import launched_runner
+
+    class Stop(Exception):
+        pass
+
+    class Timer(Hook):
+        times: list[float] = []
+
+        def after_train_iter(
+            self, runner: object, batch_idx: int, data_batch: object = None, outputs: object = None
+        ) -> None:
+            float(outputs['loss'])  # waits for the device
+            self.times.append(time.perf_counter())
+            if len(self.times) > 2 * TIMED_STEPS:
+                raise Stop
+
+    timer = Timer()
+    with tempfile.TemporaryDirectory(prefix='symmim-timed-') as folder:
+        cfg = configure(config, work_dir=folder, amp=amp)
+        batch = cfg.train_dataloader.batch_size
+        with launched_runner(cfg, 'none') as runner:
+            runner.register_hook(timer)
+            with suppress(Stop):
+                runner.train()
+            images = len(runner.train_dataloader.dataset)
+    steps = min(TIMED_STEPS, len(timer.times) - 1)
+    seconds = timer.times[-1] - timer.times[-1 - steps]
+    return images, batch * steps / seconds
+
+
+def tables(result: dict) -> dict[str, str]:
+    """Return a Markdown table: accuracy of every condition."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for record in result['records'].values():
+        for name, value in record['metrics'].items():
+            row = found.setdefault(record['method'], {})
+            row.setdefault(f'{record["task"]} {name}', []).append(value)
+    columns = sorted({name for row in found.values() for name in row})
+    rows = [
+        [method, *(' / '.join(f'{value:.2f}' for value in row.get(name, [])) for name in columns)]
+        for method, row in found.items()
+    ]
+    return dict(study=markdown(['condition', *columns], rows)) if rows else {}
