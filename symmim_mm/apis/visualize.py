@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
+from symmim_mm.apis.test import load_weights
 from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.checkpoint.read import read_model_state
 from symmim_mm.config.file import read_config_file
@@ -60,10 +61,7 @@ def visualize(
         raise UserError(f'{kind} needs a checkpoint of {config}')
     else:
         state = read_model_state(checkpoint)
-        try:
-            model.load_state_dict(state)
-        except RuntimeError as error:
-            raise UserError(f'checkpoint {checkpoint} does not fit {config}') from error
+        load_weights(model, state, f'checkpoint {checkpoint} does not fit {config}')
     model.eval()
     seed_everything(seed)
     if kind == 'masks':

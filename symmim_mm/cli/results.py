@@ -37,7 +37,7 @@ to collect.
 
 def _add_suite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        'suite', type=find_config, metavar='SUITE.yaml', help='what to run, see configs/suites'
+        'path', type=find_config, metavar='SUITE.yaml', help='what to run, see configs/suites'
     )
     parser.add_argument(
         '--work-dir', metavar='DIR', help='where the runs go (default: work_dirs/<name of suite>)'
@@ -61,15 +61,7 @@ def _add_suite(parser: argparse.ArgumentParser) -> None:
 def _suite(args: argparse.Namespace) -> None:
     from symmim_mm.suite.run_suite import run_suite
 
-    code = run_suite(
-        args.suite,
-        args.work_dir,
-        jobs=args.jobs,
-        dry_run=args.dry_run,
-        slurm=args.slurm,
-        size=args.size,
-    )
-    sys.exit(code)
+    sys.exit(run_suite(**vars(args)))
 
 
 def _add_collect(parser: argparse.ArgumentParser) -> None:
@@ -148,14 +140,6 @@ def _benchmarks() -> ModuleType:
     return import_module('benchmarks.command')
 
 
-def _add_benchmark(parser: argparse.ArgumentParser) -> None:
-    _benchmarks().add_arguments(parser)
-
-
-def _benchmark(args: argparse.Namespace) -> None:
-    _benchmarks().measure(args)
-
-
 COMMANDS = {
     'suite': Command(
         'Make all runs of a suite that are not finished, in order, then the table and the page.',
@@ -175,6 +159,7 @@ COMMANDS = {
     ),
     'benchmark': Command(
         'Measure speed against a named peer in the same run, and write the result as JSON.',
-        _add_benchmark, _benchmark,
+        lambda parser: _benchmarks().add_arguments(parser),
+        lambda args: _benchmarks().measure(args),
     ),
 }  # fmt: skip

@@ -22,7 +22,7 @@ from symmim_mm.datasets.image_table import (
 )
 from symmim_mm.datasets.progress import progress_bar
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.files import file_lock
+from symmim_mm.utils.locks import file_lock
 
 VERSION = 2
 STEP = 4096  # images between two reports of progress

@@ -23,14 +23,6 @@ def test_absent_data_are_known_by_name():
         assert 'nowhere' in found.problem
 
 
-def test_absent_and_unknown():
-    cfg = read_config('quickstart/mae_pretrain.py')
-    cfg.run.dataset = 'my-images'
-    cfg.train_dataloader.dataset.data_root = 'nowhere'
-    assert training_images(cfg).count is None
-    assert run_length(cfg, None, 1) is None
-
-
 @pytest.mark.parametrize(
     ('name', 'folder', 'count'),
     [('mae_pretrain', 'imagenet', 40), ('mask_rcnn', 'coco/', 16), ('upernet', 'ade20k/', 16)],

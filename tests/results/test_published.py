@@ -6,7 +6,7 @@ from mmengine.config import Config
 from paths import CONFIGS
 
 from symmim_mm.results.published import load_published, published_rows
-from symmim_mm.results.table import METRICS
+from symmim_mm.results.table import COLUMNS
 
 SOURCE = re.compile(r'[\w.-]+/[\w.-]+@[0-9a-f]{7}:[\w./-]+|arXiv:\d{4}\.\d{5}')
 
@@ -34,5 +34,5 @@ def test_every_number_has_the_task_and_dataset_of_a_config() -> None:
     files = [path for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts]
     run = {(cfg.run.task, cfg.run.dataset) for cfg in map(Config.fromfile, files)}
     assert {(item.task, item.dataset) for item in load_published()} <= run
-    shown = {(task, metric) for task, metric, _ in METRICS}
+    shown = {(task, metric) for task, metric, _ in COLUMNS}
     assert {(item.task, item.metric) for item in load_published()} <= shown

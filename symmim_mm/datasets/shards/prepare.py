@@ -28,7 +28,8 @@ from symmim_mm.datasets.shards.manifest import (
 from symmim_mm.datasets.shards.reader import ImageShards
 from symmim_mm.datasets.shards.writer import AGAIN, Recipe, ShardContent, Task, write_shards
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.files import file_lock, remove_parts
+from symmim_mm.utils.files import remove_parts
+from symmim_mm.utils.locks import file_lock
 
 LOCK = '.lock'
 

@@ -23,7 +23,7 @@ from symmim_mm.datasets.shards.manifest import read_manifest
 from symmim_mm.datasets.shards.prepare import LOCK, prepare
 from symmim_mm.datasets.shards.reader import verify
 from symmim_mm.utils.errors import Fault, UserError
-from symmim_mm.utils.files import file_lock
+from symmim_mm.utils.locks import file_lock
 
 
 def with_pipes(source: Path, copied: Path) -> list[Path]:

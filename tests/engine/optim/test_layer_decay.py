@@ -157,18 +157,6 @@ def by_name(optim_wrapper) -> dict[str, dict]:
     return {name: group for group in groups for name in group['names']}
 
 
-def test_learning_rates_by_hand():
-    groups = by_name(build_optim_wrapper(Toy(), wrapper_cfg()))
-    scale = {name: group['lr'] / LR for name, group in groups.items()}
-    assert scale['backbone.patch_embed.projection.weight'] == pytest.approx(1 / 8)
-    assert scale['backbone.pos_embed'] == scale['backbone.cls_token'] == pytest.approx(1 / 8)
-    assert scale['backbone.layers.0.attn.qkv.weight'] == pytest.approx(1 / 4)
-    assert scale['backbone.layers.0.ln1.weight'] == pytest.approx(1 / 4)
-    assert scale['backbone.layers.1.ffn.layers.1.bias'] == pytest.approx(1 / 2)
-    for full in ('backbone.ln1.weight', 'backbone.ln2.bias', 'head.weight', 'head.bias'):
-        assert scale[full] == 1
-
-
 def test_custom_keys_override_the_tokens_default():
     groups = by_name(
         build_optim_wrapper(Toy(), wrapper_cfg(custom_keys={'.pos_embed': dict(decay_mult=0.5)}))
