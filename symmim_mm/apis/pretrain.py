@@ -124,10 +124,8 @@ def pretrain(
     page = collect([place], place / 'report').page
     report(f'page: {page}')
     checkpoint = max(place.glob('epoch_*.pth'), key=lambda path: int(path.stem[6:]))
-    report(
-        'go on: tools/export.py for timm and Hugging Face, or --backbone '
-        f'{checkpoint} for any transfer in configs/'
-    )
+    report(f'next: symmim export {checkpoint} encoder --format timm')
+    report(f'or any transfer: symmim train configs/... --backbone {checkpoint}')
     return page
 
 
@@ -272,9 +270,9 @@ class _TimerHook(Hook):
         self.times: list[float] = []
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: object = None
+        self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: dict | None = None
     ) -> None:
-        float(outputs['loss'].detach())  # waits for the device
+        float((outputs or {})['loss'].detach())  # waits for the device
         self.times.append(time.perf_counter())
         if len(self.times) > TIMED_STEPS:
             raise _Stop
