@@ -130,7 +130,8 @@ def _mixing(cfg: Config, kind: str) -> float:
 
 
 def _pooling(cfg: Config) -> str:
-    kind = cfg.get('evaluation', {}).get('pooling') or cfg.model.backbone.out_type
+    frozen = cfg.get('evaluation') or cfg.model.get('neck') or {}
+    kind = frozen.get('pooling') or cfg.model.backbone.out_type
     return {'avg_featmap': 'mean of the patches', 'patch_mean': 'mean of the patches',
             'cls_token': 'class token'}[kind]  # fmt: skip
 

@@ -86,6 +86,7 @@ def _add_visualize(parser: argparse.ArgumentParser) -> None:
         ('masks', 'the masks that a pre-training config draws'),
         ('reconstruct', 'masked and reconstructed images of a pre-training'),
         ('attention', 'attention of the class token of a pre-training'),
+        ('similarity', 'similarity of all patches to some, of a pre-training'),
         ('detect', 'annotated and predicted instances'),
         ('segment', 'true and predicted classes'),
     ):
@@ -93,7 +94,7 @@ def _add_visualize(parser: argparse.ArgumentParser) -> None:
         kind.add_argument('config', type=find_config, help='config of the run')
         if name != 'masks':
             kind.add_argument('checkpoint', help='a checkpoint of that run')
-        if name in ('reconstruct', 'attention'):
+        if name in ('reconstruct', 'attention', 'similarity'):
             kind.add_argument('images', nargs='+', metavar='IMAGE', help='image files')
         elif name != 'masks':
             kind.add_argument('--count', type=int, default=6, help='images of its validation set')
@@ -150,7 +151,7 @@ COMMANDS = {
         _add_collect, _collect, COLLECT_EPILOG,
     ),
     'visualize': Command(
-        'Draw masks, reconstructions, attention, detections or segmentations as PNG files.',
+        'Draw masks, reconstructions, attention, detections and more as PNG files.',
         _add_visualize, _visualize,
     ),
     'export': Command(
