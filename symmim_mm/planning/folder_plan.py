@@ -69,10 +69,10 @@ def choose_shape(shorter_side: int, wanted: int | None = None) -> Shape:
     """
     size = wanted or (224 if shorter_side >= 200 else max(32, shorter_side // 16 * 16))
     patch = 16 if size >= 160 else 8 if size >= 64 else 4
+    if not wanted:
+        size = size // (2 * patch) * 2 * patch
     if size < 32 or size % (2 * patch):
         raise UserError(f'--image-size {size}: must be at least 32 and a multiple of {2 * patch}')
-    while size % (2 * patch):
-        size -= patch
     return Shape(size, patch)
 
 
