@@ -60,10 +60,11 @@ def test_from_weights(folder: Path, tmp_path: Path) -> None:
         pretrain(folder, method='mae', epochs=1, init=file, out=tmp_path / name, **options)
         curve = (tmp_path / name / 'curve.jsonl').read_text().splitlines()
         losses.append(next(json.loads(line)['loss'] for line in curve if '"loss"' in line))
-    assert losses[1] < losses[0]
+    assert losses[1] < 0.9 * losses[0]
     pretrain(folder, epochs=1, init=init, out=tmp_path / 'symmim', **options)
     log = next((tmp_path / 'symmim').glob('*/*.log')).read_text()
     assert re.search(r'backbone from .*epoch_30.pth.* 0 missing', log)
+    assert 'also loaded: nothing' in log
     state = read_checkpoint(tmp_path / 'symmim/epoch_1.pth')['state_dict']
     assert all(torch.isfinite(value).all() for value in state.values())
 
