@@ -122,9 +122,23 @@ def _use_mixed_precision(cfg: Config) -> None:
     if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UserError(f'--amp does not work with optim_wrapper type {wrapper.type}')
     if not torch.cuda.is_available():
-        raise UserError('--amp needs a GPU: MMEngine has no mixed precision on the CPU')
+        check_cpu_bf16()
+        wrapper.type = 'symmim_mm.CpuAmpOptimWrapper'
+        return
     wrapper.type = 'AmpOptimWrapper'
     wrapper.setdefault('dtype', 'bfloat16' if torch.cuda.is_bf16_supported() else 'float16')
+
+
+def check_cpu_bf16() -> None:
+    """Refuse mixed precision on a processor that it would make slower.
+
+    Raises:
+        UserError: the processor has no bf16 matrix units.
+    """
+    if not torch.cpu.get_capabilities().get('amx_bf16'):
+        raise UserError(
+            '--amp needs a GPU, or a processor with bf16 matrix units (AMX): leave it out here'
+        )
 
 
 def _count_flops(cfg: Config) -> None:
