@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -172,25 +172,26 @@ def collect_curve(work_dir: Path) -> str | None:
     Returns:
         The file's name, or ``None`` where nothing was logged.
     """
-    lines: list[tuple[float, str]] = []
+    lines: list[tuple[str, float, str]] = []
     for source in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        new = [(_step(line), line) for line in source.read_text().splitlines() if _step(line) >= 0]
-        if new:
-            start = min(step for step, _ in new)
-            lines = [entry for entry in lines if entry[0] < start] + new
+        new = list(_scalars(source))
+        # Losses, validations (which may count epochs) and each figure of health by themselves.
+        starts = {kind: step for kind, step, _ in sorted(new, reverse=True)}
+        lines = [entry for entry in lines if entry[1] < starts.get(entry[0], math.inf)] + new
     if not lines:
         return None
-    write_atomic(work_dir / CURVE, ''.join(line + '\n' for _, line in lines))
+    write_atomic(work_dir / CURVE, ''.join(line + '\n' for _, _, line in lines))
     return CURVE
 
 
-def _step(line: str) -> float:
-    """Return the step of one line of scalars; negative for lines without a loss."""
-    try:
-        values = json.loads(line)
-    except ValueError:  # the last line of a run that was killed while writing it
-        return -1
-    return values['step'] if 'loss' in values else -1
+def _scalars(source: Path) -> Iterator[tuple[str, float, str]]:
+    """Yield kind (the first name, of a training step ``'loss'``), step and text of each line."""
+    for line in source.read_text().splitlines():
+        try:
+            values = json.loads(line)
+        except ValueError:  # the last line of a run that was killed while writing it
+            continue
+        yield 'loss' if 'loss' in values else next(iter(values)), values['step'], line
 
 
 def find_images(work_dir: Path) -> list[str]:

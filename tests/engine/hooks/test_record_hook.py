@@ -42,9 +42,25 @@ def test_a_resumed_curve_has_each_step_once(tmp_path: Path) -> None:
     write_scalars(tmp_path, '20260101_010000', range(40, 80, 10), 2.0)
     assert collect_curve(tmp_path) == 'curve.jsonl'
     lines = [json.loads(line) for line in (tmp_path / 'curve.jsonl').read_text().splitlines()]
-    assert [(line['step'], line['loss']) for line in lines] == [
+    assert [(line['step'], line['loss']) for line in lines if 'loss' in line] == [
         (10, 1.0), (20, 1.0), (30, 1.0), (40, 2.0), (50, 2.0), (60, 2.0), (70, 2.0)
     ]  # fmt: skip
+    # A validation counts epochs: the steps of losses say nothing of it.
+    assert [line for line in lines if 'loss' not in line] == [{'accuracy/top1': 3.0, 'step': 1}]
+
+
+def test_a_resumed_curve_has_the_health_of_every_step_once(tmp_path: Path) -> None:
+    for stamp, steps, value in (('20260101_000000', (0, 40), 1.0), ('20260101_010000', (30,), 2.0)):
+        write_scalars(tmp_path, stamp, range(steps[0] + 10, steps[-1] + 10, 10), 1.0)
+        with open(tmp_path / stamp / 'vis_data/scalars.json', 'a') as file:
+            file.writelines(
+                json.dumps({'health/rank': value, 'step': step}) + '\n' for step in steps
+            )
+    collect_curve(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / 'curve.jsonl').read_text().splitlines()]
+    assert [line['step'] for line in lines if 'loss' in line] == [10, 20, 30, 40]
+    ranks = [(line['step'], line['health/rank']) for line in lines if 'health/rank' in line]
+    assert ranks == [(0, 1.0), (30, 2.0)]
 
 
 def test_no_scalars_no_curve(tmp_path: Path) -> None:
