@@ -54,8 +54,8 @@ def train(
         config, work_dir=work_dir, backbone=backbone, amp=amp, compile=compile, fsdp=fsdp,
         seed=seed, cfg_options=cfg_options, launcher=launcher,
     )  # fmt: skip
-    if amp:
-        _count_flops(cfg)
+    if amp or cfg.run.task == 'pretrain':
+        _count_flops(cfg, amp)
     patience_s = LEASE_S if resume or was_restarted() else 0.0
     with (
         launched_runner(cfg, launcher) as runner,
@@ -130,8 +130,12 @@ def _use_mixed_precision(cfg: Config) -> None:
     wrapper.setdefault('dtype', 'bfloat16' if torch.cuda.is_bf16_supported() else 'float16')
 
 
-def _count_flops(cfg: Config) -> None:
-    """Let the log say how much of the GPU is used; its peak is known for 16 bits."""
+def _count_flops(cfg: Config, amp: bool) -> None:
+    """Let the record say what a pass costs, and the log how much of a GPU's 16-bit peak is used."""
+    count = flops_per_image(cfg).forward_backward
+    for hook in cfg.custom_hooks:
+        if hook['type'] == 'symmim_mm.RecordHook':
+            hook['flops_per_image'] = count
     throughput = (cfg.get('default_hooks') or {}).get('throughput')
-    if throughput is not None:
-        throughput['flops_per_image'] = flops_per_image(cfg).forward_backward
+    if amp and throughput is not None:
+        throughput['flops_per_image'] = count

@@ -127,6 +127,18 @@ class ImageFolder(CustomDataset):
         whole = isinstance(self.index, ImageShards) and self.chosen is None
         return self.index.shard_sizes if whole else None
 
+    @property
+    def fingerprint(self) -> str | None:
+        """SHA-256 of relative paths, of shards also sizes, and the choice among these."""
+        self.full_init()
+        if self.index is None:
+            return None
+        digest = hashlib.sha256(self.index.columns['text'])
+        for column in (self.index.columns.get('size'), self.chosen):
+            if column is not None:
+                digest.update(column)
+        return digest.hexdigest()
+
     def prepare_data(self, idx: int) -> Any:
         """Return what the pipeline makes of an image."""
         info = self.get_data_info(idx)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from mmengine.dist import get_world_size, master_only
+from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -15,7 +15,7 @@ from symmim_mm.engine.hooks.images_hook import FOLDER as IMAGES
 from symmim_mm.registry import HOOKS
 from symmim_mm.results.metrics import DETECTION, chance_levels, has_objects, in_percent
 from symmim_mm.results.record import FILE_NAME, is_number
-from symmim_mm.results.run_info import add_costs, describe_run
+from symmim_mm.results.run_info import add_costs, describe_batch, describe_data, describe_run
 from symmim_mm.utils.dist import on_main_rank
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import file_sha256, write_atomic
@@ -37,16 +37,22 @@ class RecordHook(Hook):
         config_path: the config file as named on the command line.
         backbone: checkpoint the run started from.
         overrides: what the command line changed, as ``key=value`` strings.
+        flops_per_image: of forward and backward pass, if they were counted.
     """
 
     priority = 'VERY_LOW'
 
     def __init__(
-        self, config_path: str, backbone: str | None = None, overrides: Sequence[str] = ()
+        self,
+        config_path: str,
+        backbone: str | None = None,
+        overrides: Sequence[str] = (),
+        flops_per_image: int | None = None,
     ) -> None:
         self.config_path = config_path
         self.backbone = backbone
         self.overrides = list(overrides)
+        self.flops_per_image = flops_per_image
         self.metrics: dict[str, float] = {}
         self.earlier_s = 0.0
 
@@ -74,8 +80,10 @@ class RecordHook(Hook):
                 'written: choose another'
             )
         check_work_dir(runner.work_dir, (FILE_NAME, CURVE, LAST_CHECKPOINT), folders=[IMAGES])
+        val = runner.val_loop.dataloader.dataset if runner.val_loop is not None else None
         self.record = describe_run(
             run=runner.cfg.run,
+            data=describe_data(runner.train_dataloader.dataset, val),
             config_path=self.config_path,
             overrides=self.overrides,
             backbone=self.backbone,
@@ -133,7 +141,9 @@ class RecordHook(Hook):
         record.checkpoint_sha256 = file_sha256(work_dir / checkpoint.name)
         record.curve = collect_curve(work_dir)
         record.figures = find_images(work_dir)
-        record.images = runner.iter * runner.train_dataloader.batch_size * get_world_size()
+        record.batch = describe_batch(runner)
+        record.images = runner.iter * record.batch.micro_batch * record.batch.processes
+        record.flops_per_image = self.flops_per_image
         add_costs(record, elapsed)
         record.write(work_dir)
 
