@@ -97,8 +97,7 @@ def run(args: argparse.Namespace) -> dict:
             if path.is_file():  # also of a part that found a failure
                 result['parts'][part] = json.loads(path.read_text())
                 path.unlink()
-                failed = result['parts'][part].get('failed')
-                problem = problem or (failed and f'{len(failed)} tests failed')
+                problem = problem or _problem_of(result['parts'][part])
             if problem:
                 say(f'{part}: {problem}')
                 result['problems'][part] = problem
@@ -109,13 +108,22 @@ def run(args: argparse.Namespace) -> dict:
     return result
 
 
+def _problem_of(found: dict) -> str | None:
+    """Return what a part that ended well reports of a failure."""
+    if failed := found.get('failed'):
+        return f'{len(failed)} tests failed'
+    if unfinished := found.get('unfinished'):
+        return f'{len(unfinished)} runs of the study are not finished'
+    return None
+
+
 def _draw_data(args: argparse.Namespace, folder: Path) -> None:
     """Draw JPEGs for the loader and, in CIFAR-10's layout, images for the study."""
     from PIL import Image
 
     from symmim_mm.datasets.sample.generate import write_sample_data
 
-    write_sample_data(folder, train=80, val=40, coco_train=6, coco_val=6, ade_train=6, ade_val=6)
+    write_sample_data(folder, train=240, val=40, coco_train=6, coco_val=6, ade_train=6, ade_val=6)
     images, jpegs = folder / 'imagenet', folder / 'jpegs'
     (images / 'val').rename(images / 'test')
     jpegs.mkdir()

@@ -55,6 +55,8 @@ def config_of(size: str, method: str) -> Config:
         cfg.model.backbone.encoding = sparse.backbone.encoding
         cfg.model.head.decoder = sparse.head.decoder
     apply_recipe(cfg, 1)
+    if 'contrast' in cfg.model:
+        cfg.model.contrast.memory = 0  # a measured step is one micro-batch
     return cfg
 
 

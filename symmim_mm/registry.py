@@ -37,15 +37,17 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     parent=root.OPTIM_WRAPPER_CONSTRUCTORS,
     scope=SCOPE,
-    locations=['symmim_mm.engine.optim'],
+    locations=['symmim_mm.engine.optim.layer_decay'],
 )
 OPTIM_WRAPPERS = Registry(
     'optimizer wrapper',
     parent=root.OPTIM_WRAPPERS,
     scope=SCOPE,
-    locations=['symmim_mm.engine.optim'],
+    locations=['symmim_mm.engine.optim.guarded_wrapper'],
 )
-LOOPS = Registry('loop', parent=root.LOOPS, scope=SCOPE, locations=['symmim_mm.engine.runner'])
+LOOPS = Registry(
+    'loop', parent=root.LOOPS, scope=SCOPE, locations=['symmim_mm.engine.runner.loops']
+)
 METRICS = Registry(
     'metric',
     parent=root.METRICS,

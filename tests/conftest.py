@@ -6,9 +6,7 @@ import signal
 # Tests load checkpoints as the tools do; see symmim_mm.cli.prepare_environment.
 os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, init_default_scope
 from paths import ROOT
 from torch.utils.data._utils import signal_handling
+from warm_commands import WarmCommands, warm_commands
 
 import symmim_mm  # noqa: F401  before any test imports mmdet, see symmim_mm.compat
 
@@ -43,21 +42,11 @@ def mmpretrain_scope() -> None:
     init_default_scope('mmpretrain')
 
 
-@pytest.fixture
-def tool() -> Callable[..., subprocess.CompletedProcess]:
+@pytest.fixture(scope='session')
+def tool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmCommands]:
     """Run a command of ``tools/`` as a user does: ``tool('train.py', 'config.py', ...)``."""
-
-    def call(name: str, *arguments: str, timeout: float = 300, **env: str):
-        return subprocess.run(
-            [sys.executable, str(ROOT / 'tools' / name), *map(str, arguments)],
-            cwd=ROOT,
-            env={**os.environ, 'OMP_NUM_THREADS': '1', **env},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
-
-    return call
+    with warm_commands(ROOT, tmp_path_factory.mktemp('commands')) as commands:
+        yield commands
 
 
 @pytest.fixture

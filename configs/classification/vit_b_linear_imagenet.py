@@ -1,11 +1,12 @@
-# Linear probe on ImageNet-1K after MAE (FINETUNE.md, main_linprobe.py): the frozen encoder's class
-# token, a BatchNorm without scale, one linear layer, LARS. For the mean of the patch tokens:
-# `--cfg-options model.backbone.out_type=avg_featmap`.
+# Linear probe on ImageNet-1K after MAE (FINETUNE.md, main_linprobe.py): features of the frozen
+# encoder, a BatchNorm without scale, one linear layer, LARS. The feature is the mean of the patch
+# tokens after the final norm, which every method trains; vit_b_linear_cls_imagenet.py takes MAE's,
+# the class token.
 _base_ = ['./vit_b_finetune_imagenet.py']
 run = dict(task='linear')
 model = dict(
-    backbone=dict(frozen_stages=12, out_type='cls_token', final_norm=True, drop_path_rate=0.0),
-    neck=dict(type='mmpretrain.ClsBatchNormNeck', input_features=768),
+    backbone=dict(frozen_stages=12, out_type='raw', final_norm=True, drop_path_rate=0.0),
+    neck=dict(type='symmim_mm.FrozenFeatures', in_channels=768, pooling='patch_mean'),
     head=dict(
         loss=dict(_delete_=True, type='mmpretrain.CrossEntropyLoss'),
         init_cfg=dict(type='TruncNormal', layer='Linear', std=0.01),

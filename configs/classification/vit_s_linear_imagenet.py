@@ -2,6 +2,6 @@
 _base_ = ['./vit_b_linear_imagenet.py']
 model = dict(
     backbone=dict(arch='deit-small'),
-    neck=dict(input_features=384),
+    neck=dict(in_channels=384),
     head=dict(in_channels=384),
 )

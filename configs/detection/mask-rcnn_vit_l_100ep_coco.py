@@ -1,4 +1,4 @@
-# ViTDet-L: layer decay .8, drop path .4 (detectron2 mask_rcnn_vitdet_l_100ep.py).
+# Layer decay .8, drop path .4, as ViTDet-L (detectron2 mask_rcnn_vitdet_l_100ep.py).
 _base_ = ['./mask-rcnn_vit_b_100ep_coco.py']
 model = dict(
     backbone=dict(

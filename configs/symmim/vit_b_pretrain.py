@@ -23,7 +23,8 @@ model = dict(
     momentum_mask=dict(type='checkerboard', block=2, parity='shared', shift=False),
     mim_weight=1.0,
     contrast=dict(
-        hidden_dims=4096,  # MoCo v3, down to the temperature
+        # MoCo v3's README, down to the temperature (1 and a constant EMA in its code's defaults).
+        hidden_dims=4096,
         out_dims=256,
         projector_layers=3,
         predictor_layers=2,

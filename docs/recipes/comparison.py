@@ -14,8 +14,8 @@ from symmim_mm.config.file import read_config_file
 
 PUBLISHED = Path(__file__).with_name('published')
 RECIPES = (
-    'symmim', 'mae', 'simmim', 'finetune', 'linear', 'knn', 'upernet', 'mask_rcnn_100ep',
-    'mask_rcnn_1x',
+    'symmim', 'mae', 'simmim', 'finetune', 'scratch', 'linear', 'knn', 'upernet',
+    'mask_rcnn_100ep', 'mask_rcnn_1x',
 )  # fmt: skip
 SIZES = 'SBL'
 
@@ -30,7 +30,7 @@ class Claim(_Data):
     Args:
         sizes: ViT sizes that it is for, letters of S, B and L.
         value: in the form of ``fields.FIELDS``.
-        source: ``repository@commit:path``, as far as known, or several of them.
+        source: ``repository@commit:path`` or ``arXiv:`` and a number, or several of them.
         detail: more about the source.
         borrowed: stated for another method.
     """

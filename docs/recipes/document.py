@@ -35,8 +35,8 @@ COMPARISON = """\
 ## Ours and published
 
 What no source states is *ours*. If ours differs from what is published, the published value is bold
-and the reason is given. A source is a file of the authors' repository (`repository@commit:path`),
-as in `docs/recipes/published/`, where these values are kept.
+and the reason is given. A source is a file (`repository@commit:path`) or a paper, as in
+`docs/recipes/published/`, where these values are kept.
 """
 
 

@@ -130,7 +130,8 @@ def _mixing(cfg: Config, kind: str) -> float:
 
 
 def _pooling(cfg: Config) -> str:
-    kind = cfg.get('evaluation', {}).get('pooling') or cfg.model.backbone.out_type
+    frozen = cfg.get('evaluation') or cfg.model.get('neck') or {}
+    kind = frozen.get('pooling') or cfg.model.backbone.out_type
     return {'avg_featmap': 'mean of the patches', 'patch_mean': 'mean of the patches',
             'cls_token': 'class token'}[kind]  # fmt: skip
 
@@ -151,6 +152,11 @@ def _training_size(cfg: Config) -> str:
         return f'{crop["crop_size"][0]} x {crop["crop_size"][1]}, scaled {low:g} to {high:g}'
     sides = [min(scale) for scale in _transform(cfg, 'RandomChoiceResize')['scales']]
     return f'short side {min(sides)} to {max(sides)}'
+
+
+def _weight_average(cfg: Config) -> float:
+    (hook,) = (hook for hook in cfg.custom_hooks if hook.type == 'EMAHook')
+    return 1 - hook.momentum
 
 
 def _box_loss(cfg: Config) -> str:
@@ -198,6 +204,7 @@ FIELDS: dict[str, tuple[str, Callable[[Config], Value]]] = {
     'symmetric': ('both directions', lambda cfg: cfg.model.symmetric_loss),
     'contrast_weight': ('weight of the contrast', lambda cfg: cfg.model.contrast_weight),
     'ema': ('EMA momentum', _momentum),
+    'weight_average': ('EMA of the weights, per step', _weight_average),
     'pooling': ('feature', _pooling),
     'rand_augment': ('RandAugment, level and deviation', _rand_augment),
     'mixup': ('mixup', lambda cfg: _mixing(cfg, 'Mixup')),

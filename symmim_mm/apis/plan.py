@@ -1,35 +1,37 @@
 """Dry run: the plan of a run, printed (``tools/train.py CONFIG --dry-run``)."""
 
-import argparse
-import json
 import logging
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
+from json import dumps
 from pathlib import Path
 
 from symmim_mm.config.load import load_config
 from symmim_mm.utils.errors import UserError
 
 
-def wants_dry_run(args: argparse.Namespace) -> bool:
-    """Return whether a dry run is asked for.
-
-    Raises:
-        UserError: an option of dry runs without ``--dry-run``.
-    """
-    alone = {'--gpus': args.gpus, '--list-parameters': args.list_parameters, '--json': args.json}
-    given = [name for name, value in alone.items() if value not in (None, False)]
-    if given and not args.dry_run:
-        raise UserError(f'{given[0]} belongs to --dry-run')
-    return args.dry_run
-
-
-def dry_run(args: argparse.Namespace) -> None:
+def dry_run(
+    config: str | Path,
+    *,
+    work_dir: str | Path | None = None,
+    backbone: str | Path | None = None,
+    seed: int | None = None,
+    cfg_options: Mapping[str, object] | None = None,
+    launcher: str = 'none',
+    gpus: int | None = None,
+    list_parameters: bool = False,
+    json: str | Path | None = None,
+) -> None:
     """Print the plan of a run, and do nothing else.
 
+    The arguments of :func:`symmim_mm.apis.train.train` are followed by the number of processes to
+    plan for (those launched by default), whether to name the parameters of every group, and a file
+    to write the plan to as well.
+
     Raises:
-        UserError: as a run, except for absent data; a FILE that cannot be written.
+        UserError: as a run, except for absent data; a file that cannot be written.
     """
     # Here, so that `--help` does not wait for all three libraries.
     from symmim_mm.checkpoint.mmengine import use_safe_loaders
@@ -39,22 +41,22 @@ def dry_run(args: argparse.Namespace) -> None:
 
     use_safe_loaders()
     cfg = load_config(
-        args.config, work_dir=args.work_dir, seed=args.seed, cfg_options=args.cfg_options,
-        backbone=args.backbone, check_data=False,
+        config, work_dir=work_dir, seed=seed, cfg_options=cfg_options, backbone=backbone,
+        check_data=False,
     )  # fmt: skip
-    processes = process_count(args.launcher) if args.gpus is None else args.gpus
+    processes = process_count(launcher) if gpus is None else gpus
     if processes < 1:
         raise UserError(f'--gpus must be at least 1, got {processes}')
     if any(int(os.environ.get(name, 0)) for name in ('RANK', 'SLURM_PROCID')):
         return  # only rank 0 prints
     silence_libraries()
     plan = plan_run(cfg, processes)
-    print(write_plan(plan, args.list_parameters))
-    if args.json:
+    print(write_plan(plan, list_parameters))
+    if json:
         try:
-            Path(args.json).write_text(json.dumps(asdict(plan), indent=1) + '\n')
+            Path(json).write_text(dumps(asdict(plan), indent=1) + '\n')
         except OSError as error:
-            raise UserError(f'--json {args.json}: {error.strerror}') from error
+            raise UserError(f'--json {json}: {error.strerror}') from error
 
 
 def silence_libraries() -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch import Tensor, nn
+
 from symmim_mm.checkpoint.read import read_model_state
 from symmim_mm.config.load import load_config
 from symmim_mm.engine.annotation_check import check_annotations
@@ -44,10 +46,14 @@ def test(
     state = read_model_state(checkpoint)
     with launched_runner(cfg, launcher, START_AGAIN) as runner:
         check_annotations(cfg, ('test',))
-        try:
-            unwrap(runner.model).load_state_dict(state, strict=True)
-        except RuntimeError as error:
-            # The first line names the class only, the next ones the keys.
-            detail = short(' '.join(str(error).split()[:40]), 500)
-            raise UserError(f'checkpoint {checkpoint} does not fit {config}: {detail}') from error
+        load_weights(unwrap(runner.model), state, f'checkpoint {checkpoint} does not fit {config}')
         return runner.test()
+
+
+def load_weights(model: nn.Module, state: Mapping[str, Tensor], problem: str) -> None:
+    """Load all weights of a model; ``UserError`` with a problem where names or shapes differ."""
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        # The first line names the class only, the next ones the keys.
+        raise UserError(f'{problem}: {short(" ".join(str(error).split()[:40]), 500)}') from error

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import torch
 from mmengine.config import Config
@@ -15,47 +16,44 @@ from symmim_mm.engine.resume import resume_from_latest, was_restarted
 from symmim_mm.models.activation_checkpointing import pop_activation_checkpointing
 from symmim_mm.planning.costs import flops_per_image
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.locks import LEASE_S, exclusive_work_dir
+from symmim_mm.utils.work_dir import LEASE_S, exclusive_work_dir
+
+
+class RunOptions(TypedDict, total=False):
+    """Options of :func:`train` that are part of the run, by the names of the command line."""
+
+    work_dir: str | Path | None  # where the run is kept; work_dirs/<config> by default
+    backbone: str | Path | None  # checkpoint that a transfer or a pre-training starts from
+    amp: bool  # train in mixed precision, bf16 where possible
+    compile: bool  # compile the model with torch.compile
+    fsdp: bool  # shard the model over the processes
+    seed: int | None  # random seed, 0 to 2**32 - 1; that of the config, or 0, by default
+    cfg_options: Mapping[str, object] | None  # changes of the config, by dotted name
 
 
 def train(
     config: str | Path,
     *,
-    work_dir: str | Path | None = None,
-    backbone: str | Path | None = None,
     resume: bool = False,
-    amp: bool = False,
-    compile: bool = False,
-    fsdp: bool = False,
-    seed: int | None = None,
-    cfg_options: Mapping[str, object] | None = None,
     launcher: str = 'none',
+    **options: Unpack[RunOptions],
 ) -> None:
     """Train, evaluate and write ``result.json``: a pre-training, or a transfer.
 
     Args:
         config: a config file.
-        work_dir: where the run is kept; ``work_dirs/<config>`` by default.
-        backbone: pre-trained checkpoint that a transfer starts from.
-        resume: continue from the last checkpoint in ``work_dir``, if there is one.
-        amp: train in mixed precision, bf16 where possible.
-        compile: compile the model with ``torch.compile``.
-        fsdp: shard the model over the processes.
-        seed: random seed, 0 to 2**32 - 1; that of the config, or 0, by default.
-        cfg_options: changes of the config, by dotted name.
+        resume: continue from the last checkpoint in the work directory, if there is one.
         launcher: what started this process: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+        **options: see :class:`RunOptions`.
 
     Raises:
         UserError: for what a user can fix: paths, options, sizes, data.
         Fault: for what the machine did: a disk, a loader worker, another process.
         SystemExit: 75, after saving, where a signal stopped the run.
     """
-    cfg = configure(
-        config, work_dir=work_dir, backbone=backbone, amp=amp, compile=compile, fsdp=fsdp,
-        seed=seed, cfg_options=cfg_options, launcher=launcher,
-    )  # fmt: skip
-    if amp or cfg.run.task == 'pretrain':
-        _count_flops(cfg, amp)
+    cfg = configure(config, launcher, **options)
+    if options.get('amp') or cfg.run.task == 'pretrain':
+        _count_flops(cfg, bool(options.get('amp')))
     patience_s = LEASE_S if resume or was_restarted() else 0.0
     with (
         launched_runner(cfg, launcher) as runner,
@@ -69,54 +67,46 @@ def train(
         runner.train()
 
 
-def configure(
-    config: str | Path,
-    *,
-    work_dir: str | Path | None = None,
-    backbone: str | Path | None = None,
-    amp: bool = False,
-    compile: bool = False,
-    fsdp: bool = False,
-    seed: int | None = None,
-    cfg_options: Mapping[str, object] | None = None,
-    launcher: str = 'none',
-) -> Config:
+def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunOptions]) -> Config:
     """Return the config of a run with all options of :func:`train` applied.
 
     Raises:
-        UserError: as :func:`load_config`, and a backbone for a pre-training.
+        UserError: as :func:`load_config`.
     """
+    backbone, fsdp = options.get('backbone'), options.get('fsdp', False)
+    source = str(backbone) if backbone else None
+    changes = dict(options.get('cfg_options') or {})
     cfg = load_config(
-        config, work_dir=work_dir, seed=seed, cfg_options=cfg_options, backbone=backbone
+        config,
+        work_dir=options.get('work_dir'),
+        seed=options.get('seed'),
+        cfg_options=changes,
+        backbone=backbone,
     )
     processes = process_count(launcher)
     apply_recipe(cfg, processes)
     hooks = list(cfg.get('custom_hooks', []))
-    if backbone:
-        if cfg.run.task == 'pretrain':
-            raise UserError('--backbone starts a transfer; a pre-training starts from scratch')
-        if not fsdp:  # which loads it before the model is sharded
-            hooks.append(dict(type='symmim_mm.LoadBackboneHook', checkpoint=str(backbone)))
+    if backbone and not fsdp:  # which loads it before the model is sharded
+        hooks.append(dict(type='symmim_mm.LoadBackboneHook', checkpoint=source))
     if pop_activation_checkpointing(cfg):
         hooks.append(dict(type='symmim_mm.ActivationCheckpointingHook'))
-    changes = dict(cfg_options or {})
-    if amp:
+    if options.get('amp'):
         _use_mixed_precision(cfg)
         changes['--amp'] = True
-    if compile:
+    if options.get('compile'):
         hooks.append(dict(type='symmim_mm.CompileHook'))
         changes['--compile'] = True
     record = dict(
         type='symmim_mm.RecordHook',
         config_path=str(config),
-        backbone=str(backbone) if backbone else None,
+        backbone=source,
         overrides=[f'{key}={value}' for key, value in sorted(changes.items())],
     )
     cfg.custom_hooks = [*hooks, record]
     if fsdp:
         from symmim_mm.engine.runner.fsdp import use_fsdp
 
-        use_fsdp(cfg, processes, str(backbone) if backbone else None, compiled=compile)
+        use_fsdp(cfg, processes, source, compiled='--compile' in changes)
     return cfg
 
 

@@ -1,6 +1,6 @@
 """From a config and a checkpoint to images of what the model does."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -10,12 +10,13 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
+from symmim_mm.apis.test import load_weights
 from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.checkpoint.read import read_model_state
 from symmim_mm.config.file import read_config_file
 from symmim_mm.datasets.samplers.seeding import seed_everything
 from symmim_mm.datasets.transforms.decode_region import open_image
-from symmim_mm.evaluation.attention import class_attention
+from symmim_mm.evaluation.attention import class_attention, patch_similarity
 from symmim_mm.models.base import MaskedImageModel
 from symmim_mm.utils.errors import UserError
 from symmim_mm.visualization import images as vis
@@ -35,7 +36,8 @@ def visualize(
     """Draw images, write them as ``<out>/<kind>_<index>.png`` and yield their paths.
 
     Args:
-        kind: ``'masks'``; ``'reconstruct'`` or ``'attention'`` of ``images``; ``'detect'`` or
+        kind: ``'masks'``; ``'reconstruct'``, ``'attention'`` (of the class token) or
+            ``'similarity'`` (of patch tokens to nine of them) of ``images``; ``'detect'`` or
             ``'segment'`` of ``count`` images of the config's validation set.
         config: path of the run's config.
         checkpoint: a checkpoint of that run; not needed for masks.
@@ -60,10 +62,7 @@ def visualize(
         raise UserError(f'{kind} needs a checkpoint of {config}')
     else:
         state = read_model_state(checkpoint)
-        try:
-            model.load_state_dict(state)
-        except RuntimeError as error:
-            raise UserError(f'checkpoint {checkpoint} does not fit {config}') from error
+        load_weights(model, state, f'checkpoint {checkpoint} does not fit {config}')
     model.eval()
     seed_everything(seed)
     if kind == 'masks':
@@ -71,7 +70,12 @@ def visualize(
     elif kind in ('detect', 'segment'):
         drawn = _held_out(kind, cfg, model, count)
     else:
-        draw = _reconstruct if kind == 'reconstruct' else _attention
+        if kind == 'attention' and not trains_class_token(model):
+            raise UserError(
+                f'{config}: no loss trains the class token of this model, its attention shows '
+                'nothing: draw similarity'
+            )
+        draw = dict(reconstruct=_reconstruct, attention=_attention, similarity=_similarity)[kind]
         drawn = (draw(model, _read(path, model.backbone.img_size)) for path in images)
     for index, image in enumerate(drawn):
         path = Path(out, f'{kind}_{index}.png')
@@ -113,10 +117,29 @@ def _reconstruct(model: BaseModel, inputs: torch.Tensor) -> np.ndarray:
     return vis.reconstruct(model, inputs)[0]
 
 
+def trains_class_token(model: BaseModel) -> bool:
+    """Return whether a loss reaches the class token: through a decoder, or by the contrast."""
+    if not isinstance(model, MaskedImageModel):
+        return True  # MAE
+    contrast = getattr(model, 'contrast_head', None)
+    by_contrast = contrast is not None and contrast.pooling == 'cls_token'
+    return by_contrast or (model.with_head and model.head.decoder is not None)
+
+
 def _attention(model: BaseModel, inputs: torch.Tensor) -> np.ndarray:
-    """Draw the image, then one map for each head, each scaled to its own largest value."""
+    return _maps(model, inputs, class_attention)
+
+
+def _similarity(model: BaseModel, inputs: torch.Tensor) -> np.ndarray:
+    return _maps(model, inputs, patch_similarity)
+
+
+def _maps(
+    model: BaseModel, inputs: torch.Tensor, compute: Callable[..., torch.Tensor]
+) -> np.ndarray:
+    """Draw the image, then its maps, each scaled to its own largest value; less than 0 is 0."""
     images = model.data_preprocessor(dict(inputs=inputs), training=False)['inputs']
-    maps = class_attention(model.backbone, images)[0].cpu().numpy()
+    maps = compute(model.backbone, images)[0].clamp(min=0).cpu().numpy()
     panels = [vis.enlarge(inputs[0].numpy().transpose(1, 2, 0)[..., ::-1])]
     for weights in maps:
         gray = (255 * weights / max(weights.max(), 1e-9)).astype(np.uint8)

@@ -20,9 +20,9 @@ OWN_MARKER = f'{PREFIX}patch_embed.projection.weight'
 CONTAINERS = ('state_dict', 'model', 'teacher')
 
 # What may differ between a pre-trained encoder and the backbone of a transfer: the norm after
-# average pooling is new, the mask token is not needed, and some tasks use neither the final norm
-# nor the class token.
-MAY_BE_MISSING = ('ln2.',)
+# average pooling is new, the mask token is not needed or is that of SimMIM's way to go on, and some
+# tasks use neither the final norm nor the class token.
+MAY_BE_MISSING = ('ln2.', 'mask_token')
 MAY_BE_UNEXPECTED = ('mask_token', 'ln1.', 'ln2.', 'cls_token')
 NAMES_SHOWN = 8
 

@@ -81,17 +81,12 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
             help='record there what was checked: an interrupted check continues, an unchanged '
             'image is not checked again',
         )  # fmt: skip
-        layout.add_argument(
-            '--workers', type=int, default=default_workers(), metavar='N',
-            help='processes (default: one for each processor, at most 16)',
-        )  # fmt: skip
-        layout.add_argument(
-            '--max-pixels', type=int, default=MAX_PIXELS, metavar='N',
-            help=f'pixels above which an image is not decoded but reported (default {MAX_PIXELS})',
-        )  # fmt: skip
-        layout.add_argument(
-            '--limit', type=int, default=10, metavar='N', help='findings of a kind that are printed'
-        )
+        options = {
+            '--workers': (default_workers(), 'processes, one for each processor up to 16'),
+            '--max-pixels': (MAX_PIXELS, 'pixels above which an image is not decoded but reported'),
+            '--limit': (10, 'findings of a kind that are printed'),
+        }
+        _add_integers(layout, options)
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -37,7 +37,7 @@ to collect.
 
 def _add_suite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        'suite', type=find_config, metavar='SUITE.yaml', help='what to run, see configs/suites'
+        'path', type=find_config, metavar='SUITE.yaml', help='what to run, see configs/suites'
     )
     parser.add_argument(
         '--work-dir', metavar='DIR', help='where the runs go (default: work_dirs/<name of suite>)'
@@ -61,15 +61,7 @@ def _add_suite(parser: argparse.ArgumentParser) -> None:
 def _suite(args: argparse.Namespace) -> None:
     from symmim_mm.suite.run_suite import run_suite
 
-    code = run_suite(
-        args.suite,
-        args.work_dir,
-        jobs=args.jobs,
-        dry_run=args.dry_run,
-        slurm=args.slurm,
-        size=args.size,
-    )
-    sys.exit(code)
+    sys.exit(run_suite(**vars(args)))
 
 
 def _add_collect(parser: argparse.ArgumentParser) -> None:
@@ -94,6 +86,7 @@ def _add_visualize(parser: argparse.ArgumentParser) -> None:
         ('masks', 'the masks that a pre-training config draws'),
         ('reconstruct', 'masked and reconstructed images of a pre-training'),
         ('attention', 'attention of the class token of a pre-training'),
+        ('similarity', 'similarity of all patches to some, of a pre-training'),
         ('detect', 'annotated and predicted instances'),
         ('segment', 'true and predicted classes'),
     ):
@@ -101,7 +94,7 @@ def _add_visualize(parser: argparse.ArgumentParser) -> None:
         kind.add_argument('config', type=find_config, help='config of the run')
         if name != 'masks':
             kind.add_argument('checkpoint', help='a checkpoint of that run')
-        if name in ('reconstruct', 'attention'):
+        if name in ('reconstruct', 'attention', 'similarity'):
             kind.add_argument('images', nargs='+', metavar='IMAGE', help='image files')
         elif name != 'masks':
             kind.add_argument('--count', type=int, default=6, help='images of its validation set')
@@ -148,14 +141,6 @@ def _benchmarks() -> ModuleType:
     return import_module('benchmarks.command')
 
 
-def _add_benchmark(parser: argparse.ArgumentParser) -> None:
-    _benchmarks().add_arguments(parser)
-
-
-def _benchmark(args: argparse.Namespace) -> None:
-    _benchmarks().measure(args)
-
-
 COMMANDS = {
     'suite': Command(
         'Make all runs of a suite that are not finished, in order, then the table and the page.',
@@ -166,7 +151,7 @@ COMMANDS = {
         _add_collect, _collect, COLLECT_EPILOG,
     ),
     'visualize': Command(
-        'Draw masks, reconstructions, attention, detections or segmentations as PNG files.',
+        'Draw masks, reconstructions, attention, detections and more as PNG files.',
         _add_visualize, _visualize,
     ),
     'export': Command(
@@ -175,6 +160,7 @@ COMMANDS = {
     ),
     'benchmark': Command(
         'Measure speed against a named peer in the same run, and write the result as JSON.',
-        _add_benchmark, _benchmark,
+        lambda parser: _benchmarks().add_arguments(parser),
+        lambda args: _benchmarks().measure(args),
     ),
 }  # fmt: skip

@@ -3,9 +3,11 @@
 import argparse
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from symmim_mm.cli.command import Command
 from symmim_mm.config.file import find_config
+from symmim_mm.utils.errors import UserError
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -50,6 +52,10 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _add_backbone_argument(parser: argparse.ArgumentParser, purpose: str = 'start from') -> None:
+    parser.add_argument('--backbone', metavar='FILE', help=f'pre-trained checkpoint to {purpose}')
+
+
 def add_branch_argument(parser: argparse.ArgumentParser) -> None:
     """Add the choice between the two encoders of a SymMIM checkpoint."""
     parser.add_argument(
@@ -58,17 +64,17 @@ def add_branch_argument(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that the launch scripts set."""
     parser.add_argument(
         '--launcher', choices=LAUNCHERS, default='none',
         help='set by the dist_*.sh and slurm_train.sh scripts',
     )  # fmt: skip
+    # Of older launchers; the rank is read from the environment.
     parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
 
 
-def add_dry_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a plan."""
+def _add_plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--gpus', type=int, metavar='N', help='plan for N processes (default: those launched, or 1)'
     )
@@ -80,85 +86,117 @@ def add_dry_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
-    parser.add_argument('--backbone', metavar='FILE', help='pre-trained checkpoint to start from')
+    _add_backbone_argument(parser)
     parser.add_argument('--resume', action='store_true', help='continue from the last checkpoint')
     parser.add_argument('--amp', action='store_true', help='mixed precision, bf16 where possible')
     parser.add_argument('--compile', action='store_true', help='compile the model (torch.compile)')
     parser.add_argument('--fsdp', action='store_true', help='shard the model over the processes')
-    add_launch_arguments(parser)
+    _add_launch_arguments(parser)
     group = parser.add_argument_group('dry run')
     group.add_argument(
         '--dry-run', action='store_true',
         help='print model size, FLOPs, tokens, schedule, parameter groups, steps and memory, and '
         'stop; needs no data and no GPU',
     )  # fmt: skip
-    add_dry_run_arguments(group)
+    _add_plan_arguments(group)
+
+
+def _options(args: argparse.Namespace, *left_out: str) -> dict[str, Any]:
+    """Return the arguments for a function of ``symmim_mm.apis`` that takes them by their names."""
+    return {k: v for k, v in vars(args).items() if k not in ('local_rank', *left_out)}
 
 
 def _train(args: argparse.Namespace) -> None:
-    from symmim_mm.apis.plan import dry_run, wants_dry_run
-
-    if wants_dry_run(args):
-        dry_run(args)
+    if args.dry_run:
+        _plan(args)
         return
+    plan = {'--gpus': args.gpus, '--list-parameters': args.list_parameters, '--json': args.json}
+    if given := [name for name, value in plan.items() if value not in (None, False)]:
+        raise UserError(f'{given[0]} belongs to --dry-run')
     from symmim_mm.apis.train import train
 
-    train(
-        args.config, work_dir=args.work_dir, backbone=args.backbone, resume=args.resume,
-        amp=args.amp, compile=args.compile, fsdp=args.fsdp, seed=args.seed,
-        cfg_options=args.cfg_options, launcher=args.launcher,
-    )  # fmt: skip
+    train(**_options(args, 'dry_run', 'gpus', 'list_parameters', 'json'))
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
-    parser.add_argument('--backbone', metavar='FILE', help='pre-trained checkpoint to start from')
-    add_launch_arguments(parser)
-    add_dry_run_arguments(parser)
+    _add_backbone_argument(parser)
+    _add_launch_arguments(parser)
+    _add_plan_arguments(parser)
 
 
 def _plan(args: argparse.Namespace) -> None:
     from symmim_mm.apis.plan import dry_run
 
-    dry_run(args)
+    dry_run(**_options(args, 'dry_run', 'resume', 'amp', 'compile', 'fsdp'))
 
 
 def _add_test(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='of a run of this config')
-    add_launch_arguments(parser)
+    _add_launch_arguments(parser)
 
 
 def _test(args: argparse.Namespace) -> None:
     from symmim_mm.apis.test import test
 
-    test(
-        args.config, args.checkpoint, work_dir=args.work_dir, seed=args.seed,
-        cfg_options=args.cfg_options, launcher=args.launcher,
-    )  # fmt: skip
+    test(**_options(args))
 
 
 def _add_evaluation(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
-    parser.add_argument('--backbone', metavar='FILE', help='pre-trained checkpoint to encode with')
+    _add_backbone_argument(parser, 'encode with')
     add_branch_argument(parser)
 
 
 def _evaluate(task: str, args: argparse.Namespace) -> None:
     from symmim_mm.apis.evaluate import evaluate_features
 
-    evaluate_features(
-        task,
-        args.config,
-        backbone=args.backbone,
-        branch=args.branch,
-        work_dir=args.work_dir,
-        seed=args.seed,
-        cfg_options=args.cfg_options,
+    evaluate_features(task, **_options(args))
+
+
+def _add_pretrain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('folder', metavar='FOLDER', help='images, sub-folders included')
+    parser.add_argument(
+        '--method', choices=('symmim', 'mae', 'simmim'), default='symmim', help='(default symmim)'
     )
+    parser.add_argument(
+        '--model', choices=('vit-ti', 'vit-s', 'vit-b', 'vit-l'), default='vit-ti',
+        help='(default vit-ti)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--init', metavar='FILE',
+        help='checkpoint to start from: one of ours, of MAE, timm, Hugging Face, DINO, MoCo v3',
+    )  # fmt: skip
+    parser.add_argument(
+        '--image-size', type=int, metavar='N',
+        help="side in pixels (default: the images' own, 224 at most)",
+    )  # fmt: skip
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument('--budget', default='1h', help='time for the training (default 1h)')
+    length.add_argument('--epochs', type=int, help='passes over the images')
+    length.add_argument('--steps', type=int, help='optimizer steps')
+    parser.add_argument('--out', help='(default: work_dirs/FOLDER-METHOD)')
+    parser.add_argument('--seed', type=int, default=0, help='random seed (default 0)')
+    parser.add_argument('--workers', type=int, help='loader processes (default: cores less one)')
+
+
+def _pretrain(args: argparse.Namespace) -> None:
+    from symmim_mm.apis.pretrain import pretrain
+
+    pretrain(
+        args.folder, method=args.method, model=args.model, init=args.init,
+        image_size=args.image_size, budget=args.budget, epochs=args.epochs, steps=args.steps,
+        out=args.out, seed=args.seed, workers=args.workers,
+    )  # fmt: skip
 
 
 COMMANDS = {
+    'pretrain': Command(
+        'Pre-train on a folder of images and write a page of what was learned.',
+        _add_pretrain, _pretrain,
+        'The same command again continues an interrupted run.',
+    ),
     'train': Command(
         'Train one config: a pre-training, or a transfer in any of the three libraries.',
         _add_train, _train,

@@ -205,6 +205,9 @@ def apply_recipe(cfg: Config, processes: int) -> None:
     cfg.optim_wrapper.accumulative_counts = accumulation
     cfg.optim_wrapper.optimizer.lr = recipe.scaled_lr
     cfg.param_scheduler = recipe.schedulers(accumulation)
+    for hook in cfg.get('custom_hooks', []):
+        if hook.get('type') == 'EMAHook':  # which counts micro-batches
+            hook.interval = hook.get('interval', 1) * accumulation
     if 'contrast' in cfg.get('model', {}):
         # Negatives are those of the global batch, however it is split.
         cfg.model.contrast.memory = recipe.batch - micro_batch * processes

@@ -3,7 +3,7 @@
 ``kinds``      every kind of finding, its level and what training does with such data
 ``report``     the findings of one check, printed and as JSON
 ``header``     what an image's header says
-``image``      one image, decoded as training decodes it; ``label_map`` one label map
+``image``      one image or label map, decoded as training decodes it
 ``workers``    many images and label maps in several processes
 ``journal``    what an earlier, perhaps interrupted check already found
 ``layout``     what a layout hands on to be checked

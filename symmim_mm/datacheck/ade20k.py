@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 
-from symmim_mm.datacheck.layout import Job, Listing, Outcome, Plan, missing_folders
+from symmim_mm.datacheck.layout import Job, Listing, Plan, missing_folders
 from symmim_mm.datacheck.report import Report, plural
 
 CLASSES = 150
@@ -22,40 +22,30 @@ def plan_ade20k(root: str, report: Report, classes: int | None = None) -> Plan:
         classes: their number where the user named it; else ADE20K's 150 are expected, and fewer
             are only a notice.
     """
-    folders = [f'{part}/{split}' for part in SUFFIXES for split in IMAGES]
-    missing_folders(root, folders, report)
+    missing_folders(root, [f'{part}/{split}' for part in SUFFIXES for split in IMAGES], report)
     pairs: list[Job] = []
     for split, official in IMAGES.items():
-        found = {
-            part: _files(root, part, split, report)
-            for part in SUFFIXES
-            if os.path.exists(os.path.join(root, part, split))
-        }
-        if len(found) < len(SUFFIXES):
+        if not all(os.path.exists(os.path.join(root, part, split)) for part in SUFFIXES):
             continue
-        jobs = list(_pair(split, *found.values(), report))
+        images, maps = (_files(root, part, split, report) for part in SUFFIXES)
+        jobs = list(_pair(split, images, maps, report))
         report.fact(split, plural(len(jobs), 'pair'), pairs=len(jobs))
-        if not found['images']:
+        if not images:
             report.add('no-images', f'images/{split}')
-        elif classes is None and len(found['images']) != official:
-            text = f'{len(found["images"]):,}, ADE20K has {official:,}'
-            report.add('image-count', f'images/{split}', text)
+        elif classes is None and len(images) != official:
+            report.add(
+                'image-count', f'images/{split}', f'{len(images):,}, ADE20K has {official:,}'
+            )
         pairs += jobs
-    highest = -1
 
-    def seen(job: Job, outcome: Outcome) -> None:
-        nonlocal highest
-        highest = max(highest, outcome.highest)
-
-    def end() -> None:
-        if highest < 0:
-            return
-        report.fact('classes', f'the highest is {highest}', highest=highest)
+    def end(highest: int) -> None:
+        if highest >= 0:
+            report.fact('classes', f'the highest is {highest}', highest=highest)
         if classes is None and 0 < highest < CLASSES:
             text = f'the highest is {highest}, ADE20K has {CLASSES}: set num_classes={highest}'
             report.add('class-count', 'annotations', text)
 
-    return Plan(len(pairs), pairs, seen, end)
+    return Plan(len(pairs), pairs, end)
 
 
 def _files(root: str, part: str, split: str, report: Report) -> dict[str, str]:
@@ -65,17 +55,17 @@ def _files(root: str, part: str, split: str, report: Report) -> dict[str, str]:
     """
     folder = f'{part}/{split}'
     listing = Listing(root, report)
-    paths = list(listing.images(folder))
+    paths = sorted(listing.images(folder))
     listing.report_other_files()
-    number = Counter(os.path.splitext(path)[1] for path in paths)
-    if not number:
+    if not paths:
         return {}
+    number = Counter(os.path.splitext(path)[1] for path in paths)
     suffix = max(number, key=lambda name: (number[name], name == SUFFIXES[part]))
     if suffix != SUFFIXES[part]:
         text = f'{suffix} in place of {SUFFIXES[part]}: set {OPTIONS[part]}={suffix!r}'
         report.add('suffix', folder, text)
     files = {}
-    for path in sorted(paths):
+    for path in paths:
         stem, ending = os.path.splitext(path)
         if ending == suffix:
             files[os.path.relpath(stem, folder)] = path
@@ -88,10 +78,8 @@ def _pair(
     split: str, images: dict[str, str], maps: dict[str, str], report: Report
 ) -> Iterator[Job]:
     for stem, path in images.items():
-        if stem in maps:
-            yield Job(path, maps[stem])
-        else:
+        if stem not in maps:
             report.add('unpaired', path, f'no label map {stem} in annotations/{split}')
-            yield Job(path)
+        yield Job(path, maps.get(stem))
     for stem in maps.keys() - images.keys():
         report.add('map-without-image', maps[stem])

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from symmim_mm.datacheck.ade20k import CLASSES, plan_ade20k
@@ -19,12 +20,14 @@ from symmim_mm.datasets.progress import progress_bar
 from symmim_mm.utils.errors import UserError
 
 LAYOUTS = ('imagenet', 'folder', 'coco', 'ade20k')
-MOST_WORKERS = 16  # beyond that, reading is what takes the time
 
 
 def default_workers() -> int:
-    """Return one process for each processor that this one may use, at most 16."""
-    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    """Return one process for each processor that this one may use, at most 16.
+
+    Beyond that, reading is what takes the time.
+    """
+    return min(len(os.sched_getaffinity(0)), 16)
 
 
 def read_classes(text: str | None) -> int | list[str] | None:
@@ -94,9 +97,18 @@ def check(
     if json_file:
         check_writable(json_file)
     report = Report(layout, root)
-    plan = _plan(layout, root, report, classes, splits)
-    number = classes if isinstance(classes, int) else len(classes or ()) or CLASSES
-    options = Options(root, not quick, max_pixels, number if layout == 'ade20k' else 0)
+    count = len(classes) if isinstance(classes, Sequence) else classes
+    match layout:
+        case 'folder':
+            plan = plan_folder(root, report)
+        case 'imagenet':
+            plan = plan_imagenet(root, report, classes, splits)
+        case 'coco':
+            plan = plan_coco(root, report, classes)
+        case 'ade20k':
+            plan = plan_ade20k(root, report, count)
+    label_classes = (count or CLASSES) if layout == 'ade20k' else 0
+    options = Options(root, not quick, max_pixels, label_classes)
     check_images(plan, options, workers, state, report)
     if json_file:
         write_json(json_file, report, quick=quick)
@@ -109,70 +121,46 @@ def check(
     return report
 
 
-def _plan(
-    layout: str,
-    root: str,
-    report: Report,
-    classes: int | Sequence[str] | None,
-    splits: tuple[str, str],
-) -> Plan:
-    """Check the layout and return the images that are left to be checked."""
-    if layout == 'folder':
-        return plan_folder(root, report)
-    if layout == 'imagenet':
-        return plan_imagenet(root, report, classes, splits)
-    if layout == 'coco':
-        return plan_coco(root, report, classes)
-    return plan_ade20k(root, report, len(classes) if isinstance(classes, Sequence) else classes)
-
-
 def check_images(
     plan: Plan, options: Options, workers: int, state: str | None, report: Report
 ) -> None:
-    """Check the images of a plan in processes and note what is found.
+    """Check the images of a plan in at most ``workers`` processes and report what is found.
 
-    Args:
-        plan: the images.
-        options: what to check of them.
-        workers: the number of processes; fewer where there are few images.
-        state: the file of :class:`Journal`, if any.
-        report: takes the findings.
+    ``state`` is the file of :class:`Journal`, if any.
     """
     if not plan.total:
         return
-    journal = Journal(state, options) if state else None
     workers = min(workers, -(-plan.total // CHUNK))
     done = known = 0
+    highest = -1
     started = time.monotonic()
-    try:
-        with progress_bar('checking', plan.total) as advance:
+    with ExitStack() as stack:
+        journal = stack.enter_context(closing(Journal(state, options))) if state else None
+        advance = stack.enter_context(progress_bar('checking', plan.total))
 
-            def take(job: Job, outcome: Outcome) -> None:
-                nonlocal done
-                for finding in outcome.findings:
-                    report.add(*finding)
-                plan.seen(job, outcome)
-                done += 1
-                advance()
+        def take(outcome: Outcome) -> None:
+            nonlocal done, highest
+            for finding in outcome.findings:
+                report.add(*finding)
+            highest = max(highest, outcome.highest)
+            done += 1
+            advance()
 
-            def fresh() -> Iterator[Job]:
-                nonlocal known
-                for job in plan.jobs:
-                    outcome = journal.find(job) if journal else None
-                    if outcome is None:
-                        yield job
-                    else:
-                        known += 1
-                        take(job, outcome)
+        def fresh() -> Iterator[Job]:
+            nonlocal known
+            for job in plan.jobs:
+                outcome = journal.find(job) if journal else None
+                if outcome is None:
+                    yield job
+                else:
+                    known += 1
+                    take(outcome)
 
-            for job, outcome in check_jobs(fresh(), options, workers):
-                take(job, outcome)
-                if journal:
-                    journal.note(job, outcome)
-    finally:
-        if journal:
-            journal.close()
-    plan.end()
+        for job, outcome in check_jobs(fresh(), options, workers):
+            take(outcome)
+            if journal:
+                journal.note(job, outcome)
+    plan.end(highest)
     seconds = time.monotonic() - started
     report.fact(
         'checked',

@@ -14,7 +14,7 @@ IMAGES = {'train': 1_281_167, 'val': 50_000}  # ILSVRC 2012, classification
 def plan_folder(root: str, report: Report) -> Plan:
     """Check a folder of images: everything below ``root`` that pre-training would read."""
     listing = Listing(root, report)
-    total = sum(1 for _ in listing.images(''))
+    total = sum(1 for _ in listing.images())
     listing.report_other_files()
     report.fact('images', f'{total:,}', number=total)
     if not total:
@@ -37,28 +37,33 @@ def plan_imagenet(
             expected, and another number is only a notice.
         splits: names of the folders of training and validation.
     """
-    missing_folders(root, splits, report)
+    missing_folders(root, list(splits), report)
     listing = Listing(root, report)
-    sets, total, present = {}, 0, []
-    for split, official in zip(splits, IMAGES, strict=True):
-        if not os.path.exists(os.path.join(root, split)):
-            continue
+    present = [split for split in splits if os.path.exists(os.path.join(root, split))]
+    official = dict(zip(splits, IMAGES.values(), strict=True))
+    sets, total = {}, 0
+    for split in present:
         counts = _count_classes(split, listing, report)
         images = sum(counts.values())
         loose = sum(1 for _ in listing.images(split, deep=False))
         text = f'{plural(images, "image")} in {plural(len(counts), "class folder")}'
         report.fact(split, text, images=images, classes=len(counts))
-        if loose:
-            _report_loose(split, loose, not counts, report)
-        if not images and not loose:
-            report.add('no-images', split)
         if counts:
             sets[split] = set(counts)
-            if classes is None and images != IMAGES[official]:
-                text = f'{images:,}, ImageNet-1K has {IMAGES[official]:,}'
+            if classes is None and images != official[split]:
+                text = f'{images:,}, ImageNet-1K has {official[split]:,}'
                 report.add('image-count', split, text)
+        if counts and loose:
+            report.add('not-read', split, f'{plural(loose, "image")} next to the class folders')
+        elif loose:
+            text = (
+                f'{plural(loose, "image")} directly in it: move each to {split}/<class>/ '
+                '(docs/data.md says how); for pre-training alone, check it as a folder'
+            )
+            report.add('flat', split, text)
+        elif not images:
+            report.add('no-images', split)
         total += images + loose
-        present.append(split)
     listing.report_other_files()
     _compare_classes(sets, classes, report)
     return Plan(total, _jobs(root, present))
@@ -77,41 +82,24 @@ def _count_classes(split: str, listing: Listing, report: Report) -> dict[str, in
     return counts
 
 
-def _report_loose(split: str, loose: int, flat: bool, report: Report) -> None:
-    if flat:
-        text = (
-            f'{plural(loose, "image")} directly in it: move each to {split}/<class>/ '
-            '(docs/data.md says how); for pre-training alone, check it as a folder'
-        )
-        report.add('flat', split, text)
-    else:
-        report.add('not-read', split, f'{plural(loose, "image")} next to the class folders')
-
-
 def _compare_classes(
     sets: dict[str, set[str]], classes: int | Sequence[str] | None, report: Report
 ) -> None:
     """Compare the classes of the splits with each other and with what is expected."""
-    if len(sets) == 2:
-        (first, one), (second, two) = sets.items()
-        for here, there, only in ((first, second, one - two), (second, first, two - one)):
-            if only:
-                text = f'{plural(len(only), "class")} not in {there}: {listed(sorted(only), NAMED)}'
-                report.add('class-sets', here, text)
     for split, found in sets.items():
-        if classes is None:
-            if len(found) != CLASSES:
-                text = f'{len(found)}, ImageNet-1K has {CLASSES}: set num_classes={len(found)}'
-                report.add('class-count', split, text)
-        elif isinstance(classes, int):
-            if len(found) != classes:
-                report.add('classes', split, f'{len(found)} in place of {classes}')
-        else:
-            lacking, extra = set(classes) - found, found - set(classes)
-            if lacking:
-                report.add('classes', split, f'without {listed(sorted(lacking), NAMED)}')
-            if extra:
-                report.add('classes', split, f'besides {listed(sorted(extra), NAMED)}')
+        for other in sets:
+            if only := sorted(found - sets[other]):
+                text = f'{plural(len(only), "class")} not in {other}: {listed(only, NAMED)}'
+                report.add('class-sets', split, text)
+        if classes is None and len(found) != CLASSES:
+            text = f'{len(found)}, ImageNet-1K has {CLASSES}: set num_classes={len(found)}'
+            report.add('class-count', split, text)
+        elif isinstance(classes, int) and len(found) != classes:
+            report.add('classes', split, f'{len(found)} in place of {classes}')
+        elif isinstance(classes, Sequence):
+            for word, names in (('without', {*classes} - found), ('besides', found - {*classes})):
+                if names:
+                    report.add('classes', split, f'{word} {listed(sorted(names), NAMED)}')
 
 
 def _jobs(root: str, folders: Iterable[str]) -> Iterator[Job]:

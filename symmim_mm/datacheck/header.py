@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import PurePath
 from typing import BinaryIO, NamedTuple
 
@@ -13,24 +12,28 @@ from PIL import Image
 # files of unknown origin. MPO (photographs of many telephones) comes through JPEG's reader.
 FORMATS = ('JPEG', 'PNG', 'BMP', 'DIB', 'PPM', 'TIFF', 'WEBP', 'GIF', 'JPEG2000', 'AVIF')
 TURNED = ('JPEG', 'MPO', 'PNG', 'TIFF')  # formats whose EXIF orientation OpenCV obeys
+SAME = {'MPO': 'JPEG', 'DIB': 'BMP'}  # formats that share their extensions
 ORIENTATION = 0x112  # EXIF tag; 1 is upright, 5 to 8 lie on their side
 
 
 class Header(NamedTuple):
     """The header of an image. ``width`` and ``height`` are as stored, before any rotation.
 
-    ``deep``: more than 8 bits a channel. ``frames``: more than one image in an animation or a
-    multi-page file. ``orientation``: EXIF's, 1 to 8; 1 where OpenCV ignores it.
+    ``orientation``: EXIF's, 1 to 8; 1 where OpenCV ignores it. ``findings``: what is unusual in the
+    stored pixels, as ``(kind, text)``.
     """
 
     format: str
     mode: str
     width: int
     height: int
-    deep: bool
-    frames: bool
-    transparent: bool
     orientation: int
+    findings: list[tuple[str, str]]
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels."""
+        return self.width * self.height
 
     @property
     def loaded_size(self) -> tuple[int, int]:
@@ -43,6 +46,11 @@ class Header(NamedTuple):
     def __str__(self) -> str:
         return f'{self.format} {self.width} x {self.height}'
 
+    def fits_name(self, name: str) -> bool:
+        """Return whether the extension of a file promises this format, or none."""
+        promised = Image.registered_extensions().get(PurePath(name).suffix.lower(), self.format)
+        return SAME.get(promised, promised) == SAME.get(self.format, self.format)
+
 
 def read_header(file: BinaryIO) -> Header | None:
     """Read the header of an open image file; None where Pillow finds none in it."""
@@ -50,32 +58,34 @@ def read_header(file: BinaryIO) -> Header | None:
         warnings.simplefilter('ignore')
         try:
             with Image.open(file, formats=FORMATS) as image:
-                return _header_of(image)
+                orientation = _orientation(image)
+                findings = list(_unusual(image))
+                return Header(image.format, image.mode, *image.size, orientation, findings)
         except Exception:  # a damaged header makes Pillow's readers raise almost anything
             return None
 
 
-def _header_of(image: Image.Image) -> Header:
-    kind = image.format
-    return Header(
-        format=kind,
-        mode=image.mode,
-        width=image.width,
-        height=image.height,
-        deep=_is_deep(image),
-        # The further images of an MPO are previews and depth maps, not an animation.
-        frames=kind != 'MPO' and bool(getattr(image, 'is_animated', False)),
-        transparent=image.mode in ('RGBA', 'LA', 'PA') or 'transparency' in image.info,
-        orientation=_orientation(image) if kind in TURNED else 1,
-    )
+def _unusual(image: Image.Image) -> Iterator[tuple[str, str]]:
+    """Yield findings about the stored pixels."""
+    if image.mode == 'CMYK':
+        yield 'cmyk', ''
+    if _is_deep(image):
+        yield '16-bit', f'{image.format} {image.mode}'
+    if image.mode in ('P', 'PA'):
+        yield 'palette', image.format
+    if image.mode in ('RGBA', 'LA', 'PA') or 'transparency' in image.info:
+        yield 'transparent', ''
+    # The further images of an MPO are previews and depth maps, not an animation.
+    if image.format != 'MPO' and getattr(image, 'is_animated', False):
+        yield 'animated', image.format
 
 
 def _is_deep(image: Image.Image) -> bool:
+    """Return whether there are more than 8 bits a channel, by the arguments of Pillow's decoder."""
     if image.mode[0] in 'IF':
         return True
     for tile in image.tile:
-        arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
-        for value in arguments:
+        for value in tile.args if isinstance(tile.args, tuple) else (tile.args,):
             if isinstance(value, str) and ';16' in value:
                 return True
             if image.format == 'PPM' and isinstance(value, int) and value > 255:
@@ -84,7 +94,7 @@ def _is_deep(image: Image.Image) -> bool:
 
 
 def _orientation(image: Image.Image) -> int:
-    if image.format != 'TIFF' and 'exif' not in image.info:
+    if image.format not in TURNED or (image.format != 'TIFF' and 'exif' not in image.info):
         return 1
     try:
         value = image.getexif().get(ORIENTATION)
@@ -101,18 +111,3 @@ def any_size() -> Iterator[None]:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = limit
-
-
-@lru_cache(maxsize=256)
-def format_of_name(suffix: str) -> str | None:
-    """Return the format that an extension (``.jpg``) promises, None where it promises none."""
-    return Image.registered_extensions().get(suffix.lower())
-
-
-def name_fits(header: Header, name: str) -> bool:
-    """Return whether the extension of a file promises the format that the file has."""
-    promised = format_of_name(PurePath(name).suffix)
-    same = {'MPO': 'JPEG', 'DIB': 'BMP'}
-    return promised is None or same.get(promised, promised) == same.get(
-        header.format, header.format
-    )

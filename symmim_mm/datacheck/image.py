@@ -1,4 +1,4 @@
-"""One image file, read as training reads it."""
+"""One image file or label map, read as training reads it."""
 
 import os
 import tempfile
@@ -9,13 +9,22 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from symmim_mm.datacheck.header import FORMATS, Header, any_size, name_fits, read_header
-from symmim_mm.datasets.transforms.decode import decode_image
+from symmim_mm.datacheck.header import FORMATS, Header, any_size, read_header
+from symmim_mm.datacheck.kinds import FindingError
+from symmim_mm.datacheck.report import plural
+from symmim_mm.datasets.transforms.decode import (
+    IGNORED,
+    LabelMapError,
+    decode_image,
+    decode_label_map,
+)
 
 PATCH = 16
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # Pillow's limit, above which it suspects an attack
 BYTES_PER_PIXEL = 8  # 4 channels of 16 bits: no honest file needs more
 REASON = 120  # characters of another program's message that are shown
+JPEGS = ('JPEG', 'MPO')
+SHOWN = 5  # stray labels named
 
 
 class Options(NamedTuple):
@@ -49,105 +58,139 @@ class DecoderWarnings:
         text = os.pread(2, size, 0).decode('utf-8', 'replace')
         os.ftruncate(2, 0)
         os.lseek(2, 0, os.SEEK_SET)
-        return ' '.join(text.split())[:REASON]
+        return _one_line(text)
 
 
-def too_long(size: int, options: Options) -> bool:
-    """Return whether a file of ``size`` bytes is longer than any image of the allowed pixels."""
-    return size > BYTES_PER_PIXEL * options.max_pixels + 2**20
+def _one_line(message: object) -> str:
+    """Return the start of another program's message, in one line."""
+    return ' '.join(str(message).split())[:REASON]
 
 
-def decode(data: bytes, header: Header | None) -> np.ndarray | None:
-    """Decode as training does, or return None where that fails.
+def _read(path: str, options: Options) -> tuple[bytes, Header | None]:
+    """Return the bytes of an image or label map, if it will be decoded all of them, and its header.
 
-    JPEGs are decoded at an eighth of their size: every bit is read and checked as for the whole,
-    which tests compare, in 60 % of the time.
+    The header is None where Pillow finds none.
+
+    Raises:
+        FindingError: it cannot be read, or is larger than allowed.
     """
-    if header is not None and header.format in ('JPEG', 'MPO'):
-        small = decode_image(data, cv2.IMREAD_REDUCED_COLOR_8)
-        if small is not None:
-            return small
-    return decode_image(data)
+    try:
+        with open(path, 'rb') as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > BYTES_PER_PIXEL * options.max_pixels + 2**20:
+                raise FindingError('enormous', f'{size:,} bytes')
+            header = read_header(file)
+            if header is not None and header.pixels > options.max_pixels:
+                raise FindingError('enormous', f'{header} is {header.pixels:,} pixels')
+            file.seek(0)
+            return file.read(-1 if options.decode else 1), header
+    except OSError as error:
+        raise FindingError('unreadable', error.strerror or str(error)) from error
 
 
 def inspect_image(
     path: str, name: str, options: Options, warnings: DecoderWarnings | None = None
 ) -> tuple[list[tuple[str, str]], tuple[int, int] | None]:
-    """Check one image file.
-
-    Args:
-        path: where the file is.
-        name: its name, whose extension is compared with its format.
-        options: ``decode`` and ``max_pixels`` are used.
-        warnings: what catches the printed warnings of the decoder, if any.
+    """Check one image file, whose format is compared with the extension of ``name``.
 
     Returns:
         Findings as ``(kind, text)``, and ``(width, height)`` as training sees the image, None
         where it could not be read.
     """
     try:
-        with open(path, 'rb') as file:
-            size = os.fstat(file.fileno()).st_size
-            if size == 0:
-                return [('empty', '')], None
-            if too_long(size, options):
-                return [('enormous', f'{size:,} bytes')], None
-            if not options.decode:
-                header = read_header(file)
-                known = header is not None or cv2.haveImageReader(path)
-                return _judge(header, name, options, known, None)
-            data = file.read()
-    except OSError as error:
-        return [('unreadable', error.strerror or str(error))], None
-    header = read_header(BytesIO(data))
-    if header is not None and header.width * header.height > options.max_pixels:
-        return _judge(header, name, options, True, None)
-    if warnings:
-        warnings.take()
-    pixels = decode(data, header)
-    warning = warnings.take() if warnings else ''
-    findings, loaded = _judge(header, name, options, pixels is not None, pixels)
-    if pixels is None:
-        kind, text = findings[0]
-        reason = (pillow_error(data) if header else '') or warning
-        return [(kind, f'{text}: {reason}' if reason else text)], None
-    if warning:
-        findings.append(('decoder-warning', warning))
-    return findings, loaded
-
-
-def _judge(
-    header: Header | None, name: str, options: Options, readable: bool, pixels: np.ndarray | None
-) -> tuple[list[tuple[str, str]], tuple[int, int] | None]:
-    """Return findings and loaded size by a header and, where they were decoded, the pixels."""
+        data, header = _read(path, options)
+        if not data:
+            raise FindingError('empty')
+        if options.decode:
+            pixels, findings = _decode(data, header, warnings)
+        elif header is None and not cv2.haveImageReader(path):
+            raise FindingError('not-an-image')
+        else:
+            pixels, findings = None, []
+    except FindingError as error:
+        return [(error.kind, str(error))], None
     if header is None:
-        if not readable:
-            return [('not-an-image', '')], None
-        return [], None if pixels is None else pixels.shape[1::-1]
-    if header.width * header.height > options.max_pixels:
-        text = f'{header} is {header.width * header.height:,} pixels'
-        return [('enormous', text)], None
-    if not readable:
-        return [('cut-off', str(header))], None
-    findings = []
-    if not name_fits(header, name):
+        return findings, None if pixels is None else pixels.shape[1::-1]
+    findings += header.findings
+    if not header.fits_name(name):
         findings.append(('wrong-extension', header.format))
-    if header.mode == 'CMYK':
-        findings.append(('cmyk', ''))
-    if header.deep:
-        findings.append(('16-bit', f'{header.format} {header.mode}'))
-    if header.mode in ('P', 'PA'):
-        findings.append(('palette', header.format))
-    if header.transparent:
-        findings.append(('transparent', ''))
-    if header.frames:
-        findings.append(('animated', header.format))
     loaded = _loaded_size(header, pixels)
     if header.orientation != 1 or loaded != header.loaded_size:
         findings.append(('rotated', f'orientation {header.orientation}'))
     if min(header.width, header.height) < PATCH:
         findings.append(('tiny', f'{header.width} x {header.height}'))
     return findings, loaded
+
+
+def inspect_label_map(
+    path: str, options: Options, size: tuple[int, int] | None
+) -> tuple[list[tuple[str, str]], int]:
+    """Check one label map: 0 is unlabeled, 1 to ``options.classes`` are classes, 255 is ignored.
+
+    ``size`` is ``(width, height)`` of its image as loaded, None where that is not known.
+
+    Returns:
+        Findings as ``(kind, text)``, and the highest class in the map, -1 where it was not read.
+    """
+    try:
+        data, header = _read(path, options)
+        if header is None:
+            raise FindingError('map-unreadable', '' if data else '0 bytes')
+    except FindingError as error:
+        return [(error.kind, str(error))], -1
+    findings = []
+    if size and (header.width, header.height) != size:
+        # Pillow does not turn a label map by EXIF data, OpenCV turns the image.
+        text = f'label map {header.width} x {header.height}, image {size[0]} x {size[1]}'
+        findings.append(('size-differs', text))
+    if header.format in JPEGS:
+        findings.append(('map-lossy', header.format))
+    if header.mode == 'F':
+        return [*findings, ('map-float', str(header))], -1
+    if not options.decode:
+        return findings, -1
+    try:
+        with any_size():
+            values = decode_label_map(data, FORMATS)
+    except LabelMapError as error:
+        if error.kind == 'map-unreadable':
+            return [(error.kind, f'{header}: {_one_line(error)}')], -1
+        return [*findings, (error.kind, str(error))], -1
+    found = np.unique(values)
+    labels = found[(found != 0) & (found != IGNORED)]
+    stray = labels[(labels < 0) | (labels > options.classes)]
+    if len(stray):
+        named = ', '.join(str(value) for value in stray[:SHOWN])
+        more = ', ...' if len(stray) > SHOWN else ''
+        pixels = plural(int(np.isin(values, stray).sum()), 'pixel')
+        findings.append(('stray-label', f'{named}{more} in {pixels}, {header.mode}'))
+    if not len(labels):
+        findings.append(('unlabeled', ''))
+    return findings, int(labels.max(initial=0))
+
+
+def _decode(
+    data: bytes, header: Header | None, warnings: DecoderWarnings | None
+) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    """Decode as training does; return the pixels and a finding for what the decoder printed.
+
+    JPEGs are decoded at an eighth of their size: every bit is read and checked as for the whole,
+    which tests compare, in 60 % of the time. Where that fails, FindingError says why.
+    """
+    if warnings:
+        warnings.take()
+    pixels = None
+    if header is not None and header.format in JPEGS:
+        pixels = decode_image(data, cv2.IMREAD_REDUCED_COLOR_8)
+    if pixels is None:
+        pixels = decode_image(data)
+    warning = warnings.take() if warnings else ''
+    if pixels is not None:
+        return pixels, [('decoder-warning', warning)] if warning else []
+    if header is None:
+        raise FindingError('not-an-image', warning)
+    reason = _pillow_error(data) or warning
+    raise FindingError('cut-off', f'{header}: {reason}' if reason else str(header))
 
 
 def _loaded_size(header: Header, pixels: np.ndarray | None) -> tuple[int, int]:
@@ -166,11 +209,11 @@ def _loaded_size(header: Header, pixels: np.ndarray | None) -> tuple[int, int]:
     return size[::-1] if decoded == eighth[::-1] else decoded
 
 
-def pillow_error(data: bytes) -> str:
+def _pillow_error(data: bytes) -> str:
     """Return why Pillow cannot decode an image, '' where it can."""
     try:
         with any_size(), Image.open(BytesIO(data), formats=FORMATS) as image:
             image.load()
     except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
-        return ' '.join(str(error).split())[:REASON]
+        return _one_line(error)
     return ''

@@ -10,6 +10,8 @@ import json
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
@@ -23,8 +25,6 @@ from symmim_mm.utils.errors import UserError
 VERSION = 1  # raise it when a check finds other things in the same file
 COMMIT_S = 1.0
 TABLE = 'symmim_mm_dataset_check'
-FIND = f'SELECT outcome FROM {TABLE} WHERE key = ?'
-NOTE = f'INSERT OR REPLACE INTO {TABLE} VALUES (?, ?)'
 
 
 class Journal:
@@ -38,8 +38,8 @@ class Journal:
         self.path = Path(path)
         self.root = options.root
         self.options = tuple(options._replace(root=''))
-        try:
-            self.base = sqlite3.connect(self.path, timeout=5, isolation_level=None)
+        with self._reported('name a new file, or one that an earlier check wrote'):
+            self.base = sqlite3.connect(self.path, timeout=5)
             self.base.execute('PRAGMA synchronous = NORMAL')
             tables = self.base.execute('SELECT name FROM sqlite_master').fetchall()
             if tables and (TABLE,) not in tables:
@@ -47,12 +47,6 @@ class Journal:
             self.base.execute(
                 f'CREATE TABLE IF NOT EXISTS {TABLE} (key INTEGER PRIMARY KEY, outcome TEXT)'
             )
-            self.base.execute('BEGIN')
-        except sqlite3.Error as error:
-            raise UserError(
-                f'--state {self.path} cannot be used ({error}): name a new file, or one that an '
-                'earlier check wrote'
-            ) from error
         self.committed = time.monotonic()
         self.keys: dict[Job, int] = {}  # of what is being checked
 
@@ -61,10 +55,9 @@ class Journal:
         key = self._key(job)
         if key is None:
             return None
-        try:
-            row = self.base.execute(FIND, (key,)).fetchone()
-        except sqlite3.Error as error:
-            raise UserError(f'cannot read --state {self.path}: {error}') from error
+        with self._reported():
+            query = f'SELECT outcome FROM {TABLE} WHERE key = ?'
+            row = self.base.execute(query, (key,)).fetchone()
         if row is None:
             self.keys[job] = key
             return None
@@ -79,28 +72,28 @@ class Journal:
         key = self.keys.pop(job, None)
         if key is None or any(kind in ('unreadable', 'crash') for kind, *_ in outcome.findings):
             return
-        clean = not outcome.findings and outcome.highest < 0
-        text = '' if clean else json.dumps([outcome.findings, outcome.highest])
-        try:
-            self.base.execute(NOTE, (key, text))
+        text = '' if outcome == Outcome([]) else json.dumps(outcome)
+        with self._reported():
+            self.base.execute(f'INSERT OR REPLACE INTO {TABLE} VALUES (?, ?)', (key, text))
             if time.monotonic() - self.committed > COMMIT_S:
-                self.base.execute('COMMIT')
-                self.base.execute('BEGIN')
+                self.base.commit()
                 self.committed = time.monotonic()
-        except sqlite3.Error as error:
-            raise UserError(f'cannot write --state {self.path}: {error}') from error
 
     def close(self) -> None:
         """Write what is not yet written."""
-        if self.base.in_transaction:  # an interrupt may fall between the end of one and the next
-            self.base.execute('COMMIT')
+        self.base.commit()
         self.base.close()
+
+    @contextmanager
+    def _reported(self, fix: str = 'make room, or name a new file') -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise UserError(f'--state {self.path} cannot be used ({error}): {fix}') from error
 
     def _key(self, job: Job) -> int | None:
         parts = [VERSION, cv2.__version__, PIL.__version__, self.options, job]
-        for name in (job.path, job.label_map):
-            if name is None:
-                continue
+        for name in filter(None, (job.path, job.label_map)):
             try:
                 status = os.stat(os.path.join(self.root, name))
             except OSError:

@@ -5,7 +5,7 @@ that every library of this suite reads without harm but that its owner may want 
 count that is not the official one. What training does was tried with the readers themselves:
 ``mmcv.LoadImageFromFile`` (OpenCV, color), ``mmcv.imfrombytes`` with Pillow for label maps,
 MMPretrain's ``CustomDataset``, MMDetection's ``CocoDataset`` and ``LoadAnnotations``, and
-``COCOeval``; tests/datacheck/test_check_agreement.py repeats it.
+``COCOeval``; tests/datacheck and tests/datasets/transforms repeat it.
 """
 
 from typing import NamedTuple
@@ -19,6 +19,14 @@ class Kind(NamedTuple):
 
     level: str
     means: str
+
+
+class FindingError(Exception):
+    """What is wrong with one file or entry: the kind of the finding, and its text as message."""
+
+    def __init__(self, kind: str, text: str = '') -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 KINDS: dict[str, Kind] = {

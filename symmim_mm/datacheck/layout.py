@@ -1,8 +1,8 @@
 """What the check of a layout hands on: images to look at, and what becomes of each outcome."""
 
 import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from symmim_mm.datacheck.report import Report, plural
@@ -33,20 +33,17 @@ class Outcome(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """``total`` images in ``jobs``; ``seen`` gets every outcome, ``end`` is called last."""
+    """``total`` images in ``jobs``; ``end`` is called last, with the highest class of all."""
 
-    total: int = 0
-    jobs: Iterable[Job] = ()
-    seen: Callable[[Job, Outcome], None] = lambda job, outcome: None
-    end: Callable[[], None] = lambda: None
+    total: int
+    jobs: Iterable[Job]
+    end: Callable[[int], None] = lambda highest: None
 
 
 class Listing(FolderScan):
     """The images below folders of a root, with findings of what is odd about other entries.
 
-    Args:
-        root: the folder that is checked.
-        report: takes the findings; None where they have been reported before.
+    ``report`` is None where these have been reported before.
     """
 
     def __init__(self, root: str, report: Report | None = None) -> None:
@@ -55,64 +52,44 @@ class Listing(FolderScan):
         self.others: Counter[str] = Counter()  # files that are not read, by extension
         self.examples: dict[str, str] = {}
 
-    def report_other_files(self) -> None:
-        """Add a finding for each extension that was not read."""
-        for suffix, number in sorted(self.others.items()):
-            what = f'ending {suffix}' if suffix else 'without extension'
-            self.report.add('not-read', self.examples[suffix], f'{plural(number, "file")} {what}')
-        self.others.clear()
-        self.examples.clear()
-
-    def on_unreadable(self, folder: str, error: OSError) -> None:
-        """Report a folder that cannot be read."""
-        self.report.add('unreadable', folder, error.strerror or str(error))
-
-    def on_loop(self, folder: str) -> None:
-        """Report a link to a folder around it."""
-        target = os.path.realpath(os.path.join(self.root, folder))
-        self.report.add('link-loop', folder, f'to {target}')
-
-    def on_hidden_folder(self, folder: str) -> None:
-        """Report a folder whose name begins with a dot."""
-        self.report.add('hidden-folder', folder)
-
-    def on_broken_link(self, path: str) -> None:
-        """Report a link that leads nowhere."""
-        self.report.add('broken-link', path, f'to {os.readlink(os.path.join(self.root, path))}')
-
-    def on_other_file(self, path: str) -> None:
-        """Count a file that is no image by its name."""
+    def notice(self, kind: str, path: str, reason: str = '') -> None:
+        """Report an odd entry; a file that is no image by its name is counted first."""
+        if kind != 'not-read':
+            self.report.add(kind, path, reason)
+            return
         suffix = os.path.splitext(path)[1].lower()
         if suffix not in self.others and len(self.others) >= SUFFIXES:
             suffix = OTHER
         self.others[suffix] += 1
         self.examples.setdefault(suffix, path)
 
+    def report_other_files(self) -> None:
+        """Add a finding for each extension that was not read."""
+        for suffix, number in sorted(self.others.items()):
+            what = f'ending {suffix}' if suffix else 'without extension'
+            self.report.add('not-read', self.examples[suffix], f'{plural(number, "file")} {what}')
 
-def missing_folders(root: str, wanted: Iterable[str], report: Report) -> None:
+
+def missing_folders(root: str, wanted: list[str], report: Report) -> None:
     """Report which of the wanted folders and files are not there.
 
     Where a folder below the root has the layout instead, the finding says so.
     """
-    wanted = list(wanted)
     missing = [name for name in wanted if not os.path.exists(os.path.join(root, name))]
-    better = next(_better_roots(root, wanted), None) if len(missing) == len(wanted) else None
+    better = _better_root(root, wanted) if len(missing) == len(wanted) else None
     for name in missing:
         report.add('missing-folder', name, f'found in {better}: name that folder' if better else '')
 
 
-def _better_roots(root: str, wanted: list[str]) -> Iterator[str]:
-    """Yield folders at most a few levels below the root that hold everything wanted."""
-    waiting, left = deque([(root, 0)]), HINT_FOLDERS
-    while waiting and left:
-        folder, depth = waiting.popleft()
-        left -= 1
+def _better_root(root: str, wanted: list[str]) -> str | None:
+    """Return the nearest folder at most a few levels below the root that holds all wanted."""
+    folders = [(root, 0)]
+    for folder, depth in folders:  # grows meanwhile
         if all(os.path.exists(os.path.join(folder, name)) for name in wanted):
-            yield folder
-        if depth < HINT_DEPTH:
-            try:
-                with os.scandir(folder) as entries:
-                    below = [entry.path for entry in entries if entry.is_dir()]
-            except OSError:
-                continue
-            waiting.extend((path, depth + 1) for path in sorted(below)[:HINT_FOLDERS])
+            return folder
+        if depth < HINT_DEPTH and len(folders) < HINT_FOLDERS:
+            _, below, _ = next(os.walk(folder), ('', [], []))
+            folders += [
+                (os.path.join(folder, name), depth + 1) for name in sorted(below)[:HINT_FOLDERS]
+            ]
+    return None

@@ -4,6 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +26,16 @@ def plural(count: int, noun: str) -> str:
     return f'{count:,} {noun[:-1] if noun.endswith("y") else noun}{ending}'
 
 
+@dataclass
 class Report:
-    """Findings and counts of one check.
+    """Findings and counts of one check, that is of the layout, of the folder ``root``."""
 
-    Args:
-        check: ``imagenet``, ``folder``, ``coco`` or ``ade20k``.
-        root: the folder that was checked.
-        kept: how many findings of one kind keep their path and text.
-    """
-
-    def __init__(self, check: str, root: str | os.PathLike, kept: int = KEPT) -> None:
-        self.check = check
-        self.root = Path(root)
-        self.kept = kept
-        self.numbers: Counter[str] = Counter()
-        self.findings: dict[str, list[tuple[str, str]]] = {}
-        self.facts: dict[str, str] = {}
-        self.counts: dict[str, Any] = {}
+    check: str
+    root: str | os.PathLike
+    numbers: Counter[str] = field(default_factory=Counter)
+    findings: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
 
     def add(self, kind: str, path: str | os.PathLike, text: str = '') -> None:
         """Note a finding; ``path`` is relative to the root, ``text`` one line without the path."""
@@ -49,7 +43,7 @@ class Report:
             raise KeyError(kind)
         self.numbers[kind] += 1
         places = self.findings.setdefault(kind, [])
-        if len(places) < self.kept:
+        if len(places) < KEPT:
             places.append((os.fspath(path), text))
 
     def fact(self, name: str, text: str, **counts: Any) -> None:
@@ -77,7 +71,7 @@ class Report:
             if total := self.total(level):
                 yield ''
                 yield plural(total, level)
-            for kind in sorted(self.findings, key=list(KINDS).index):
+            for kind in self._kinds():
                 if KINDS[kind].level != level:
                     continue
                 number, places = self.numbers[kind], sorted(self.findings[kind])
@@ -104,34 +98,27 @@ class Report:
             },
             'findings': [
                 {'level': KINDS[kind].level, 'kind': kind, 'path': path, 'text': text}
-                for kind in sorted(self.findings, key=list(KINDS).index)
+                for kind in self._kinds()
                 for path, text in sorted(self.findings[kind])
             ],
         }
 
+    def _kinds(self) -> list[str]:
+        """Return the kinds that were found, in their order."""
+        return [kind for kind in KINDS if kind in self.findings]
+
 
 def check_writable(path: str | os.PathLike) -> None:
-    """Refuse, before a check of an hour, a JSON file that could not be written at its end.
-
-    Raises:
-        UserError: the path is a folder, or its folder cannot be written.
-    """
-    path = Path(path)
-    if path.is_dir():
+    """Refuse, before a check of an hour, a JSON file that could not be written at its end."""
+    if os.path.isdir(path):
         raise UserError(f'--json {path} is a folder: name a file')
-    folder = path.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
+    folder = next(folder for folder in Path(path).absolute().parents if folder.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise UserError(f'cannot write --json {path}: {folder} is not a folder that can be written')
 
 
 def write_json(path: str | os.PathLike, report: Report, **more: Any) -> None:
-    """Write a report and further values, whole or not at all.
-
-    Raises:
-        UserError: the disk is full or the file cannot be replaced.
-    """
+    """Write a report and further values, whole or not at all, or raise UserError."""
     try:
         write_atomic(path, json.dumps({**report.as_dict(), **more}, indent=1) + '\n')
     except OSError as error:

@@ -8,8 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from symmim_mm.datacheck.image import DecoderWarnings, Options, inspect_image
-from symmim_mm.datacheck.label_map import inspect_label_map
+from symmim_mm.datacheck.image import DecoderWarnings, Options, inspect_image, inspect_label_map
 from symmim_mm.datacheck.layout import Job, Outcome
 from symmim_mm.datasets.decoding_pool import LIMIT_S, DecodingPool, WorkersDied, decoding
 
@@ -39,11 +38,8 @@ def check_jobs(
 ) -> Iterator[tuple[Job, Outcome]]:
     """Check images in processes; outcomes come as they are ready, in no fixed order.
 
-    Args:
-        jobs: may be a generator: no more than a few hundred for each process are taken ahead.
-        options: the same for all.
-        processes: how many.
-        limit_s: seconds after which an image that is not done ends its process.
+    No more than a few hundred jobs for each process are taken ahead. An image that is not done
+    after ``limit_s`` seconds ends its process.
     """
     chunks, again = _chunks(jobs), []
 
@@ -55,26 +51,25 @@ def check_jobs(
 
     while True:
         try:
-            with DecodingPool(processes, __name__, _catch_warnings) as pool:
-                for chunk, outcomes in pool.run(_check_chunk, waiting(), options, limit_s):
-                    yield from zip(chunk, outcomes, strict=True)
+            yield from _check_chunks(waiting(), options, processes, limit_s)
             return
         except WorkersDied as death:
             lost = [job for chunk in death.tasks for job in chunk]
             suspects = [job for job in lost if job.path in death.paths] or lost
             again += _chunks(job for job in lost if job not in suspects)
         for job in suspects:
-            yield job, _check_alone(job, options, limit_s)
+            try:
+                yield from _check_chunks([[job]], options, 1, limit_s)
+            except WorkersDied:
+                yield job, Outcome([('crash', job.path, '')])
 
 
-def _check_alone(job: Job, options: Options, limit_s: float) -> Outcome:
-    """Check an image in a process of its own."""
-    try:
-        with DecodingPool(1, __name__, _catch_warnings) as pool:
-            ((_, outcomes),) = pool.run(_check_chunk, [[job]], options, limit_s)
-    except WorkersDied:
-        return Outcome([('crash', job.path, '')])
-    return outcomes[0]
+def _check_chunks(
+    chunks: Iterable[list[Job]], options: Options, processes: int, limit_s: float
+) -> Iterator[tuple[Job, Outcome]]:
+    with DecodingPool(processes, __name__, _catch_warnings) as pool:
+        for chunk, outcomes in pool.run(_check_chunk, chunks, options, limit_s):
+            yield from zip(chunk, outcomes, strict=True)
 
 
 def _chunks(jobs: Iterable[Job]) -> Iterator[list[Job]]:
@@ -92,10 +87,6 @@ def _catch_warnings() -> None:
 def _check_chunk(jobs: list[Job], options: Options, limit_s: float) -> list[Outcome]:
     outcomes = []
     for job in jobs:
-        try:
-            with decoding(job.path, limit_s):
-                outcomes.append(check_job(job, options, _warnings))
-        except Exception as error:
-            error.add_note(f'while checking {job.path}')
-            raise
+        with decoding(job.path, limit_s):
+            outcomes.append(check_job(job, options, _warnings))
     return outcomes

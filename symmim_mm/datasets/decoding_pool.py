@@ -1,28 +1,32 @@
-"""A pool of processes that decode images. An image may kill the process that decodes it.
+"""A pool of processes that decode images, any of which may kill the process that decodes it.
 
 A decoder has a fault, memory runs out and the system kills a process, or an image takes too long.
-A process that is dead cannot say which image it was: each notes it in memory that is shared with
-the main process.
+A process that is dead cannot say which image it was: each notes that in a file beforehand.
 """
 
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from symmim_mm.utils.signals import defer_interrupts
 
 LIMIT_S = 600  # for one image, as LoaderHook's for a batch
 AHEAD = 4  # tasks waiting for each process, so that memory stays bounded
-PATH_BYTES = 4096
+
+_note: int  # of a process of a pool: the file that holds the path of its current image
 
 
 class WorkersDied(Exception):
@@ -52,9 +56,9 @@ class DecodingPool:
         self, processes: int, module: str, setup: Callable[[], None] | None = None
     ) -> None:
         self.processes = processes
-        context = _context(module)
-        self.current = _CurrentImages(context, processes)
-        self.pool = ProcessPoolExecutor(processes, context, _start, (self.current, setup))
+        self.notes = TemporaryDirectory(prefix='decoding-')
+        arguments = (self.notes.name, setup)
+        self.pool = ProcessPoolExecutor(processes, _context(module), _start, arguments)
         self.workers: dict[int, BaseProcess] = {}
 
     def __enter__(self) -> 'DecodingPool':
@@ -67,34 +71,27 @@ class DecodingPool:
             worker.terminate()
         for worker in self.workers.values():
             worker.join()
+        self.notes.cleanup()
 
     def run(
         self, function: Callable[..., Any], tasks: Iterable, *arguments: Any
     ) -> Iterator[tuple[Any, Any]]:
         """Yield tasks with ``function(task, *arguments)``, as they are ready, in no fixed order.
 
-        Args:
-            function: decodes each image within :func:`decoding`.
-            tasks: may be a generator, of which no more than a few for each process are taken ahead.
-            *arguments: the same for all tasks.
+        The function decodes each image within :func:`decoding`. No more than a few tasks for each
+        process are taken ahead.
 
         Raises:
-            WorkersDied: after the results that were ready; ``tasks`` may be continued by another
-                pool.
+            WorkersDied: after the results that were ready; another pool may continue ``tasks``.
         """
         tasks, running, lost = iter(tasks), {}, []
-        exhausted = False
         while True:
-            while not exhausted and not lost and len(running) < AHEAD * self.processes:
-                try:
-                    task = next(tasks)
-                except StopIteration:
-                    exhausted = True
-                    break
-                try:
+            try:
+                room = 0 if lost else AHEAD * self.processes - len(running)
+                for task in islice(tasks, room):
                     running[self._submit(function, task, arguments)] = task
-                except BrokenProcessPool:
-                    lost.append(task)
+            except BrokenProcessPool:
+                lost.append(task)
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -116,60 +113,26 @@ class DecodingPool:
 
     def _death(self, tasks: list) -> WorkersDied:
         self.pool.shutdown()  # waits for the others, which the executor ends with SIGTERM
-        dead = [
-            worker for worker in self.workers.values()
-            if worker.exitcode not in (0, -signal.SIGTERM)
-        ]  # fmt: skip
-        paths = self.current.by_process()
-        named = [paths[w.pid] for w in dead or self.workers.values() if w.pid in paths]
-        return WorkersDied(tasks, {worker.exitcode for worker in dead}, named)
+        codes = {pid: worker.exitcode for pid, worker in self.workers.items()}
+        dead = {pid: code for pid, code in codes.items() if code not in (0, -signal.SIGTERM)}
+        notes = {int(note.name): note.read_bytes() for note in Path(self.notes.name).iterdir()}
+        paths = [os.fsdecode(notes[pid]) for pid in dead or codes if notes.get(pid)]
+        return WorkersDied(tasks, set(dead.values()), paths)
 
 
 @contextmanager
 def decoding(path: str, limit_s: float = LIMIT_S) -> Iterator[None]:
     """Note, in a process of a pool, which image is decoded within the block.
 
-    Args:
-        path: of the image.
-        limit_s: seconds after which this process ends, whatever library it is in.
+    After ``limit_s`` seconds the process ends, whatever library it is in.
     """
     signal.setitimer(signal.ITIMER_REAL, limit_s)
-    _current.set(path)
+    os.pwrite(_note, os.fsencode(path), 0)
     try:
         yield
     finally:
-        _current.set('')
+        os.ftruncate(_note, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-class _CurrentImages:
-    """The image that each process of a pool is decoding, in memory that all of them share."""
-
-    def __init__(self, context: ForkServerContext, processes: int) -> None:
-        self.pids = context.Array('l', processes)
-        self.paths = context.RawArray('c', processes * PATH_BYTES)
-
-    def register(self) -> None:
-        """Take a slot for the process that calls it."""
-        with self.pids:
-            number = list(self.pids).index(0)
-            self.pids[number] = os.getpid()
-        self.slot = slice(number * PATH_BYTES, (number + 1) * PATH_BYTES)
-
-    def set(self, path: str) -> None:
-        """Note the path of an image, ``''`` for none."""
-        self.paths[self.slot] = os.fsencode(path)[:PATH_BYTES].ljust(PATH_BYTES, b'\0')
-
-    def by_process(self) -> dict[int, str]:
-        """Return process id -> path, of those that were in the middle of an image."""
-        raw = self.paths.raw
-        starts = range(0, len(raw), PATH_BYTES)
-        paths = [raw[start : start + PATH_BYTES].rstrip(b'\0') for start in starts]
-        pairs = zip(self.pids.get_obj(), paths, strict=True)  # a dead one may hold the lock
-        return {pid: os.fsdecode(path) for pid, path in pairs if path}
-
-
-_current: _CurrentImages  # of a process of a pool
 
 
 def _context(module: str) -> ForkServerContext:
@@ -185,21 +148,21 @@ def _context(module: str) -> ForkServerContext:
     return context
 
 
-def _start(current: _CurrentImages, setup: Callable[[], None] | None) -> None:
-    """Set a process up: one thread, a slot, and an end together with its parent."""
+def _start(notes: str, setup: Callable[[], None] | None) -> None:
+    """Set a process up: one thread, a note, and an end together with its parent."""
     import cv2
 
-    global _current
+    global _note
     cv2.setNumThreads(0)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     # Where the parent was killed it would wait for work for ever.
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-    _current = current
-    _current.register()
+    threading.Thread(target=_exit_with_parent, args=[notes], daemon=True).start()
+    _note = os.open(Path(notes, str(os.getpid())), os.O_CREAT | os.O_WRONLY)
     if setup is not None:
         setup()
 
 
-def _exit_with_parent() -> None:
+def _exit_with_parent(notes: str) -> None:
     multiprocessing.parent_process().join()
+    shutil.rmtree(notes, ignore_errors=True)
     os._exit(1)

@@ -5,8 +5,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from symmim_mm.datasets.image_table import (
 )
 from symmim_mm.datasets.progress import progress_bar
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.files import file_lock
+from symmim_mm.utils.locks import file_lock
 
 VERSION = 2
 STEP = 4096  # images between two reports of progress
@@ -32,12 +31,8 @@ STEP = 4096  # images between two reports of progress
 class FolderIndex(ImageTable):
     """Paths, and maybe labels, of the images below a folder.
 
-    Forked workers share its memory, spawned ones open the file again.
-
-    Args:
-        meta: ``root``, ``classes`` (None without labels), ``stamp``.
-        columns: a table of images.
-        file: where it is kept, None if it is not.
+    Forked workers share its memory, spawned ones open ``file`` again, if it is kept in one.
+    ``meta`` has ``root``, ``classes`` (None without labels) and ``stamp``.
     """
 
     def __init__(self, meta: dict, columns: Columns, file: Path | None) -> None:
@@ -71,20 +66,17 @@ def open_index(
     root = os.path.realpath(root)
     if not os.path.isdir(root):
         raise UserError(f'there is no folder {root}')
+    if cache is None:
+        base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+        cache = Path(base, 'symmim_mm', 'index')
     wanted = dict(version=VERSION, root=root, extensions=sorted(extensions), labeled=labeled)
     digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
-    file = _cache_folder(cache) / f'{os.path.basename(root) or "root"}-{digest}.index'
+    name = f'{os.path.basename(root) or "root"}-{digest}.index'
+    file = Path(cache).expanduser() / name
     if found := _read(file, wanted):
         return found
     with file_lock(file.with_suffix('.lock')):
         return _read(file, wanted) or _scan(file, wanted)
-
-
-def _cache_folder(cache: str | os.PathLike | None) -> Path:
-    if cache is not None:
-        return Path(cache).expanduser()
-    base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(base, 'symmim_mm', 'index')
 
 
 def _read(file: Path, wanted: dict) -> FolderIndex | None:
@@ -94,30 +86,37 @@ def _read(file: Path, wanted: dict) -> FolderIndex | None:
     """
     try:
         meta, columns = read_table(file)
-        if {key: meta[key] for key in wanted} != wanted:
-            return None
         classes, folders = meta['classes'], meta['folders']
-        if (classes is not None) != meta['labeled'] or not isinstance(meta['stamp'], str):
+        if {key: meta[key] for key in wanted} != wanted or not isinstance(meta['stamp'], str):
+            return None
+        if (classes is not None) != wanted['labeled'] or folders_changed(wanted['root'], folders):
             return None
         check_table(columns, classes)
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
-    return None if folders_changed(wanted['root'], folders) else FolderIndex(meta, columns, file)
+    return FolderIndex(meta, columns, file)
 
 
 def _scan(file: Path, wanted: dict) -> FolderIndex:
     root, start = wanted['root'], time.monotonic()
     scan = FolderScan(root, tuple(wanted['extensions']))
     classes = scan.folders() if wanted['labeled'] else None
+    groups: list[list[str]] = []
+    count = 0
     with progress_bar(f'finding images below {root}') as advance:
-        folders = [''] if classes is None else classes
-        groups = [_sorted(scan.images(folder), advance) for folder in folders]
-    columns = pack_names(name for group in groups for name in group)
+        for folder in [''] if classes is None else classes:
+            groups.append([])
+            for path in scan.images(folder):
+                groups[-1].append(path)
+                count += 1
+                if count % STEP == 0:
+                    advance(STEP)
+    columns = pack_names(name for group in groups for name in sorted(group))
     if classes is not None:
         numbers = np.arange(len(classes), dtype=np.int32)
         columns['labels'] = np.repeat(numbers, [len(group) for group in groups])
     meta = dict(wanted, classes=classes, folders=scan.folder_times, stamp=uuid.uuid4().hex)
-    found = f'{len(columns["ends"])} images below {root} found in {time.monotonic() - start:.1f} s'
+    found = f'{count} images below {root} found in {time.monotonic() - start:.1f} s'
     try:
         write_table(file, meta, columns, durable=False)
     except OSError as error:
@@ -125,14 +124,6 @@ def _scan(file: Path, wanted: dict) -> FolderIndex:
         return FolderIndex(meta, columns, None)
     print_log(f'{found}; the list is kept in {file}', 'current')
     return FolderIndex(*read_table(file), file)
-
-
-def _sorted(paths: Iterable[str], advance: Callable[[int], None]) -> list[str]:
-    paths, found = iter(paths), []
-    while batch := list(islice(paths, STEP)):
-        found += batch
-        advance(len(batch))
-    return sorted(found)
 
 
 def _reopen(file: Path, stamp: str) -> FolderIndex:

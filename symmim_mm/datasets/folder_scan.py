@@ -17,11 +17,10 @@ UNKNOWN = -1
 class FolderScan:
     """Walks through folders below a root; links and hidden folders are followed.
 
-    Files whose names begin with a dot are skipped. The methods ``on_...`` are called with paths
-    from the root; here they do nothing, or raise where images would be missed.
+    Files whose names begin with a dot are skipped. All paths are relative to the root.
 
     Args:
-        root: the folder to which all paths are relative.
+        root: the outermost folder.
         extensions: of images, in lower case, with the dot.
 
     Attributes:
@@ -51,28 +50,25 @@ class FolderScan:
                 status = self._visit(folder)
                 identity = (status.st_dev, status.st_ino)
                 if identity in above:
-                    self.on_loop(folder)
+                    self.notice('link-loop', folder, f'to {os.path.realpath(self._full(folder))}')
                     continue
                 if above and os.path.basename(folder).startswith('.'):
-                    self.on_hidden_folder(folder)
-                with os.scandir(os.path.join(self.root, folder)) as entries:
+                    self.notice('hidden-folder', folder)
+                with os.scandir(self._full(folder)) as entries:
                     for entry in entries:
-                        name = entry.name
+                        path = prefix + entry.name
                         is_file, is_folder = _kind(entry)
-                        if is_file:
-                            if name.startswith('.'):
-                                continue
-                            if name.lower().endswith(self.extensions):
-                                yield prefix + name
+                        if is_folder and deep:
+                            waiting.append((path, (*above, identity)))
+                        elif is_file and not entry.name.startswith('.'):
+                            if path.lower().endswith(self.extensions):
+                                yield path
                             else:
-                                self.on_other_file(prefix + name)
-                        elif is_folder:
-                            if deep:
-                                waiting.append((prefix + name, (*above, identity)))
-                        elif entry.is_symlink():
-                            self.on_broken_link(prefix + name)
+                                self.notice('not-read', path)
+                        elif not is_file and not is_folder and entry.is_symlink():
+                            self.notice('broken-link', path, f'to {os.readlink(entry.path)}')
             except OSError as error:
-                self.on_unreadable(folder, error)
+                self.notice('unreadable', folder, error.strerror or str(error))
 
     def folders(self, folder: str = '') -> list[str]:
         """Return the sorted names of the folders directly in a folder: the classes of a dataset.
@@ -82,37 +78,32 @@ class FolderScan:
         """
         try:
             self._visit(folder)
-            with os.scandir(os.path.join(self.root, folder)) as entries:
+            with os.scandir(self._full(folder)) as entries:
                 return sorted(entry.name for entry in entries if _kind(entry)[1])
         except OSError as error:
-            self.on_unreadable(folder, error)
+            self.notice('unreadable', folder, error.strerror or str(error))
             return []
+
+    def notice(self, kind: str, path: str, reason: str = '') -> None:
+        """Handle an odd entry: here, raise where images would be missed.
+
+        Kinds are those of ``tools/check_dataset.py``; the reason is the system's, or where a link
+        leads.
+        """
+        if kind == 'unreadable':
+            raise UserError(f'cannot read the folder {self._full(path)}: {reason}')
+        if kind == 'link-loop':
+            raise UserError(f'{self._full(path)} links to a folder around it: remove the link')
+
+    def _full(self, folder: str) -> str:
+        return os.path.join(self.root, folder)
 
     def _visit(self, folder: str) -> os.stat_result:
         # Before the listing: what comes in between must count as a change.
-        status = os.stat(os.path.join(self.root, folder))
+        status = os.stat(self._full(folder))
         recent = status.st_mtime_ns > self.started - STAMP_NANOSECONDS
         self.folder_times[folder] = UNKNOWN if recent else status.st_mtime_ns
         return status
-
-    def on_unreadable(self, folder: str, error: OSError) -> None:
-        """Raise: the folder cannot be read."""
-        place = os.path.join(self.root, folder)
-        raise UserError(f'cannot read the folder {place}: {error.strerror or error}') from error
-
-    def on_loop(self, folder: str) -> None:
-        """Raise: the folder is one of those around it."""
-        place = os.path.join(self.root, folder)
-        raise UserError(f'{place} links to a folder around it: remove the link')
-
-    def on_hidden_folder(self, folder: str) -> None:
-        """Ignore that the name of a folder begins with a dot."""
-
-    def on_other_file(self, path: str) -> None:
-        """Skip a file that is no image by its name."""
-
-    def on_broken_link(self, path: str) -> None:
-        """Skip a link that leads nowhere."""
 
 
 def folders_changed(root: str, times: dict[str, int]) -> bool:
@@ -120,13 +111,13 @@ def folders_changed(root: str, times: dict[str, int]) -> bool:
 
     Every entry that is added, removed or renamed renews the time of its folder.
     """
-    for name, changed in times.items():
-        try:
-            if changed == UNKNOWN or os.stat(os.path.join(root, name)).st_mtime_ns != changed:
-                return True
-        except (OSError, ValueError):  # no name of a folder, as in a damaged list
-            return True
-    return False
+    try:
+        return any(
+            changed == UNKNOWN or os.stat(os.path.join(root, name)).st_mtime_ns != changed
+            for name, changed in times.items()
+        )
+    except (OSError, ValueError):  # gone, or no name of a folder, as in a damaged list
+        return True
 
 
 def _kind(entry: os.DirEntry) -> tuple[bool, bool]:

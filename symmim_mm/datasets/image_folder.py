@@ -1,6 +1,5 @@
 """``CustomDataset`` that opens a million images, in a folder or in shards, in moments."""
 
-import copy
 import hashlib
 import os
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 
 from symmim_mm.datasets.folder_index import FolderIndex, open_index
-from symmim_mm.datasets.shards.manifest import has_shards
+from symmim_mm.datasets.shards.manifest import read_manifest
 from symmim_mm.datasets.shards.reader import ImageShards
 from symmim_mm.registry import DATASETS
 from symmim_mm.utils.errors import UserError
@@ -51,19 +50,16 @@ class ImageFolder(CustomDataset):
         self.share = None if labels is None else share_of_labels(labels)
         self.index_cache = index_cache
         self.index: FolderIndex | ImageShards | None = None
-        self.chosen: np.ndarray | None = None  # a subset of the index, None for all of it
         super().__init__(*args, **kwargs)
 
-    def full_init(self) -> None:
-        """Open the index."""
-        if self._fully_initialized:
-            return
+    def load_data_list(self) -> Sequence[dict]:
+        """Open the index; what is known of an image is made of it when it is asked for."""
         if self.ann_file or '://' in self.img_prefix:
             if self.share:
                 raise UserError('labels=... needs a local folder of class folders, no ann_file')
-            super().full_init()
-            return
-        if has_shards(self.img_prefix):
+            return super().load_data_list()
+        self.serialize_data = False
+        if read_manifest(self.img_prefix):
             self.index = ImageShards(self.img_prefix)
         else:
             self.index = open_index(
@@ -76,11 +72,8 @@ class ImageFolder(CustomDataset):
             )
         if self.with_label:
             self._name_classes()
-        if self.share:
-            self.chosen = self._choose_share(*self.share)
-        if self._indices is not None:
-            self.chosen = self._choose(self._indices)
-        self._fully_initialized = True
+        chosen = self._choose_share(*self.share) if self.share else range(len(self.index))
+        return _Images(self.index, chosen, self.img_prefix, self.with_label)
 
     def _name_classes(self) -> None:
         found = self.index.classes
@@ -102,29 +95,31 @@ class ImageFolder(CustomDataset):
             print_log(f'no images in the folders {", ".join(empty)}', 'current', level=30)
 
     def _choose_share(self, start: float, stop: float) -> np.ndarray:
-        """Indices of a share of each class, ascending, int64 ``(N,)``."""
+        """Return the indices of a share of each class, ascending, int64 ``(N,)``."""
         if not self.with_label:
             raise UserError('labels=... chooses among labeled images: set with_label=True')
-        parts = []
+
+        def digest(index: int) -> bytes:
+            return hashlib.sha256(os.fsencode(self.index.path(index))).digest()
+
+        chosen = []
         for label, name in enumerate(self._metainfo['classes']):
-            places = np.flatnonzero(self.index.labels == label)
-            part = slice(round(start * len(places)), round(stop * len(places)))
-            order = sorted(places.tolist(), key=self._digest)[part]
-            if not order:
+            order = sorted(np.flatnonzero(self.index.labels == label).tolist(), key=digest)
+            part = order[round(start * len(order)) : round(stop * len(order))]
+            if not part:
                 raise UserError(
                     f'labels={start, stop} leaves no image of class {name} in {self.img_prefix}: '
-                    f'it has {len(places)}'
+                    f'it has {len(order)}'
                 )
-            parts += order
-        return np.sort(np.asarray(parts, np.int64))
-
-    def _digest(self, place: int) -> bytes:
-        return hashlib.sha256(self.index.path(place).encode('utf-8', 'surrogateescape')).digest()
+            chosen += part
+        return np.sort(np.asarray(chosen, np.int64))
 
     @property
     def shard_sizes(self) -> np.ndarray | None:
         """Number of images in each shard of a whole dataset, None where there are no shards."""
-        whole = isinstance(self.index, ImageShards) and self.chosen is None
+        if not isinstance(self.index, ImageShards):
+            return None
+        whole = isinstance(self.data_list.chosen, range) and len(self) == len(self.index)
         return self.index.shard_sizes if whole else None
 
     @property
@@ -134,75 +129,59 @@ class ImageFolder(CustomDataset):
         if self.index is None:
             return None
         digest = hashlib.sha256(self.index.columns['text'])
-        for column in (self.index.columns.get('size'), self.chosen):
-            if column is not None:
-                digest.update(column)
+        if isinstance(self.index, ImageShards):
+            digest.update(self.index.columns['size'])
+        digest.update(np.ascontiguousarray(self.data_list.chosen, np.int64))
         return digest.hexdigest()
 
     def prepare_data(self, idx: int) -> Any:
         """Return what the pipeline makes of an image."""
         info = self.get_data_info(idx)
         if isinstance(self.index, ImageShards):
-            info['img_bytes'] = self.index.read(self._position(info['sample_idx']))
+            info['img_bytes'] = self.index.read(int(self.data_list.chosen[idx]))
         return self.pipeline(info)
-
-    def get_data_info(self, idx: int) -> dict:
-        """Return ``img_path``, ``sample_idx`` and, with labels, ``gt_label`` of an image."""
-        self.full_init()
-        if self.index is None:
-            return super().get_data_info(idx)
-        count = len(self)
-        if not -count <= idx < count:
-            raise IndexError(f'there are {count} images, none of index {idx}')
-        idx = int(idx) % count
-        position = self._position(idx)
-        info = dict(img_path=os.path.join(self.img_prefix, self.index.path(position)))
-        if self.with_label:
-            info['gt_label'] = int(self.index.labels[position])
-        info['sample_idx'] = idx
-        return info
 
     def get_gt_labels(self) -> np.ndarray:
         """Return the labels of all images, int ``(N,)``."""
         self.full_init()
         if self.index is None:
             return super().get_gt_labels()
-        labels = self.index.labels.astype(np.int64)
-        return labels if self.chosen is None else labels[self.chosen]
+        return self.index.labels[self.data_list.chosen].astype(np.int64)
+
+    def _get_unserialized_subset(self, indices: Sequence[int] | int) -> Sequence[dict]:
+        if self.index is None or isinstance(indices, int):
+            return super()._get_unserialized_subset(indices)
+        return self.data_list[np.asarray(indices, np.int64)]
+
+
+class _Images(Sequence):
+    """What :class:`ImageFolder` says of its images, in place of a list of a million dictionaries.
+
+    ``chosen`` are the indices of the images, ``prefix`` that of their paths.
+    """
+
+    def __init__(
+        self,
+        index: FolderIndex | ImageShards,
+        chosen: range | np.ndarray,
+        prefix: str,
+        labeled: bool,
+    ) -> None:
+        self.index, self.chosen, self.prefix, self.labeled = index, chosen, prefix, labeled
 
     def __len__(self) -> int:
-        self.full_init()
-        if self.index is None:
-            return super().__len__()
-        return len(self.index) if self.chosen is None else len(self.chosen)
+        return len(self.chosen)
 
-    def get_subset_(self, indices: Sequence[int] | int) -> None:
-        """Keep the images of these indices, or so many first (or, below 0, last) ones."""
-        self.full_init()
-        if self.index is None:
-            super().get_subset_(indices)
-        else:
-            self.chosen = self._choose(indices)
-
-    def get_subset(self, indices: Sequence[int] | int) -> 'ImageFolder':
-        """Return a copy of which :meth:`get_subset_` has kept some images."""
-        self.full_init()
-        if self.index is None:
-            return super().get_subset(indices)
-        subset = copy.copy(self)
-        subset._metainfo = copy.deepcopy(self._metainfo)
-        subset.get_subset_(indices)
-        return subset
-
-    def _position(self, idx: int) -> int:
-        """Return the position in the index of an image of the chosen ones."""
-        return idx if self.chosen is None else int(self.chosen[idx])
-
-    def _choose(self, indices: Sequence[int] | int) -> np.ndarray:
-        chosen = np.arange(len(self.index)) if self.chosen is None else self.chosen
-        if isinstance(indices, int):
-            return chosen[:indices] if indices >= 0 else chosen[indices:]
-        return chosen[np.asarray(indices, np.int64)]
+    def __getitem__(self, key: int | slice | np.ndarray) -> Any:
+        """Return ``img_path`` and maybe ``gt_label`` of an image, or a part of the sequence."""
+        if isinstance(key, slice | np.ndarray):
+            chosen = self.chosen if isinstance(key, slice) else np.asarray(self.chosen)
+            return _Images(self.index, chosen[key], self.prefix, self.labeled)
+        index = int(self.chosen[key])
+        info = dict(img_path=os.path.join(self.prefix, self.index.path(index)))
+        if self.labeled:
+            info['gt_label'] = int(self.index.labels[index])
+        return info
 
 
 def share_of_labels(labels: float | tuple[float, float]) -> tuple[float, float]:

@@ -1,7 +1,6 @@
 """Tables of images: names, maybe labels, and further columns, each table in one safetensors file.
 
-The file is written whole or not at all and read through a memory map, so that all processes of a
-machine share its memory.
+The file is read through a memory map, so that all processes of a machine share its memory.
 """
 
 import json
@@ -25,18 +24,9 @@ Columns = dict[str, np.ndarray]
 def write_table(
     path: str | os.PathLike, meta: dict, columns: Columns, durable: bool = True
 ) -> None:
-    """Write columns, and anything that JSON can hold, to a file.
+    """Write columns, arrays of any shape, and a JSON object to a file, whole or not at all.
 
-    Readers see the old file or all of the new one.
-
-    Args:
-        path: of the file.
-        meta: for JSON.
-        columns: arrays of any shape, by name.
-        durable: wait for the disk, so that this holds also when the machine stops.
-
-    Raises:
-        OSError: the file could not be written; nothing is left of it.
+    ``durable`` waits for the disk, so that this holds also when the machine stops.
     """
     with replacing(path, durable) as file:
         file.write(save(columns, {'meta': json.dumps(meta)}))
@@ -65,15 +55,12 @@ def read_table(path: str | os.PathLike) -> tuple[dict, Columns]:
 
 
 def check_table(columns: Columns, classes: list[str] | None, **others: type) -> None:
-    """Check that columns are a table of images.
+    """Raise ValueError where columns are no table of images.
 
     Args:
         columns: as :func:`read_table` returns them.
         classes: names of the labels, None for a table without.
         **others: dtypes of the columns besides names and labels.
-
-    Raises:
-        ValueError: they are not; says which.
     """
     dtypes = NAMES | others | (LABELS if classes is not None else {})
     found = {name: (column.ndim, column.dtype) for name, column in columns.items()}

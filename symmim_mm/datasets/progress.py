@@ -10,14 +10,11 @@ INTERVAL_S = 60.0
 
 @contextmanager
 def progress_bar(text: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-    """Show progress while the block runs.
+    """Show progress while the block runs, which is given ``advance(count=1)`` to call.
 
     Args:
         text: what is done, such as ``'checking'``.
         total: number of images, None where it is not known.
-
-    Yields:
-        ``advance(count=1)``, to be called when images are done.
     """
     # Imported here: a training that finds its index needs no bar.
     from rich.console import Console

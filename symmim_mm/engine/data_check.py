@@ -48,15 +48,9 @@ def _check_warmup(runner: Runner) -> None:
 
 
 def check_dataset(dataset: Dataset, split: str, heads: dict[str, int]) -> None:
-    """Refuse an empty dataset, or one whose classes are not those of the model.
+    """Refuse an empty dataset of any library, or one of another number of classes than a head's.
 
-    Args:
-        dataset: of MMPretrain, MMDetection or MMSegmentation.
-        split: its name in messages.
-        heads: number of classes by module name.
-
-    Raises:
-        UserError: naming the folder or the counts.
+    ``heads`` has these numbers by module name.
     """
     folder = _folder(dataset)
     if len(dataset) == 0:

@@ -34,10 +34,8 @@ def report_faults(again: str = RESUME) -> Iterator[None]:
     """Turn what the machine does to a run into a :class:`Fault` of one line.
 
     Of several processes, one that fails ends at once, without ending its process groups in
-    order: that would wait for the others, which wait for it.
-
-    Args:
-        again: what the user does afterwards.
+    order: that would wait for the others, which wait for it. The line ends with ``again``, what the
+    user does afterwards.
 
     Raises:
         Fault: a loader worker died, another process of the run was lost, or the disk is full.

@@ -22,25 +22,18 @@ RANK_VARIABLES = {
     'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
 }
 # Our types in place of MMEngine's.
-LOOPS = {
+SUBSTITUTES = {
     'EpochBasedTrainLoop': 'symmim_mm.ResumableEpochLoop',
     'IterBasedTrainLoop': 'symmim_mm.ResumableIterLoop',
     'ValLoop': 'symmim_mm.FaultReportingValLoop',
     'TestLoop': 'symmim_mm.FaultReportingTestLoop',
-}
-OPTIM_WRAPPERS = {
     'OptimWrapper': 'symmim_mm.GuardedOptimWrapper',
     'AmpOptimWrapper': 'symmim_mm.GuardedAmpOptimWrapper',
 }
-# Part of a config: what its type may be, and what MMEngine takes where it has none.
-SUBSTITUTES = {
-    'train_cfg': (LOOPS, None),
-    'val_cfg': (LOOPS, 'ValLoop'),
-    'test_cfg': (LOOPS, 'TestLoop'),
-    'optim_wrapper': (OPTIM_WRAPPERS, 'OptimWrapper'),
-}
-
-
+# Part of a config, and the type that MMEngine takes where it has none.
+DEFAULT_TYPES = dict(
+    train_cfg=None, val_cfg='ValLoop', test_cfg='TestLoop', optim_wrapper='OptimWrapper'
+)
 # Hooks that MMEngine adds where a config says nothing, and leaves out where it says None.
 MMENGINE_HOOKS = (
     'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint',
@@ -55,17 +48,17 @@ def substitute_types(cfg: Config) -> None:
     for name, hook in list((cfg.get('default_hooks') or {}).items()):
         if hook is None and name not in MMENGINE_HOOKS:
             del cfg.default_hooks[name]
-    for name, (substitutes, default) in SUBSTITUTES.items():
+    for name, default in DEFAULT_TYPES.items():
         part = cfg.get(name)
-        if part is not None and (kind := part.get('type', default)) in substitutes:
-            part.type = substitutes[kind]
+        if part is not None and (kind := part.get('type', default)) in SUBSTITUTES:
+            part.type = SUBSTITUTES[kind]
 
 
 def rank_info(launcher: str) -> tuple[int, int, int]:
     """Return rank, number of processes and rank on the node of this process.
 
     Raises:
-        UserError: this process was not started by that launcher, or the numbers are impossible.
+        UserError: another launcher, or none, started this process, or the numbers are impossible.
     """
     names = RANK_VARIABLES[launcher]
     if missing := [name for name in names if name not in os.environ]:
@@ -79,11 +72,7 @@ def rank_info(launcher: str) -> tuple[int, int, int]:
 
 
 def env_int(name: str, least: int, most: int = 1 << 31) -> int:
-    """Return an integer of the environment.
-
-    Raises:
-        UserError: it is not an integer, or out of range.
-    """
+    """Return an integer of the environment; ``UserError`` for anything else."""
     text = os.environ[name]
     if not text.isdecimal() or not least <= int(text) <= most:
         limits = f'at least {least}' if most == 1 << 31 else f'{least} to {most}'
@@ -92,20 +81,12 @@ def env_int(name: str, least: int, most: int = 1 << 31) -> int:
 
 
 def process_count(launcher: str) -> int:
-    """Return the number of processes of this job from the launcher's environment.
-
-    Raises:
-        UserError: this process was not started by that launcher.
-    """
+    """Return the number of processes of this job from the launcher's environment."""
     return 1 if launcher == 'none' else rank_info(launcher)[1]
 
 
 def init_cpu_processes(launcher: str) -> None:
-    """Connect the processes of a launcher where there is no GPU, as MMEngine's start needs one.
-
-    Raises:
-        UserError: this process was not started by that launcher.
-    """
+    """Connect the processes of a launcher where there is no GPU, as MMEngine's start needs one."""
     rank, count, local_rank = rank_info(launcher)
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(count), LOCAL_RANK=str(local_rank))
     os.environ.setdefault('MASTER_PORT', '29500')
@@ -126,10 +107,8 @@ def _first_node() -> str:
 def launched_runner(cfg: Config, launcher: str, again: str = RESUME) -> Iterator[Runner]:
     """Start the processes, build the runner, and clean up after it.
 
-    Args:
-        cfg: of the run; types are substituted in place.
-        launcher: ``'none'`` or one of ``RANK_VARIABLES``.
-        again: what the user does after a fault.
+    Types of the config are substituted in place; ``launcher`` is ``'none'`` or one of
+    ``RANK_VARIABLES``, ``again`` what the user does after a fault.
 
     Raises:
         UserError: a file of the data is missing or may not be read; half of a validation is

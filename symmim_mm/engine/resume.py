@@ -21,10 +21,6 @@ def resume_from_latest(runner: Runner, resume: bool) -> None:
 
     A process that ``torchrun`` or Slurm started again resumes without being asked to.
 
-    Args:
-        runner: not trained yet; its folder may have no checkpoint.
-        resume: as on the command line.
-
     Raises:
         UserError: no checkpoint is whole, or there are some and the run is not to resume.
     """

@@ -1,8 +1,9 @@
-"""Attention of the class token."""
+"""Maps over the patches: attention of the class token, similarity to a patch."""
 
 import torch
 from mmpretrain.models import VisionTransformer
 from torch import Tensor
+from torch.nn.functional import normalize
 
 
 @torch.no_grad()
@@ -32,3 +33,24 @@ def class_attention(backbone: VisionTransformer, images: Tensor) -> Tensor:
     size = backbone.patch_embed.projection.kernel_size
     grid = (images.shape[2] // size[0], images.shape[3] // size[1])
     return weights[:, :, 0, 1:].reshape(batch, attention.num_heads, *grid)
+
+
+@torch.no_grad()
+def patch_similarity(backbone: VisionTransformer, images: Tensor) -> Tensor:
+    """Compute the cosine of each patch token with some of them, after the final norm.
+
+    Args:
+        backbone: a ViT with ``out_type='raw'``.
+        images: ``(B, 3, H, W)``, normalized.
+
+    Returns:
+        ``(B, 9, h, w)``: to the patches in the middles of a 3 x 3 division of the image.
+    """
+    backbone.eval()
+    tokens = normalize(backbone(images)[-1][:, 1:].float(), dim=-1)
+    size = backbone.patch_embed.projection.kernel_size
+    height, width = images.shape[2] // size[0], images.shape[3] // size[1]
+    rows, columns = ([side * part // 6 for part in (1, 3, 5)] for side in (height, width))
+    chosen = [row * width + column for row in rows for column in columns]
+    cosine = tokens[:, chosen] @ tokens.transpose(1, 2)
+    return cosine.reshape(len(images), len(chosen), height, width)

@@ -8,6 +8,7 @@ from mmpretrain.structures import DataSample
 from mmseg.models.utils import resize
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import (
     FlopCounterMode,
     sdpa_backward_flop_count,
@@ -30,10 +31,6 @@ class TrainingStep(nn.Module):
     samples (``sampler.num`` per image, of which ``pos_fraction`` have masks); what depends on the
     values of boxes (assignment, sampling, suppression, RoI align, losses) is left out. k-NN and a
     linear classifier on stored features run the frozen encoder.
-
-    Args:
-        model: as built from ``cfg.model``.
-        cfg: the config of the run.
     """
 
     def __init__(self, model: nn.Module, cfg: Config) -> None:
@@ -102,40 +99,26 @@ class Flops:
     """FLOPs of a step for one image: of matrix products, convolutions and attention.
 
     A multiplication and an addition are two FLOPs.
-
-    Args:
-        forward: of the forward pass.
-        forward_backward: with the backward pass; 0 where nothing is trained.
-        parts: of the forward pass, by part of the model.
     """
 
-    forward: int
-    forward_backward: int
-    parts: dict[str, int]
+    forward: int  # of the forward pass
+    forward_backward: int  # with the backward pass; 0 where nothing is trained
+    parts: dict[str, int]  # of the forward pass, by part of the model
 
 
 @dataclass(frozen=True)
 class Activations:
-    """Peak memory of a step besides parameters, buffers and gradients.
+    """Peak memory of a step besides parameters, buffers and gradients."""
 
-    Args:
-        images: in the step.
-        float32: bytes in full precision.
-        bfloat16: bytes in mixed precision.
-    """
-
-    images: int
-    float32: int
-    bfloat16: int
+    images: int  # in the step
+    float32: int  # bytes in full precision
+    bfloat16: int  # bytes in mixed precision
 
 
 def count_flops(step: TrainingStep, mode: FakeTensorMode, images: int = 2) -> Flops:
-    """Run a step on fake tensors and count its FLOPs.
+    """Run a step on fake tensors, of a model made runnable by ``mode``, and count its FLOPs.
 
-    Args:
-        step: of a model made runnable by ``mode``.
-        mode: of the fake tensors.
-        images: in the batch. BatchNorm over single numbers needs 2 at least.
+    ``images`` must be 2 at least for BatchNorm over single numbers.
     """
     # Not in one pass with the memory: the counter's hooks keep tensors alive.
     counter = _flop_counter()
@@ -154,29 +137,14 @@ def count_flops(step: TrainingStep, mode: FakeTensorMode, images: int = 2) -> Fl
 
 
 def flops_per_image(cfg: Config) -> Flops:
-    """Count the FLOPs of a training step of a config for one image; no data are needed.
-
-    Raises:
-        UserError: a setting that the model cannot have.
-    """
+    """Count the FLOPs of a training step of a config for one image; no data are needed."""
     model = build_without_storage(cfg)
-    mode = make_runnable(model)
-    return count_flops(TrainingStep(model, cfg), mode)
+    return count_flops(TrainingStep(model, cfg), make_runnable(model))
 
 
 def measure_activations(step: TrainingStep, mode: FakeTensorMode, images: int) -> Activations:
-    """Run steps on fake tensors and measure their memory.
-
-    Args:
-        step: of a model made runnable by ``mode``.
-        mode: of the fake tensors.
-        images: in the batch. BatchNorm over single numbers needs 2 at least.
-    """
-    return Activations(
-        images=images,
-        float32=_peak(step, mode, images, amp=False),
-        bfloat16=_peak(step, mode, images, amp=True),
-    )
+    """Run steps on fake tensors and measure their memory; arguments as for :func:`count_flops`."""
+    return Activations(images, *(_peak(step, mode, images, amp) for amp in (False, True)))
 
 
 def _peak(step: TrainingStep, mode: FakeTensorMode, images: int, amp: bool) -> int:
@@ -200,23 +168,18 @@ def _peak(step: TrainingStep, mode: FakeTensorMode, images: int, amp: bool) -> i
 
 def _flop_counter() -> FlopCounterMode:
     """Return PyTorch's counter, extended by the CPU's fused attention."""
-    return FlopCounterMode(
-        display=False,
-        custom_mapping={
-            aten._scaled_dot_product_flash_attention_for_cpu: _attention,
-            aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
-        },
-    )
+    attention = aten._scaled_dot_product_flash_attention_for_cpu
+    backward = aten._scaled_dot_product_flash_attention_for_cpu_backward
+    mapping = {attention: _attention, backward: _attention_backward}
+    return FlopCounterMode(display=False, custom_mapping=mapping)
 
 
-def _attention(query: tuple, key: tuple, value: tuple, *args: object, **kwargs: object) -> int:
-    return sdpa_flop_count(query, key, value)
+def _attention(*shapes: tuple, **_: object) -> int:
+    return sdpa_flop_count(*shapes[:3])  # of query, key and value
 
 
-def _attention_backward(
-    gradient: tuple, query: tuple, key: tuple, value: tuple, *args: object, **kwargs: object
-) -> int:
-    return sdpa_backward_flop_count(gradient, query, key, value)
+def _attention_backward(*shapes: tuple, **_: object) -> int:
+    return sdpa_backward_flop_count(*shapes[:4])  # of the gradient and those
 
 
 def _parts(counter: FlopCounterMode, model: nn.Module) -> dict[str, int]:
@@ -231,9 +194,6 @@ def _parts(counter: FlopCounterMode, model: nn.Module) -> dict[str, int]:
     return found
 
 
-def _total(found: Tensor | dict | list | tuple) -> Tensor:
+def _total(found: dict | list) -> Tensor:
     """Return the sum over all tensors of a nested structure."""
-    if isinstance(found, Tensor):
-        return found.float().sum()
-    values = found.values() if isinstance(found, dict) else found
-    return sum(_total(value) for value in values)
+    return sum(tensor.float().sum() for tensor in tree_iter(found))

@@ -11,32 +11,20 @@ from torch import nn
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters with equal settings.
+    """Parameters with equal settings."""
 
-    Args:
-        lr_scale: fraction of the full learning rate.
-        lr: peak learning rate.
-        weight_decay: of the optimizer.
-        parameters: number of values.
-        names: of the tensors.
-    """
-
-    lr_scale: float
-    lr: float
-    weight_decay: float
-    parameters: int
-    names: tuple[str, ...]
+    lr_scale: float  # fraction of the full learning rate
+    lr: float  # peak learning rate
+    weight_decay: float  # of the optimizer
+    parameters: int  # number of values
+    names: tuple[str, ...]  # of the tensors
 
 
 def parameter_groups(model: nn.Module, cfg: Config) -> list[ParameterGroup]:
     """Return the groups of the optimizer that a config builds for a model, equal ones joined.
 
-    Args:
-        model: on any device, ``meta`` included.
-        cfg: a config to which its recipe was applied.
-
-    Returns:
-        The groups in the order of increasing learning rates.
+    The model may be on the ``meta`` device; the recipe of the config was applied. Groups are in the
+    order of increasing learning rates.
     """
     settings = copy.deepcopy(cfg.optim_wrapper)
     settings.type = 'OptimWrapper'  # mixed precision needs a GPU and changes no group
@@ -52,13 +40,9 @@ def parameter_groups(model: nn.Module, cfg: Config) -> list[ParameterGroup]:
     for group in optimizer.param_groups:
         key = (group['lr'], group.get('weight_decay', 0.0))
         joined.setdefault(key, []).extend(group['params'])
-    return [
-        ParameterGroup(
-            lr_scale=lr / full,
-            lr=lr,
-            weight_decay=decay,
-            parameters=sum(parameter.numel() for parameter in members),
-            names=tuple(names[id(parameter)] for parameter in members),
-        )
-        for (lr, decay), members in sorted(joined.items(), key=lambda item: item[0])
-    ]
+    found = []
+    for (lr, decay), members in sorted(joined.items(), key=lambda item: item[0]):
+        count = sum(parameter.numel() for parameter in members)
+        own = tuple(names[id(parameter)] for parameter in members)
+        found.append(ParameterGroup(lr / full, lr, decay, count, own))
+    return found

@@ -29,19 +29,12 @@ SAMPLE = {'detection': 'coco_train', 'segmentation': 'ade_train'}
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """Number of training images of a run.
+    """Number of training images of a run."""
 
-    Args:
-        dataset: ``run.dataset`` of the config.
-        count: None if the data are neither present nor known.
-        source: of the count.
-        problem: one line on what is absent; None if nothing is.
-    """
-
-    dataset: str
-    count: int | None
-    source: str
-    problem: str | None
+    dataset: str  # run.dataset of the config
+    count: int | None  # None if the data are neither present nor known
+    source: str  # of the count
+    problem: str | None  # one line on what is absent; None if nothing is
 
 
 def training_images(cfg: Config) -> TrainingImages:
@@ -75,34 +68,20 @@ def _count(cfg: Config) -> int:
 
 @dataclass(frozen=True)
 class Length:
-    """Length of a training.
+    """Length of a training."""
 
-    Args:
-        epoch_length: micro-batches of one process in an epoch, the length of its loader.
-        iterations: micro-batches of one process in the run, MMEngine's iterations.
-        steps: optimizer steps.
-        epochs: passes over the images; None if their number is not known.
-        images_seen: over all processes, repeated ones included.
-    """
-
-    epoch_length: int
-    iterations: int
-    steps: int
-    epochs: float | None
-    images_seen: int
+    epoch_length: int  # micro-batches of one process in an epoch, the length of its loader
+    iterations: int  # micro-batches of one process in the run, MMEngine's iterations
+    steps: int  # optimizer steps
+    epochs: float | None  # passes over the images; None if their number is not known
+    images_seen: int  # over all processes, repeated ones included
 
 
 def run_length(cfg: Config, images: int | None, processes: int) -> Length | None:
-    """Return the length of the run of a config.
+    """Return the length of the run of a config to which its recipe was applied.
 
-    Args:
-        cfg: a config to which its recipe was applied.
-        images: in the training data; None: not known.
-        processes: of the run.
-
-    Returns:
-        None if the length is in epochs and the number of images is not known, and for configs that
-        train nothing.
+    None if it is in epochs and the number of ``images`` is not known, and for configs that train
+    nothing.
     """
     if 'evaluation' in cfg:
         return None

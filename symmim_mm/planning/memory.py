@@ -19,23 +19,14 @@ from symmim_mm.models.base import fsdp_units
 
 @dataclass(frozen=True)
 class FixedMemory:
-    """Bytes of one process that do not depend on the batch.
+    """Bytes of one process that do not depend on the batch."""
 
-    Args:
-        parameters: all of the model, including a momentum encoder.
-        momentum_copy: those of the momentum encoder.
-        buffers: such as running means.
-        gradients: of trained parameters.
-        optimizer_states: of trained parameters.
-        gradient_buckets: second copy of the gradients, which ``DistributedDataParallel`` sends.
-    """
-
-    parameters: int
-    momentum_copy: int
-    buffers: int
-    gradients: int
-    optimizer_states: int
-    gradient_buckets: int
+    parameters: int  # all of the model, including a momentum encoder
+    momentum_copy: int  # those of the momentum encoder
+    buffers: int  # such as running means
+    gradients: int  # of trained parameters
+    optimizer_states: int  # of trained parameters
+    gradient_buckets: int  # second copy of the gradients, which DistributedDataParallel sends
 
     @property
     def total(self) -> int:
@@ -46,15 +37,11 @@ class FixedMemory:
 
 @dataclass(frozen=True)
 class ShardedMemory:
-    """Bytes of one process with ``--fsdp``.
+    """Bytes of one process with ``--fsdp``."""
 
-    Args:
-        shares: shards of parameters, gradients and optimizer states, and all buffers.
-        gathered: the most that is gathered at one time: parameters and gradients of the largest
-            transformer block and of everything outside the blocks.
-    """
-
-    shares: int
+    shares: int  # shards of parameters, gradients and optimizer states, and all buffers
+    # The most that is gathered at one time: parameters and gradients of the largest transformer
+    # block and of everything outside the blocks.
     gathered: int
 
 
@@ -90,11 +77,7 @@ def fixed_memory(model: nn.Module, cfg: Config, processes: int) -> FixedMemory:
 
 
 def state_values(optimizer: dict) -> float:
-    """Return how many values an optimizer keeps per value of a parameter, from one step of it.
-
-    Args:
-        optimizer: its config, without parameters.
-    """
+    """Return how many values an optimizer keeps per value of a parameter, from one step of it."""
     probe = nn.Parameter(torch.ones(8, 8))
     probe.grad = torch.ones_like(probe)
     built = OPTIMIZERS.build(dict(optimizer) | dict(params=[probe]))
@@ -114,12 +97,8 @@ class PeakMemory(TorchDispatchMode):
     a storage and count once. Not counted: temporary memory of kernels, and what an allocator rounds
     up or caches.
 
-    Args:
-        known: tensors whose storages do not count, such as parameters.
-
-    Attributes:
-        live: bytes alive now.
-        peak: most bytes alive at one time.
+    ``live`` are the bytes alive now, ``peak`` the most at one time; the storages of ``known``
+    tensors, such as parameters, do not count.
     """
 
     def __init__(self, known: Iterable[Tensor] = ()) -> None:

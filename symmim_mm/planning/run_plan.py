@@ -36,80 +36,47 @@ class ModelSize:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Images per optimizer step, and how they are split.
+    """Images per optimizer step, and how they are split."""
 
-    Args:
-        whole: over all processes and micro-batches.
-        processes: of the launch.
-        per_process: images of one process in one micro-batch.
-        accumulation: micro-batches per optimizer step.
-        negatives: keys that each query of SymMIM's contrastive loss is drawn apart from; None
-            without that loss.
-    """
-
-    whole: int
-    processes: int
-    per_process: int
-    accumulation: int
+    whole: int  # over all processes and micro-batches
+    processes: int  # of the launch
+    per_process: int  # images of one process in one micro-batch
+    accumulation: int  # micro-batches per optimizer step
+    # Keys that each query of SymMIM's contrastive loss is drawn apart from; None without that loss.
     negatives: int | None
 
 
 @dataclass(frozen=True)
 class RateSample:
-    """Learning rate and EMA momentum of one optimizer step.
+    """Learning rate and EMA momentum of one optimizer step."""
 
-    Args:
-        name: of the step in the plan.
-        step: counted from 0.
-        rate: learning rate of the groups of full rate.
-        momentum: used after the step; None without a momentum encoder.
-    """
-
-    name: str
-    step: int
-    rate: float
-    momentum: float | None
+    name: str  # of the step in the plan
+    step: int  # counted from 0
+    rate: float  # learning rate of the groups of full rate
+    momentum: float | None  # used after the step; None without a momentum encoder
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Plan of a run.
+    """Plan of a run."""
 
-    Args:
-        task: of the config.
-        method: of the config.
-        model: in words.
-        optimizer: in words.
-        size: height and width of the training images.
-        model_size: numbers of parameters.
-        tokens: of every encoder.
-        images: of the training data.
-        batch: and its parts.
-        length: None if it depends on data that are absent and unknown, or nothing is trained.
-        rates: samples along the run.
-        groups: of parameters; none where nothing is trained.
-        memory: of one process, without activations.
-        sharded: the same with ``--fsdp``; None for a single process.
-        flops: of a training step, for one image.
-        activations: of one micro-batch.
-    """
-
-    task: str
-    method: str | None
-    model: str
-    optimizer: str
-    size: Size
-    model_size: ModelSize
-    tokens: list[Tokens]
-    images: TrainingImages
-    batch: BatchPlan
+    task: str  # of the config
+    method: str | None  # of the config
+    model: str  # in words
+    optimizer: str  # in words
+    size: Size  # height and width of the training images
+    model_size: ModelSize  # numbers of parameters
+    tokens: list[Tokens]  # of every encoder
+    images: TrainingImages  # of the training data
+    batch: BatchPlan  # and its parts
+    # None if it depends on data that are absent and unknown, or nothing is trained.
     length: Length | None
-    rates: list[RateSample]
-    groups: list[ParameterGroup]
-    memory: FixedMemory
-    sharded: ShardedMemory | None
-    flops: Flops
-    activations: Activations
+    rates: list[RateSample]  # samples along the run
+    groups: list[ParameterGroup]  # of parameters; none where nothing is trained
+    memory: FixedMemory  # of one process, without activations
+    sharded: ShardedMemory | None  # the same with --fsdp; None for a single process
+    flops: Flops  # of a training step, for one image
+    activations: Activations  # of one micro-batch
 
 
 def plan_run(cfg: Config, processes: int) -> RunPlan:
@@ -161,15 +128,18 @@ def plan_run(cfg: Config, processes: int) -> RunPlan:
 def _batch(cfg: Config, model: nn.Module, processes: int) -> BatchPlan:
     per_process = cfg.train_dataloader.batch_size
     accumulation = cfg.optim_wrapper.get('accumulative_counts', 1)
-    contrast = isinstance(model, SymMIM) and model.contrast_weight > 0
     whole = per_process * processes * accumulation
     return BatchPlan(
         whole=whole,
         processes=processes,
         per_process=per_process,
         accumulation=accumulation,
-        negatives=whole - 1 if contrast else None,
+        negatives=whole - 1 if _contrasts(model) else None,
     )
+
+
+def _contrasts(model: nn.Module) -> bool:
+    return isinstance(model, SymMIM) and model.contrast_weight > 0
 
 
 def _rates(cfg: Config, model: nn.Module, length: Length) -> list[RateSample]:
@@ -184,21 +154,12 @@ def _rates(cfg: Config, model: nn.Module, length: Length) -> list[RateSample]:
     steps['last'] = last
 
     # An optimizer step has the learning rate of its last micro-batch.
-    iterations = [min((step + 1) * accumulation, length.iterations) - 1 for step in steps.values()]
-    momentum = isinstance(model, SymMIM) and model.contrast_weight > 0
-    return [
-        RateSample(
-            name=name,
-            step=step,
-            rate=rate,
-            momentum=momentum_at((iteration + 1) / length.iterations, **model.momentum_schedule)
-            if momentum
-            else None,
-        )
-        for (name, step), iteration, rate in zip(
-            steps.items(), iterations, schedule.rates_at(iterations), strict=True
-        )
-    ]
+    done = [min((step + 1) * accumulation, length.iterations) for step in steps.values()]
+    momenta = [None] * len(done)
+    if _contrasts(model):
+        momenta = [momentum_at(n / length.iterations, **model.momentum_schedule) for n in done]
+    rates = schedule.rates_at([n - 1 for n in done])
+    return list(map(RateSample, steps, steps.values(), rates, momenta))
 
 
 def _count(module: nn.Module) -> int:

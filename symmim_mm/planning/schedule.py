@@ -53,13 +53,8 @@ class RateSchedule:
     """Learning rate of one parameter group along a run.
 
     MMEngine defines a schedule by a recursion over micro-batches, of which a run may have millions.
-    For the schedulers that recipes use, :meth:`rate` is its closed form; others are
-    stepped through.
-
-    Args:
-        cfg: a config to which its recipe was applied.
-        length: of the run.
-        peak: full learning rate of the group.
+    For the schedulers that recipes use, :meth:`rate` is its closed form; others are stepped
+    through. The recipe of the config was applied; ``peak`` is the group's full learning rate.
     """
 
     def __init__(self, cfg: Config, length: Length, peak: float) -> None:

@@ -23,12 +23,7 @@ LEFT_OUT = (
 
 
 def write_plan(plan: RunPlan, list_parameters: bool = False) -> str:
-    """Return the plan in lines of ``name  value``, then the table of parameter groups.
-
-    Args:
-        plan: of a run.
-        list_parameters: list the parameters of every group, too.
-    """
+    """Return the plan in lines of ``name  value``, then the table of parameter groups."""
     lines = [f'{name:<12} {value}' for name, value in _rows(plan)]
     if plan.groups:
         lines += ['', *_group_table(plan, list_parameters)]

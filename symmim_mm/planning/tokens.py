@@ -12,25 +12,15 @@ from symmim_mm.models.mask_samplers import MaskSampler
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokens of one encoder for one image.
+    """Tokens of one encoder for one image."""
 
-    Args:
-        encoder: its name.
-        grid: rows and columns of patches.
-        masked: numbers of masked patches that masks may have; empty: no mask.
-        encoded: tokens that the encoder processes, class token included.
-        windows: number of windows in a windowed block; 0 without windows.
-        per_window: tokens of one window, class token included.
-        windowed_blocks: number of windowed blocks.
-    """
-
-    encoder: str
-    grid: Size
-    masked: tuple[int, ...]
-    encoded: int
-    windows: int = 0
-    per_window: int = 0
-    windowed_blocks: int = 0
+    encoder: str  # its name
+    grid: Size  # rows and columns of patches
+    masked: tuple[int, ...]  # numbers of masked patches that masks may have; empty: no mask
+    encoded: int  # tokens that the encoder processes, class token included
+    windows: int = 0  # number of windows in a windowed block; 0 without windows
+    per_window: int = 0  # tokens of one window, class token included
+    windowed_blocks: int = 0  # number of windowed blocks
 
     @property
     def patches(self) -> int:
@@ -39,12 +29,7 @@ class Tokens:
 
 
 def count_tokens(model: nn.Module, size: Size) -> list[Tokens]:
-    """Count the tokens of every encoder of a model.
-
-    Args:
-        model: as built from a config.
-        size: height and width of the images.
-    """
+    """Count the tokens of every encoder of a model, for images of a height and width."""
     backbone = model.backbone
     patch = backbone.patch_embed.projection.kernel_size[0]
     grid = (size[0] // patch, size[1] // patch)

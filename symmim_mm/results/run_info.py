@@ -50,7 +50,7 @@ def describe_run(
     """
     parent = parent_of(backbone) if backbone else None
     method = run.get('method', RANDOM)
-    if backbone:
+    if backbone and run['task'] != 'pretrain':
         method = parent.method if parent else Path(backbone).stem
     try:
         return Record(

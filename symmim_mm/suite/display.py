@@ -1,5 +1,6 @@
 """Progress of a suite: a live view on a terminal, plain lines elsewhere."""
 
+import os
 import re
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.text import Text
 from symmim_mm.utils.text import format_duration
 
 QUIET_S = 60
+TAIL = 1 << 14  # bytes of a log that are looked at
 _STEP = re.compile(r'(?:Epoch|Iter)\((?:train|val|test)\)\s+(?:\[[^\]]*\]\s*)+')
 _LOSS = re.compile(r'\bloss: (\S+)')
 _ETA = re.compile(r'\beta: (\S+(?: days?, \S+)?)')
@@ -69,16 +71,20 @@ class Display:
         self.console.print(Text(text), soft_wrap=True)
 
 
-def last_step(log: Path) -> str:
-    """Return what a log last says about epoch, loss and time left, else its last line."""
+def last_lines(log: Path, begin: int = 0) -> list[str]:
+    """Return the last lines of a log that are not empty, none from before a position in it."""
     try:
         with open(log, 'rb') as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - 8192))
+            file.seek(max(begin, file.seek(0, os.SEEK_END) - TAIL))
             lines = file.read().decode('utf-8', 'replace').splitlines()
     except OSError:
-        return ''
-    lines = [line.strip() for line in lines if line.strip()]
+        return []
+    return [line.strip() for line in lines if line.strip()]
+
+
+def last_step(log: Path) -> str:
+    """Return what a log last says about epoch, loss and time left, else its last line."""
+    lines = last_lines(log)
     for line in reversed(lines):
         if step := _STEP.search(line):
             loss, eta = _LOSS.search(line), _ETA.search(line)

@@ -66,15 +66,15 @@ class Wanted:
         return None
 
 
-def backbone_of(run: Run) -> tuple[Path, str] | None:
-    """Return the checkpoint that a run starts from and its hash; ``None`` for a random start.
+def backbone_of(run: Run) -> tuple[Path, str] | tuple[None, None]:
+    """Return the checkpoint that a run starts from and its hash; twice ``None`` for a random start.
 
     Raises:
         UserError: the pre-training has no valid record, or its checkpoint is not the recorded one.
     """
     parent = run.parent
     if parent is None:
-        return None
+        return None, None
     record = Record.read(parent.folder / FILE_NAME)
     if record.checkpoint is None:
         raise UserError(f'{parent.name}: its record names no checkpoint')
@@ -88,8 +88,7 @@ def backbone_of(run: Run) -> tuple[Path, str] | None:
 
 def wanted(run: Run, data_hash: str | None) -> Wanted:
     """Return what ``run`` must be now; raises as :func:`backbone_of`."""
-    backbone = backbone_of(run)
-    return Wanted(run.config_sha256, run.seed, backbone[1] if backbone else None, data_hash)
+    return Wanted(run.config_sha256, run.seed, backbone_of(run)[1], data_hash)
 
 
 def is_finished(run: Run, want: Wanted) -> bool:

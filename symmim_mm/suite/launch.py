@@ -1,6 +1,5 @@
 """Start the steps of a suite as processes, in order, and follow them."""
 
-import fcntl
 import os
 import shutil
 import signal
@@ -8,15 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO
 
-from symmim_mm.suite.display import Display
+from symmim_mm.suite.display import Display, last_lines
 from symmim_mm.suite.file import Suite
 from symmim_mm.suite.steps import Step
 from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.locks import file_lock
 
 KEEPER = Path(__file__).with_name('keeper.py')
 POLL_S = 0.2
@@ -24,36 +23,16 @@ LOCK_S = 10  # processes of a killed suite may need a moment to end
 STOP_S = 20  # and an interrupted training to save its checkpoint
 
 
-@contextmanager
-def locked(suite: Suite) -> Iterator[TextIO]:
-    """Keep other suites out of the work directory.
+def locked(suite: Suite) -> AbstractContextManager[int]:
+    """Keep other suites out of the work directory: ``UserError`` where another one has it.
 
-    The lock belongs to the open file, which the processes of the suite inherit: it ends with the
-    last of them, however they end.
-
-    Raises:
-        UserError: another suite has the directory.
+    The processes of the suite inherit the lock, which ends with the last of them, however they end.
     """
-    suite.state.mkdir(parents=True, exist_ok=True)
-    with open(suite.state / 'lock', 'a+', encoding='utf-8') as file:
-        until = time.monotonic() + LOCK_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() < until:
-                    time.sleep(POLL_S)
-                    continue
-                file.seek(0)
-                raise UserError(
-                    f'{suite.work_dir}: another suite is running there (process '
-                    f'{file.read() or "unknown"}); wait for it or give another --work-dir'
-                ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield file
+    busy = (
+        f'{suite.work_dir}: another suite is running there ({{holder}}); wait for it or give '
+        'another --work-dir'
+    )
+    return file_lock(suite.state / 'lock', busy, LOCK_S)
 
 
 def available_cores() -> int:
@@ -74,9 +53,7 @@ class _Job:
         self.kill(signal.SIGKILL)  # what the command left running
         self.process.stdin.close()
         if code:
-            with open(self.step.log, 'rb') as file:
-                file.seek(self.begin)
-                line = last_error(file)
+            line = last_error(last_lines(self.step.log, self.begin))
             how = f'signal {signal.Signals(code - 128).name}' if code > 128 else f'exit code {code}'
             raise UserError(line or f'no output, {how}')
         self.step.check()
@@ -88,16 +65,11 @@ class _Job:
 
 
 def launch(
-    suite: Suite, steps: Sequence[Step], jobs: int, lock: TextIO, slurm: bool = False
+    suite: Suite, steps: Sequence[Step], jobs: int, lock: int, slurm: bool = False
 ) -> dict[str, str]:
-    """Run steps, at most ``jobs`` at a time; a failure stops only what depends on it.
+    """Run steps in their order, at most ``jobs`` at a time, each as a job of Slurm if asked for.
 
-    Args:
-        suite: the steps' suite.
-        steps: in the order in which they are to be started.
-        jobs: number of steps at a time.
-        lock: as from :func:`locked`.
-        slurm: whether every step is a job of Slurm.
+    A failure stops only what depends on it. The processes inherit the handle of the suite's lock.
 
     Returns:
         The error of each step that failed, by name.
@@ -127,7 +99,7 @@ def launch(
             process = subprocess.Popen(
                 [sys.executable, str(KEEPER), *words], cwd=suite.root, env=environment,
                 stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
-                start_new_session=True, pass_fds=[lock.fileno()],
+                start_new_session=True, pass_fds=[lock],
             )  # fmt: skip
             return _Job(step, process, log.tell())
 
@@ -180,20 +152,15 @@ def _stop(running: Sequence[_Job]) -> None:
 
 @contextmanager
 def _sigterm_as_interrupt() -> Iterator[None]:
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
 
 
-def last_error(file: BinaryIO) -> str:
-    """Return the last line of a log that names an error, else its last line that is not empty."""
-    lines = file.read()[-65536:].decode('utf-8', 'replace').splitlines()
-    lines = [line.strip() for line in lines if line.strip()]
+def last_error(lines: Sequence[str]) -> str:
+    """Return the last line of a log that names an error, else its last line."""
     for line in reversed(lines):
         word = line.split(':', 1)[0]
         if ':' in line and ' ' not in word and word.lower().endswith(('error', 'exception')):

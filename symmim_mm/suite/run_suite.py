@@ -85,11 +85,8 @@ def _list(suite: Suite, runs: list[Run]) -> None:
     """Print the commands that would run."""
     lines = [] if data_finished(suite) else [(DATA, suite.data_command())]
     for run in runs:
-        if run.parent in runs:
-            backbone = f'<checkpoint of {run.parent.name}>'
-        else:
-            found = backbone_of(run)
-            backbone = found[0] if found else None
+        waits = run.parent in runs
+        backbone = f'<checkpoint of {run.parent.name}>' if waits else backbone_of(run)[0]
         lines.append((run.name, suite.command(run, backbone)))
     for number, (name, words) in enumerate(lines, 1):
         print(f'[{number}/{len(lines)}] {name}: {shlex.join(words)}')

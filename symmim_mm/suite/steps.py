@@ -63,8 +63,7 @@ class RunStep:
         if is_finished(self.run, self.want):
             return None
         resume = self._prepare_folder()
-        backbone = backbone_of(self.run)
-        return self.suite.command(self.run, backbone[0] if backbone else None, resume)
+        return self.suite.command(self.run, backbone_of(self.run)[0], resume)
 
     def _prepare_folder(self) -> bool:
         """Return whether the directory holds an attempt at the same run, to be resumed.

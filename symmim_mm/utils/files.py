@@ -1,15 +1,12 @@
-"""Files that are written whole or not at all, their locks and their hashes."""
+"""Files that are written whole or not at all, and their hashes."""
 
-import fcntl
 import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
-
-from symmim_mm.utils.errors import UserError
 
 PART = '.part'
 
@@ -63,33 +60,6 @@ def remove_parts(folder: str | Path) -> None:
     """Remove what processes that were killed while writing left in a folder."""
     for part in Path(folder).glob(f'.*{PART}'):
         part.unlink(missing_ok=True)
-
-
-@contextmanager
-def file_lock(path: str | Path, busy: str | None = None) -> Iterator[None]:
-    """Hold a lock (``flock``) on a file of its own while the block runs.
-
-    Args:
-        path: of the file, which is made.
-        busy: the message where another process holds the lock. None waits for that process, and
-            continues without a lock where the file system has none: two then do the same work.
-
-    Raises:
-        UserError: ``busy``.
-        OSError: with ``busy``, the file cannot be made or locked.
-    """
-    with ExitStack() as held:
-        try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
-            held.callback(os.close, handle)
-            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-        except BlockingIOError:
-            raise UserError(busy) from None
-        except OSError:
-            if busy:
-                raise
-        yield
 
 
 def file_sha256(path: str | Path) -> str:

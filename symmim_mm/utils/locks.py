@@ -1,79 +1,73 @@
-"""A lock that admits one run at a time to a work directory."""
+"""Locks on files that are there for nothing else."""
 
 import errno
 import fcntl
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from mmengine.logging import print_log
-
-from symmim_mm.utils.dist import on_main_rank
 from symmim_mm.utils.errors import UserError
 
-NAME = 'run.lock'
-NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # of some network file systems
-LEASE_S = 120  # a server keeps the locks of a node that has died for a minute or two
-POLL_S = 1.0
+# Of network file systems that know no locks.
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+POLL_S = 0.2
 
 
 @contextmanager
-def exclusive_work_dir(work_dir: str, patience_s: float = 0.0) -> Iterator[None]:
-    """Keep other runs out of a work directory, where they would overwrite each other's files.
-
-    Rank 0 holds the lock; all ranks refuse together. It is a POSIX record lock because that ends
-    with the process: one of ``flock`` would last as long as the loader workers, which outlive a
-    killed run by seconds. On a file system without locks a message replaces the protection.
+def file_lock(
+    path: str | Path,
+    busy: str | None = None,
+    patience_s: float = 0.0,
+    lock: Callable[[int, int], None] = fcntl.flock,
+) -> Iterator[int]:
+    """Hold a lock on a file while the block runs.
 
     Args:
-        work_dir: an existing folder.
-        patience_s: seconds to wait for another run to end.
+        path: of the file, which is made.
+        busy: the message where another process holds the lock; for ``{holder}`` in it the file says
+            which one that is, otherwise it stays empty. None waits for that process, and continues
+            without a lock where the file system has none: two then do the same work.
+        patience_s: seconds to wait before that message.
+        lock: ``fcntl.flock``, whose lock ends with the last process that inherited the open file,
+            or ``fcntl.lockf``, whose lock ends with this process.
+
+    Yields:
+        The handle of the open file.
 
     Raises:
-        UserError: another run uses the folder.
+        UserError: ``busy``.
+        OSError: with ``busy``, the file cannot be made or locked.
     """
+    handle = -1
     with ExitStack() as held:
-
-        def lock() -> None:
-            held.enter_context(_locked(work_dir, patience_s))
-
-        on_main_rank(lock)
-        yield
-
-
-@contextmanager
-def _locked(work_dir: str, patience_s: float) -> Iterator[None]:
-    handle = os.open(Path(work_dir, NAME), os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        _acquire(handle, work_dir, patience_s)
-        yield
-    finally:
-        os.close(handle)
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+            held.callback(os.close, handle)
+            if busy:
+                _acquire(handle, busy, patience_s, lock)
+            else:
+                lock(handle, fcntl.LOCK_EX)
+        except OSError:
+            if busy:
+                raise
+        yield handle
 
 
-def _acquire(handle: int, work_dir: str, patience_s: float) -> None:
-    """Lock an open file and write down who holds it."""
+def _acquire(handle: int, busy: str, patience_s: float, lock: Callable[[int, int], None]) -> None:
     deadline = time.monotonic() + patience_s
     while True:
         try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except (BlockingIOError, PermissionError):  # POSIX allows both
             if time.monotonic() >= deadline:
                 holder = os.pread(handle, 200, 0).decode(errors='replace').strip()
-                raise UserError(
-                    f'another run ({holder or "unknown"}) is using {work_dir}: wait until it '
-                    'ends, or choose another --work-dir'
-                ) from None
+                raise UserError(busy.replace('{holder}', holder or 'unknown')) from None
             time.sleep(POLL_S)
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-            message = f'{work_dir} is on a file system without locks: let no other run use it'
-            print_log(message, 'current')
-            return
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f'process {os.getpid()} on {socket.gethostname()}\n'.encode(), 0)
+    if '{holder}' in busy:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f'process {os.getpid()} on {socket.gethostname()}\n'.encode(), 0)

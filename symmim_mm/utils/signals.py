@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
@@ -32,7 +32,9 @@ def defer_signals(*numbers: signal.Signals) -> Iterator[None]:
 
 
 @contextmanager
-def defer_interrupts(forked: bool = False) -> Iterator[None]:
+def defer_interrupts(
+    forked: bool = False, blocked: Iterable[signal.Signals] = ()
+) -> Iterator[None]:
     """Let Ctrl-C within the block take effect at its end; processes started there ignore it.
 
     A terminal sends Ctrl-C to every process of a command, and the main process alone responds. A
@@ -41,12 +43,14 @@ def defer_interrupts(forked: bool = False) -> Iterator[None]:
 
     Args:
         forked: the processes are forked from this one, without Python's resource tracker.
+        blocked: signals that this process gets at the end, too, and that the others start with
+            blocked.
     """
     if not forked:
         resource_tracker.ensure_running()  # starting it later would unblock SIGINT
     with defer_signals(signal.SIGINT):
         # The mask is inherited by the processes; here another thread may still take the signal.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *blocked})
         try:
             yield
         finally:

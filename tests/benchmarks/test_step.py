@@ -23,12 +23,16 @@ BUILT = [name for name in METHODS if name not in CHECKPOINTED]
 def test_cases_are_the_configs_that_train(size: str) -> None:
     for method in ('mae', 'simmim', 'symmim'):
         cfg = Config.fromfile(ROOT / f'configs/{method}/vit_{size}_pretrain.py')
-        assert config_of(size, method).model.to_dict() == cfg.model.to_dict()
+        found = config_of(size, method).model
+        if method == 'symmim':
+            assert found.contrast.pop('memory') == 0
+        assert found.to_dict() == cfg.model.to_dict()
     sparse = config_of(size, 'symmim-sparse')
     assert sparse.model.backbone.arch == config_of(size, 'symmim').model.backbone.arch
     assert identity(sparse)['encoding'] == 'sparse' and identity(sparse)['decoder']['depth'] == 2
     if size == 'b':
         cfg = Config.fromfile(ROOT / 'configs/symmim/vit_b_sparse_pretrain.py')
+        sparse.model.contrast.pop('memory')
         assert sparse.model.to_dict() == cfg.model.to_dict()
         assert identity(sparse) == identity(cfg)
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 @pytest.mark.parametrize(
     ('key', 'values', 'said'),
     [
-        ('images', dict(width=0), 'image 0: a.jpg: size 0 x 48'),
-        ('images', dict(height='48'), "image 0: a.jpg: size 64 x '48'"),
-        ('images', dict(id=None), "image 0: id None, file_name 'a.jpg'"),
-        ('images', dict(file_name=3), 'image 0: id 1, file_name 3'),
-        ('categories', dict(name=3), 'category 0: id 1 and name 3 must be an id and a string'),
+        ('images', dict(width=0), 'image 0: width 0'),
+        ('images', dict(height='48', width=1.5), "image 0: width 1.5, height '48'"),
+        ('images', dict(id=None), 'image 0: id None'),
+        ('images', dict(file_name=3), 'image 0: file_name 3'),
+        ('categories', dict(name=3), 'category 0: name 3'),
         ('annotations', dict(image_id=[1]), 'annotation 0: image_id [1]'),
         ('annotations', dict(bbox='2,2,18,18'), "annotation 10 of a.jpg: bbox '2,2,18,18', area"),
         ('annotations', dict(bbox=[2, 2, 18, None]), 'annotation 10 of a.jpg: bbox [2, 2, 18, Non'),

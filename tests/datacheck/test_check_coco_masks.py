@@ -8,12 +8,8 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_mask
 
 from symmim_mm.datacheck.coco.instances import Instances
-from symmim_mm.datacheck.coco.masks import (
-    MaskError,
-    check_run_lengths,
-    expand_run_lengths,
-    mask_extent,
-)
+from symmim_mm.datacheck.coco.masks import check_run_lengths, expand_run_lengths, mask_extent
+from symmim_mm.datacheck.kinds import FindingError
 from symmim_mm.datacheck.report import Report
 
 SIZE = (64, 48)
@@ -60,7 +56,7 @@ def test_any_text_as_run_lengths(text: str) -> None:
     mask = {'size': [3, 4], 'counts': text}
     try:
         check_run_lengths(mask, (4, 3))
-    except MaskError as error:
+    except FindingError as error:
         assert error.kind == 'rle'
     else:
         assert coco_mask.decode(mask).shape == (3, 4)

@@ -10,6 +10,7 @@ from image_samples import damaged_animation, encode, make_image, samples
 
 from symmim_mm.datacheck.folders import plan_folder, plan_imagenet
 from symmim_mm.datacheck.report import Report
+from symmim_mm.utils.errors import UserError
 
 JPEG = encode(make_image())
 
@@ -37,67 +38,62 @@ def imagenet_report(root: Path, **options) -> Report:
     return report
 
 
-def kinds(report: Report) -> dict[str, list[tuple[str, str]]]:
+def found(root: Path, **options) -> dict[str, list[tuple[str, str]]]:
     """The findings but those on counts, which no small set gets right."""
-    counts = ('image-count', 'class-count')
-    return {kind: found for kind, found in report.findings.items() if kind not in counts}
+    findings = imagenet_report(root, **options).findings
+    return {kind: findings[kind] for kind in findings if kind not in ('image-count', 'class-count')}
 
 
 def test_clean(imagenet: Path) -> None:
     report = imagenet_report(imagenet)
-    assert kinds(report) == {}
-    assert report.findings['class-count'] == [
-        ('train', '2, ImageNet-1K has 1000: set num_classes=2'),
-        ('val', '2, ImageNet-1K has 1000: set num_classes=2'),
-    ]
-    assert report.findings['image-count'][0] == ('train', '3, ImageNet-1K has 1,281,167')
+    assert report.findings == {
+        'class-count': [
+            (split, '2, ImageNet-1K has 1000: set num_classes=2') for split in ('train', 'val')
+        ],
+        'image-count': [
+            ('train', '3, ImageNet-1K has 1,281,167'), ('val', '2, ImageNet-1K has 50,000'),
+        ],
+    }  # fmt: skip
     assert report.counts['train'] == {'images': 3, 'classes': 2}
     assert imagenet_report(imagenet, classes=2).findings == {}
     assert imagenet_report(imagenet, classes=['n02', 'n01']).findings == {}
 
 
 def test_named_classes(imagenet: Path) -> None:
-    assert kinds(imagenet_report(imagenet, classes=3))['classes'] == [
+    assert found(imagenet, classes=3)['classes'] == [
         ('train', '2 in place of 3'), ('val', '2 in place of 3'),
     ]  # fmt: skip
-    assert kinds(imagenet_report(imagenet, classes=['n01', 'n07']))['classes'] == [
+    assert found(imagenet, classes=['n01', 'n07'])['classes'] == [
         ('train', 'without n07'), ('train', 'besides n02'),
         ('val', 'without n07'), ('val', 'besides n02'),
     ]  # fmt: skip
 
 
-def test_class_sets_differ(imagenet: Path) -> None:
-    put(imagenet, 'train/n03/f.JPEG', 'val/n04/g.JPEG')
-    assert kinds(imagenet_report(imagenet)) == {
-        'class-sets': [('train', '1 class not in val: n03'), ('val', '1 class not in train: n04')]
-    }
-
-
 def test_missing_folders(imagenet: Path, tmp_path: Path) -> None:
-    shutil.rmtree(imagenet / 'val')
-    assert kinds(imagenet_report(imagenet)) == {'missing-folder': [('val', '')]}
-    put(tmp_path, 'imagenet/val/n01/d.JPEG', 'imagenet/val/n02/d.JPEG')
     hint = f'found in {imagenet}: name that folder'
-    assert kinds(imagenet_report(tmp_path)) == {'missing-folder': [('train', hint), ('val', hint)]}
-    assert kinds(imagenet_report(imagenet, splits=('train', 'test'))) == {
-        'missing-folder': [('test', '')]
-    }
+    assert found(tmp_path) == {'missing-folder': [('train', hint), ('val', hint)]}
+    assert found(imagenet, splits=('train', 'test')) == {'missing-folder': [('test', '')]}
 
 
-def test_flat_validation(imagenet: Path) -> None:
-    shutil.rmtree(imagenet / 'val')
+def test_flat_and_empty(imagenet: Path) -> None:
+    for split in ('train', 'val'):
+        shutil.rmtree(imagenet / split)
     put(imagenet, 'val/ILSVRC2012_val_00000001.JPEG', 'val/ILSVRC2012_val_00000002.JPEG')
-    ((place, text),) = kinds(imagenet_report(imagenet))['flat']
+    (imagenet / 'train').mkdir()
+    findings = found(imagenet)
+    ((place, text),) = findings.pop('flat')
     assert place == 'val' and text.startswith('2 images directly in it: move each to val/<class>')
-    assert 'docs/data.md' in text
+    assert 'docs/data.md' in text and findings == {'no-images': [('train', '')]}
 
 
-def test_empty_hidden_and_extra(imagenet: Path) -> None:
+def test_odd_classes_and_files(imagenet: Path) -> None:
     (imagenet / 'train/n03').mkdir()
     (imagenet / 'val/n03').mkdir()
     put(imagenet, 'val/n03/notes.txt', 'train/loose.JPEG', 'train/n01/x.webp', 'train/n01/.y.jpg')
     put(imagenet, 'train/.ipynb_checkpoints/a.JPEG', 'val/.ipynb_checkpoints/a.JPEG')
-    assert kinds(imagenet_report(imagenet)) == {
+    put(imagenet, 'train/n04/f.JPEG', 'val/n05/g.JPEG')
+    assert found(imagenet) == {
+        'class-sets': [('train', '1 class not in val: n04'), ('val', '1 class not in train: n05')],
         'empty-class': [('train/n03', ''), ('val/n03', '')],
         'hidden-class': [
             ('train/.ipynb_checkpoints', 'remove it'), ('val/.ipynb_checkpoints', 'remove it'),
@@ -108,12 +104,6 @@ def test_empty_hidden_and_extra(imagenet: Path) -> None:
             ('train/n01/x.webp', '1 file ending .webp'),
         ],
     }  # fmt: skip
-
-
-def test_no_images(imagenet: Path) -> None:
-    shutil.rmtree(imagenet / 'train')
-    (imagenet / 'train').mkdir()
-    assert kinds(imagenet_report(imagenet)) == {'no-images': [('train', '')]}
 
 
 def folder_report(root: Path) -> tuple[Report, list[str]]:
@@ -187,14 +177,13 @@ def test_listing_is_that_of_the_training(tmp_path: Path) -> None:
         assert sorted(job.path for job in plan.jobs) == sorted(expected)
 
 
-def test_command_on_clean_data(tool, sample_data: Path) -> None:
-    done = tool('check_dataset.py', 'imagenet', sample_data / 'imagenet', '--classes', 10)
-    assert done.returncode == 0 and done.stderr == ''
-    assert done.stdout.endswith(f'\n{sample_data / "imagenet"}: no problems\n')
-    strict = tool('check_dataset.py', 'imagenet', sample_data / 'imagenet', '--strict', '--quick')
-    assert strict.returncode == 2
-    assert strict.stderr == f'error: {sample_data / "imagenet"}: no problems, 4 notices\n'
-    assert '40, ImageNet-1K has 1,281,167' in strict.stdout
+def test_strict(run_check, sample_data: Path, capfd: pytest.CaptureFixture) -> None:
+    root = sample_data / 'imagenet'
+    run_check('imagenet', root, '--classes', 10, '--quick', '--strict')
+    assert capfd.readouterr().out.endswith(f'\n{root}: no problems\n')
+    with pytest.raises(UserError, match=f'^{root}: no problems, 4 notices$'):
+        run_check('imagenet', root, '--strict', '--quick')
+    assert '40, ImageNet-1K has 1,281,167' in capfd.readouterr().out
 
 
 def test_command_names_every_broken_image(tool, tmp_path: Path) -> None:

@@ -2,10 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -78,43 +74,6 @@ def test_a_pipe_is_no_table(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / 'a')
     with pytest.raises(OSError, match='not a regular file'):
         read_table(tmp_path / 'a')
-
-
-WRITER = """
-import sys, numpy as np
-from symmim_mm.datasets.image_table import write_table
-for number in range(10_000):
-    write_table(sys.argv[1], {'number': number}, {'x': np.full(300_000, number)})
-    if number == 2:
-        print('started', flush=True)
-"""
-
-
-@pytest.mark.slow
-def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path) -> None:
-    for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, '-c', WRITER, tmp_path / 'a'], stdout=subprocess.PIPE
-        )
-        process.stdout.readline()
-        time.sleep(0.03)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
-        meta, found = read_table(tmp_path / 'a')
-        assert (found['x'] == meta['number']).all() and len(found['x']) == 300_000
-
-
-def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_table(tmp_path / 'a', {}, {'x': np.arange(5)})
-
-    def full(handle: int) -> None:
-        raise OSError(28, 'No space left on device')
-
-    monkeypatch.setattr(os, 'fsync', full)
-    with pytest.raises(OSError, match='No space left'):
-        write_table(tmp_path / 'a', {}, {'x': np.arange(9)})
-    assert [entry.name for entry in tmp_path.iterdir()] == ['a']
-    assert len(read_table(tmp_path / 'a')[1]['x']) == 5
 
 
 @given(st.lists(NAME))

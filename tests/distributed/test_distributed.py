@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from symmim_mm.utils.dist import on_main_rank
 from symmim_mm.utils.errors import UserError
 
+pytestmark = pytest.mark.xdist_group('together')  # whose fixture starts processes
 BATCH, STEPS = 8, 3
 
 

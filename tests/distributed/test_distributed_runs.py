@@ -4,37 +4,21 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from paths import ROOT
+from paths import ROOT, SUPPORT
 from processes import free_ports
+from two_processes import two_processes
 
+from symmim_mm.apis.test import test as evaluate
+from symmim_mm.apis.train import train
 from symmim_mm.checkpoint.read import read_checkpoint
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group('two_processes')]  # a fixture trains
 LIMIT_S = 900
 
-# Writes, after every iteration, a hash of this rank's weights and the loss on its own images.
-WEIGHTS_HOOK = """
-import hashlib, json
-from pathlib import Path
-from mmengine.dist import get_rank
-from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
-
-@HOOKS.register_module()
-class WeightsHook(Hook):
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        digest = hashlib.sha256()
-        for parameter in runner.model.parameters():
-            digest.update(parameter.detach().numpy().tobytes())
-        note = dict(weights=digest.hexdigest(), loss=float(outputs['loss']))
-        with open(Path(runner.work_dir, f'rank{get_rank()}.jsonl'), 'a') as file:
-            file.write(json.dumps(note) + '\\n')
-"""
 DATA = dict(finetune='imagenet', mask_rcnn='coco', upernet='ade20k')
 # An odd number of images: one of two ranks evaluates an image a second time, which must not count.
 # Without augmentation, and with nothing random in the model, training depends on the number of
@@ -66,102 +50,87 @@ default_hooks = dict(checkpoint=dict(interval=8))
 )
 
 
-@pytest.fixture
-def start(tmp_path: Path):
-    """Start a command of ``tools/`` without waiting for it."""
-
-    def call(*words: str | Path, **settings: str) -> subprocess.Popen:
-        command = ['bash' if str(words[0]).endswith('.sh') else sys.executable]
-        path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get('PYTHONPATH')]))
-        return subprocess.Popen(
-            [*command, f'tools/{words[0]}', *map(str, words[1:])],
-            cwd=ROOT,
-            env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': path, **settings},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    return call
+LAST = dict(finetune='epoch_2.pth', mask_rcnn='iter_60.pth', upernet='iter_8.pth')
+METRIC = dict(finetune='accuracy/top1', mask_rcnn='coco/bbox_mAP_50', upernet='mIoU')
 
 
-@pytest.fixture
-def run(start):
-    """Run such a command to its end, which must be a good one; return its output."""
-
-    def call(*words: str | Path, **settings: str) -> str:
-        process = start(*words, **settings)
-        output, _ = process.communicate(timeout=LIMIT_S)
-        assert process.returncode == 0, output[-3000:]
-        return output
-
-    return call
+def start(script: str, *words: str | Path, **settings: str) -> subprocess.Popen:
+    """Start a script of ``tools/`` without waiting for it."""
+    return subprocess.Popen(
+        ['bash', f'tools/{script}', *map(str, words)], cwd=ROOT,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': SUPPORT, **settings},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
 
 
-@pytest.fixture
-def config(tmp_path: Path, sample_data: Path):
-    """A config that inherits one of the quickstart's, with the hook above."""
+def finish(process: subprocess.Popen) -> None:
+    """Wait for the end of a command, which must be a good one."""
+    output, _ = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0, output[-3000:]
 
-    def write(name: str) -> Path:
-        (tmp_path / 'weights_hook.py').write_text(WEIGHTS_HOOK)
-        data = f'{sample_data / DATA[name]}'
-        seven = f"dict(dataset=dict(data_root='{data}', indices=7))"
-        lines = [
-            f"_base_ = ['{ROOT}/configs/quickstart/{name}.py']",
-            "custom_imports = dict(imports=['weights_hook'])",
-            "custom_hooks = [dict(type='WeightsHook')]",
-            f"train_dataloader = dict(num_workers=0, dataset=dict(data_root='{data}'))",
-            f'val_dataloader = {seven}',
-            f'test_dataloader = {seven}',
-            CHANGES[name].replace('DATA', repr(data)),
-        ]
-        path = tmp_path / f'{name}.py'
-        path.write_text('\n'.join(lines))
-        return path
 
-    return write
+def write_config(folder: Path, name: str, data: str) -> Path:
+    """Write a config that inherits one of the quickstart's, with a hook that notes the weights."""
+    seven = f"dict(dataset=dict(data_root='{data}', indices=7))"
+    lines = [
+        f"_base_ = ['{ROOT}/configs/quickstart/{name}.py']",
+        "custom_imports = dict(imports=['weights_hook'])",
+        "custom_hooks = [dict(type='WeightsHook')]",
+        f"train_dataloader = dict(num_workers=0, dataset=dict(data_root='{data}'))",
+        f'val_dataloader = {seven}',
+        f'test_dataloader = {seven}',
+        CHANGES[name].replace('DATA', repr(data)),
+    ]
+    path = folder / f'{name}.py'
+    path.write_text('\n'.join(lines))
+    return path
+
+
+@pytest.fixture(scope='module')
+def runs(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Configs ``<task>.py``, runs of two processes in ``<task>``, tests in ``<task>-test``."""
+    out = tmp_path_factory.mktemp('runs')
+    paths = {name: write_config(out, name, f'{sample_data / DATA[name]}') for name in DATA}
+    calls = [('train', dict(config=path, work_dir=out / name)) for name, path in paths.items()]
+    for name in ('mask_rcnn', 'upernet'):
+        options = dict(config=paths[name], checkpoint=out / name / LAST[name])
+        calls.append(('test', dict(options, work_dir=out / f'{name}-test')))
+    two_processes(*calls)
+    arguments = (paths['finetune'], out / 'finetune' / LAST['finetune'], '2')
+    finish(start('dist_test.sh', *arguments, '--work-dir', out / 'finetune-test'))
+    return out
 
 
 def notes(folder: Path, rank: int) -> list[dict]:
     return [json.loads(line) for line in (folder / f'rank{rank}.jsonl').read_text().splitlines()]
 
 
-def last_checkpoint(folder: Path) -> Path:
-    return folder / json.loads((folder / 'result.json').read_text())['checkpoint']
-
-
 def metrics_of(folder: Path) -> dict:
     """Return the metrics that a test has written."""
     (file,) = (path for path in folder.glob('*/*.json') if re.fullmatch(r'\d+_\d+', path.stem))
-    return json.loads(file.read_text())
+    found = json.loads(file.read_text())
+    return {key: value for key, value in found.items() if key not in ('data_time', 'time')}
 
 
 @pytest.mark.parametrize('name', DATA)
 def test_ranks_stay_in_step_and_their_metrics_are_those_of_one(
-    name: str, config, run, tmp_path: Path
+    name: str, runs: Path, tmp_path: Path
 ) -> None:
-    path, folder = config(name), tmp_path / 'two'
-    run('dist_train.sh', path, '2', '--work-dir', folder)
-    ours, theirs = notes(folder, 0), notes(folder, 1)
+    ours, theirs = notes(runs / name, 0), notes(runs / name, 1)
     assert [note['weights'] for note in ours] == [note['weights'] for note in theirs]
     assert len({note['weights'] for note in ours}) == len(ours) >= 8
     # They got different images.
     assert all(one['loss'] != other['loss'] for one, other in zip(ours, theirs, strict=True))
+    evaluate(runs / f'{name}.py', runs / name / LAST[name], work_dir=tmp_path)
+    alone = metrics_of(tmp_path)
+    assert metrics_of(runs / f'{name}-test') == alone and alone[METRIC[name]] > 0
 
-    checkpoint = last_checkpoint(folder)
-    run('test.py', path, checkpoint, '--work-dir', tmp_path / 'test1')
-    run('dist_test.sh', path, checkpoint, '2', '--work-dir', tmp_path / 'test2')
-    alone, together = metrics_of(tmp_path / 'test1'), metrics_of(tmp_path / 'test2')
-    for found in (alone, together):
-        for key in ('data_time', 'time'):
-            found.pop(key)
-    assert together == alone
-    key = dict(finetune='accuracy/top1', mask_rcnn='coco/bbox_mAP_50', upernet='mIoU')[name]
-    assert alone[key] > 0
 
-    if name == 'finetune':
-        run('train.py', path, '--work-dir', tmp_path / 'one')
-        assert_same_weights(last_checkpoint(tmp_path / 'one'), checkpoint)
+def test_two_processes_train_to_the_weights_of_one(runs: Path, tmp_path: Path) -> None:
+    train(runs / 'finetune.py', work_dir=tmp_path)
+    record = json.loads((tmp_path / 'result.json').read_text())
+    assert (record['method'], record['parent']) == ('random', None)
+    assert_same_weights(tmp_path / LAST['finetune'], runs / 'finetune' / LAST['finetune'])
 
 
 def assert_same_weights(first: Path, second: Path) -> None:
@@ -173,7 +142,7 @@ def assert_same_weights(first: Path, second: Path) -> None:
 
 
 def test_two_launches_with_the_settings_of_two_nodes_are_one_job(
-    start, sample_data: Path, tmp_path: Path
+    sample_data: Path, tmp_path: Path
 ) -> None:
     root = sample_data / 'imagenet'
     options = [
@@ -185,8 +154,7 @@ def test_two_launches_with_the_settings_of_two_nodes_are_one_job(
     settings = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=str(port))
     nodes = [start('dist_train.sh', *options, NODE_RANK=str(rank), **settings) for rank in (1, 0)]
     for node in nodes:
-        output, _ = node.communicate(timeout=LIMIT_S)
-        assert node.returncode == 0, output[-3000:]
+        finish(node)
     record = json.loads((tmp_path / 'run' / 'result.json').read_text())
     assert record['hardware']['world_size'] == 2
     assert record['images'] == 40

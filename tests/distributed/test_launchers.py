@@ -12,6 +12,7 @@ from processes import WAIT_S
 
 SETTINGS = ['NNODES', 'NODE_RANK', 'MASTER_ADDR', 'PORT', 'OMP_NUM_THREADS', 'MAX_RESTARTS']
 SETTINGS += ['GPUS', 'GPUS_PER_NODE', 'CPUS_PER_TASK', 'GRES', 'SRUN_ARGS']
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in SETTINGS}
 
 
 @pytest.fixture
@@ -22,14 +23,10 @@ def config(tmp_path):
 
 
 def call(script: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess:
-    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     return subprocess.run(
-        ['bash', str(TOOLS / script), *arguments],
-        env={**kept, **settings},
-        capture_output=True,
-        text=True,
-        timeout=WAIT_S,
-    )
+        ['bash', str(TOOLS / script), *arguments], env=ENVIRONMENT | settings,
+        capture_output=True, text=True, timeout=WAIT_S,
+    )  # fmt: skip
 
 
 def mistake(result: subprocess.CompletedProcess) -> str:
@@ -168,13 +165,10 @@ def test_two_launches_of_two_processes_side_by_side(tmp_path):
     script = tmp_path / 'ranks.py'
     script.write_text(SUM_OF_RANKS)
     command = f'source "{TOOLS}/launch.sh"; launch 2 "{script}" a "b c"'
-    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    environment = ENVIRONMENT | dict(CUDA_VISIBLE_DEVICES='')
     running = [
         subprocess.Popen(
-            ['bash', '-c', command],
-            env={**kept, 'CUDA_VISIBLE_DEVICES': ''},
-            stdout=subprocess.PIPE,
-            text=True,
+            ['bash', '-c', command], env=environment, stdout=subprocess.PIPE, text=True
         )
         for _ in range(2)
     ]
@@ -211,13 +205,10 @@ def test_restarted_processes_find_each_other(tmp_path, victim):
     """Rank 0 keeps the addresses; those of the first start are of processes that have ended."""
     script = tmp_path / 'ranks.py'
     script.write_text(SUM_AFTER_A_DEATH)
-    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     result = subprocess.run(
         ['bash', '-c', f'source "{TOOLS}/launch.sh"; launch 2 "{script}" {victim}'],
-        env={**kept, 'CUDA_VISIBLE_DEVICES': '', 'MAX_RESTARTS': '1'},
-        capture_output=True,
-        text=True,
-        timeout=WAIT_S,
-    )
+        env=ENVIRONMENT | dict(CUDA_VISIBLE_DEVICES='', MAX_RESTARTS='1'),
+        capture_output=True, text=True, timeout=WAIT_S,
+    )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert re.findall(r'start=(\d+) sum=(\d+)', result.stdout) == [('1', '6')] * 2

@@ -1,5 +1,7 @@
 """Our recipes next to published ones: read from the configs, no difference without a reason."""
 
+import re
+
 import pytest
 from paths import ROOT
 
@@ -21,6 +23,7 @@ from docs.recipes.fields import FIELDS
 CONFIGS = ROOT / 'configs'
 PAPER = Claim(sizes='B', value=4096, source='paper')
 CODE = Claim(sizes='BL', value=2048, source=['code', 'more'], detail='2 x 1024', borrowed=True)
+SOURCE = re.compile(r'[\w.-]+/[\w.-]+@[0-9a-f]{7}:[\w./-]+|arXiv:\d{4}\.\d{5}')
 LONGER = Claim(sizes='BL', value='1600 epochs', source='code')
 
 
@@ -77,6 +80,18 @@ def test_settings_and_sizes_of_claims_exist(name: str) -> None:
         assert (CONFIGS / recipe.configs.format(size=size.lower())).is_file()
         for setting in recipe.settings.values():
             assert sum(size in claim.sizes for claim in setting.published) <= 1
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_every_source_is_a_file_of_a_commit_or_a_paper(name: str) -> None:
+    settings = read_recipe(name).settings.values()
+    claims = [claim for setting in settings for claim in setting.published]
+    sources = {
+        source
+        for claim in claims
+        for source in ([claim.source] if isinstance(claim.source, str) else claim.source)
+    }
+    assert sources and {source for source in sources if not SOURCE.fullmatch(source)} == set()
 
 
 def test_every_file_is_a_recipe_of_the_document() -> None:

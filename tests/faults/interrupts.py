@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,24 +18,9 @@ import outcomes
 import psutil
 import runs
 
-LIMIT_S = 300
 AT_WORK = 0.7  # share of its time after which a small command may only be ending
 LEFT_S = 10  # for processes to notice that the main one has ended
 SHARDS = ['--short-side', '48', '--shard-images', '100', '--jobs', '2']
-
-
-def start(command: list[str | Path]) -> subprocess.Popen:
-    """Start a command in a session of its own, as in a terminal."""
-    return subprocess.Popen(
-        [sys.executable, *map(str, command)],
-        cwd=runs.ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell starts background jobs that ignore interrupts, and their children inherit it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        start_new_session=True,
-    )
 
 
 def processes_of(session: int) -> list[int]:
@@ -75,54 +59,53 @@ class Command(NamedTuple):
     """A command, what it writes first, and its outcome, given the path it writes to."""
 
     name: str
+    tool: str
     words: Callable[[Path], list[str | Path]]
     first: Callable[[Path], Path]
     outcome: Callable[[Path], object]
+
+    def start(self, out: Path) -> int:
+        """Start it in a session of its own, as in a terminal, and wait until it is at work."""
+        process = runs.start(self.words(out), log_of(out), tool=self.tool)
+        while not self.first(out).exists() and is_running(process):
+            time.sleep(0.002)
+        return process
+
+
+def log_of(out: Path) -> Path:
+    return out.with_name(f'{out.name}.log')
+
+
+def is_running(process: int) -> bool:
+    return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
 
 
 def commands(folder: Path, data: Path) -> list[Command]:
     config = runs.write_config(folder, 'pretrain', data)
     images = folder / 'many' / 'imagenet' / 'train'
-    subprocess.run(
-        [sys.executable, 'tools/make_sample_data.py', folder / 'many'],
-        cwd=runs.ROOT, stdout=subprocess.DEVNULL, check=True,
-    )  # fmt: skip
+    runs.must([folder / 'many'], folder / 'many.log', tool='make_sample_data.py')
 
     def check(out: Path) -> list[str | Path]:
         options = ['--workers', '2', '--state', f'{out}.state', '--json', out]
-        return ['tools/check_dataset.py', 'folder', images, *options]
+        return ['folder', images, *options]
 
     return [
-        Command('check of a dataset', check, lambda out: Path(f'{out}.state'), findings_of),
-        Command(
-            'writing of shards',
-            lambda out: ['tools/prepare_dataset.py', images, out, *SHARDS],
-            lambda out: out,
-            files_of,
-        ),
-        Command(
-            'pre-training',
-            lambda out: ['tools/train.py', config, '--work-dir', out, '--resume'],
-            lambda out: out,
-            weights_of,
-        ),
-    ]
+        Command('check of a dataset', 'check_dataset.py', check,
+                lambda out: Path(f'{out}.state'), findings_of),
+        Command('writing of shards', 'prepare_dataset.py', lambda out: [images, out, *SHARDS],
+                lambda out: out, files_of),
+        Command('pre-training', 'train.py', lambda out: [config, '--work-dir', out, '--resume'],
+                lambda out: out, weights_of),
+    ]  # fmt: skip
 
 
 def finish(command: Command, out: Path) -> float:
     """Run a command to a good end; return the seconds from the first that it writes to there."""
-    process = start(command.words(out))
-    wait_for_first(command, out, process)
+    process = command.start(out)
     begun = time.monotonic()
-    _, errors = process.communicate(timeout=LIMIT_S)
-    if process.returncode:
-        raise SystemExit(f'{command.name}: exit code {process.returncode}: {errors[-3000:]}')
+    if code := runs.wait(process):
+        raise SystemExit(f'{command.name}: exit code {code}: {log_of(out).read_text()[-3000:]}')
     return time.monotonic() - begun
-
-
-def wait_for_first(command: Command, out: Path, process: subprocess.Popen) -> None:
-    while not command.first(out).exists() and process.poll() is None:
-        time.sleep(0.002)
 
 
 def interrupt(command: Command, out: Path, moment: float) -> bool | None:
@@ -131,26 +114,21 @@ def interrupt(command: Command, out: Path, moment: float) -> bool | None:
     Returns:
         Whether it ended as it should; ``None`` where it had finished before.
     """
-    process = start(command.words(out))
-    wait_for_first(command, out, process)
+    process = command.start(out)
     time.sleep(moment)
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGINT)
-    try:
-        _, errors = process.communicate(timeout=LIMIT_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        print(f'{command.name}: continued after {moment:.2f} s', file=sys.stderr)
-        return False
-    if process.returncode in (0, -signal.SIGINT):  # Python has begun to shut down
+    if is_running(process):
+        os.killpg(process, signal.SIGINT)
+    code = runs.wait(process)
+    if code in (0, -signal.SIGINT):  # Python has begun to shut down
         return None
     until = time.monotonic() + LEFT_S
-    while (left := processes_of(process.pid)) and time.monotonic() < until:
+    while (left := processes_of(process)) and time.monotonic() < until:
         time.sleep(0.02)
-    good = process.returncode == 130 and errors.splitlines()[-1:] == ['interrupted']
-    good = good and 'Traceback' not in errors and not left
+    text = log_of(out).read_text(errors='replace')
+    good = code == 130 and text.splitlines().count('interrupted') == 1
+    good = good and 'Traceback' not in text and not left
     if not good:
-        what = f'after {moment:.2f} s exit code {process.returncode}, left {left}: {errors}'
+        what = f'after {moment:.2f} s exit code {code}, left {left}: {text[-3000:]}'
         print(f'{command.name}: {what}', file=sys.stderr)
     return good
 

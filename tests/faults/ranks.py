@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import outcomes
+import psutil
 import runs
 
 
@@ -72,12 +73,6 @@ def stop_one(run: runs.Injection, config: Path, whole: Path, number: int) -> tup
     return seconds, codes == [75, 75] and not outcomes.compare(whole, work_dir)
 
 
-def rank_of(process: int) -> int:
-    """Return the rank that ``torchrun`` gave a process."""
-    words = Path(f'/proc/{process}/environ').read_bytes().split(b'\0')
-    return int(next(word for word in words if word.startswith(b'RANK='))[5:])
-
-
 def restart(run: runs.Injection, config: Path, whole: Path, number: int) -> tuple[float, bool]:
     """Kill a rank of ``dist_train.sh`` with one restart; the ranks take turns.
 
@@ -95,9 +90,9 @@ def restart(run: runs.Injection, config: Path, whole: Path, number: int) -> tupl
         )  # fmt: skip
     runs.wait_for(lambda: runs.has_saved(work_dir), launcher)
     time.sleep(run.dice.uniform(0, 0.3))
-    children = Path(f'/proc/{launcher.pid}/task/{launcher.pid}/children').read_text().split()
-    victims = [int(child) for child in children if rank_of(int(child)) == number % 2]
-    os.kill(*victims, signal.SIGKILL)
+    children = psutil.Process(launcher.pid).children()
+    (victim,) = (child for child in children if child.environ().get('RANK') == str(number % 2))
+    victim.kill()
     begun = time.monotonic()
     runs.wait_for(lambda: 'resumed epoch:' in log.read_text(errors='replace'), launcher)
     seconds = time.monotonic() - begun

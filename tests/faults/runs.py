@@ -153,6 +153,8 @@ def start(
     code = 70
     try:
         os.setsid()
+        # A shell starts background jobs deaf to Ctrl-C, and what they start inherits it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(ROOT)
         os.environ.update(environment or {})
         with open(log, 'ab', buffering=0) as file:

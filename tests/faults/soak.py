@@ -10,57 +10,36 @@ first fifth, in which caches fill. The run is stopped by SIGTERM and must end wi
 
 import argparse
 import json
-import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import runs
 
-KIB = 1024
+MIB = 1 << 20
 CONFIG = 'configs/quickstart/symmim_pretrain.py'
-
-
-def tree_of(process: int) -> list[int]:
-    """Return a process and all that descend from it."""
-    found = [process]
-    for parent in found:
-        for children in Path(f'/proc/{parent}/task').glob('*/children'):
-            with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
-                found += [int(word) for word in children.read_text().split()]
-    return found
-
-
-def memory_of(process: int) -> tuple[int, int]:
-    """Return resident and proportional memory in KiB."""
-    sizes = {}
-    for line in Path(f'/proc/{process}/smaps_rollup').read_text().splitlines():
-        words = line.split()
-        if words[0] in ('Rss:', 'Pss:'):
-            sizes[words[0]] = int(words[1])
-    return sizes['Rss:'], sizes['Pss:']
 
 
 def sample(process: int) -> dict[str, float]:
     """Return sums over the run's processes; those that end meanwhile are left out."""
     total = dict(processes=0, rss_mib=0.0, pss_mib=0.0, main_rss_mib=0.0, handles=0, main_handles=0)
-    for one in tree_of(process):
+    main = psutil.Process(process)
+    for one in (main, *main.children(recursive=True)):
         try:
-            rss, pss = memory_of(one)
-            handles = len(os.listdir(f'/proc/{one}/fd'))
-        except (FileNotFoundError, ProcessLookupError, PermissionError, KeyError):
+            memory, handles = one.memory_full_info(), one.num_fds()
+        except psutil.Error:
             continue
         total['processes'] += 1
-        total['rss_mib'] += rss / KIB
-        total['pss_mib'] += pss / KIB
+        total['rss_mib'] += memory.rss / MIB
+        total['pss_mib'] += memory.pss / MIB
         total['handles'] += handles
-        if one == process:
-            total['main_rss_mib'] = rss / KIB
+        if one == main:
+            total['main_rss_mib'] = memory.rss / MIB
             total['main_handles'] = handles
     return total
 

@@ -6,13 +6,12 @@
 In a pre-training, and in what only reads: a validation, a test, the encoding for k-NN.
 """
 
-import os
-import signal
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import outcomes
+import psutil
 import runs
 from injections import config_lines
 
@@ -23,15 +22,6 @@ PATIENT = ['--cfg-options', 'default_hooks.loader.timeout=600']
 TROUBLE = dict(DIE_AT='an image kills its loader worker', HANG_AT='a loader worker hangs')
 
 
-def workers_of(process: int) -> list[int]:
-    """Return the child processes of a run."""
-    found = []
-    for children in Path(f'/proc/{process}/task').glob('*/children'):
-        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
-            found += [int(word) for word in children.read_text().split()]
-    return found
-
-
 def kills(run: runs.Injection, config: Path, whole: Path) -> None:
     """``kill -9`` of a worker of a pre-training at a random moment."""
     survived, idle, seconds = 0, 0, []
@@ -40,10 +30,11 @@ def kills(run: runs.Injection, config: Path, whole: Path) -> None:
         process = runs.start([config, '--work-dir', work_dir], log)
         runs.wait_for(lambda d=work_dir: runs.has_saved(d), process)
         time.sleep(run.dice.uniform(0, 0.3))
-        found: list[int] = []
-        runs.wait_for(lambda p=process, f=found: f.extend(workers_of(p)) or f, process)
-        with suppress(ProcessLookupError):  # the epoch has ended just now
-            os.kill(run.dice.choice(found), signal.SIGKILL)
+        found: list[psutil.Process] = []
+        main = psutil.Process(process)
+        runs.wait_for(lambda m=main, f=found: f.extend(m.children()) or f, process)
+        with suppress(psutil.NoSuchProcess):  # the epoch has ended just now
+            run.dice.choice(found).kill()
         begun = time.monotonic()
         code = runs.wait(process)
         ended = time.monotonic() - begun

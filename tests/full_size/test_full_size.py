@@ -163,6 +163,7 @@ STEPS = {
     'mae/vit_b_pretrain': (2, {224}),
     'simmim/vit_b_pretrain': (2, {224}),
     'classification/vit_b_finetune_imagenet': (2, {224}),
+    'classification/vit_b_scratch_imagenet': (2, {224}),
     'classification/vit_b_linear_imagenet': (2, {224}),
     'segmentation/upernet_vit_b_160k_ade20k': (2, {512}),
     # 480 to 800 pixels and not more than 1333, padded to multiples of 32.
@@ -222,6 +223,7 @@ GRADIENTS = {
     'mae/vit_l_pretrain': (2, 224),
     'simmim/vit_l_pretrain': (1, 224),
     'classification/vit_l_finetune_imagenet': (2, 224),
+    'classification/vit_l_scratch_imagenet': (2, 224),
     'segmentation/upernet_vit_l_160k_ade20k': (2, 256),
     'detection/mask-rcnn_vit_l_100ep_coco': (1, 512),
 }

@@ -66,7 +66,7 @@ class StreamHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict) -> None:
         if runner.iter == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
-        self.inputs = digest(data_batch['inputs'])
+        self.inputs, self.masks = digest(data_batch['inputs']), []  # not those of other hooks
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict
@@ -76,4 +76,3 @@ class StreamHook(Hook):
         )
         with self.path.open('a') as file:
             file.write(json.dumps(line) + '\n')
-        self.masks = []

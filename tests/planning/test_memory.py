@@ -56,16 +56,6 @@ def test_sharded_memory():
     assert memory.gathered == 8 * (every - 11 * block)
 
 
-def test_the_momentum_copy_is_shared_too():
-    cfg = read_config('symmim/vit_s_pretrain.py', 8)
-    model = build_without_storage(cfg)
-    whole = fixed_memory(model, cfg, 8)
-    shared = sharded_memory(model, whole, 8)
-    parts = whole.parameters + whole.gradients + whole.optimizer_states
-    assert shared.shares - whole.buffers == pytest.approx(parts / 8, abs=1)
-    assert shared.gathered < whole.parameters + whole.gradients
-
-
 def test_a_frozen_encoder_needs_its_weights_only():
     cfg = read_config('quickstart/knn.py')
     memory = fixed_memory(build_without_storage(cfg), cfg, 1)

@@ -45,6 +45,9 @@ COSINE = {
     'classification/vit_b_finetune_imagenet.py': cosine(100, 5, 1e-6 / 2e-3),
     'classification/vit_l_finetune_imagenet.py': cosine(50, 5, 1e-6 / 4e-3),
     'classification/vit_s_finetune_imagenet.py': cosine(200, 20, 1e-6 / 2e-3),
+    # MAE, A.2, table 11: 1e-4 x 4096 / 256, down to MMPretrain's 1e-5.
+    'classification/vit_b_scratch_imagenet.py': cosine(300, 20, 1e-5 / 1.6e-3),
+    'classification/vit_l_scratch_imagenet.py': cosine(200, 20, 1e-5 / 1.6e-3),
     'classification/vit_b_linear_imagenet.py': cosine(90, 10),
     'classification/vit_l_linear_imagenet.py': cosine(50, 10),
 }
@@ -54,6 +57,7 @@ PEAKS = {
     'simmim/vit_b_pretrain.py': 1e-4 * 2048 / 512,
     'classification/vit_b_finetune_imagenet.py': 5e-4 * 1024 / 256,
     'classification/vit_l_finetune_imagenet.py': 1e-3 * 1024 / 256,
+    'classification/vit_b_scratch_imagenet.py': 1e-4 * 4096 / 256,
     'classification/vit_b_linear_imagenet.py': 0.1 * 16384 / 256,
     'detection/mask-rcnn_vit_b_100ep_coco.py': 1e-4,
     'detection/mask-rcnn_vit_b_1x_coco.py': 3e-4,

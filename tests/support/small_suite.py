@@ -19,7 +19,7 @@ def write_config(folder: Path, name: str, data: Path, changes: str) -> str:
 
 
 def write_small_suite(folder: Path) -> Path:
-    """A suite file of two methods and all transfers, with its configs, below ``folder``.
+    """A suite file of a pre-training and all transfers, with its configs, below ``folder``.
 
     Its work directory is ``folder / 'work'``.
     """
@@ -51,7 +51,7 @@ def write_small_suite(folder: Path) -> Path:
                                '20', '--coco-train', '16', '--coco-val', '4', '--ade-train', '16',
                                '--ade-val', '4']
                 ),
-                methods=dict(symmim=paths['symmim_pretrain'], random=None),
+                methods=dict(symmim=paths['symmim_pretrain']),
                 transfers=dict(
                     finetune=paths['finetune'], knn=paths['knn'], linear=paths['linear'],
                     detection=paths['mask_rcnn'], segmentation=paths['upernet'],

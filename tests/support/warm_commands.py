@@ -9,8 +9,10 @@ answers with the exit code.
 import contextlib
 import importlib
 import json
+import multiprocessing.util
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,25 +25,26 @@ LIBRARIES = ('torch', 'torchvision', 'cv2', 'rich.console', 'mmengine.runner', '
 
 
 class WarmCommands:
-    """The client: ``commands('train.py', 'config.py', ...)`` as the fixture ``tool``."""
+    """The client: ``commands('train.py', 'config.py', ...)`` runs a command as a user does."""
 
     def __init__(self, root: Path, folder: Path, **env: str) -> None:
         self.root, self.folder, self.count = root, folder, 0
-        environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+        self.environ = dict(os.environ)
+        # Asked otherwise whether there is a GPU, CUDA does not work in a forked process.
+        environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTORCH_NVML_BASED_CUDA_CHECK': '1'}
         environment.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
-        environment |= env
         self.server = subprocess.Popen(
-            [sys.executable, __file__], cwd=root, env=environment, text=True,
+            [sys.executable, __file__], cwd=root, env=environment | env, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def __call__(self, name: str, *arguments: str | Path, **env: str):
+    def __call__(self, name: str, *arguments: str | Path, timeout: float = 600, **env: str):
         self.count += 1
         out, err = (self.folder / f'{self.count}.{kind}' for kind in ('out', 'err'))
         argv = [str(self.root / 'tools' / name), *map(str, arguments)]
-        self.server.stdin.write(
-            json.dumps(dict(argv=argv, env=env, out=str(out), err=str(err))) + '\n'
-        )
+        changed = {k: v for k, v in os.environ.items() if self.environ.get(k) != v}
+        call = dict(argv=argv, env=changed | env, out=str(out), err=str(err), timeout=timeout)
+        self.server.stdin.write(json.dumps(call) + '\n')
         self.server.stdin.flush()
         code = int(self.server.stdout.readline())
         texts = (path.read_text(errors='replace') for path in (out, err))
@@ -62,8 +65,10 @@ def warm_commands(root: Path, folder: Path, **env: str) -> Iterator[WarmCommands
         commands.close()
 
 
-def _run(argv: list[str], env: dict[str, str], out: str, err: str) -> None:
-    """In the child: become the command."""
+def _run(argv: list[str], env: dict[str, str], out: str, err: str, timeout: float) -> None:
+    """In the child: become the command, which SIGALRM ends after a time."""
+    signal.setitimer(signal.ITIMER_REAL, timeout)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for path, number in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     sys.stdout, sys.stderr = (os.fdopen(number, 'w', buffering=1) for number in (1, 2))
@@ -78,6 +83,7 @@ def _run(argv: list[str], env: dict[str, str], out: str, err: str) -> None:
     except BaseException:
         sys.excepthook(*sys.exc_info())
         code = 1
+    multiprocessing.util._exit_function()  # as at a normal end: semaphores, processes
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -97,6 +103,7 @@ def main() -> None:
         if not child:
             _run(**json.loads(line))
         answers.write(f'{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n')
+    os._exit(0)  # what the libraries do at the end takes long
 
 
 if __name__ == '__main__':

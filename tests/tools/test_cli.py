@@ -3,11 +3,9 @@
 import argparse
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -18,7 +16,6 @@ from mmengine.registry import MODELS, init_default_scope
 from paths import ROOT
 
 from symmim_mm import cli
-from symmim_mm.checkpoint.read import read_checkpoint
 from symmim_mm.config.file import CONFIGS, find_config
 
 TOOLS = sorted(path.name for path in (ROOT / 'tools').glob('[!_]*.py'))
@@ -199,8 +196,6 @@ def test_models_that_do_not_fit(train_fails, data, checkpoint: Path) -> None:
     train_fails(FINETUNE, '--backbone', checkpoint, '--cfg-options', *data, 'recipe.batch=8',
                 'model.backbone.arch.num_layers=4',
                 problem=('ViT of another size', '128 wide, 6 layers', '4 layers'))  # fmt: skip
-    train_fails(PRETRAIN, '--backbone', checkpoint, '--cfg-options', data[0],
-                problem=('from scratch',))  # fmt: skip
 
 
 def one_line(result, *words: str) -> None:
@@ -213,7 +208,7 @@ def one_line(result, *words: str) -> None:
 
 @pytest.mark.slow
 def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
-    """Two epochs of SymMIM, a resumption that does not fit, then every transfer from it."""
+    """Two epochs of SymMIM, a resumption that does not fit, a fine-tuning and its test."""
 
     def run(name: str, config: str, work_dir: Path, *words: str | Path) -> dict:
         result = tool(name, config, '--work-dir', work_dir, *words)
@@ -233,8 +228,6 @@ def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
                   *short, 'model.backbone.arch.embed_dims=64')  # fmt: skip
     one_line(result, f'--resume: {first / record["checkpoint"]} does not belong to this config',
              'backbone.cls_token is (1, 1, 128) ')  # fmt: skip
-    repeated = run('train.py', PRETRAIN, tmp_path / 'again', '--seed', '3', *short)
-    assert repeated['metrics'] == record['metrics']
 
     backbone = first / record['checkpoint']
     tuned = run('train.py', FINETUNE, tmp_path / 'ft', '--backbone', backbone, '--cfg-options',
@@ -248,38 +241,6 @@ def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
     assert result.returncode == 0, result.stderr[-2000:]
     assert f'accuracy/top1: {tuned["metrics"]["top1"]:.4f}' in result.stdout + result.stderr
     one_line(tool('test.py', FINETUNE, backbone, *words), 'does not fit')
-    for name in ('knn', 'linear'):
-        frozen = run(f'{name}.py', f'configs/quickstart/{name}.py', tmp_path / name, '--backbone',
-                     backbone, '--cfg-options', *data)  # fmt: skip
-        assert frozen['backbone_sha256'] == record['checkpoint_sha256']
-        assert 0 <= frozen['metrics']['top1'] <= 100
-
-
-@pytest.mark.slow
-def test_a_killed_pretraining_resumes_to_the_same_weights(tool, tmp_path: Path, data) -> None:
-    """kill -9 after the first checkpoint, then --resume: bit for bit what an unbroken run gives."""
-    held_out = f'default_hooks.images.dataset.data_root={data[0].split("=")[1]}'
-    options = ['--cfg-options', 'recipe.epochs=6', 'recipe.batch=8', data[0], held_out]
-    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
-    assert tool('train.py', PRETRAIN, '--work-dir', whole, *options).returncode == 0
-    process = subprocess.Popen(
-        [sys.executable, 'tools/train.py', PRETRAIN, '--work-dir', str(broken), *options],
-        cwd=ROOT, env={**os.environ, 'OMP_NUM_THREADS': '1'}, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    while not (broken / 'last_checkpoint').exists():
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (broken / 'result.json').exists()
-    result = tool('train.py', PRETRAIN, '--work-dir', broken, '--resume', *options)
-    assert result.returncode == 0, result.stderr[-2000:]
-    assert 'resumed epoch:' in result.stdout + result.stderr
-    states = [read_checkpoint(folder / 'epoch_6.pth')['state_dict'] for folder in (whole, broken)]
-    assert states[0].keys() == states[1].keys()
-    for name, value in states[0].items():
-        assert torch.equal(value, states[1][name]), name
 
 
 def test_visualize(monkeypatch, capsys, tmp_path: Path, checkpoint: Path, sample_data) -> None:
@@ -288,7 +249,7 @@ def test_visualize(monkeypatch, capsys, tmp_path: Path, checkpoint: Path, sample
     calls = {
         'masks': [PRETRAIN],
         'reconstruct': [PRETRAIN, str(checkpoint), image],
-        'attention': [PRETRAIN, str(checkpoint), image],
+        'similarity': [PRETRAIN, str(checkpoint), image],
     }
     for kind, words in calls.items():
         cli.run_command('visualize', 'visualize', [kind, *words, '--out', str(tmp_path)])
@@ -299,20 +260,7 @@ def test_visualize(monkeypatch, capsys, tmp_path: Path, checkpoint: Path, sample
         words = ['reconstruct', PRETRAIN, str(checkpoint), 'none.png', '--out', str(tmp_path)]
         cli.run_command('visualize', 'visualize', words)
     assert 'error: ' in (error := capsys.readouterr().err) and 'none.png' in error
-
-
-@pytest.mark.slow
-def test_two_processes_on_the_cpu(tmp_path: Path, data) -> None:
-    """``dist_train.sh CONFIG 2`` splits the global batch and leaves one record."""
-    held_out = f'default_hooks.images.dataset.data_root={data[0].split("=")[1]}'
-    result = subprocess.run(
-        ['tools/dist_train.sh', PRETRAIN, '2', '--work-dir', str(tmp_path), '--cfg-options',
-         'recipe.epochs=1', 'recipe.batch=8', 'recipe.warmup_epochs=0', data[0], held_out],
-        cwd=ROOT, env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True,
-        timeout=300,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
-    record = json.loads((tmp_path / 'result.json').read_text())
-    assert record['hardware']['world_size'] == 2
-    assert record['images'] == 40
-    assert len(record['figures']) == 6
+    with pytest.raises(SystemExit):  # dense SymMIM trains no class token
+        words = ['attention', PRETRAIN, str(checkpoint), image, '--out', str(tmp_path)]
+        cli.run_command('visualize', 'visualize', words)
+    assert 'draw similarity' in capsys.readouterr().err

@@ -95,7 +95,7 @@ def test_missing_compiler_is_named_before_anything_is_made(project, tmp_path):
     assert not (project / '.venv').exists()
 
 
-def test_make_passes_the_failure_on(project, tmp_path):
+def test_no_python_at_all_and_make_passes_the_failure_on(project, tmp_path):
     path = search_path(tmp_path / 'bin', without='python.*')
     command = ['make', '--no-print-directory', '-C', str(project), 'test']
     environ = environment(project, PATH=path, PYTHON='')
@@ -109,11 +109,6 @@ def test_old_python_is_named(project, tmp_path):
     executable(tmp_path / 'bin/python3', '#!/bin/sh\necho 3.9\n')
     message = only_error(set_up(project, PATH=path, PYTHON=''))
     assert 'Python 3.11 to 3.13 is needed' in message and 'python3 is 3.9' in message
-
-
-def test_no_python_at_all(project, tmp_path):
-    path = search_path(tmp_path / 'bin', without='python.*')
-    assert 'Python 3.11 to 3.13 is needed' in only_error(set_up(project, PATH=path, PYTHON=''))
 
 
 def test_python_without_venv_names_the_package(project, tmp_path):
@@ -287,8 +282,3 @@ def test_supported_python_is_stated_once_more_and_the_same():
 @pytest.mark.parametrize('script', ['.ci/run', 'tools/setup_env.sh'])
 def test_scripts_are_executable(script):
     assert os.access(ROOT / script, os.X_OK)
-
-
-@pytest.mark.parametrize('script', ['.ci/run', 'tools/setup_env.sh'])
-def test_scripts_parse(script):
-    subprocess.run(['bash', '-n', str(ROOT / script)], check=True)

@@ -4,20 +4,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from paths import ROOT
-from processes import wait_until
 
+from symmim_mm import cli
 from symmim_mm.utils import locks
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.locks import exclusive_work_dir
+from symmim_mm.utils.work_dir import exclusive_work_dir
 
 HOLDER = """
 import os, sys, time
-from symmim_mm.utils.locks import exclusive_work_dir
+from symmim_mm.utils.work_dir import exclusive_work_dir
 with exclusive_work_dir(sys.argv[1]):
     if os.fork() == 0:  # as a loader worker does, which outlives a killed run
         time.sleep(600)
@@ -71,36 +70,23 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch, capsys) -> Non
     def refuse(*_: object) -> None:
         raise OSError(38, 'Function not implemented')
 
-    monkeypatch.setattr(locks.fcntl, 'lockf', refuse)
+    monkeypatch.setattr('fcntl.lockf', refuse)
     with exclusive_work_dir(str(tmp_path)):
         pass
     assert 'without locks' in ''.join(capsys.readouterr())
 
 
-@pytest.mark.slow
-def test_two_runs_in_one_folder(tool, tmp_path: Path, sample_data: Path) -> None:
-    """As a user starts them; the first continues and writes its record."""
-    folder, data = tmp_path / 'run', sample_data / 'imagenet'
-    arguments = [
-        'configs/quickstart/symmim_pretrain.py', '--work-dir', folder, '--cfg-options',
-        'recipe.epochs=6', 'recipe.batch=8', f'train_dataloader.dataset.data_root={data}',
-        f'default_hooks.images.dataset.data_root={data}',
-    ]  # fmt: skip
-    first = subprocess.Popen(
-        [sys.executable, 'tools/train.py', *map(str, arguments)], cwd=ROOT,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-    )  # fmt: skip
-    try:
-        assert wait_until(lambda: (folder / 'run.lock').exists() or first.poll() is not None)
-        os.kill(first.pid, signal.SIGSTOP)  # so that it lasts longer than the second
-        time.sleep(0.1)
-        second = tool('train.py', *arguments)
-        assert second.returncode == 2
-        problem = f'error: another run (process {first.pid} on '
-        assert second.stderr.splitlines()[-1].startswith(problem)
-        assert not list(folder.glob('*.pth'))
-    finally:
-        os.kill(first.pid, signal.SIGCONT)
-    assert first.wait(600) == 0
-    assert (folder / 'result.json').exists()
+def test_a_training_in_a_folder_in_use(
+    tmp_path: Path, sample_data: Path, hold, monkeypatch, capsys
+) -> None:
+    process, data = hold(600), sample_data / 'imagenet'
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit) as ended:
+        cli.run_command('train', 'train', [
+            'configs/quickstart/symmim_pretrain.py', '--work-dir', str(tmp_path), '--cfg-options',
+            f'train_dataloader.dataset.data_root={data}',
+        ])  # fmt: skip
+    problem = f'error: another run (process {process.pid} on '
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(problem)
+    assert not list(tmp_path.glob('*.pth'))

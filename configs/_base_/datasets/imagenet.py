@@ -1,7 +1,7 @@
 # ImageNet-1K with labels, in folders named by class; augmentation of MAE's fine-tuning.
 _normalisation = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 data_preprocessor = dict(type='mmpretrain.ClsDataPreprocessor', num_classes=1000, **_normalisation)
-_fill = [104, 116, 124]  # the mean colour, BGR
+_fill = [104, 116, 124]  # the mean color, BGR
 
 train_dataloader = dict(
     batch_size=128,
@@ -31,8 +31,9 @@ train_dataloader = dict(
                 mode='rand',
                 min_area_ratio=0.02,
                 max_area_ratio=1 / 3,
-                fill_color=_fill,
-                fill_std=[57, 57, 58],
+                # MMPretrain's MAE fine-tuning, for timm's noise after normalization.
+                fill_color=[103.53, 116.28, 123.675],
+                fill_std=[57.375, 57.12, 58.395],
             ),
             dict(type='mmpretrain.PackInputs'),
         ],

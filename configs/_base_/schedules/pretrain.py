@@ -21,6 +21,7 @@ optim_wrapper = dict(
         layer_decay_rate=1.0,
         norm_decay_mult=0.0,
         flat_decay_mult=0.0,
+        # As SimMIM's Swin and OpenMixup's SimMIM; ConMIM decays its mask token.
         custom_keys={'mask_token': dict(decay_mult=0.0)},
     ),
 )

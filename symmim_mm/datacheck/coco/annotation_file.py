@@ -3,8 +3,7 @@
 import gc
 import json
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from symmim_mm.datacheck.report import Report
@@ -23,7 +22,6 @@ NAMES = (
     'teddy bear', 'hair drier', 'toothbrush',
 )  # fmt: skip
 
-SIDES = ('width', 'height')
 Id = int | str
 Size = tuple[int, int]
 
@@ -34,37 +32,26 @@ def load(root: str, name: str, report: Report) -> dict[str, list[Any]] | None:
     if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would block
         report.add('unreadable', name, 'is not a file')
         return None
+    gc.disable()  # JSON has no cycles, and looking for them takes long
     try:
         # As text: of bytes, json would guess encodings that pycocotools does not read.
-        with open(path, encoding='utf-8') as file, _without_collections():
+        with open(path, encoding='utf-8') as file:
             content = json.load(file)
+        if not isinstance(content, dict):
+            raise ValueError(f'holds a {type(content).__name__}, not an object')
+        lists = {key: content.get(key) for key in ('images', 'annotations', 'categories')}
+        for key, value in lists.items():
+            if not isinstance(value, list):
+                raise ValueError(f'has no list {key!r}: is it an instances_*.json?')
     except OSError as error:
         report.add('unreadable', name, error.strerror or str(error))
         return None
     except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without end
         report.add('json', name, ' '.join(str(error).split()))
         return None
-    if not isinstance(content, dict):
-        report.add('json', name, f'holds a {type(content).__name__}, not an object')
-        return None
-    lists = {key: content.get(key) for key in ('images', 'annotations', 'categories')}
-    for key, value in lists.items():
-        if not isinstance(value, list):
-            report.add('json', name, f'has no list {key!r}: is it an instances_*.json?')
-            return None
-    return lists
-
-
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Keep the garbage collector away: JSON has no cycles, and looking for them takes long."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
     finally:
-        if enabled:
-            gc.enable()
+        gc.enable()
+    return lists
 
 
 def is_integer(value: Any) -> bool:
@@ -77,12 +64,14 @@ def is_id(value: Any) -> bool:
     return is_integer(value) or isinstance(value, str)
 
 
-def missing_keys(entry: Any, keys: Iterable[str]) -> str:
-    """Return what is wrong with an entry that must have these keys, '' if nothing is."""
+def entry_problem(entry: Any, **rules: Callable[[Any], bool] | None) -> str:
+    """Return what is wrong with an entry whose values must be there and pass tests, or ''."""
     if not isinstance(entry, dict):
         return f'a {type(entry).__name__} in place of an object'
-    absent = [key for key in keys if key not in entry]
-    return f'without {", ".join(absent)}' if absent else ''
+    if absent := [key for key in rules if key not in entry]:
+        return f'without {", ".join(absent)}'
+    failed = [key for key, test in rules.items() if test and not test(entry[key])]
+    return ', '.join(f'{key} {entry[key]!r}' for key in failed)
 
 
 def check_categories(name: str, entries: list[Any], report: Report) -> dict[Id, str]:
@@ -90,10 +79,7 @@ def check_categories(name: str, entries: list[Any], report: Report) -> dict[Id, 
     categories: dict[Id, str] = {}
     for number, entry in enumerate(entries):
         what = f'category {number}'
-        wrong = missing_keys(entry, ('id', 'name'))
-        if not wrong and not (is_id(entry['id']) and isinstance(entry['name'], str)):
-            wrong = f'id {entry["id"]!r} and name {entry["name"]!r} must be an id and a string'
-        if wrong:
+        if wrong := entry_problem(entry, id=is_id, name=_is_string):
             report.add('json-layout', name, f'{what}: {wrong}')
         elif entry['id'] in categories:
             report.add('duplicate-id', name, f'{what}: id {entry["id"]}')
@@ -110,12 +96,9 @@ def check_images(name: str, entries: list[Any], report: Report) -> dict[Id, tupl
     files = set()
     for number, entry in enumerate(entries):
         what = f'image {number}'
-        wrong = missing_keys(entry, ('id', 'file_name', 'width', 'height'))
-        if not wrong and not (is_id(entry['id']) and isinstance(entry['file_name'], str)):
-            wrong = f'id {entry["id"]!r}, file_name {entry["file_name"]!r}'
-        if not wrong and not all(is_integer(entry[key]) and entry[key] > 0 for key in SIDES):
-            wrong = f'{entry["file_name"]}: size {entry["width"]!r} x {entry["height"]!r}'
-        if wrong:
+        if wrong := entry_problem(
+            entry, id=is_id, file_name=_is_string, width=_is_side, height=_is_side
+        ):
             report.add('json-layout', name, f'{what}: {wrong}')
             continue
         if entry['id'] in images:
@@ -125,3 +108,11 @@ def check_images(name: str, entries: list[Any], report: Report) -> dict[Id, tupl
         files.add(entry['file_name'])
         images[entry['id']] = entry['file_name'], (int(entry['width']), int(entry['height']))
     return images
+
+
+def _is_string(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_side(value: Any) -> bool:
+    return is_integer(value) and value > 0

@@ -1,6 +1,7 @@
 """The annotations of a COCO file: ids, boxes, masks, each against its image."""
 
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 from symmim_mm.datacheck.coco.annotation_file import (
@@ -8,15 +9,17 @@ from symmim_mm.datacheck.coco.annotation_file import (
     Size,
     check_categories,
     check_images,
+    entry_problem,
     is_id,
     load,
-    missing_keys,
 )
-from symmim_mm.datacheck.coco.masks import Extent, MaskError, mask_extent
+from symmim_mm.datacheck.coco.masks import Extent, mask_extent
+from symmim_mm.datacheck.kinds import FindingError
 from symmim_mm.datacheck.report import NAMED, Report, plural
 from symmim_mm.utils.text import listed
 
-KEYS = ('id', 'image_id', 'category_id', 'bbox', 'area', 'iscrowd')
+# The others are judged with the image.
+RULES = dict(id=is_id, image_id=is_id, category_id=is_id, bbox=None, area=None, iscrowd=None)
 OFTEN = 0.01  # share of boxes that are off from which the coordinates themselves are suspected
 LARGEST = 1e9  # no coordinate or area of an image is larger; infinity and NaN fail as well
 ENOUGH = 20  # boxes without which no share is taken
@@ -25,56 +28,41 @@ ENOUGH = 20  # boxes without which no share is taken
 def check_instances(root: str, name: str, report: Report) -> 'Instances | None':
     """Check all that an annotation file says, without a look at the images.
 
-    Args:
-        root: the folder of the dataset.
-        name: the file, relative to it.
-        report: takes the findings.
-
     Returns:
-        What the file holds, None where it cannot be read.
+        What the file ``name`` below ``root`` holds, None where it cannot be read.
     """
     content = load(root, name, report)
     if content is None:
         return None
     categories = check_categories(name, content['categories'], report)
     images = check_images(name, content['images'], report)
-    if not images:
-        report.add('no-images', name)
     instances = Instances(name, images, categories, report)
     instances.check(content['annotations'])
-    if images and not instances.numbers['useful']:
+    if not images:
+        report.add('no-images', name)
+    elif not instances.numbers['useful']:
         text = f'{plural(len(content["annotations"]), "annotation")} in all'
         report.add('no-instances', name, text)
     return instances
 
 
+@dataclass
 class Instances:
     """The annotations of one file, checked one after the other.
 
-    Args:
-        name: the file, for the report.
-        images: ``(file name, (width, height))`` by id.
-        categories: names by id.
-        report: takes the findings.
+    ``images`` are ``(file name, (width, height))`` by id, ``categories`` names by id.
     """
 
-    def __init__(
-        self,
-        name: str,
-        images: dict[Id, tuple[str, Size]],
-        categories: dict[Id, str],
-        report: Report,
-    ) -> None:
-        self.name = name
-        self.images = images
-        self.categories = categories
-        self.report = report
-        self.ids: set[Id] = set()
-        self.annotated: set[Id] = set()
-        self.off = 0
-        self.numbers: Counter[str] = Counter()
-        self.of_category: Counter[Id] = Counter()
-        self.strangers: Counter[Id] = Counter()  # ids of images that the file does not list
+    name: str
+    images: dict[Id, tuple[str, Size]]
+    categories: dict[Id, str]
+    report: Report
+    ids: set[Id] = field(default_factory=set)
+    annotated: set[Id] = field(default_factory=set)  # ids of images
+    off: int = 0  # boxes
+    numbers: Counter[str] = field(default_factory=Counter)
+    of_category: Counter[Id] = field(default_factory=Counter)
+    strangers: Counter[Id] = field(default_factory=Counter)  # images that the file does not list
 
     def check(self, annotations: list[Any]) -> None:
         """Check every annotation, then what they are together."""
@@ -97,14 +85,7 @@ class Instances:
             self.report.add('category-unused', self.name, text)
 
     def _check_one(self, number: int, entry: Any) -> None:
-        wrong = missing_keys(entry, KEYS)
-        if not wrong:
-            wrong = ', '.join(
-                f'{key} {entry[key]!r}'
-                for key in ('id', 'image_id', 'category_id')
-                if not is_id(entry[key])
-            )
-        if wrong:
+        if wrong := entry_problem(entry, **RULES):
             self.report.add('json-layout', self.name, f'annotation {number}: {wrong}')
             return
         key, image = entry['id'], self.images.get(entry['image_id'])
@@ -117,16 +98,15 @@ class Instances:
         self.annotated.add(entry['image_id'])
         self.numbers['crowds'] += bool(entry['iscrowd'])
         known = entry['category_id'] in self.categories
+        self.of_category[entry['category_id']] += 1
         if not known:
             self._add('unknown-category', entry, f'category_id {entry["category_id"]}')
-        else:
-            self.of_category[entry['category_id']] += 1
         box = self._check_box(entry, image[1])
         mask = entry.get('segmentation')
         self.numbers['run lengths' if isinstance(mask, dict) else 'polygons'] += 1
         try:
             extent = mask_extent(mask, image[1])
-        except MaskError as error:
+        except FindingError as error:
             self._add(error.kind, entry, str(error))
             return
         if known and box and not entry['iscrowd'] and not _is_small(entry):
@@ -159,7 +139,7 @@ class Instances:
             self.off += 1
             self._add('box-outside', entry, text)
             return None
-        elif _is_small(entry):
+        if _is_small(entry):
             self.off += 1
             self._add('box-small', entry, f'{text}, area {round(area, 2)}')
         elif not extent.is_inside(size):

@@ -46,25 +46,25 @@ def plan_coco(root: str, report: Report, classes: int | Sequence[str] | None = N
 
 def _report_split(split: str, instances: Instances, report: Report) -> None:
     images, numbers = instances.images, instances.numbers
-    boxes = numbers['boxes']
-    report.fact(
-        split,
-        f'{plural(len(images), "image")}, {len(images) - len(instances.annotated):,} of them '
-        f'without instances; {plural(boxes, "instance")} of '
-        f'{plural(len(instances.categories), "category")}: {numbers["polygons"]:,} polygons, '
-        f'{numbers["run lengths"]:,} run lengths, {numbers["crowds"]:,} crowds',
+    counts = dict(
         images=len(images),
         without_instances=len(images) - len(instances.annotated),
-        instances=boxes,
+        instances=numbers['boxes'],
         categories=len(instances.categories),
         polygons=numbers['polygons'],
         run_lengths=numbers['run lengths'],
         crowds=numbers['crowds'],
     )
-    if not split.startswith('train'):
-        return
+    report.fact(
+        split,
+        f'{plural(counts["images"], "image")}, {counts["without_instances"]:,} of them without '
+        f'instances; {plural(counts["instances"], "instance")} of '
+        f'{plural(counts["categories"], "category")}: {counts["polygons"]:,} polygons, '
+        f'{counts["run_lengths"]:,} run lengths, {counts["crowds"]:,} crowds',
+        **counts,
+    )
     for file, size in images.values():
-        if min(size) < MIN_SIDE:
+        if split.startswith('train') and min(size) < MIN_SIDE:
             report.add('image-small', f'{split}/{file}', f'{size[0]} x {size[1]}')
 
 
@@ -101,28 +101,22 @@ def _compare_categories(
     Labels follow the order in the file, so that the order counts.
     """
     if len(categories) == 2:
-        (first, one), (second, two) = categories.items()
-        if list(one.items()) != list(two.items()):
-            only = [text for text in set(one.items()) ^ set(two.items())]
-            what = (
-                listed(sorted(f'{key} {text}' for key, text in only), NAMED)
-                if only
-                else 'the order'
-            )
-            text = f'categories of {files[first]} and {files[second]} differ in {what}'
+        one, two = (list(found.items()) for found in categories.values())
+        only = sorted(f'{key} {name}' for key, name in set(one) ^ set(two))
+        if one != two:
+            what = listed(only, NAMED) if only else 'the order'
+            text = f'categories of {" and ".join(files.values())} differ in {what}'
             report.add('class-sets', 'annotations', text)
     for split, found in categories.items():
         names = list(found.values())
-        if classes is None:
-            if names != list(NAMES):
-                text = (
-                    f"{plural(len(names), 'category')} ({listed(names, NAMED)}) in place of COCO's "
-                    f'80: set metainfo=dict(classes=...) and num_classes={len(names)}'
-                )
-                report.add('class-count', files[split], text)
-        elif isinstance(classes, int):
-            if len(names) != classes:
-                report.add('classes', files[split], f'{len(names)} in place of {classes}')
-        elif names != list(classes):
+        if classes is None and names != list(NAMES):
+            text = (
+                f"{plural(len(names), 'category')} ({listed(names, NAMED)}) in place of COCO's "
+                f'80: set metainfo=dict(classes=...) and num_classes={len(names)}'
+            )
+            report.add('class-count', files[split], text)
+        elif isinstance(classes, int) and len(names) != classes:
+            report.add('classes', files[split], f'{len(names)} in place of {classes}')
+        elif isinstance(classes, Sequence) and names != list(classes):
             text = f'{listed(names, NAMED)} in place of {listed(classes, NAMED)}'
             report.add('classes', files[split], text)

@@ -4,6 +4,8 @@ import math
 from itertools import chain
 from typing import Any, NamedTuple
 
+from symmim_mm.datacheck.kinds import FindingError
+
 SLACK = 1.0  # pixels that a box or polygon may reach over the edge
 POINTS = 3  # a polygon of fewer points is skipped by MMDetection
 FARTHEST = 1e6  # of a polygon in pixels: pycocotools draws all of it, and crashes from 1e8 on
@@ -13,7 +15,7 @@ MOST_BITS = 60  # of one number: what pycocotools' long takes of whole character
 
 
 class Extent(NamedTuple):
-    """Left, top, right and bottom edge in pixels."""
+    """Left, top, right and bottom edge in pixels; images are ``(width, height)``."""
 
     left: float
     top: float
@@ -24,12 +26,12 @@ class Extent(NamedTuple):
         return str([round(value, 2) for value in self])
 
     def is_outside(self, size: tuple[int, int]) -> bool:
-        """Return whether nothing of it is in an image of ``(width, height)``."""
+        """Return whether nothing of it is in an image."""
         width, height = size
         return self.right <= 0 or self.bottom <= 0 or self.left >= width or self.top >= height
 
     def is_inside(self, size: tuple[int, int]) -> bool:
-        """Return whether all of it is in an image of ``(width, height)``, but for some slack."""
+        """Return whether all of it is in an image, but for some slack."""
         return (
             min(self.left, self.top) >= -SLACK
             and self.right <= size[0] + SLACK
@@ -44,45 +46,33 @@ class Extent(NamedTuple):
         )
 
 
-class MaskError(ValueError):
-    """A mask that is wrong: ``kind`` of :data:`symmim_mm.datacheck.kinds.KINDS`."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
-
-
 def mask_extent(mask: Any, size: tuple[int, int]) -> Extent | None:
     """Return the extent of a COCO ``segmentation``; None for run lengths, always inside.
 
-    Args:
-        mask: a list of polygons ``[x, y, x, y, ...]``, or ``{'size': [h, w], 'counts': ...}``.
-        size: ``(width, height)`` of the image.
-
-    Raises:
-        MaskError: with the kind of what is wrong.
+    The mask is a list of polygons ``[x, y, x, y, ...]`` or ``{'size': [h, w], 'counts': ...}``, and
+    ``size`` is that of the image. FindingError says what is wrong.
     """
     if not mask:
-        raise MaskError('segmentation-empty', '')
+        raise FindingError('segmentation-empty')
     if isinstance(mask, dict):
         check_run_lengths(mask, size)
         return None
     if not isinstance(mask, list) or not all(isinstance(polygon, list) for polygon in mask):
-        raise MaskError('json-layout', 'segmentation is neither polygons nor run lengths')
+        raise FindingError('json-layout', 'segmentation is neither polygons nor run lengths')
     whole = [part for part in mask if len(part) >= 2 * POINTS and len(part) % 2 == 0]
     if not whole:
-        raise MaskError('polygon-short', f'{max(map(len, mask))} numbers')
+        raise FindingError('polygon-short', f'{max(map(len, mask))} numbers')
     try:
         finite = math.isfinite(sum(map(sum, whole)))
     except (TypeError, OverflowError):
         finite = False
     if not finite:
-        raise MaskError('json-layout', 'a polygon holds something else than finite numbers')
+        raise FindingError('json-layout', 'a polygon holds something else than finite numbers')
     xs = list(chain.from_iterable(part[0::2] for part in whole))
     ys = list(chain.from_iterable(part[1::2] for part in whole))
     extent = Extent(min(xs), min(ys), max(xs), max(ys))
     if max(map(abs, extent)) > FARTHEST:
-        raise MaskError('json-layout', f'a polygon reaches to {max(extent, key=abs):g}')
+        raise FindingError('json-layout', f'a polygon reaches to {max(extent, key=abs):g}')
     return extent
 
 
@@ -90,22 +80,19 @@ def check_run_lengths(mask: dict[str, Any], size: tuple[int, int]) -> None:
     """Check that run lengths cover the image exactly.
 
     pycocotools decodes too short ones to uninitialized memory, and accepts any string as compressed
-    run lengths.
-
-    Raises:
-        MaskError: as :func:`mask_extent`.
+    run lengths. Others raise FindingError.
     """
     shape, counts = mask.get('size'), mask.get('counts')
     if not isinstance(counts, list | str) or not isinstance(shape, list) or len(shape) != 2:
-        raise MaskError('rle', 'run lengths need size [height, width] and counts')
+        raise FindingError('rle', 'run lengths need size [height, width] and counts')
     if shape != [size[1], size[0]]:
-        raise MaskError('rle', f'made for {shape[1]} x {shape[0]}, image {size[0]} x {size[1]}')
+        raise FindingError('rle', f'made for {shape[1]} x {shape[0]}, image {size[0]} x {size[1]}')
     lengths = counts if isinstance(counts, list) else expand_run_lengths(counts)
     if lengths is None or not all(type(n) is int and 0 <= n < 2**32 for n in lengths):
-        raise MaskError('rle', 'counts are not run lengths')
-    if sum(lengths) != size[0] * size[1]:
-        pixels = size[0] * size[1]
-        raise MaskError('rle', f'run lengths cover {sum(lengths):,} of {pixels:,} pixels')
+        raise FindingError('rle', 'counts are not run lengths')
+    pixels = size[0] * size[1]
+    if sum(lengths) != pixels:
+        raise FindingError('rle', f'run lengths cover {sum(lengths):,} of {pixels:,} pixels')
 
 
 def expand_run_lengths(text: str) -> list[int] | None:

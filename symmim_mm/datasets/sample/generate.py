@@ -11,13 +11,12 @@ are the same to the byte.
 
 import json
 import os
-import shutil
-import tempfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from symmim_mm.datasets.progress import progress_bar
 from symmim_mm.datasets.sample import layouts
-from symmim_mm.datasets.sample.layouts import ADE_SPLITS, COCO_ID_STEP, COCO_SPLITS, PARTS, VERSION
+from symmim_mm.datasets.sample.layouts import COCO_ID_STEP, VERSION
 from symmim_mm.datasets.sample.scenes import CLASSES, SEGMENTATION_CLASSES, SEGMENTATION_PALETTE
 from symmim_mm.datasets.sample.shapes import SHAPES
 from symmim_mm.utils.errors import UserError
@@ -37,9 +36,8 @@ def _check(seed: int, sizes: dict[str, int], counts: dict[str, dict[str, int]]) 
     for part, size in sizes.items():
         if not SIZES[0] <= size <= SIZES[1]:
             raise UserError(f'{part}: images must be {SIZES[0]} to {SIZES[1]} pixels, got {size}')
-    for part, splits in counts.items():
         least = len(CLASSES) if part == 'imagenet' else 1
-        for split, count in splits.items():
+        for split, count in counts[part].items():
             if not least <= count < COCO_ID_STEP:
                 raise UserError(
                     f'{part}/{split}: the number of images must be at least {least} and less '
@@ -60,13 +58,12 @@ def _existing(out: Path, wanted: dict) -> dict | None:
         return None
     try:
         manifest = json.loads(file_inside(out, MANIFEST, 1 << 20).read_text())
-        found = {key: manifest[key] for key in wanted}
+        changed = ', '.join(key for key in wanted if manifest[key] != wanted[key])
     except (UserError, OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError(
             f'{out} is not empty and holds no sample data: name another folder'
         ) from None
-    if found != wanted:
-        changed = ', '.join(key for key in wanted if found[key] != wanted[key])
+    if changed:
         raise UserError(
             f'{out} holds sample data of other options (different {changed}): '
             'remove it or name another folder'
@@ -95,7 +92,7 @@ def write_sample_data(
         out: folder that does not exist, is empty, or holds sample data of the same options.
         seed: of all random numbers.
         size: side of the detection and segmentation images, in pixels.
-        class_size: side of the classification images, in pixels.
+        class_size: side of the classification images.
         train: number of classification images to train on; classes take turns.
         val: the same to validate on.
         coco_train: number of detection scenes to train on.
@@ -104,7 +101,7 @@ def write_sample_data(
         ade_val: the same to validate on.
 
     Returns:
-        The manifest: version, seed, size, counts, classes and sha256 over all files.
+        The manifest: options, classes and sha256 over all files.
 
     Raises:
         UserError: bad options, a folder that holds something else, or a failed write.
@@ -116,50 +113,39 @@ def write_sample_data(
         'size': {'imagenet': class_size, 'coco': size, 'ade20k': size},
         'counts': {
             'imagenet': {'train': train, 'val': val},
-            'coco': dict(zip(COCO_SPLITS, (coco_train, coco_val), strict=True)),
-            'ade20k': dict(zip(ADE_SPLITS, (ade_train, ade_val), strict=True)),
+            'coco': {'train2017': coco_train, 'val2017': coco_val},
+            'ade20k': {'training': ade_train, 'validation': ade_val},
         },
     }
     _check(seed, wanted['size'], wanted['counts'])
     try:
-        manifest = _existing(out, wanted)
-        return manifest or _generate(out, wanted)
+        return _existing(out, wanted) or _generate(out.resolve(), wanted)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f'cannot write sample data to {out}: {reason}') from error
 
 
 def _generate(out: Path, wanted: dict) -> dict:
-    out = out.resolve()  # `.` gets a name and a parent, a link to an empty folder is followed
     out.parent.mkdir(parents=True, exist_ok=True)
     total = sum(sum(splits.values()) for splits in wanted['counts'].values())
-    partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}-partial-', dir=out.parent))
-    try:
-        data = partial / 'data'  # made by mkdir, thus with the user's usual permissions
+    with TemporaryDirectory(
+        prefix=f'.{out.name}-partial-', dir=out.parent, ignore_cleanup_errors=True
+    ) as partial:
+        data = Path(partial, 'data')  # made by mkdir, thus with the user's usual permissions
         data.mkdir()
         with progress_bar('drawing images', total) as advance:
             folder = layouts.Folder(data, advance)
-            for part in PARTS:
-                write = getattr(layouts, f'write_{part}')
-                write(folder, wanted['seed'], wanted['size'][part], wanted['counts'][part].values())
-        manifest = {
-            **wanted,
-            'classes': {
-                'imagenet': list(CLASSES),
-                'coco': list(SHAPES),
-                'ade20k': list(SEGMENTATION_CLASSES),
-            },
-            'sha256': folder.digest(),
-        }
-        (data / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n')
+            for part, write in layouts.WRITERS.items():
+                write(folder, wanted['seed'], wanted['size'][part], wanted['counts'][part])
+        classes = {'imagenet': CLASSES, 'coco': SHAPES, 'ade20k': SEGMENTATION_CLASSES}
+        manifest = {**wanted, 'classes': classes, 'sha256': folder.digest()}
+        text = json.dumps(manifest, indent=2) + '\n'
+        (data / MANIFEST).write_text(text)
         try:
             data.rename(out)
         except OSError:
             # Another process may have finished the same data first.
-            finished = _existing(out, wanted)
-            if finished is None:
+            if (finished := _existing(out, wanted)) is None:
                 raise
             return finished
-        return manifest
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return json.loads(text)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -13,17 +13,13 @@ from symmim_mm.datasets.sample.scenes import CLASSES, Scene, draw_classification
 from symmim_mm.datasets.sample.shapes import SHAPES
 
 VERSION = 1  # raise it with every change that alters a byte of the files
-PARTS = ('imagenet', 'coco', 'ade20k')
-IMAGENET_SPLITS = ('train', 'val')
-COCO_SPLITS = ('train2017', 'val2017')
-ADE_SPLITS = ('training', 'validation')
 COCO_ID_STEP = 1_000_000  # image ids of the second split start here
 ANNOTATIONS_PER_IMAGE = 100  # ids set aside for the annotations of one image
 
 
 def image_rng(seed: int, part: str, split: int, index: int) -> np.random.Generator:
-    """Return the random generator of one image."""
-    sequence = np.random.SeedSequence([seed, PARTS.index(part), split, index])
+    """Return the random generator of one image; ``split`` is 0 for training."""
+    sequence = np.random.SeedSequence([seed, list(WRITERS).index(part), split, index])
     return np.random.Generator(np.random.PCG64(sequence))
 
 
@@ -58,14 +54,15 @@ class Folder:
         return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def write_imagenet(folder: Folder, seed: int, size: int, counts: Iterable[int]) -> None:
-    """Write classification images, ``counts`` per split; classes take turns."""
-    for split, count in enumerate(counts):
+def write_imagenet(folder: Folder, seed: int, size: int, counts: dict[str, int]) -> None:
+    """Write classification images, so many of each split; classes take turns."""
+    for split, (name, count) in enumerate(counts.items()):
         for index in range(count):
             label = index % len(CLASSES)
-            rng = image_rng(seed, 'imagenet', split, index)
-            name = f'imagenet/{IMAGENET_SPLITS[split]}/{CLASSES[label]}/{index:06d}.png'
-            folder.write(name, _encode(draw_classification_image(rng, label, size)))
+            image = draw_classification_image(
+                image_rng(seed, 'imagenet', split, index), label, size
+            )
+            folder.write(f'imagenet/{name}/{CLASSES[label]}/{index:06d}.png', _encode(image))
             folder.advance()
 
 
@@ -93,20 +90,20 @@ def coco_annotations(scene: Scene, image_id: int) -> list[dict]:
     return annotations
 
 
-def write_coco(folder: Folder, seed: int, size: int, counts: Iterable[int]) -> None:
-    """Write scenes with instance annotations, ``counts`` per split."""
+def write_coco(folder: Folder, seed: int, size: int, counts: dict[str, int]) -> None:
+    """Write scenes with instance annotations, so many of each split."""
     categories = [
         {'id': number, 'name': name, 'supercategory': 'shape'}
         for number, name in enumerate(SHAPES, start=1)
     ]
-    for split, count in enumerate(counts):
+    for split, (name, count) in enumerate(counts.items()):
         images, annotations = [], []
         for index in range(count):
             scene = draw_scene(image_rng(seed, 'coco', split, index), size)
             image_id = split * COCO_ID_STEP + index + 1
-            name = f'{image_id:012d}.png'
-            folder.write(f'coco/{COCO_SPLITS[split]}/{name}', _encode(scene.image))
-            images.append({'id': image_id, 'file_name': name, 'width': size, 'height': size})
+            file = f'{image_id:012d}.png'
+            folder.write(f'coco/{name}/{file}', _encode(scene.image))
+            images.append({'id': image_id, 'file_name': file, 'width': size, 'height': size})
             annotations += coco_annotations(scene, image_id)
             folder.advance()
         content = {
@@ -116,16 +113,18 @@ def write_coco(folder: Folder, seed: int, size: int, counts: Iterable[int]) -> N
             'annotations': annotations,
             'categories': categories,
         }
-        name = f'coco/annotations/instances_{COCO_SPLITS[split]}.json'
-        folder.write(name, json.dumps(content).encode())
+        folder.write(f'coco/annotations/instances_{name}.json', json.dumps(content).encode())
 
 
-def write_ade20k(folder: Folder, seed: int, size: int, counts: Iterable[int]) -> None:
-    """Write scenes with label maps, ``counts`` per split."""
-    for split, count in enumerate(counts):
+def write_ade20k(folder: Folder, seed: int, size: int, counts: dict[str, int]) -> None:
+    """Write scenes with label maps, so many of each split."""
+    for split, (name, count) in enumerate(counts.items()):
         for index in range(count):
             scene = draw_scene(image_rng(seed, 'ade20k', split, index), size)
-            name = f'{ADE_SPLITS[split]}/sample_{IMAGENET_SPLITS[split]}_{index + 1:08d}.png'
-            folder.write(f'ade20k/images/{name}', _encode(scene.image))
-            folder.write(f'ade20k/annotations/{name}', _encode(scene.label_map))
+            file = f'{name}/sample_{("train", "val")[split]}_{index + 1:08d}.png'
+            folder.write(f'ade20k/images/{file}', _encode(scene.image))
+            folder.write(f'ade20k/annotations/{file}', _encode(scene.label_map))
             folder.advance()
+
+
+WRITERS = {'imagenet': write_imagenet, 'coco': write_coco, 'ade20k': write_ade20k}

@@ -135,11 +135,6 @@ def _expose(rng: np.random.Generator, canvas: Array) -> Image:
 def draw_classification_image(rng: np.random.Generator, label: int, size: int) -> Image:
     """Draw one main object of class ``label`` among smaller ones and behind a few strokes.
 
-    Args:
-        rng: draws everything.
-        label: index into ``CLASSES``.
-        size: side in pixels.
-
     Returns:
         uint8 ``(size, size, 3)``, RGB.
     """

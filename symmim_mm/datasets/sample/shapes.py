@@ -60,15 +60,8 @@ def _star_distance(x: Array, y: Array) -> Array:
 def signed_distance(shape: str, x: Array, y: Array) -> Array:
     """Return the distance of points to the outline of a shape of area 1, negative inside.
 
-    Near corners it is the distance to the extended edges, which is all that soft edges need.
-
-    Args:
-        shape: one of ``SHAPES``.
-        x: float32, relative to the shape's center, in units of sqrt(area).
-        y: the same; broadcasts with ``x``.
-
-    Raises:
-        ValueError: a shape that is not in ``SHAPES``.
+    ``x`` and ``y`` are float32 from the shape's center, in units of sqrt(area). Near corners it is
+    the distance to the extended edges, which is all that soft edges need.
     """
     if shape == 'disc':
         return np.sqrt(x * x + y * y) - _DISC_RADIUS
@@ -101,16 +94,7 @@ def texture_weight(texture: str, u: Array, v: Array, period: float) -> Array:
     """Return the share of the second color at the points ``(u, v)``, float32 in [0, 1].
 
     Every texture but ``plain`` gives both colors about half of the area, so that a color
-    histogram does not tell them apart.
-
-    Args:
-        texture: one of ``TEXTURES``.
-        u: float32 in pixels, across the stripes.
-        v: along them; broadcasts with ``u``.
-        period: in pixels; without meaning for ``plain`` and ``halved``.
-
-    Raises:
-        ValueError: a texture that is not in ``TEXTURES``.
+    histogram does not tell them apart. ``u`` goes across the stripes; all lengths are in pixels.
     """
     if texture == 'plain':
         return np.zeros_like(u)
@@ -180,10 +164,9 @@ def _distance(thing: Thing, window: Window, shift: tuple[float, float] = (0.0, 0
 
 
 def mask_of(thing: Thing, size: int) -> tuple[NDArray[np.bool_], int]:
-    """Return the pixels of an object in a ``size`` x ``size`` image with nothing in front of it.
+    """Return the pixels of an object with nothing in front of it, bool ``(size, size)``.
 
-    Returns:
-        bool ``(size, size)`` and the object's full area in pixels, the part outside included.
+    And its full area in pixels, the part outside of the image included.
     """
     whole = _window(thing, 1, None)
     inside = _distance(thing, whole) < 0

@@ -25,19 +25,24 @@ def words_from(*entropy: int) -> tuple[int, int, int]:
 
 def seed_everything(*entropy: int) -> None:
     """Seed Python, NumPy and torch (all devices) from integers >= 0."""
+    torch.manual_seed(_seed_cpu(*entropy))
+
+
+def _seed_cpu(*entropy: int) -> int:
+    """Seed what draws on the CPU; return the seed of torch.
+
+    torch.manual_seed takes 0.2 ms where no device is in use: it formats a traceback for later.
+    """
     first, second, third = words_from(*entropy)
     random.seed(first)
     np.random.seed(second)
-    torch.manual_seed(third)
+    torch.default_generator.manual_seed(third)
+    return third
 
 
 def seed_step(seed: int, iteration: int, rank: int) -> None:
     """Seed what the process itself draws in one training step."""
-    first, second, third = words_from(STEP, seed, iteration, rank)
-    random.seed(first)
-    np.random.seed(second)
-    # torch.manual_seed takes 0.2 ms where no device is in use: it formats a traceback for later.
-    torch.default_generator.manual_seed(third)
+    third = _seed_cpu(STEP, seed, iteration, rank)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed(third)
 
@@ -45,12 +50,6 @@ def seed_step(seed: int, iteration: int, rank: int) -> None:
 def seed_sample(seed: int, position: int) -> None:
     """Seed what the pipeline of one sample draws, in a loader worker or in the process itself.
 
-    Args:
-        seed: of the run.
-        position: of the sample in the run's stream, over all ranks; the same sample has another
-            position in every epoch.
+    ``position`` is that in the run's stream over all ranks, another one in every epoch.
     """
-    first, second, third = words_from(SAMPLE, seed, position)
-    random.seed(first)
-    np.random.seed(second)
-    torch.default_generator.manual_seed(third)
+    _seed_cpu(SAMPLE, seed, position)

@@ -63,9 +63,7 @@ class ShardSampler(DefaultSampler):
         sizes = self._sizes
         if sizes is None:
             return super().__iter__()
-        return iter(self._piece(np.asarray(sizes)).tolist())
-
-    def _piece(self, sizes: np.ndarray) -> np.ndarray:
+        sizes = np.asarray(sizes)
         ends = np.cumsum(sizes)
         shared = np.random.default_rng([self.seed, self.epoch])
         order = np.concatenate(
@@ -79,8 +77,8 @@ class ShardSampler(DefaultSampler):
         step = max(1, round(float(sizes.mean()) * self.window))
         for first in range(0, len(piece), step):
             own.shuffle(piece[first : first + step])
-        return piece
+        return iter(piece.tolist())
 
     def _share(self, rank: int) -> int:
-        """Pictures of a rank, as DefaultSampler counts them."""
+        """Return the number of images of a rank, as DefaultSampler counts them."""
         return -(-(self.total_size - rank) // self.world_size)

@@ -29,19 +29,20 @@ def prepare_image(data: bytes, name: str, short_side: int, quality: int) -> byte
     if min(width, height) <= short_side and header is not None and header.orientation == 1:
         return data
     pixels = encoded.crop(0, 0, height, width)
-    image = Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]))
     if min(width, height) > short_side:
         scale = short_side / min(width, height)
         size = (max(short_side, round(width * scale)), max(short_side, round(height * scale)))
-        image = image.resize(size, Image.LANCZOS)
-    # OpenCV counts restart intervals in blocks; without subsampling one has 8 x 8 pixels.
+        # Pillow takes any order of the channels.
+        pixels = np.asarray(
+            Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.LANCZOS)
+        )
     options = {
         cv2.IMWRITE_JPEG_QUALITY: quality,
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR: cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
         cv2.IMWRITE_JPEG_OPTIMIZE: 1,
-        cv2.IMWRITE_JPEG_RST_INTERVAL: -(-image.width // 8),
+        # Counted in blocks; without subsampling one has 8 x 8 pixels.
+        cv2.IMWRITE_JPEG_RST_INTERVAL: -(-pixels.shape[1] // 8),
     }
-    pixels = np.asarray(image)[..., ::-1]
     done, jpeg = cv2.imencode('.jpg', pixels, [x for pair in options.items() for x in pair])
     if not done:
         raise ImageError(f'{name} cannot be encoded as a JPEG')

@@ -21,18 +21,9 @@ POSITIONS = dict(shard=np.int32, start=np.int64, size=np.int32)
 
 
 def write_list(folder: Path, contents: list[ShardContent], classes: list[str] | None) -> str:
-    """List what shards hold.
+    """List what shards hold, in the order of their numbers; return the SHA-256 of the list.
 
-    Args:
-        folder: of the dataset.
-        contents: of the shards, in the order of their numbers.
-        classes: the first folders of the names, None to write no labels.
-
-    Returns:
-        The SHA-256 of the list.
-
-    Raises:
-        OSError: the list cannot be written.
+    ``classes`` are the first folders of the names, None to write no labels.
     """
     names = [name for content in contents for name in content.names]
     counts = [len(content.names) for content in contents]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, model_validator
 
-from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.errors import UserError, from_validation_error
 from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.paths import open_regular
 
@@ -42,14 +42,11 @@ class Source(_Model):
 
 
 class Plan(_Model):
-    """What is known before the first shard is written.
-
-    ``classes``: names of the labels from 0, None of images without.
-    """
+    """What is known before the first shard is written."""
 
     options: Options
     source: Source
-    classes: list[FileName] | None
+    classes: list[FileName] | None  # names of the labels from 0, None of images without
 
 
 class Shard(_Model):
@@ -62,16 +59,12 @@ class Shard(_Model):
 
 
 class Manifest(Plan):
-    """What is known of a finished dataset.
+    """What is known of a finished dataset."""
 
-    ``images``: number of all; ``skipped``: images of the source that were left out;
-    ``list_sha256``: of the file that lists the images; ``shards``: in the order of their numbers.
-    """
-
-    images: Count
-    skipped: list[FileName]
-    list_sha256: Sha256
-    shards: list[Shard]
+    images: Count  # of all shards
+    skipped: list[FileName]  # images of the source that were left out
+    list_sha256: Sha256  # of the file that lists the images
+    shards: list[Shard]  # in the order of their numbers
 
     @model_validator(mode='after')
     def _check_shards(self) -> 'Manifest':
@@ -95,13 +88,8 @@ def write_manifest(folder: Path, content: Plan) -> None:
     write_atomic(folder / MANIFEST, json.dumps(values, indent=1))
 
 
-def has_shards(folder: str | os.PathLike) -> bool:
-    """Return whether a folder holds a dataset in shards, maybe an unfinished one."""
-    return read_manifest(folder) is not None
-
-
 def read_manifest(folder: str | os.PathLike) -> dict[str, Any] | None:
-    """Return the manifest of a folder as it is written, None where there is none."""
+    """Return the manifest of a folder, maybe an unfinished one, None where there is none."""
     try:
         with open_regular(Path(folder, MANIFEST)) as file:
             manifest = json.load(file)
@@ -133,8 +121,5 @@ def finished_manifest(folder: str | os.PathLike) -> Manifest:
     try:
         return Manifest.model_validate(manifest)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        field, reason = '.'.join(map(str, first['loc'])), first['msg'].removeprefix('Value error, ')
-        if field:
-            reason = f'{field} is {reprlib.repr(first["input"])}: {reason}'
-        raise UserError(f'{Path(folder, MANIFEST)} is damaged: {reason}: {FIX}') from error
+        problem = from_validation_error(error)
+        raise UserError(f'{Path(folder, MANIFEST)} is damaged: {problem}: {FIX}') from error

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,11 @@ from symmim_mm.datasets.shards.manifest import (
     shard_name,
     write_manifest,
 )
-from symmim_mm.datasets.shards.pool import AGAIN, Recipe, Task, write_shards
 from symmim_mm.datasets.shards.reader import ImageShards
-from symmim_mm.datasets.shards.writer import Written
+from symmim_mm.datasets.shards.writer import AGAIN, Recipe, ShardContent, Task, write_shards
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.files import file_lock, remove_parts
+from symmim_mm.utils.files import remove_parts
+from symmim_mm.utils.locks import file_lock
 
 LOCK = '.lock'
 
@@ -61,9 +62,6 @@ def prepare(
         skip_unreadable: leave out, and list, images that cannot be decoded.
         limit_s: seconds in which each image has to be done.
 
-    Returns:
-        The manifest.
-
     Raises:
         UserError: bad options, another content of ``out``, unreadable images, a full disk.
         Fault: a process was killed, or an image took too long.
@@ -74,26 +72,23 @@ def prepare(
     names = [index.path(number) for number in range(len(index))]
     if not names:
         raise UserError(f'no images below {source}')
+    options = Options(short_side=short_side, quality=quality, shard_images=shard_images, seed=seed)
+    names_sha256 = hashlib.sha256(os.fsencode('\n'.join(names))).hexdigest()
     plan = Plan(
-        options=Options(
-            short_side=short_side, quality=quality, shard_images=shard_images, seed=seed
-        ),
-        source=Source(
-            images=len(names),
-            names_sha256=hashlib.sha256(os.fsencode('\n'.join(names))).hexdigest(),
-        ),
+        options=options,
+        source=Source(images=len(names), names_sha256=names_sha256),
         classes=_classes(source, names),
     )
     try:
-        busy = f'another process is writing {out}: wait for it'
-        with file_lock(out / LOCK, busy):
-            if _begin(out, plan) and _is_finished(out):
-                return finished_manifest(out)
-            tasks = _tasks(out, names, shard_images, seed)
-            recipe = Recipe(source, short_side, quality, skip_unreadable, limit_s)
+        with file_lock(out / LOCK, f'another process is writing {out}: wait for it'):
+            _begin(out, plan)
+            with suppress(UserError):  # finished, and what a training would take as it is
+                return ImageShards(out).manifest
+            tasks = _tasks(out, names, options)
+            recipe = Recipe(source, options, skip_unreadable, limit_s)
             with progress_bar('preparing', len(names)) as advance:
-                written = write_shards(tasks, recipe, min(jobs, len(tasks)), advance)
-            return _finish(out, plan, written)
+                contents = write_shards(tasks, recipe, min(jobs, len(tasks)), advance)
+            return _finish(out, plan, contents)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f'cannot write {out}: {reason}; fix that, then {AGAIN}') from error
@@ -119,8 +114,8 @@ def _classes(source: str, names: list[str]) -> list[str] | None:
         return sorted(entry.name for entry in entries if entry.is_dir())
 
 
-def _begin(out: Path, plan: Plan) -> bool:
-    """Write the manifest of unfinished shards where there is none; return whether there was."""
+def _begin(out: Path, plan: Plan) -> None:
+    """Write the manifest of unfinished shards, or compare it with the one that is there."""
     found = read_manifest(out)
     if found is None:
         ours = (LOCK, f'.{MANIFEST}.')  # the latter if the very first writing was killed
@@ -128,59 +123,38 @@ def _begin(out: Path, plan: Plan) -> bool:
             raise UserError(f'{out} is not empty and holds no shards: name another folder')
         write_manifest(out, plan)
     remove_parts(out)
-    if found is None:
-        return False
-    for key, value in plan.model_dump().items():
-        if found.get(key) != value:
-            raise UserError(
-                f'{out} holds shards with another {key} ({_difference(found.get(key), value)}): '
-                'remove it or name another folder'
-            )
-    return True
+    for key, new in plan.model_dump().items() if found else ():
+        if (old := found.get(key)) == new:
+            continue
+        what = f'see its {MANIFEST}'
+        if isinstance(old, dict) and isinstance(new, dict):
+            changed = [name for name in new if old.get(name) != new[name]]
+            what = ', '.join(f'{name} {old.get(name)}, now {new[name]}' for name in changed)
+        raise UserError(
+            f'{out} holds shards with another {key} ({what}): remove it or name another folder'
+        )
 
 
-def _difference(old: object, new: object) -> str:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = [key for key in new if old.get(key) != new[key]]
-        return ', '.join(f'{key} {old.get(key)}, now {new[key]}' for key in keys)
-    return f'see its {MANIFEST}'
+def _tasks(out: Path, names: list[str], options: Options) -> list[Task]:
+    """Return the shards to write, and which images each is dealt.
 
-
-def _is_finished(out: Path) -> bool:
-    """Return whether a training would take the shards as they are."""
-    try:
-        ImageShards(out)
-    except UserError:
-        return False
-    return True
-
-
-def _tasks(out: Path, names: list[str], shard_images: int, seed: int) -> list[Task]:
-    """Return the shards to write, and which images each is dealt."""
-    order = np.random.default_rng(seed).permutation(len(names))
-    parts = np.array_split(order, math.ceil(len(names) / shard_images))
-    hashes = _hashes(out)
+    A shard that is not as it was when it was finished must not be read back, or its new hash would
+    hide that: a finished dataset gives the tasks its hashes.
+    """
+    order = np.random.default_rng(options.seed).permutation(len(names))
+    parts = np.array_split(order, math.ceil(len(names) / options.shard_images))
+    hashes = {}
+    with suppress(UserError):
+        hashes = {shard.name: shard.sha256 for shard in finished_manifest(out).shards}
+    paths = [out / shard_name(number) for number in range(len(parts))]
     return [
-        Task(out / shard_name(number), [names[index] for index in part], hashes.get(number))
-        for number, part in enumerate(parts)
+        Task(path, [names[index] for index in part], hashes.get(path.name))
+        for path, part in zip(paths, parts, strict=True)
     ]
 
 
-def _hashes(out: Path) -> dict[int, str]:
-    """Return the SHA-256 of shards that were finished once, by number; none of others.
-
-    A shard that is not as it was then must not be read back, or its new hash would hide it.
-    """
-    try:
-        shards = finished_manifest(out).shards
-    except UserError:
-        return {}
-    return {number: shard.sha256 for number, shard in enumerate(shards)}
-
-
-def _finish(out: Path, plan: Plan, written: list[Written]) -> Manifest:
+def _finish(out: Path, plan: Plan, contents: list[ShardContent]) -> Manifest:
     """Write the list of the images, and the manifest of finished shards."""
-    contents = [part.content for part in written]
     shards = [
         Shard(
             name=shard_name(number),
@@ -193,7 +167,7 @@ def _finish(out: Path, plan: Plan, written: list[Written]) -> Manifest:
     manifest = Manifest(
         **dict(plan),
         images=sum(shard.images for shard in shards),
-        skipped=sorted(name for part in written for name in part.skipped),
+        skipped=sorted(name for content in contents for name in content.skipped),
         list_sha256=write_list(out, contents, plan.classes),
         shards=shards,
     )

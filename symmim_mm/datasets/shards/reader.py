@@ -27,9 +27,6 @@ OPEN_FILES = 64  # of a process, far below the usual limit of 1024
 class ImageShards(ImageTable):
     """The images of a dataset in shards, in the order in which they lie there.
 
-    Args:
-        folder: of the dataset.
-
     Raises:
         UserError: there is none, or it is incomplete, damaged or of another format.
     """
@@ -69,11 +66,7 @@ class ImageShards(ImageTable):
         return f'{shard}/{super().path(index)}'
 
     def read(self, index: int) -> bytes:
-        """Return the encoded image.
-
-        Raises:
-            ImageError: it cannot be read.
-        """
+        """Return the encoded image, or raise ImageError."""
         shard, start, size = (int(self.columns[key][index]) for key in ('shard', 'start', 'size'))
         try:
             data = os.pread(self._file(shard), size, start)
@@ -102,10 +95,7 @@ class ImageShards(ImageTable):
 
 
 def verify(folder: str | os.PathLike) -> Manifest:
-    """Compare the list and every shard of a dataset with their hashes.
-
-    Returns:
-        The manifest.
+    """Compare the list and every shard of a dataset with their hashes; return the manifest.
 
     Raises:
         UserError: a file is missing, cannot be read, or is not as it was written.

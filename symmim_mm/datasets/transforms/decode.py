@@ -14,11 +14,7 @@ IGNORED = 255  # MMSegmentation's label of pixels that do not count
 
 
 def decode_image(data: bytes, flag: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
-    """Decode an image as OpenCV does, safely.
-
-    Args:
-        data: the whole file.
-        flag: of ``cv2.imdecode``.
+    """Decode a whole file as OpenCV does, safely.
 
     Returns:
         The pixels, BGR uint8 ``(H, W, 3)`` for the default flag; None where there are none.
@@ -36,9 +32,6 @@ def strip_animation(data: bytes) -> bytes:
     process or makes it wait for ever (its issue 27744). Without these chunks the same bytes are an
     ordinary PNG, whose pixels are those of the first frame or, where the animation has a still
     image besides, of that one: bit for bit what OpenCV reads of an animation that is whole.
-
-    Args:
-        data: a whole file of any kind.
     """
     if not data.startswith(PNG_SIGNATURE):
         return data
@@ -55,10 +48,8 @@ def strip_animation(data: bytes) -> bytes:
 class LabelMapError(ValueError):
     """A file that is no label map.
 
-    Args:
-        kind: of the finding of ``tools/check_dataset.py``: ``'map-unreadable'``, ``'map-float'``
-            or ``'map-channels'``.
-        reason: one line.
+    ``kind``: as ``tools/check_dataset.py`` names it, ``'map-unreadable'``, ``'map-float'`` or
+    ``'map-channels'``.
     """
 
     def __init__(self, kind: str, reason: str) -> None:

@@ -1,6 +1,9 @@
 """Reading an image file and decoding the wanted part of it as OpenCV would decode it."""
 
 import os
+from collections.abc import Callable
+from io import FileIO
+from typing import BinaryIO
 
 import numpy as np
 import simplejpeg
@@ -26,19 +29,24 @@ class ImageError(UserError):
         super().__init__(message.strip().rsplit('ImageError: ', 1)[-1])
 
 
-def read_file(path: str, backend_args: dict | None = None) -> bytes:
+def read_file(
+    path: str,
+    backend_args: dict | None = None,
+    opener: Callable[[str], BinaryIO] = FileIO,
+) -> bytes:
     """Read the bytes of an image file.
 
     Args:
         path: on this machine, or any that MMEngine's file backends understand.
         backend_args: as of ``mmcv.LoadImageFromFile``; None finds the backend by the path.
+        opener: of files on this machine.
 
     Raises:
         ImageError: the file cannot be read.
     """
     try:
         if backend_args is None and '://' not in path:
-            with open(path, 'rb', buffering=0) as file:
+            with opener(path) as file:
                 return file.read()
         return get(path, backend_args=backend_args)
     except OSError as error:
@@ -83,10 +91,7 @@ class EncodedImage:
         return upright_size(header.width, header.height, header.orientation)
 
     def crop(self, top: int, left: int, height: int, width: int) -> np.ndarray:
-        """Decode a region of the upright image.
-
-        Returns:
-            BGR uint8 ``(height, width, 3)``, maybe a view.
+        """Decode a region of the upright image: BGR uint8 ``(height, width, 3)``, maybe a view.
 
         Raises:
             ImageError: the pixels cannot be decoded.
@@ -108,11 +113,7 @@ class EncodedImage:
         return self.pixels[top : top + height, left : left + width]
 
     def decode_whole(self) -> None:
-        """Have OpenCV decode all pixels, now.
-
-        Raises:
-            ImageError: they cannot be decoded.
-        """
+        """Have OpenCV decode all pixels, now, or raise ImageError."""
         self.pixels = decode_image(self.data)
         if self.pixels is None:
             raise ImageError(
@@ -122,11 +123,7 @@ class EncodedImage:
 
 
 def open_image(path: str | os.PathLike, backend_args: dict | None = None) -> EncodedImage:
-    """Read an image file.
-
-    Raises:
-        ImageError: it cannot be read or decoded.
-    """
+    """Read an image file, or raise ImageError."""
     path = os.fspath(path)
     return EncodedImage(read_file(path, backend_args), path)
 
@@ -135,7 +132,7 @@ def take_image(results: dict, backend_args: dict | None = None) -> EncodedImage:
     """Return the image of ``img_bytes`` (which is taken out) or ``img_path`` of a pipeline.
 
     Raises:
-        ImageError: it cannot be read or decoded.
+        ImageError: it cannot be read.
     """
     path = results.get('img_path', 'an image without a name')
     data = results.pop('img_bytes', None)

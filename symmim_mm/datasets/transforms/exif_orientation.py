@@ -21,9 +21,8 @@ TURNS = {
 def read_orientation(exif: bytes) -> int:
     """Return the orientation, 1 to 8, that an EXIF block gives; 1 where it gives none.
 
-    Args:
-        exif: from the byte order mark of its TIFF header on. Anything damaged counts as upright,
-            as it does for OpenCV.
+    The block begins with the byte order mark of its TIFF header. Anything damaged counts as
+    upright, as it does for OpenCV.
     """
     order = {b'II': 'little', b'MM': 'big'}.get(bytes(exif[:2]))
     if order is None:
@@ -48,13 +47,9 @@ def upright_size(width: int, height: int, orientation: int) -> tuple[int, int]:
 def stored_box(
     box: tuple[int, int, int, int], width: int, height: int, orientation: int
 ) -> tuple[int, int, int, int]:
-    """Return where a region of the upright image is in the stored one.
+    """Return where a region of the upright image is in the stored one of ``width`` x ``height``.
 
-    Args:
-        box: ``(top, left, height, width)`` in the upright image.
-        width: of the stored image.
-        height: of the stored image.
-        orientation: EXIF's, 1 to 8.
+    Both are ``(top, left, height, width)``.
     """
     transpose, upside_down, mirror = TURNS[orientation]
     width, height = upright_size(width, height, orientation)

@@ -14,11 +14,7 @@ from symmim_mm.datasets.transforms.jpeg_header import END, JpegHeader
 def cut_rows(data: bytes, header: JpegHeader, top: int, bottom: int) -> tuple[bytearray, int]:
     """Cut a JPEG down to the rows from ``top`` to ``bottom`` (not included) and some around them.
 
-    Args:
-        data: the whole file.
-        header: as read from it.
-        top: in the stored image.
-        bottom: ``0 <= top < bottom <= header.height``.
+    ``data`` is the whole file; ``0 <= top < bottom <= header.height`` in the stored image.
 
     Returns:
         The new JPEG and the row of the image that is its first. Its rows ``top - first`` to

@@ -1,7 +1,6 @@
 """Loading, random cropping, resizing and flipping of an image in one step."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,12 +14,6 @@ from symmim_mm.utils.errors import UserError
 
 LAYOUTS = ('chw', 'hwc')
 INTERPOLATIONS = ('bicubic', 'bilinear')
-
-
-class _Sized(NamedTuple):
-    """An image as far as ``RandomResizedCrop.rand_crop_params`` looks at it."""
-
-    shape: tuple[int, int]
 
 
 @TRANSFORMS.register_module()
@@ -80,7 +73,8 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         """Add a random crop of an image."""
         encoded = self.open(results)
         width, height = encoded.size
-        part = encoded.crop(*self.rand_crop_params(_Sized((height, width))))
+        # Of an image, rand_crop_params looks at the shape alone.
+        part = encoded.crop(*self.rand_crop_params(np.broadcast_to(0, (height, width))))
         image = resize(part, self.scale, self.interpolation)
         if self.flip_prob is not None:
             # The draw of mmcv's RandomFlip, without the detours of numpy.random.choice.

@@ -70,6 +70,7 @@ class LoadLabelMap(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Add the labels of an image's pixels."""
         path = results['seg_map_path']
+        labels = self._read(path, tuple(results['ori_shape']))
         table = np.arange(256, dtype=np.uint8)  # value of the file -> label
         if results['reduce_zero_label']:
             table[1:IGNORED] -= 1
@@ -77,7 +78,7 @@ class LoadLabelMap(BaseTransform):
         reduced = table.copy()
         for old, new in (results.get('label_map') or {}).items():
             table[reduced == old] = new
-        labels = table[self._read(path, tuple(results['ori_shape']))]
+        labels = table[labels]
         if self.classes is not None:
             stray = labels[(labels >= self.classes) & (labels != IGNORED)]
             if stray.size:
@@ -92,14 +93,8 @@ class LoadLabelMap(BaseTransform):
 
     def _read(self, path: str, shape: tuple[int, int]) -> np.ndarray:
         """Read uint8 labels of the expected shape."""
-        if self.backend_args is None and '://' not in path:
-            try:
-                with open_regular(path) as file:  # a pipe would block its reader for ever
-                    data = file.read()
-            except OSError as error:
-                raise ImageError(f'cannot read {path}: {error.strerror}') from error
-        else:
-            data = read_file(path, self.backend_args)
+        # A pipe would block its reader for ever.
+        data = read_file(path, self.backend_args, opener=open_regular)
         try:
             labels = decode_label_map(data)
         except LabelMapError as error:

@@ -69,15 +69,7 @@ class SafeCheckpointHook(CheckpointHook):
             self._save_checkpoint(runner)
 
     def save_between(self, runner: Runner, done: int) -> str:
-        """Save at any iteration, e.g. because the time is up.
-
-        Args:
-            runner: of the run.
-            done: iterations done.
-
-        Returns:
-            The file's name, whether it was written now or existed already.
-        """
+        """Save after ``done`` iterations of the run, unless it was; return the file's name."""
         name = f'iter_{done}.pth'
         if self.by_epoch and isinstance(runner.train_loop, EpochBasedTrainLoop):
             within = done - runner.epoch * len(runner.train_dataloader)
@@ -148,15 +140,7 @@ class SafeCheckpointHook(CheckpointHook):
 
 
 def refuse_not_finite(runner: Runner, done: int) -> None:
-    """Stop rather than save weights that are not finite; all ranks agree.
-
-    Args:
-        runner: of the run.
-        done: iterations done, for the message.
-
-    Raises:
-        UserError: naming the iteration and the newest checkpoint.
-    """
+    """Stop after ``done`` iterations rather than save weights that are not finite, on all ranks."""
     model = unwrap(runner.model)
     tensors = [*model.parameters(), *model.buffers()]
     tensors = [t.detach() for t in tensors if t.is_floating_point() and t.numel()]

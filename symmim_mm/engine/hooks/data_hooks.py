@@ -63,18 +63,14 @@ class UnreadableImagesHook(Hook):
     Args:
         most_share: of the images drawn; above it the run stops. 0 to 1.
         least_seen: images that must have been drawn before the share is looked at.
-
-    Raises:
-        UserError: an option outside its range.
     """
 
     def __init__(self, most_share: float = 0.01, least_seen: int = 500) -> None:
-        for name, value, fits, limits in (
-            ('most_share', most_share, 0 <= most_share <= 1, 'from 0 to 1'),
-            ('least_seen', least_seen, least_seen >= 1, '1 or more'),
-        ):
-            if not fits:
-                raise UserError(f'{name} of UnreadableImagesHook must be {limits}, got {value}')
+        what = 'of UnreadableImagesHook must be'
+        if not 0 <= most_share <= 1:
+            raise UserError(f'most_share {what} from 0 to 1, got {most_share}')
+        if least_seen < 1:
+            raise UserError(f'least_seen {what} 1 or more, got {least_seen}')
         self.most_share = most_share
         self.least_seen = least_seen
 

@@ -19,9 +19,6 @@ class LoadBackboneHook(Hook):
 
     MMEngine's own ``init_cfg=dict(type='Pretrained', prefix='backbone.')`` continues with a
     warning when keys do not fit. This stops. A resumed run keeps the weights of its checkpoint.
-
-    Args:
-        checkpoint: file of a pre-training, as MMEngine saved it.
     """
 
     def __init__(self, checkpoint: str) -> None:
@@ -30,8 +27,10 @@ class LoadBackboneHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Load the backbone, unless the run was resumed."""
         if runner.iter == 0:
-            backbone = unwrap(runner.model).backbone
-            runner.logger.info(str(load_backbone(backbone, self.checkpoint)))
+            model = unwrap(runner.model)
+            runner.logger.info(str(load_backbone(model.backbone, self.checkpoint)))
+            if hasattr(model, 'momentum'):
+                model.momentum.copy_from(**model.online_modules())
 
 
 @HOOKS.register_module()
@@ -75,11 +74,8 @@ def compile_model(model: nn.Module, **options: object) -> None:
 
     MMEngine's own switch compiles ``train_step`` with the optimizer and the logging inside, which
     breaks into many graphs. The loss of a pre-training compiles to one graph. The heads of the
-    transfers work on lists of objects of varying sizes, so there only the backbone is compiled.
-
-    Args:
-        model: not wrapped for several processes.
-        **options: of ``torch.compile``.
+    transfers work on lists of objects of varying sizes, so there only the backbone is compiled. The
+    model is not wrapped for several processes; ``options`` are those of ``torch.compile``.
     """
     for module in model.modules():
         if isinstance(module, DropPath):

@@ -35,11 +35,7 @@ class NotFiniteHook(Hook):
         self.current: list[int] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Set up the optimizer wrapper, and take up the count of earlier attempts.
-
-        Raises:
-            UserError: the optimizer wrapper does not skip steps.
-        """
+        """Set up the optimizer wrapper, and take up the count of earlier attempts."""
         if not isinstance(runner.optim_wrapper, GuardedStep):
             raise UserError(
                 f'{type(runner.optim_wrapper).__name__} does not skip steps that are not finite: '
@@ -49,11 +45,7 @@ class NotFiniteHook(Hook):
         self.skipped = int(runner.message_hub.get_info(COUNT, 0))
 
     def after_train_iter(self, runner: Runner, **_: object) -> None:
-        """Read the verdicts that are ready.
-
-        Raises:
-            UserError: too many steps in a row were skipped.
-        """
+        """Read the verdicts that are ready; too many skipped steps in a row end the run."""
         self.current.append(runner.iter)
         if not runner.optim_wrapper.should_update():
             return

@@ -66,13 +66,11 @@ class PreemptionHook(Hook):
         self.received = signal.Signals(number)
 
     def before_train(self, runner: Runner) -> None:
-        """Set the signal handlers.
-
-        Raises:
-            UserError: the run has no :class:`SafeCheckpointHook`.
-        """
-        if not any(isinstance(hook, SafeCheckpointHook) for hook in runner.hooks):
+        """Set the signal handlers."""
+        saving = [hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)]
+        if not saving:
             raise UserError('PreemptionHook needs symmim_mm.SafeCheckpointHook in default_hooks')
+        self.saving = saving[0]
         self.vote = StopVote()
         self.handlers = {number: signal.signal(number, self._receive) for number in self.signals}
 
@@ -102,8 +100,7 @@ class PreemptionHook(Hook):
             signal.signal(number, handler)
 
     def _stop(self, runner: Runner, done: int) -> None:
-        saving = next(hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook))
-        name = saving.save_between(runner, done)
+        name = self.saving.save_between(runner, done)
         why = self.received.name if self.received else 'another process received a signal'
         runner.logger.warning(
             f'stopped after iteration {done} ({why}), saved {name}: the same command with --resume '

@@ -57,13 +57,7 @@ class RecordHook(Hook):
         self.earlier_s = 0.0
 
     def before_run(self, runner: Runner) -> None:
-        """Describe the run now: what cannot be recorded is reported before the training.
-
-        Raises:
-            UserError: a task without its validation, a name in the folder that is taken, a broken
-                record next to the backbone, or a string that no record can hold.
-            OSError: the folder cannot be written to.
-        """
+        """Describe the run now: what cannot be recorded is reported before the training."""
         self.started = time.time()
         on_main_rank(lambda: self._prepare(runner))
 
@@ -116,11 +110,7 @@ class RecordHook(Hook):
 
     @master_only
     def after_run(self, runner: Runner) -> None:
-        """Write the record.
-
-        Raises:
-            OSError: it cannot be written; the metrics are in the log.
-        """
+        """Write the record; if it cannot be written, the metrics are in the log."""
         elapsed = self._elapsed()
         record, work_dir = self.record, Path(runner.work_dir)
         found = self._final_metrics(runner, record.task)
@@ -177,11 +167,7 @@ def _mean_losses(runner: Runner) -> dict[str, float]:
 
 
 def collect_curve(work_dir: Path) -> str | None:
-    """Join the scalars of all attempts at a run in ``curve.jsonl``, each step once.
-
-    Returns:
-        The file's name, or ``None`` where nothing was logged.
-    """
+    """Join the scalars of all attempts in ``curve.jsonl``, each step once; ``None`` without any."""
     lines: list[tuple[str, float, str]] = []
     for source in sorted(work_dir.glob('*/vis_data/scalars.json')):
         new = list(_scalars(source))

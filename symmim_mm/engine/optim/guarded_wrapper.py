@@ -14,17 +14,11 @@ from symmim_mm.utils.async_scalars import AsyncScalars
 
 
 class Verdict(NamedTuple):
-    """What became of an optimizer step.
+    """What became of an optimizer step."""
 
-    Args:
-        skipped: it was not applied, on any rank.
-        loss: the loss of some rank was not finite; if not, only the gradient was.
-        own_loss: the loss of this rank was not.
-    """
-
-    skipped: bool
-    loss: bool
-    own_loss: bool
+    skipped: bool  # it was not applied, on any rank
+    loss: bool  # the loss of some rank was not finite; if not, only the gradient was
+    own_loss: bool  # the loss of this rank was not
 
 
 class GuardedStep:

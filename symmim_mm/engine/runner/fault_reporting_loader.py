@@ -4,6 +4,7 @@ import multiprocessing
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -11,20 +12,17 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from symmim_mm.engine.runner.worker_signals import OutliveSignals, start_shielded
+from symmim_mm.engine.runner.worker_signals import SIGNALS, outlive_signals
 from symmim_mm.utils.errors import RESUME, Fault, UserError, describe_exit, worker_death
+from symmim_mm.utils.signals import defer_interrupts
 
 DEATH_S = 1  # within which a worker whose connection broke has really ended
 
 
 class FaultReportingDataset(Dataset):
-    """A dataset that notes which sample each loader worker is reading.
+    """A dataset that notes which sample each of its loader workers is reading.
 
     Any other attribute is that of the dataset within.
-
-    Args:
-        dataset: of any of the libraries.
-        workers: loader workers that will read it.
     """
 
     def __init__(self, dataset: Dataset, workers: int = 0) -> None:
@@ -81,7 +79,6 @@ class FaultReportingLoader(DataLoader):
         dataset: FaultReportingDataset | None = None,
         batches: Sampler | None = None,
     ) -> None:
-        shielded = OutliveSignals(loader.worker_init_fn) if loader.num_workers else None
         super().__init__(
             dataset or FaultReportingDataset(loader.dataset, loader.num_workers),
             batch_sampler=batches or loader.batch_sampler,
@@ -90,7 +87,7 @@ class FaultReportingLoader(DataLoader):
             # From pinned memory a batch travels to the GPU while the step before it runs.
             pin_memory=loader.pin_memory or torch.cuda.is_available(),
             timeout=loader.timeout,
-            worker_init_fn=shielded,
+            worker_init_fn=partial(outlive_signals, loader.worker_init_fn),
             multiprocessing_context=loader.multiprocessing_context,
             generator=loader.generator,
             prefetch_factor=loader.prefetch_factor,
@@ -113,7 +110,9 @@ class FaultReportingLoader(DataLoader):
         if not self.num_workers:
             return self._batches(super().__iter__(), first)
         context = self.multiprocessing_context or multiprocessing
-        iterator = start_shielded(super().__iter__, context.get_start_method() == 'fork')
+        # Ctrl-C waits, too: torch does not end workers in order some of which were not started yet.
+        with defer_interrupts(context.get_start_method() == 'fork', SIGNALS):
+            iterator = super().__iter__()
         self.workers = iterator._workers
         return self._batches(iterator, first)
 

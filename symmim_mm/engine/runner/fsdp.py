@@ -34,14 +34,8 @@ from symmim_mm.utils.errors import UserError
 def use_fsdp(cfg: Config, processes: int, backbone: str | None, compiled: bool) -> None:
     """Let a run shard its model over the processes (``tools/train.py --fsdp``).
 
-    Args:
-        cfg: of the run.
-        processes: number of them.
-        backbone: checkpoint that a transfer starts from.
-        compiled: whether the model is to be compiled.
-
     Raises:
-        UserError: there is one process only, or ``compiled``.
+        UserError: there is one process only, or the model is to be compiled.
     """
     if processes < 2:
         raise UserError(

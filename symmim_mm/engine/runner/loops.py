@@ -22,6 +22,17 @@ class ReportsWorkerDeaths:
             return super().run()
 
 
+class ReportingEvaluation(ReportsWorkerDeaths):
+    """Mixin for a validation or a test; ``option`` and ``again`` are for its messages."""
+
+    option: str
+    again: str
+
+    def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: object) -> None:
+        loader = FaultReportingLoader(_build_loader(runner, dataloader), self.option, self.again)
+        super().__init__(runner, loader, **kwargs)
+
+
 def _build_loader(runner: Runner, dataloader: dict | DataLoader) -> DataLoader:
     """Build the data of a loop as MMEngine's ``BaseLoop`` does."""
     different = runner._randomness_cfg.get('diff_rank_seed', False)
@@ -89,20 +100,14 @@ class ResumableIterLoop(ReportsWorkerDeaths, IterBasedTrainLoop):
 
 
 @LOOPS.register_module()
-class FaultReportingValLoop(ReportsWorkerDeaths, ValLoop):
+class FaultReportingValLoop(ReportingEvaluation, ValLoop):
     """``ValLoop`` over a :class:`FaultReportingLoader`."""
 
-    def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: object) -> None:
-        loader = _build_loader(runner, dataloader)
-        loader = FaultReportingLoader(loader, 'val_dataloader', RESUME)
-        super().__init__(runner, loader, **kwargs)
+    option, again = 'val_dataloader', RESUME
 
 
 @LOOPS.register_module()
-class FaultReportingTestLoop(ReportsWorkerDeaths, TestLoop):
+class FaultReportingTestLoop(ReportingEvaluation, TestLoop):
     """``TestLoop`` over a :class:`FaultReportingLoader`."""
 
-    def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: object) -> None:
-        loader = _build_loader(runner, dataloader)
-        loader = FaultReportingLoader(loader, 'test_dataloader', START_AGAIN)
-        super().__init__(runner, loader, **kwargs)
+    option, again = 'test_dataloader', START_AGAIN

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from itertools import count, islice
 from typing import Any
 
@@ -10,11 +11,11 @@ from torch.utils.data import DataLoader, Sampler
 
 from symmim_mm.engine.runner.fault_reporting_loader import FaultReportingLoader
 from symmim_mm.engine.runner.seeded_dataset import (
-    CollateWithSkips,
     Draw,
     SampleWithSkips,
     SeededDataset,
     UnreadableImage,
+    collate_with_skips,
 )
 
 REMEMBERED = 512  # batches whose images can still be named
@@ -94,11 +95,8 @@ class ResumableBatches(Sampler):
 class ResumableLoader(FaultReportingLoader):
     """A data loader like another one, over its dataset and batches, with :meth:`start_at`.
 
-    Args:
-        loader: as MMEngine builds it from a config. It has not been iterated.
-        seed: of the run.
-        accumulation: as in :class:`ResumableBatches`.
-        endless: as in :class:`ResumableBatches`.
+    ``loader`` is as MMEngine builds it from a config and has not been iterated; ``seed`` is that of
+    the run; the rest as in :class:`ResumableBatches`.
     """
 
     def __init__(
@@ -120,7 +118,7 @@ class ResumableLoader(FaultReportingLoader):
         """
         if not self.dataset.skips:
             self.dataset.skips = True
-            self.collate_fn = CollateWithSkips(self.collate_fn)
+            self.collate_fn = partial(collate_with_skips, self.collate_fn)
 
     def start_at(self, epoch: int, start: int) -> None:
         """Do as :meth:`ResumableBatches.start_at`; takes effect with the next ``iter``."""

@@ -16,15 +16,10 @@ Draw = tuple[int, int]
 
 
 class UnreadableImage(NamedTuple):
-    """An image that could not be read.
+    """An image that could not be read."""
 
-    Args:
-        name: its path.
-        reason: one line, as for the user.
-    """
-
-    name: str
-    reason: str
+    name: str  # its path
+    reason: str  # one line, as for the user
 
 
 class SampleWithSkips(NamedTuple):
@@ -34,31 +29,18 @@ class SampleWithSkips(NamedTuple):
     skipped: list[UnreadableImage]
 
 
-class CollateWithSkips:
-    """Collates samples with skips to a batch with skips.
-
-    Args:
-        collate: of the loader.
-    """
-
-    def __init__(self, collate: Callable[[list], Any]) -> None:
-        self.collate = collate
-
-    def __call__(self, samples: list[SampleWithSkips]) -> SampleWithSkips:
-        """Collate the samples, and join their skips."""
-        skipped = [image for sample in samples for image in sample.skipped]
-        return SampleWithSkips(self.collate([sample.value for sample in samples]), skipped)
+def collate_with_skips(
+    collate: Callable[[list], Any], samples: list[SampleWithSkips]
+) -> SampleWithSkips:
+    """Collate samples by a loader's ``collate``, and join their skips."""
+    skipped = [image for sample in samples for image in sample.skipped]
+    return SampleWithSkips(collate([sample.value for sample in samples]), skipped)
 
 
 class SeededDataset(FaultReportingDataset):
     """A dataset that seeds the random numbers of every sample from its position in the run.
 
     A plain index gives the plain sample.
-
-    Args:
-        dataset: of any of the libraries.
-        seed: of the run.
-        workers: loader workers that will read it.
     """
 
     def __init__(self, dataset: Dataset, seed: int, workers: int = 0) -> None:

@@ -6,38 +6,27 @@ import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import TypeVar
 
-from symmim_mm.utils.signals import defer_interrupts
-
-Result = TypeVar('Result')
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # of schedulers
 
 
-class OutliveSignals:
-    """Start of a loader worker: from now on only its own process may end it.
+def outlive_signals(init: Callable[[int], None] | None, worker_id: int) -> None:
+    """Let a loader worker, after its own ``init``, be ended by its own process only.
 
     A scheduler signals every process of a job, but the process that saves still needs batches.
     torch lets a worker end quietly on SIGTERM from its own process and with an error on one from
-    elsewhere; here the latter is ignored, and SIGUSR1 from anywhere. Signals that arrive before
-    this is called are held back by :func:`start_shielded`.
-
-    Args:
-        init: what else a worker does at its start.
+    elsewhere; here the latter is ignored, and SIGUSR1 from anywhere. A worker must start with
+    ``SIGNALS`` blocked: one that arrives after torch's own handlers are set and before this is
+    called would end it, and with it the run.
     """
-
-    def __init__(self, init: Callable[[int], None] | None) -> None:
-        self.init = init
-
-    def __call__(self, worker_id: int) -> None:
-        """Set up the signals of a worker that has just started."""
-        if self.init is not None:
-            self.init(worker_id)
-        sys.excepthook = ignore_disconnection
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-        # Blocked here and in the thread, which inherits the mask, the signal waits to be fetched;
-        # this is how Python learns who sent it.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    if init is not None:
+        init(worker_id)
+    sys.excepthook = ignore_disconnection
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    # Blocked here and in the thread, which inherits the mask, the signal waits to be fetched; this
+    # is how Python learns who sent it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
 
 
 def ignore_disconnection(kind: type, error: BaseException, trace: TracebackType) -> None:
@@ -55,23 +44,3 @@ def end_with(process: int) -> None:
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != process:
         pass
     os._exit(0)
-
-
-def start_shielded(start: Callable[[], Result], forked: bool) -> Result:
-    """Call a function that starts loader workers, which begin with the signals blocked.
-
-    Otherwise a signal that arrives after torch's own handlers are set and before
-    :class:`OutliveSignals` would end the worker, and with it the run. This process gets its own
-    signals when the workers have started, Ctrl-C too: torch does not end workers in order some of
-    which were not started yet.
-
-    Args:
-        start: starts them.
-        forked: as in :func:`~symmim_mm.utils.signals.defer_interrupts`.
-    """
-    with defer_interrupts(forked):  # first: what it may start would unblock SIGTERM
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
-        try:
-            return start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,6 +1,7 @@
 """Label maps load as in the stock pipeline; what does not fit its image is refused by name."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -46,53 +47,44 @@ def test_labels_of_no_class(results: dict) -> None:
         LoadLabelMap(classes=8)(results)
 
 
+def tiff(kind: type, value: float) -> Callable[[Path], None]:
+    values = np.zeros((3, 4), kind)
+    values[1, 2] = value
+    return lambda path: Image.fromarray(values).save(path, 'TIFF')
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.mark.parametrize(
-    ('content', 'words'),
+    ('damage', 'words'),
     [
-        (b'', 'not a label map'), (b'no image' * 20, 'not a label map'), (50, 'not a label map'),
-        ('size', r'has \(4, 3\) rows and columns, its image \(3, 4\)'), ('none', 'cannot read'),
-        ('color', 'not a label map .*3 channels'), ('bomb', 'not a label map .* bomb'),
-        ('pipe', 'map.png: not a regular file'),
+        (lambda path: path.write_bytes(b''), 'not a label map'),
+        (lambda path: path.write_bytes(b'no image' * 20), 'not a label map'),
+        (lambda path: os.truncate(path, 50), 'not a label map'),
+        (lambda path: path.write_bytes(png_of_size(60_000, 60_000)), 'not a label map .* bomb'),
+        (lambda path: Image.new('RGB', (4, 3)).save(path), 'not a label map .*3 channels'),
+        (lambda path: Image.new('L', (3, 4)).save(path),
+         r'has \(4, 3\) rows and columns, its image \(3, 4\)'),
+        (Path.unlink, 'cannot read'),
+        (pipe, 'map.png: not a regular file'),
+        (tiff(np.float32, 3), 'floating-point numbers'),
+        (tiff(np.float32, np.nan), 'floating-point numbers'),
+        (tiff(np.int32, -1), 'holds numbers from -1 to 0, label maps have 0 to 255'),
+        (tiff(np.uint16, 259), 'holds numbers from 0 to 259'),
     ],
 )  # fmt: skip
-def test_label_maps_that_do_not_fit(results: dict, content: object, words: str) -> None:
+def test_label_maps_that_do_not_fit(results: dict, damage: Callable, words: str) -> None:
     path = Path(results['seg_map_path'])
-    if content == 'size':
-        Image.new('L', (3, 4)).save(path)
-    elif content == 'bomb':
-        path.write_bytes(png_of_size(60_000, 60_000))
-    elif content == 'color':
-        Image.new('RGB', (4, 3)).save(path)
-    elif content in ('none', 'pipe'):
-        path.unlink()
-        if content == 'pipe':
-            os.mkfifo(path)
-    else:
-        path.write_bytes(path.read_bytes()[:content] if isinstance(content, int) else content)
+    damage(path)
     with pytest.raises(ImageError, match=words) as error:
         LoadLabelMap()(results)
     assert str(path) in str(error.value) and '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ('kind', 'value', 'words'),
-    [
-        (np.float32, 3, 'floating-point numbers'), (np.float32, np.nan, 'floating-point numbers'),
-        (np.int32, -1, 'holds numbers from -1 to 0, label maps have 0 to 255'),
-        (np.uint16, 259, 'holds numbers from 0 to 259'),
-        (np.int32, 3, None), (np.uint16, 3, None), (np.uint8, 3, None),
-    ],
-)  # fmt: skip
-def test_values_that_are_no_bytes(results: dict, kind: type, value: float, words: str) -> None:
-    """A wider file is read as one of bytes where its values are the same."""
-    path = Path(results['seg_map_path']).with_suffix('.tif')
-    values = np.zeros((3, 4), kind)
-    values[1, 2] = value
-    Image.fromarray(values).save(path)
-    results['seg_map_path'] = str(path)
-    if words is None:
-        assert LoadLabelMap()(results)['gt_seg_map'][1, 2] == 2
-        return
-    with pytest.raises(ImageError, match=words) as error:
-        LoadLabelMap()(results)
-    assert str(path) in str(error.value)
+@pytest.mark.parametrize('kind', [np.int32, np.uint16, np.uint8])
+def test_a_wider_file_is_read_as_one_of_bytes(results: dict, kind: type) -> None:
+    tiff(kind, 3)(Path(results['seg_map_path']))
+    assert LoadLabelMap()(results)['gt_seg_map'][1, 2] == 2

@@ -10,15 +10,12 @@ import torch
 from encoded_images import SAMPLING, drawn, folder_of_jpegs, jpeg, psnr, turned
 from hypothesis import example, given
 from hypothesis import strategies as st
-from mmengine.config import ConfigDict
 from mmengine.dataset import Compose, default_collate
-from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
 from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.datasets.transforms.load_random_resized_crop import LoadRandomResizedCrop, resize
-from symmim_mm.models.view_preprocessor import ViewPreprocessor
 from symmim_mm.utils.errors import UserError
 
 CROP = dict(scale=64, crop_ratio_range=(0.2, 1.0))
@@ -149,23 +146,6 @@ def test_keys(tmp_path: Path) -> None:
     assert results.keys() == {'img_path', 'gt_label', 'img', 'ori_shape', 'img_shape'}
     assert results['ori_shape'] == (30, 20) and results['img_shape'] == (8, 12)
     assert results['img'].shape == (3, 8, 12) and results['img'].dtype == torch.uint8
-
-
-def test_in_a_data_set_up_to_the_normalised_batch(jpegs: list[str]) -> None:
-    """Bytes stay bytes until the preprocessor, which makes floats of them on the device."""
-    dataset = CustomDataset(
-        data_root=str(Path(jpegs[0]).parent),
-        with_label=False,
-        pipeline=ConfigDict(steps=[dict(OURS, flip_prob=0.5), PACK]).steps,
-    )
-    batch = default_collate([dataset[index] for index in range(6)])
-    assert batch['inputs'].dtype == torch.uint8 and batch['inputs'].shape == (6, 3, 64, 64)
-    mean, std = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
-    preprocessor = ViewPreprocessor(mean=mean, std=std, bgr_to_rgb=True)
-    got = preprocessor(batch, training=True)['inputs']
-    rgb = batch['inputs'][:, [2, 1, 0]].double()
-    expected = (rgb - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
-    assert got.dtype == torch.float32 and torch.allclose(got.double(), expected, atol=1e-5)
 
 
 def test_mistakes(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from mmengine.runner import LogProcessor, Runner
 from toy_run import SIZE, Numbers, assert_same, final_state, toy_runner
 
 from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
-from symmim_mm.engine.hooks import SafeLoggerHook, logging_hooks
+from symmim_mm.engine.hooks import logging_hooks
 
 EPOCHS = 3
 STEPS = SIZE // 4  # of an epoch
@@ -96,7 +96,7 @@ def test_one_process_writes_the_metrics_of_a_test(rank: int, tmp_path: Path, mon
         test_dataloader=range(3),
         test_loop=SimpleNamespace(dataloader=range(3)),
     )
-    hook = SafeLoggerHook()
+    hook = logging_hooks.SafeLoggerHook()
     hook.json_log_path = 'metrics.json'
     hook.after_test_epoch(runner)
     files = list(tmp_path.iterdir())

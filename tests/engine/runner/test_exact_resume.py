@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from toy_run import assert_same, final_state, toy_runner, train_with_stops
+import torch
+from toy_run import At, assert_same, final_state, toy_runner, train_with_stops
 
-from symmim_mm.checkpoint.read import checkpoint_files
+from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
 from symmim_mm.utils.errors import UserError
 
 
@@ -61,6 +62,33 @@ def test_optimizers(tmp_path: Path, optimizer: dict) -> None:
     toy_runner(tmp_path / 'whole', **run).train()
     train_with_stops(tmp_path / 'broken', (6,), 'SIGTERM', **run)
     assert_same(final_state(tmp_path / 'broken'), final_state(tmp_path / 'whole'))
+
+
+def test_averaged_weights(tmp_path: Path) -> None:
+    """What training from scratch saves: the average over steps; the trained weights go on."""
+    run = dict(
+        iterations=14,
+        accumulation=2,
+        extra=dict(ema=dict(type='EMAHook', momentum=0.1, interval=2)),
+    )
+    weights = []
+    watch = At(0, lambda: None)
+    watch.after_train_iter = lambda runner, *_, **__: weights.append(
+        runner.model.head.weight.detach().clone()
+    )
+    toy_runner(tmp_path / 'whole', hooks=(watch,), **run).train()
+    whole = read_checkpoint(tmp_path / 'whole' / 'iter_14.pth')
+    # Steps end with every second iteration, and are averaged in the one after.
+    average = weights[0]
+    for step in weights[1:-1:2]:
+        average = average + 0.1 * (step - average)
+    torch.testing.assert_close(whole['state_dict']['head.weight'], average)
+    torch.testing.assert_close(whole['ema_state_dict']['module.head.weight'], weights[-1])
+
+    train_with_stops(tmp_path / 'broken', (3, 8), 'SIGTERM', **run)
+    broken = read_checkpoint(tmp_path / 'broken' / 'iter_14.pth')
+    for key in ('state_dict', 'ema_state_dict', 'optimizer'):
+        assert_same(broken[key], whole[key])
 
 
 @pytest.mark.slow

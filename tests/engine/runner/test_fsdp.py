@@ -1,19 +1,16 @@
 """``--fsdp`` on two CPU processes: DDP's weights and DDP's files."""
 
 import json
-import multiprocessing
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from mmengine.registry import MODELS
 from paths import CONFIGS
-from processes import free_ports
 from torch import Tensor
 from torch.multiprocessing import ProcessExitedException
+from two_processes import Call, two_processes
 
 from symmim_mm.apis.train import configure
 from symmim_mm.checkpoint.backbone import load_backbone
@@ -36,37 +33,17 @@ OWN = {
 }
 
 
-def call(data: Path, name: str, work_dir: Path, backbone: Path | None = None, **options) -> dict:
-    """Return the arguments of ``train`` for a short run of one of the quickstart's configs."""
+def call(data: Path, name: str, work_dir: Path, backbone: Path | None = None, **options) -> Call:
+    """Return a call of ``train`` for a short run of one of the quickstart's configs."""
     transfer = name == 'finetune'
     parts = [f'{split}_dataloader' for split in ('train', 'val', 'test')[: 3 if transfer else 1]]
     parts += [] if transfer else ['default_hooks.images']
     changes = {f'{part}.dataset.data_root': str(data / 'imagenet') for part in parts}
     config = CONFIGS / 'quickstart' / (f'{name}.py' if transfer else f'{name}_pretrain.py')
-    return dict(
+    return 'train', dict(
         config=config, work_dir=work_dir, backbone=backbone if transfer else None,
         cfg_options=changes | SHORT | OWN[name], **options,
     )  # fmt: skip
-
-
-def worker(rank: int, ports: list[int], calls: list[dict]) -> None:
-    os.environ.update(RANK=str(rank), WORLD_SIZE='2', LOCAL_RANK=str(rank), OMP_NUM_THREADS='1')
-    os.environ['MASTER_ADDR'] = '127.0.0.1'
-    from symmim_mm.apis.train import train
-
-    for port, arguments in zip(ports, calls, strict=True):
-        os.environ['MASTER_PORT'] = str(port)
-        train(**arguments, launcher='pytorch')
-
-
-def run(*calls: dict) -> None:
-    """Make calls of ``train`` one after the other, all in the same two processes."""
-    multiprocessing.set_forkserver_preload(
-        ['symmim_mm', 'mmpretrain.models', 'symmim_mm.engine.runner.fsdp']
-    )
-    # One port each: rank 1 may begin the next run while rank 0 still serves the last one.
-    ports = free_ports(len(calls))
-    mp.start_processes(worker, (ports, list(calls)), 2, start_method='forkserver')
 
 
 @pytest.fixture(scope='module')
@@ -74,7 +51,7 @@ def runs(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders ``<method>-ddp`` and ``<method>-fsdp``, and the same of a fine-tuning."""
     out = tmp_path_factory.mktemp('runs')
     backbone = out / 'symmim-fsdp' / f'epoch_{EPOCHS}.pth'
-    run(
+    two_processes(
         *(
             call(sample_data, name, out / f'{name}-{kind}', backbone, fsdp=kind == 'fsdp')
             for name in (*METHODS, 'finetune')
@@ -151,7 +128,7 @@ def test_each_resumes_what_the_other_has_saved(
         folder.mkdir()
         shutil.copy(runs / f'symmim-{before}' / 'epoch_1.pth', folder)
         calls.append(call(sample_data, 'symmim', folder, resume=True, fsdp=after == 'fsdp'))
-    run(*calls)
+    two_processes(*calls)
     expected = saved(runs / 'symmim-ddp')
     for kind in ('fsdp', 'ddp'):
         found = saved(tmp_path / kind)
@@ -167,11 +144,11 @@ def test_moments_of_another_shape_are_refused(
     checkpoint['optimizer']['state'][0]['exp_avg'] = torch.zeros(3)
     torch.save(checkpoint, tmp_path / 'epoch_1.pth')
     with pytest.raises(ProcessExitedException) as ended:
-        run(call(sample_data, 'symmim', tmp_path, resume=True, fsdp=True))
+        two_processes(call(sample_data, 'symmim', tmp_path, resume=True, fsdp=True))
     assert ended.value.exit_code == 2
     assert not (tmp_path / 'epoch_2.pth').exists()
 
 
 def test_one_process_is_refused(sample_data: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match='--fsdp shards a model over processes, and there is one'):
-        configure(**call(sample_data, 'mae', tmp_path, fsdp=True))
+        configure(**call(sample_data, 'mae', tmp_path, fsdp=True)[1])

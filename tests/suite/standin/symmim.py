@@ -8,10 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+from make_runs import record
 from mmengine.config import Config
 
 from symmim_mm.config.hash import config_sha256
-from symmim_mm.results.record import Record, parent_of
+from symmim_mm.results.record import parent_of
 from symmim_mm.utils.files import file_sha256
 
 
@@ -36,13 +37,11 @@ def main() -> None:
     checkpoint = args.work_dir / 'epoch_1.pth'
     checkpoint.write_text(f'{config.run} {config.standin} {args.seed}', encoding='utf-8')
     parent = parent_of(args.backbone) if args.backbone else None
-    Record(
-        schema=1,
+    record(
+        config.run.get('method') or (parent.method if parent else 'random'),
+        config.run.task,
+        args.seed,
         run=args.work_dir.name,
-        method=config.run.get('method') or (parent.method if parent else 'random'),
-        arch='tiny',
-        task=config.run.task,
-        dataset='sample',
         config=args.config,
         config_sha256=config_sha256(args.config),
         checkpoint=checkpoint.name,
@@ -50,13 +49,6 @@ def main() -> None:
         backbone=args.backbone,
         backbone_sha256=file_sha256(args.backbone) if args.backbone else None,
         parent=parent.run if parent else None,
-        seed=args.seed,
-        metrics={'loss' if config.run.task == 'pretrain' else 'top1': 50.0 + args.seed},
-        hardware={},
-        versions={},
-        duration_s=1.0,
-        started='2026-01-01T00:00:00+00:00',
-        finished='2026-01-01T00:00:01+00:00',
     ).write(args.work_dir)
 
 

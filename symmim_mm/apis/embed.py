@@ -1,0 +1,124 @@
+"""What a pre-training's features say of the images of its folder."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
+from mmpretrain.models import ClsDataPreprocessor, VisionTransformer
+from torch import Tensor
+
+from symmim_mm.checkpoint.encoder import read_encoder
+from symmim_mm.checkpoint.read import checkpoint_files
+from symmim_mm.config.file import read_config_file
+from symmim_mm.datasets.transforms.decode_region import ImageError
+from symmim_mm.evaluation.knn import classify_knn
+from symmim_mm.results.record import FILE_NAME, Record
+from symmim_mm.visualization.embeddings import SHOWN, draw_map, draw_neighbors, thumbnail
+from symmim_mm.visualization.images import save
+
+MOST_IMAGES = 1000
+BATCH = 64
+DUPLICATE = 0.99  # correlation of reduced images that are nearly the same
+FIGURES = ('images/map.png', 'images/neighbors.png')
+
+
+def show_embeddings(work_dir: Path, report: Callable[[str], None] = print) -> None:
+    """Embed images of a finished run of :func:`symmim_mm.pretrain`; draw and report them.
+
+    ``images/map.png``: thumbnails on the two principal components. ``images/neighbors.png``:
+    images with their nearest neighbors by the trained encoder and, below, by a random one. Both
+    join the figures of the run's record. Near duplicates, and the accuracy of k-NN where folders
+    may be classes, are reported.
+
+    Args:
+        work_dir: of the run.
+        report: gets the lines.
+    """
+    cfg = read_config_file(work_dir / 'pretrain.py')
+    init_default_scope('mmpretrain')
+    encoder = read_encoder(checkpoint_files(work_dir)[-1], cfg.model.backbone.arch.num_heads)
+    paths, images = _read(cfg, work_dir)
+    torch.manual_seed(0)
+    untrained = encoder.build()
+    for module in untrained.modules():
+        if hasattr(module, 'reset_parameters'):
+            module.reset_parameters()
+    settings = {key: cfg.model.data_preprocessor[key] for key in ('mean', 'std')}
+    preprocessor = ClsDataPreprocessor(**settings, to_rgb=True)
+    features = [embed(model, preprocessor, images) for model in (encoder.build(), untrained)]
+    pixels = [image.numpy().transpose(1, 2, 0)[..., ::-1] for image in images]
+    queries = [number * len(images) // SHOWN for number in range(min(SHOWN, len(images)))]
+    save(work_dir / FIGURES[0], draw_map(features[0], pixels))
+    save(work_dir / FIGURES[1], draw_neighbors(features, pixels, queries))
+    record = Record.read(work_dir / FILE_NAME)
+    record.figures = [*dict.fromkeys([*record.figures, *FIGURES])]
+    record.write(work_dir)
+    for line in [*_duplicates(pixels, paths), *_accuracy(features, paths)]:
+        report(line)
+
+
+@torch.no_grad()
+def embed(
+    model: VisionTransformer, preprocessor: ClsDataPreprocessor, images: list[Tensor]
+) -> Tensor:
+    """Return the mean patch token ``(N, C)`` of images uint8 ``(3, H, W)``, BGR."""
+    model.eval()
+    found = []
+    for start in range(0, len(images), BATCH):
+        batch = dict(inputs=torch.stack(images[start : start + BATCH]))
+        tokens = model(preprocessor(batch, training=False)['inputs'])[-1]
+        found.append(tokens[:, 1:].float().mean(dim=1))
+    return torch.cat(found)
+
+
+def _read(cfg: Config, work_dir: Path) -> tuple[list[str], list[Tensor]]:
+    """Return paths below the folder and images uint8 ``(3, H, W)``, spread over the folder."""
+    settings = cfg.default_hooks.images.dataset.copy()
+    settings.ann_file = str((work_dir / 'train.txt').resolve())
+    dataset = DATASETS.build(settings)
+    count = min(MOST_IMAGES, len(dataset))
+    chosen = [number * len(dataset) // count for number in range(count)]
+    paths, images = [], []
+    for index in chosen:
+        try:
+            image = dataset[index]['inputs']
+        except ImageError:  # was skipped in training, too
+            continue
+        images.append(image)
+        path = dataset.get_data_info(index)['img_path']
+        paths.append(os.path.relpath(path, settings.data_root))
+    return paths, images
+
+
+def _duplicates(pixels: list[np.ndarray], paths: list[str]) -> Iterator[str]:
+    """Compare images by 16 x 16 pixels of each: features of a short run are all alike."""
+    small = np.stack([thumbnail(image, 16).reshape(-1) for image in pixels]).astype(np.float64)
+    small -= small.mean(axis=1, keepdims=True)
+    small /= np.maximum(np.linalg.norm(small, axis=1, keepdims=True), 1e-6)
+    first, second = np.nonzero(np.triu(small @ small.T, 1) > DUPLICATE)
+    if len(first):
+        example = f'{paths[first[0]]} and {paths[second[0]]}'
+        yield f'{len(first)} pairs of images are nearly the same, e.g. {example}'
+
+
+def _accuracy(features: list[Tensor], paths: list[str]) -> Iterator[str]:
+    """Classify every other image by the rest, if folders may be classes."""
+    names = [path.split(os.sep)[0] for path in paths]
+    classes = sorted(set(names))
+    if len(classes) < 2 or any(os.sep not in path for path in paths):
+        return
+    labels = torch.tensor([classes.index(name) for name in names])
+    odd = torch.arange(len(labels)) % 2 == 1
+    found = []
+    for embedding in features:
+        k = min(20, int((~odd).sum()))
+        guessed = classify_knn(embedding[~odd], labels[~odd], embedding[odd], len(classes), k)
+        found.append(100 * float((guessed == labels[odd]).double().mean()))
+    yield (
+        f'if the {len(classes)} folders are classes: k-NN {found[0]:.1f} % right on '
+        f'{int(odd.sum())} images, {found[1]:.1f} % by a random encoder'
+    )

@@ -1,0 +1,127 @@
+"""What a folder of images holds: how many, how large, which colors, and what cannot be read."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from symmim_mm.datasets.transforms.decode_region import ImageError, open_image
+from symmim_mm.utils.errors import UserError
+
+EXTENSIONS = (
+    '.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm',
+)  # fmt: skip
+SAMPLED = 512  # images that are decoded
+SIDE = 128  # pixels; larger images are reduced before their colors are measured
+
+
+@dataclass
+class FolderSurvey:
+    """A folder of images.
+
+    Args:
+        root: the folder.
+        images: paths below it, sorted.
+        others: number of files with another suffix, by suffix.
+        classes: class folders with at least five images, where all images lie in such.
+        shorter_side: median over the sample, in pixels.
+        mean, std: of red, green and blue over the sample, in [0, 255].
+        unreadable: reason by path, of the sample.
+        sampled: number of images that were decoded.
+    """
+
+    root: Path
+    images: list[str]
+    others: Counter[str]
+    classes: tuple[str, ...] = ()
+    shorter_side: int = 0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    unreadable: dict[str, str] = field(default_factory=dict)
+    sampled: int = 0
+
+    def describe(self) -> str:
+        """Return what was found, in lines."""
+        lines = [f'{len(self.images)} images in {self.root}, shorter side {self.shorter_side}']
+        if self.classes:
+            lines.append(f'{len(self.classes)} folders that may be classes')
+        if self.others:
+            kinds = ', '.join(f'{count} {name}' for name, count in self.others.most_common(5))
+            lines.append(f'not read: {kinds}')
+        for path, reason in list(self.unreadable.items())[:3]:
+            lines.append(f'not readable: {path}: {reason}')
+        return '\n'.join(lines)
+
+
+def survey(folder: str | os.PathLike) -> FolderSurvey:
+    """List a folder and decode a sample of its images, spread evenly.
+
+    Raises:
+        UserError: no folder, no images, or most files are no images or cannot be read.
+    """
+    root = Path(folder).resolve()
+    if not root.is_dir():
+        raise UserError(f'{folder}: no such folder')
+    images: list[str] = []
+    others: Counter[str] = Counter()
+    for place, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        for name in names:
+            suffix = Path(name).suffix.lower()
+            if suffix in EXTENSIONS:
+                images.append(os.path.relpath(os.path.join(place, name), root))
+            elif not name.startswith('.'):
+                others[suffix or 'without suffix'] += 1
+    found = FolderSurvey(root, sorted(images), others)
+    if len(images) < sum(others.values()) or not images:
+        raise UserError(
+            f'{folder}: {len(images)} images and {sum(others.values())} other files '
+            f'({", ".join(name for name, _ in others.most_common(5)) or "none"}); '
+            f'images are {", ".join(EXTENSIONS)}: name a folder of images'
+        )
+    top = Counter(path.split(os.sep)[0] for path in images if os.sep in path)
+    if len(top) > 1 and sum(top.values()) == len(images) and min(top.values()) >= 5:
+        found.classes = tuple(sorted(top))
+    _measure(found)
+    if len(found.unreadable) > found.sampled / 2:
+        path, reason = next(iter(found.unreadable.items()))
+        raise UserError(
+            f'{folder}: {len(found.unreadable)} of {found.sampled} images cannot be read, '
+            f'e.g. {path}: {reason}'
+        )
+    return found
+
+
+def _measure(found: FolderSurvey) -> None:
+    """Decode a sample; an image weighs as much as another, whatever its size."""
+    found.sampled = min(SAMPLED, len(found.images))
+    sides: list[int] = []
+    means, squares = [], []
+    for number in range(found.sampled):
+        path = found.images[number * len(found.images) // found.sampled]
+        try:
+            image = open_image(os.path.join(found.root, path))
+            if image.pixels is None:
+                image.decode_whole()
+        except ImageError as error:
+            found.unreadable[path] = str(error)
+            continue
+        pixels = image.pixels
+        sides.append(min(pixels.shape[:2]))
+        factor = SIDE / max(pixels.shape[:2])
+        if factor < 1:
+            pixels = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        colors = pixels.reshape(-1, 3)[:, ::-1].astype(np.float64)
+        means.append(colors.mean(axis=0))
+        squares.append((colors**2).mean(axis=0))
+    if not sides:
+        return
+    mean = np.mean(means, axis=0)
+    # A folder of one gray level has no spread; 1 keeps the division possible.
+    std = np.sqrt(np.maximum(np.mean(squares, axis=0) - mean**2, 1.0))
+    found.shorter_side = int(np.median(sides))
+    found.mean = tuple(round(float(value), 3) for value in mean)
+    found.std = tuple(round(float(value), 3) for value in std)

@@ -1,0 +1,76 @@
+"""From a folder to a page, as a user calls it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from symmim_mm.apis.pretrain import METHODS, pretrain
+from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.utils.errors import UserError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='module')
+def folder(sample_data: Path) -> Path:
+    return sample_data / 'imagenet'  # 60 images of 64 pixels, in train/ and val/
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_from_a_folder_to_a_page(method: str, folder: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    out = tmp_path / 'out'
+    page = pretrain(
+        folder, method=method, epochs=1, out=out, workers=0, image_size=32, report=lines.append
+    )
+    assert page == out / 'report/index.html'
+    text = page.read_text()
+    assert 'images/map.png' in text or 'data:image/png' in text
+    assert (out / 'images/neighbors.png').is_file() and (out / 'images/map.png').is_file()
+    record = json.loads((out / 'result.json').read_text())
+    assert record['method'] == method and record['dataset'] == 'imagenet'
+    assert {'images/map.png', 'images/neighbors.png'} <= set(record['figures'])
+    told = '\n'.join(lines)
+    assert '60 images' in told and 'teach little' in told and str(page) in told
+
+    # What is trained on and what is held out are all images, each once.
+    lists = [(out / name).read_text().split('\n')[:-1] for name in ('train.txt', 'held_out.txt')]
+    assert len(lists[1]) == 8 and len(set(lists[0]) | set(lists[1])) == 60 == sum(map(len, lists))
+    # An expert goes on from the config.
+    cfg = Config.fromfile(out / 'pretrain.py')
+    assert cfg.recipe.epochs == 1 and cfg.model.data_preprocessor.mean != [123.675, 116.28, 103.53]
+
+    again = pretrain(folder, method=method, out=out, report=lines.append)
+    assert again == page and 'the run is continued' in '\n'.join(lines)
+
+
+def test_from_weights(folder: Path, tmp_path: Path) -> None:
+    """The first loss lies below a random start's; SymMIM takes an encoder of MAE, too."""
+    options = dict(workers=0, image_size=32, report=lambda line: None)
+    pretrain(folder, method='mae', epochs=30, out=tmp_path / 'mae', **options)
+    init = tmp_path / 'mae/epoch_30.pth'
+    losses = []
+    for name, file in (('random', None), ('init', init)):
+        pretrain(folder, method='mae', epochs=1, init=file, out=tmp_path / name, **options)
+        curve = (tmp_path / name / 'curve.jsonl').read_text().splitlines()
+        losses.append(next(json.loads(line)['loss'] for line in curve if '"loss"' in line))
+    assert losses[1] < losses[0]
+    pretrain(folder, epochs=1, init=init, out=tmp_path / 'symmim', **options)
+    log = next((tmp_path / 'symmim').glob('*/*.log')).read_text()
+    assert re.search(r'backbone from .*epoch_30.pth.* 0 missing', log)
+    state = read_checkpoint(tmp_path / 'symmim/epoch_1.pth')['state_dict']
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_mistakes(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match='not both'):
+        pretrain(folder, epochs=1, steps=1, out=tmp_path / 'a')
+    with pytest.raises(UserError, match='give a longer --budget'):
+        pretrain(folder, budget='1s', out=tmp_path / 'b', workers=0, image_size=32)
+    assert not (tmp_path / 'b/pretrain.py').exists()
+    with pytest.raises(UserError, match='no such folder'):
+        pretrain(tmp_path / 'nowhere', out=tmp_path / 'c')

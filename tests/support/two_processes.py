@@ -1,0 +1,30 @@
+"""Trainings and tests by two processes on the CPU, which import the libraries once."""
+
+import multiprocessing
+import os
+from importlib import import_module
+
+import torch.multiprocessing as mp
+from processes import free_ports
+
+Call = tuple[str, dict]
+"""``'train'`` or ``'test'``, and the arguments of that function of ``symmim_mm.apis``."""
+
+
+def two_processes(*calls: Call) -> None:
+    """Make calls one after the other, all in the same two processes."""
+    multiprocessing.set_forkserver_preload(
+        ['symmim_mm', 'mmpretrain.models', 'symmim_mm.engine.runner.fsdp']
+    )
+    # One port each: rank 1 may begin the next run while rank 0 still serves the last one.
+    ports = free_ports(len(calls))
+    mp.start_processes(_worker, (ports, calls), 2, start_method='forkserver')
+
+
+def _worker(rank: int, ports: list[int], calls: tuple[Call, ...]) -> None:
+    os.environ.update(RANK=str(rank), WORLD_SIZE='2', LOCAL_RANK=str(rank), OMP_NUM_THREADS='1')
+    os.environ['MASTER_ADDR'] = '127.0.0.1'
+    for port, (name, arguments) in zip(ports, calls, strict=True):
+        os.environ['MASTER_PORT'] = str(port)
+        function = getattr(import_module(f'symmim_mm.apis.{name}'), name)
+        function(**arguments, launcher='pytorch')
