@@ -89,7 +89,7 @@ def make_trainer(
         size: one of ``SIZES``.
         method: one of ``METHODS``; checkpointed ones are built as those without.
         device: where it trains.
-        amp: in bfloat16, which needs a GPU.
+        amp: in bfloat16; on a CPU stock cases stay in float32, as MMEngine knows nothing else.
         compiled: as ``--compile`` of ``tools/train.py``; stock cases stay as they are.
     """
     cfg = config_of(size, method)
@@ -114,7 +114,7 @@ def make_trainer(
     settings.optimizer = dict(theirs.optimizer, lr=RATE)
     settings.optimizer.pop('fused')
     settings.clip_grad = theirs.get('clip_grad')
-    if amp:
+    if amp and device.type != 'cpu':
         settings.dtype = 'bfloat16'
     else:
         settings.type = 'OptimWrapper'
@@ -139,7 +139,10 @@ def trainer_of(
     settings.optim_wrapper.optimizer.lr = RATE
     settings.optim_wrapper.pop('accumulative_counts', None)
     if amp:
-        settings.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16')
+        if device.type == 'cpu':
+            settings.optim_wrapper.type = 'symmim_mm.CpuAmpOptimWrapper'
+        else:
+            settings.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16')
     substitute_types(settings)
     wrapper = build_optim_wrapper(model, settings.optim_wrapper)
     if isinstance(wrapper, GuardedStep):

@@ -38,7 +38,7 @@ def show_embeddings(work_dir: Path, report: Callable[[str], None] = print) -> No
         work_dir: of the run.
         report: gets the lines.
     """
-    cfg = read_config_file(work_dir / 'pretrain.py')
+    cfg = read_config_file(work_dir / 'plan' / 'pretrain.py')
     init_default_scope('mmpretrain')
     encoder = read_encoder(checkpoint_files(work_dir)[-1], cfg.model.backbone.arch.num_heads)
     paths, images = _read(cfg, work_dir)
@@ -78,7 +78,7 @@ def embed(
 def _read(cfg: Config, work_dir: Path) -> tuple[list[str], list[Tensor]]:
     """Return paths below the folder and images uint8 ``(3, H, W)``, spread over the folder."""
     settings = cfg.default_hooks.images.dataset.copy()
-    settings.ann_file = str((work_dir / 'train.txt').resolve())
+    settings.ann_file = str((work_dir / 'plan' / 'train.txt').resolve())
     dataset = DATASETS.build(settings)
     count = min(MOST_IMAGES, len(dataset))
     chosen = [number * len(dataset) // count for number in range(count)]

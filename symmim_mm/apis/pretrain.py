@@ -33,7 +33,7 @@ from symmim_mm.utils.files import write_atomic
 
 METHODS = ('symmim', 'mae', 'simmim')
 TIMED_STEPS = 4
-CONFIG = 'pretrain.py'
+PLAN, CONFIG = 'plan', 'pretrain.py'  # MMEngine writes its own, complete config into the run
 
 
 def pretrain(
@@ -84,7 +84,8 @@ def pretrain(
         raise UserError('give epochs or steps, not both')
     name = f'{Path(folder).resolve().name}-{method}'
     place = Path(out) if out else Path('work_dirs', name)
-    config = place / CONFIG
+    plan = place / PLAN
+    config = plan / CONFIG
     if config.is_file():
         report(f'{config} exists: the run is continued; for another one give --out')
     else:
@@ -96,9 +97,9 @@ def pretrain(
             workers = max(1, len(os.sched_getaffinity(0)) - 1)
 
         def text(recipe: FolderRecipe | None) -> str:
-            return config_text(found, method, model, shape, recipe, place, init, workers)
+            return config_text(found, method, model, shape, recipe, plan, init, workers)
 
-        write_lists(found, place, choose_batch(len(found.images)))
+        write_lists(found, plan, choose_batch(len(found.images)))
         report('measuring some steps')
         rate = measure_rate(text(None), init)
         recipe = choose_recipe(
@@ -112,7 +113,7 @@ def pretrain(
                 '(--init FILE: of MAE, DINO, timm, Hugging Face, ...) are the better start'
             )
         write_atomic(config, text(recipe))
-        write_atomic(place / 'plan.json', json.dumps(asdict(recipe), indent=1) + '\n')
+        write_atomic(plan / 'recipe.json', json.dumps(asdict(recipe), indent=1) + '\n')
     if not (place / 'result.json').is_file():
         # MMEngine's log goes to its file; errors and the progress bar go to stderr.
         with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
@@ -129,7 +130,7 @@ def pretrain(
     return page
 
 
-def write_lists(found: FolderSurvey, place: Path, batch: int) -> None:
+def write_lists(found: FolderSurvey, plan: Path, batch: int) -> None:
     """Write ``train.txt`` and ``held_out.txt``: every so many images are held out."""
     images = [path for path in found.images if path not in found.unreadable]
     held = max(8, min(64, len(images) // 20))
@@ -137,8 +138,8 @@ def write_lists(found: FolderSurvey, place: Path, batch: int) -> None:
     trained = [path for path in images if path not in chosen]
     if len(trained) < batch:
         raise UserError(f'{found.root}: {len(trained)} images are less than one batch of {batch}')
-    write_atomic(place / 'train.txt', '\n'.join(trained) + '\n')
-    write_atomic(place / 'held_out.txt', '\n'.join(sorted(chosen)) + '\n')
+    write_atomic(plan / 'train.txt', '\n'.join(trained) + '\n')
+    write_atomic(plan / 'held_out.txt', '\n'.join(sorted(chosen)) + '\n')
 
 
 def config_text(
@@ -147,7 +148,7 @@ def config_text(
     model: str,
     shape: Shape,
     recipe: FolderRecipe | None,
-    place: Path,
+    plan: Path,
     init: str | Path | None,
     workers: int,
 ) -> str:
@@ -159,7 +160,7 @@ def config_text(
         model: likewise.
         shape: of its images.
         recipe: None for the run whose steps are timed.
-        place: where ``train.txt`` and ``held_out.txt`` lie.
+        plan: where ``train.txt`` and ``held_out.txt`` lie.
         init: checkpoint that the run starts from.
         workers: loader processes.
     """
@@ -199,7 +200,7 @@ def config_text(
         settings['momentum'] = dict(start=recipe.momentum if recipe else 0.99)
 
     def dataset(name: str) -> dict:
-        return dict(data_root=str(found.root), data_prefix='', ann_file=str(place.resolve() / name))
+        return dict(data_root=str(found.root), data_prefix='', ann_file=str(plan.resolve() / name))
 
     crops = [
         dict(type='symmim_mm.LoadRandomResizedCrop', scale=shape.image,
@@ -243,7 +244,7 @@ def config_text(
     lines = [
         f'# {method} on {found.root}: {len(found.images)} images. Written by `symmim pretrain`; '
         'change it and train with',
-        f'# `tools/train.py {place / CONFIG}`' + (f' --backbone {init}' if init else ''),
+        f'# `tools/train.py {plan / CONFIG}`' + (f' --backbone {init}' if init else ''),
         f'_base_ = [{str(CONFIGS / method / (base + ".py"))!r}]',
     ]
     return '\n'.join([*lines, *(f'{key} = {value!r}' for key, value in parts.items()), ''])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from symmim_mm.apis.train import RECORD_HOOK
 from symmim_mm.checkpoint.read import read_model_state
 from symmim_mm.config.load import load_config
 from symmim_mm.engine.annotation_check import check_annotations
@@ -43,6 +44,9 @@ def test(
     cfg = load_config(config, work_dir=work_dir, seed=seed, cfg_options=cfg_options)
     if 'test_dataloader' not in cfg:
         raise UserError(f'{config} has no test_dataloader: a pre-training has no metrics')
+    # A config that a run wrote into its folder would let the test write the run's record anew.
+    hooks = cfg.get('custom_hooks', [])
+    cfg.custom_hooks = [hook for hook in hooks if hook.get('type') != RECORD_HOOK]
     state = read_model_state(checkpoint)
     with launched_runner(cfg, launcher, START_AGAIN) as runner:
         check_annotations(cfg, ('test',))

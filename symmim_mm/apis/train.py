@@ -18,6 +18,8 @@ from symmim_mm.planning.costs import flops_per_image
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.work_dir import LEASE_S, exclusive_work_dir
 
+RECORD_HOOK = 'symmim_mm.RecordHook'
+
 
 class RunOptions(TypedDict, total=False):
     """Options of :func:`train` that are part of the run, by the names of the command line."""
@@ -71,7 +73,7 @@ def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunO
     """Return the config of a run with all options of :func:`train` applied.
 
     Raises:
-        UserError: as :func:`load_config`.
+        UserError: as :func:`load_config`, and a config that a run wrote into its folder.
     """
     backbone, fsdp = options.get('backbone'), options.get('fsdp', False)
     source = str(backbone) if backbone else None
@@ -83,9 +85,14 @@ def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunO
         cfg_options=changes,
         backbone=backbone,
     )
+    hooks = list(cfg.get('custom_hooks', []))
+    if written := next((hook for hook in hooks if hook.get('type') == RECORD_HOOK), None):
+        raise UserError(
+            f'{config} was written by a run, with its recipe and hooks applied: train '
+            f'{written.config_path}, the config that it was made from'
+        )
     processes = process_count(launcher)
     apply_recipe(cfg, processes)
-    hooks = list(cfg.get('custom_hooks', []))
     if backbone and not fsdp:  # which loads it before the model is sharded
         hooks.append(dict(type='symmim_mm.LoadBackboneHook', checkpoint=source))
     if pop_activation_checkpointing(cfg):
@@ -97,7 +104,7 @@ def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunO
         hooks.append(dict(type='symmim_mm.CompileHook'))
         changes['--compile'] = True
     record = dict(
-        type='symmim_mm.RecordHook',
+        type=RECORD_HOOK,
         config_path=str(config),
         backbone=source,
         overrides=[f'{key}={value}' for key, value in sorted(changes.items())],
@@ -115,16 +122,30 @@ def _use_mixed_precision(cfg: Config) -> None:
     if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UserError(f'--amp does not work with optim_wrapper type {wrapper.type}')
     if not torch.cuda.is_available():
-        raise UserError('--amp needs a GPU: MMEngine has no mixed precision on the CPU')
+        check_cpu_bf16()
+        wrapper.type = 'symmim_mm.CpuAmpOptimWrapper'
+        return
     wrapper.type = 'AmpOptimWrapper'
     wrapper.setdefault('dtype', 'bfloat16' if torch.cuda.is_bf16_supported() else 'float16')
+
+
+def check_cpu_bf16() -> None:
+    """Refuse mixed precision on a processor that it would make slower.
+
+    Raises:
+        UserError: the processor has no bf16 matrix units.
+    """
+    if not torch.cpu.get_capabilities().get('amx_bf16'):
+        raise UserError(
+            '--amp needs a GPU, or a processor with bf16 matrix units (AMX): leave it out here'
+        )
 
 
 def _count_flops(cfg: Config, amp: bool) -> None:
     """Let the record say what a pass costs, and the log how much of a GPU's 16-bit peak is used."""
     count = flops_per_image(cfg).forward_backward
     for hook in cfg.custom_hooks:
-        if hook['type'] == 'symmim_mm.RecordHook':
+        if hook['type'] == RECORD_HOOK:
             hook['flops_per_image'] = count
     throughput = (cfg.get('default_hooks') or {}).get('throughput')
     if amp and throughput is not None:

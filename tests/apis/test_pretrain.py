@@ -38,10 +38,12 @@ def test_from_a_folder_to_a_page(method: str, folder: Path, tmp_path: Path) -> N
     assert '60 images' in told and 'teach little' in told and str(page) in told
 
     # What is trained on and what is held out are all images, each once.
-    lists = [(out / name).read_text().split('\n')[:-1] for name in ('train.txt', 'held_out.txt')]
+    lists = [
+        (out / 'plan' / name).read_text().split('\n')[:-1] for name in ('train.txt', 'held_out.txt')
+    ]
     assert len(lists[1]) == 8 and len(set(lists[0]) | set(lists[1])) == 60 == sum(map(len, lists))
     # An expert goes on from the config.
-    cfg = Config.fromfile(out / 'pretrain.py')
+    cfg = Config.fromfile(out / 'plan/pretrain.py')
     assert cfg.recipe.epochs == 1 and cfg.model.data_preprocessor.mean != [123.675, 116.28, 103.53]
 
     again = pretrain(folder, method=method, out=out, report=lines.append)
@@ -58,10 +60,11 @@ def test_from_weights(folder: Path, tmp_path: Path) -> None:
         pretrain(folder, method='mae', epochs=1, init=file, out=tmp_path / name, **options)
         curve = (tmp_path / name / 'curve.jsonl').read_text().splitlines()
         losses.append(next(json.loads(line)['loss'] for line in curve if '"loss"' in line))
-    assert losses[1] < losses[0]
+    assert losses[1] < 0.9 * losses[0]
     pretrain(folder, epochs=1, init=init, out=tmp_path / 'symmim', **options)
     log = next((tmp_path / 'symmim').glob('*/*.log')).read_text()
     assert re.search(r'backbone from .*epoch_30.pth.* 0 missing', log)
+    assert 'also loaded: nothing' in log
     state = read_checkpoint(tmp_path / 'symmim/epoch_1.pth')['state_dict']
     assert all(torch.isfinite(value).all() for value in state.values())
 
@@ -71,6 +74,6 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
         pretrain(folder, epochs=1, steps=1, out=tmp_path / 'a')
     with pytest.raises(UserError, match='give a longer --budget'):
         pretrain(folder, budget='1s', out=tmp_path / 'b', workers=0, image_size=32)
-    assert not (tmp_path / 'b/pretrain.py').exists()
+    assert not (tmp_path / 'b/plan/pretrain.py').exists()
     with pytest.raises(UserError, match='no such folder'):
         pretrain(tmp_path / 'nowhere', out=tmp_path / 'c')

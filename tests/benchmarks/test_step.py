@@ -176,7 +176,6 @@ def test_command(tool, tmp_path) -> None:
     assert list(tables(found)) == ['quickstart', 'parts quickstart', 'memory quickstart']
     assert '| SymMIM dense, checkpointed |' in done.stdout
     for wrong, message in (
-        (['--amp', '--device', 'cpu'], '--amp needs a GPU'),
         (['--batch', '1'], '--batch is too small'),
         (['--compile', '--methods', 'symmim-checkpointed'], 'without --compile only'),
     ):

@@ -242,6 +242,14 @@ def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
     assert f'accuracy/top1: {tuned["metrics"]["top1"]:.4f}' in result.stdout + result.stderr
     one_line(tool('test.py', FINETUNE, backbone, *words), 'does not fit')
 
+    # The config that the run wrote: testing leaves the record, training names the original.
+    written = tmp_path / 'ft' / Path(FINETUNE).name
+    before = (tmp_path / 'ft' / 'result.json').read_bytes()
+    result = tool('test.py', written, tmp_path / 'ft' / tuned['checkpoint'], *words)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert (tmp_path / 'ft' / 'result.json').read_bytes() == before
+    one_line(tool('train.py', written, *words), FINETUNE)
+
 
 def test_visualize(monkeypatch, capsys, tmp_path: Path, checkpoint: Path, sample_data) -> None:
     monkeypatch.chdir(ROOT)

@@ -5,9 +5,10 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.models.selfsup import BaseSelfSupervisor
-from torch import nn
+from torch import Tensor, nn
 
 from symmim_mm.checkpoint.backbone import load_backbone
+from symmim_mm.checkpoint.read import read_checkpoint
 from symmim_mm.models.activation_checkpointing import checkpoint_blocks
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.dist import unwrap
@@ -16,6 +17,9 @@ from symmim_mm.utils.dist import unwrap
 @HOOKS.register_module()
 class LoadBackboneHook(Hook):
     """Loads ``model.backbone`` before training and logs the report; ``--backbone`` adds it.
+
+    A pre-training also takes the decoder and the heads, where the file has them at its sizes, and
+    its momentum branch starts as the online one.
 
     MMEngine's own ``init_cfg=dict(type='Pretrained', prefix='backbone.')`` continues with a
     warning when keys do not fit. This stops. A resumed run keeps the weights of its checkpoint.
@@ -29,8 +33,32 @@ class LoadBackboneHook(Hook):
         if runner.iter == 0:
             model = unwrap(runner.model)
             runner.logger.info(str(load_backbone(model.backbone, self.checkpoint)))
-            if hasattr(model, 'momentum'):
-                model.momentum.copy_from(**model.online_modules())
+            if runner.cfg.run.task == 'pretrain':
+                names = load_fitting_parts(model, read_checkpoint(self.checkpoint))
+                runner.logger.info(f'also loaded: {", ".join(names) or "nothing"}')
+                if hasattr(model, 'momentum'):
+                    model.momentum.copy_from(**model.online_modules())
+
+
+def load_fitting_parts(model: nn.Module, checkpoint: dict) -> list[str]:
+    """Load decoder and heads of a checkpoint of the same method, each whole or not at all.
+
+    Returns:
+        Names of the parts that were loaded.
+    """
+    state = checkpoint.get('state_dict')
+    state = state if isinstance(state, dict) else {}
+    names = []
+    for name, part in model.named_children():
+        if name in ('backbone', 'momentum', 'data_preprocessor'):
+            continue
+        own = part.state_dict()
+        given = {key: state.get(f'{name}.{key}') for key in own}
+        fits = (isinstance(given[k], Tensor) and given[k].shape == own[k].shape for k in own)
+        if own and all(fits):
+            part.load_state_dict(given)
+            names.append(name)
+    return names
 
 
 @HOOKS.register_module()

@@ -1,6 +1,7 @@
 """Optimizer wrappers that do not apply a step whose loss or gradient is not finite."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -107,6 +108,17 @@ class GuardedOptimWrapper(GuardedStep, OptimWrapper):
         skip = self._judge(self._norm())
         self._step_unless(skip, **kwargs)
         self._keep_or_restore(skip)
+
+
+@OPTIM_WRAPPERS.register_module()
+class CpuAmpOptimWrapper(GuardedOptimWrapper):
+    """Mixed precision on a CPU: bf16 autocast. It needs no loss scale, bf16 has float32's range."""
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Let the forward pass of a step autocast."""
+        with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
+            yield
 
 
 @OPTIM_WRAPPERS.register_module()

@@ -18,6 +18,7 @@ from mmseg.structures import SegDataSample
 from paths import CONFIGS
 from torch import Tensor, nn
 
+from benchmarks.step_cases import make_trainer
 from symmim_mm.apis.train import configure
 from symmim_mm.engine.launch import launched_runner
 from symmim_mm.models.contrast_head import info_nce
@@ -187,9 +188,42 @@ def test_the_flag_turns_it_on(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='this machine has a GPU')
-def test_without_a_gpu_the_flag_is_refused(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match='--amp needs a GPU'):
+def test_without_matrix_units_the_flag_is_refused(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the processor has is the only thing that is faked."""
+    monkeypatch.setattr(torch.cpu, 'get_capabilities', dict)
+    with pytest.raises(UserError, match='processor with bf16 matrix units'):
         configured('mae/vit_s_pretrain', data, tmp_path)
+    monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: dict(amx_bf16=True))
+    wrapper = configured('mae/vit_s_pretrain', data, tmp_path).optim_wrapper
+    assert wrapper.type == 'symmim_mm.CpuAmpOptimWrapper'
+
+
+@pytest.mark.skipif(
+    torch.cuda.is_available() or not torch.cpu.get_capabilities().get('amx_bf16'),
+    reason='for a CPU with AMX alone',
+)
+@pytest.mark.parametrize('method', ['symmim', 'mae', 'simmim'])
+def test_losses_on_a_cpu_are_float32s_to_bf16(method: str) -> None:
+    """Products in bf16, weights and their gradients in float32."""
+    found = []
+    for amp in (False, True):
+        torch.manual_seed(0)
+        trainer = make_trainer('quickstart', method, torch.device('cpu'), amp=amp)
+        types = Types(trainer.model)
+        torch.manual_seed(1)
+        with trainer.wrapper.optim_context(trainer.model):
+            data = trainer.model.data_preprocessor(trainer.make_batch(8), True)
+            losses = trainer.model(**data, mode='loss')
+        total = trainer.model.parse_losses(losses)[0]
+        total.backward()
+        grads = [p.grad for p in trainer.model.parameters() if p.grad is not None]
+        assert {grad.dtype for grad in grads} == {torch.float32}
+        assert types.products == ({torch.bfloat16} if amp else {torch.float32})
+        found.append((total.item(), torch.nn.utils.get_total_norm(grads).item()))
+    assert found[0][0] == pytest.approx(found[1][0], rel=0.01)
+    assert found[0][1] == pytest.approx(found[1][1], rel=0.1)
 
 
 class Stop(Exception):
