@@ -22,7 +22,7 @@ from symmim_mm.evaluation.features import POOLINGS, build_loaders, extract
 from symmim_mm.evaluation.knn import classify_knn
 from symmim_mm.evaluation.linear import classify_linear
 from symmim_mm.results.record import FILE_NAME, Record
-from symmim_mm.results.run_info import add_costs, describe_run
+from symmim_mm.results.run_info import add_costs, describe_data, describe_run
 from symmim_mm.utils.errors import START_AGAIN, UserError
 from symmim_mm.utils.work_dir import check_work_dir
 
@@ -86,6 +86,7 @@ def evaluate_features(
     changes = overrides | ({'--branch': branch} if branch != 'online' else {})
     record = describe_run(
         run=cfg.run,
+        data=describe_data(loaders['train'].dataset, loaders['val'].dataset),
         config_path=config,
         overrides=[f'{key}={value}' for key, value in sorted(changes.items())],
         backbone=backbone,

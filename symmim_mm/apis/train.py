@@ -54,8 +54,8 @@ def train(
         SystemExit: 75, after saving, where a signal stopped the run.
     """
     cfg = configure(config, launcher, **options)
-    if options.get('amp'):
-        _count_flops(cfg)
+    if options.get('amp') or cfg.run.task == 'pretrain':
+        _count_flops(cfg, bool(options.get('amp')))
     patience_s = LEASE_S if resume or was_restarted() else 0.0
     with (
         launched_runner(cfg, launcher) as runner,
@@ -141,8 +141,12 @@ def check_cpu_bf16() -> None:
         )
 
 
-def _count_flops(cfg: Config) -> None:
-    """Let the log say how much of the GPU is used; its peak is known for 16 bits."""
+def _count_flops(cfg: Config, amp: bool) -> None:
+    """Let the record say what a pass costs, and the log how much of a GPU's 16-bit peak is used."""
+    count = flops_per_image(cfg).forward_backward
+    for hook in cfg.custom_hooks:
+        if hook['type'] == RECORD_HOOK:
+            hook['flops_per_image'] = count
     throughput = (cfg.get('default_hooks') or {}).get('throughput')
-    if throughput is not None:
-        throughput['flops_per_image'] = flops_per_image(cfg).forward_backward
+    if amp and throughput is not None:
+        throughput['flops_per_image'] = count

@@ -122,6 +122,18 @@ class ImageFolder(CustomDataset):
         whole = isinstance(self.data_list.chosen, range) and len(self) == len(self.index)
         return self.index.shard_sizes if whole else None
 
+    @property
+    def fingerprint(self) -> str | None:
+        """SHA-256 of relative paths, of shards also sizes, and the choice among these."""
+        self.full_init()
+        if self.index is None:
+            return None
+        digest = hashlib.sha256(self.index.columns['text'])
+        if isinstance(self.index, ImageShards):
+            digest.update(self.index.columns['size'])
+        digest.update(np.ascontiguousarray(self.data_list.chosen, np.int64))
+        return digest.hexdigest()
+
     def prepare_data(self, idx: int) -> Any:
         """Return what the pipeline makes of an image."""
         info = self.get_data_info(idx)

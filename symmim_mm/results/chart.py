@@ -32,12 +32,19 @@ def thin(points: Points, most: int = 160) -> Points:
     return means[:-1] + [points[-1]]
 
 
-def chart(series: Sequence[Series], x_label: str, y_label: str, chance: float | None = None) -> str:
+def chart(
+    series: Sequence[Series],
+    x_label: str,
+    y_label: str,
+    chance: float | None = None,
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+) -> str:
     """Draw lines as an SVG element; colors come from the page (classes ``s0``, ``s1``, ...).
 
     The y axis is logarithmic where positive values span more than a factor of eight.
-    ``chance`` adds a dashed level. All strings are escaped.
+    ``chance`` adds a dashed level, ``size`` is width and height. All strings are escaped.
     """
+    width, height = size
     lines = [Series(item.name, item.slot, thin(item.points)) for item in series if item.points]
     if not lines:
         return ''
@@ -51,35 +58,35 @@ def chart(series: Sequence[Series], x_label: str, y_label: str, chance: float | 
     y_low, y_high = scale(y_ticks[0]), scale(y_ticks[-1])
 
     def px(x: float) -> float:
-        return LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
+        return LEFT + (x - x_low) / (x_high - x_low) * (width - LEFT - RIGHT)
 
     def py(y: float) -> float:
-        return HEIGHT - BOTTOM - (scale(y) - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
+        return height - BOTTOM - (scale(y) - y_low) / (y_high - y_low) * (height - TOP - BOTTOM)
 
     parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<svg viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{escape(y_label)} over {escape(x_label)}">'
     ]
     for value in y_ticks:
         parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(value):.1f}" '
+            f'<line class="grid" x1="{LEFT}" x2="{width - RIGHT}" y1="{py(value):.1f}" '
             f'y2="{py(value):.1f}"/><text class="tick" x="{LEFT - 7}" '
             f'y="{py(value) + 4:.1f}" text-anchor="end">{_number(value)}</text>'
         )
     for value in x_ticks:
         parts.append(
-            f'<text class="tick" x="{px(value):.1f}" y="{HEIGHT - BOTTOM + 17}" '
+            f'<text class="tick" x="{px(value):.1f}" y="{height - BOTTOM + 17}" '
             f'text-anchor="middle">{_number(value)}</text>'
         )
     note = ' (y: log scale)' if logarithmic else ''
     parts.append(
-        f'<text class="axis" x="{WIDTH - RIGHT}" y="{HEIGHT - 5}" text-anchor="end">'
+        f'<text class="axis" x="{width - RIGHT}" y="{height - 5}" text-anchor="end">'
         f'{escape(x_label)}{note}</text>'
     )
     if chance is not None:
         parts.append(
-            f'<line class="chance" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(chance):.1f}"'
-            f' y2="{py(chance):.1f}"/><text class="tick" x="{WIDTH - RIGHT}" '
+            f'<line class="chance" x1="{LEFT}" x2="{width - RIGHT}" y1="{py(chance):.1f}"'
+            f' y2="{py(chance):.1f}"/><text class="tick" x="{width - RIGHT}" '
             f'y="{py(chance) - 5:.1f}" text-anchor="end">chance</text>'
         )
     for line in lines:

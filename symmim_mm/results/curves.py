@@ -37,12 +37,25 @@ VALIDATION = {
 }
 
 
+# What `HealthHook` logs of a pre-training, see `symmim_mm/models/health.py`, and its labels.
+HEALTH = {
+    'rank': 'Effective rank of the features',
+    'std': 'Spread of the features (0: collapsed)',
+    'accuracy': 'Contrast: accuracy (%)',
+    'positive': 'Contrast: cosine with the own key',
+    'negative': 'Contrast: cosine with other keys',
+    'gradient_ratio': 'Gradient: contrast / reconstruction',
+}
+SMALL = (260, 170)
+
+
 @dataclass
 class Curve:
-    """``loss`` over iterations and validation values (percent) over the validation step."""
+    """``loss`` and ``health`` over iterations, validation (percent) over the validation step."""
 
     loss: Points = field(default_factory=list)
     validation: Points = field(default_factory=list)
+    health: dict[str, Points] = field(default_factory=lambda: {name: [] for name in HEALTH})
 
 
 def read_curve(path: Path, task: str) -> Curve:
@@ -53,6 +66,7 @@ def read_curve(path: Path, task: str) -> Curve:
     """
     curve = Curve()
     wanted = [('loss', 1.0, curve.loss)]
+    wanted += [(f'health/{name}', 1.0, points) for name, points in curve.health.items()]
     if task in VALIDATION:
         metric, _ = VALIDATION[task]
         wanted.append((*METRICS[metric], curve.validation))
@@ -80,6 +94,7 @@ def curve_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[dic
     sections = []
     for task, dataset, group in group_runs(runs):
         losses, values, chances = [], [], set()
+        health: dict[str, list[Series]] = {name: [] for name in HEALTH}
         metric, label = VALIDATION.get(task, ('', ''))
         for run in group:
             record = run.record
@@ -94,20 +109,29 @@ def curve_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[dic
             losses.append(Series(name, slot, curve.loss))
             if len(curve.validation) > 1:
                 values.append(Series(name, slot, curve.validation))
+            for figure, points in curve.health.items():
+                health[figure].append(Series(name, slot, points))
             if metric in record.chance:
                 chances.add(record.chance[metric])
         charts = {'Loss': chart(losses, 'iteration', 'loss')}
         level = chances.pop() if len(chances) == 1 else None
         charts[label] = chart(values, 'validation step', label, level)
+        small = {
+            HEALTH[name]: chart(series, 'iteration', HEALTH[name], size=SMALL)
+            for name, series in health.items()
+        }
         # Built by our own function, which escapes every string it is given.
-        drawn = [(label, Markup(svg)) for label, svg in charts.items() if svg]
-        if drawn:
+        drawn, drawn_small = (
+            [(label, Markup(svg)) for label, svg in each.items() if svg] for each in (charts, small)
+        )
+        if drawn or drawn_small:
             methods = dict.fromkeys(run.record.method for run in group)
             note = 'The methods minimize different losses: compare the shape, not the height.'
             sections.append(
                 {
                     'title': f'{TITLES[task]}, {dataset}' if dataset else TITLES[task],
                     'charts': drawn,
+                    'small': drawn_small,
                     'legend': [(method_name(method), slots[method]) for method in methods],
                     'note': note if task == 'pretrain' else '',
                 }

@@ -82,13 +82,44 @@ class Hardware(_Strict):
     world_size: Count | None = None
 
 
+class Split(_Strict):
+    """The images of a loader; ``classes`` is ``None`` without labels.
+
+    The fingerprint is the SHA-256 of the annotation file or, where there is none, of the paths of
+    the images, which says nothing of their content; ``None`` where a dataset has neither.
+    """
+
+    images: Count
+    classes: Count | None = None
+    fingerprint: Sha256 | None = None
+
+
+class Data(_Strict):
+    """What a run read, told from the data themselves; a pre-training has no ``val``."""
+
+    train: Split
+    val: Split | None = None
+
+
+class Batch(_Strict):
+    """How a step is split, which is what BatchNorm sees, and the negatives of each query."""
+
+    micro_batch: Count
+    processes: Count
+    accumulation: Count
+    negatives: Count | None = None
+    batch_norm: bool
+
+
 class Record(_Strict):
     """What a finished run was and what it reached.
 
     ``metrics`` and ``chance`` (the level of blind guessing) are in percent, 0..100, except
     losses. ``curve``, ``figures`` (drawn images) and ``checkpoint`` are paths relative to the run
     directory; an evaluation without training has ``None`` for ``checkpoint`` and ``curve``.
-    ``images`` is the number of images that the run read. ``duration_s`` is in seconds,
+    ``dataset`` is the name that the config gives the data, ``data`` what they are (``None``: of a
+    version that did not record it). ``images`` is the number of images that the run read,
+    ``flops_per_image`` those of forward and backward pass. ``duration_s`` is in seconds,
     ``peak_memory_mib`` in MiB, ``started`` and ``finished`` are ISO 8601 in UTC.
     """
 
@@ -99,6 +130,7 @@ class Record(_Strict):
     arch: Text
     task: Literal[TASKS]  # type: ignore[valid-type]
     dataset: Text
+    data: Data | None = None
     config: Text
     config_sha256: Sha256
     checkpoint: RunPath | None = None
@@ -107,6 +139,7 @@ class Record(_Strict):
     backbone_sha256: Sha256 | None = None
     parent: Text | None = None
     seed: Integer
+    batch: Batch | None = None
     metrics: dict[str, Number]
     chance: dict[str, Number] = {}
     curve: RunPath | None = None
@@ -114,6 +147,7 @@ class Record(_Strict):
     hardware: Hardware
     versions: dict[str, Text]
     images: Count | None = None
+    flops_per_image: Count | None = None
     duration_s: Positive
     peak_memory_mib: Positive | None = None
     started: Time

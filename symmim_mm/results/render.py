@@ -9,7 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from symmim_mm.results.published import PublishedRow, load_published, published_rows
+from symmim_mm.results.published import PublishedRow, published_rows
+from symmim_mm.results.runs import dataset_name, is_official
 from symmim_mm.results.table import COLUMNS, Cell, Row, Table
 from symmim_mm.utils.text import format_hours
 
@@ -18,8 +19,16 @@ CSV_FIELDS = (
     'dataset', 'config', 'config_sha256', 'metric', 'mean', 'std', 'n', 'seeds', 'chance',
     'mean_duration_s', 'runs',
 )  # fmt: skip
-HOURS = ('Hours, pre-training', 'Hours, all')
-NOT_COMPARABLE = 'Published results on ImageNet-1K, COCO and ADE20K'
+COSTS = ('Epochs', 'Images seen', 'PFLOP', 'Device hours, pre-training', 'Device hours, all')
+LEGEND = (
+    'Percent; mean ± sample standard deviation over the seeds where there are several (n: where it '
+    'differs from the rest), or of one seed the binomial standard error by its number of '
+    'validation images. Bold: three seeds or more, and above every other value of the column by '
+    "more than the 95 % interval of the difference reaches (Student's t, pooled variance of the "
+    'two, not corrected for the number of rows). An empty cell was not run. Columns hold one '
+    'transfer recipe each, rows one pre-training recipe each. Epochs, images and PFLOP are those '
+    'of the pre-training; device hours are time x processes, “all” adds every transfer.'
+)
 
 
 def to_csv(tables: Iterable[Table]) -> str:
@@ -46,7 +55,7 @@ def _csv_line(table: Table, row: Row, metric: str, cell: Cell, chance: float | N
         'pretrain_config': row.config,
         'pretrain_config_sha256': row.config_sha256,
         'task': first.task,
-        'dataset': first.dataset,
+        'dataset': dataset_name(first),
         'config': first.config,
         'config_sha256': first.config_sha256,
         'runs': ' '.join(record.run for record in cell.records),
@@ -69,10 +78,19 @@ def _no_formula(text: str) -> str:
 
 
 def published_for(table: Table) -> list[PublishedRow]:
-    """Return the published rows of a table's own datasets and architecture, perhaps none."""
-    datasets = {item.dataset for item in load_published()}
-    datasets &= {column.dataset for column in table.columns}
-    return published_rows(table.arch, datasets)
+    """Return the published rows of a table that is about ImageNet-1k itself, perhaps none.
+
+    They are those of its architecture, on the datasets of columns that are the public ones.
+    """
+    official = {
+        (cell.records[0].task, cell.records[0].dataset)
+        for row in table.rows
+        for cell in (row.pretrain, *row.cells.values())
+        if cell and is_official(cell.records[0])
+    }
+    if ('pretrain', 'imagenet-1k') not in official:
+        return []
+    return published_rows(table.arch, {name for task, name in official if task != 'pretrain'})
 
 
 def published_metrics(rows: Iterable[PublishedRow]) -> list[tuple[str, str, str]]:
@@ -84,7 +102,6 @@ def published_metrics(rows: Iterable[PublishedRow]) -> list[tuple[str, str, str]
 def to_markdown(tables: Sequence[Table], notes: Iterable[str] = ()) -> str:
     """Return the tables as GitHub-flavored Markdown, the published numbers apart."""
     parts = ['# Results\n']
-    published = {id(table): published_for(table) for table in tables}
     for table in tables:
         lines = []
         for row in table.rows:
@@ -92,31 +109,28 @@ def to_markdown(tables: Sequence[Table], notes: Iterable[str] = ()) -> str:
             for _, cell, best in table.iter_cells(row):
                 text = table.text(cell) if cell else ''
                 cells.append(f'**{text}**' if best else text)
-            lines.append([_escape(row.label), *cells, *row_hours(row)])
-        lines.append(['*chance*', *table.chance_texts(), '', ''])
-        head = ['Method', *(_escape(column.label) for column in table.columns), *HOURS]
+            lines.append([_escape(row.label), *cells, *row_costs(row)])
+        lines.append(['*chance*', *table.chance_texts(), *[''] * len(COSTS)])
+        head = ['Method', *(_escape(column.label) for column in table.columns), *COSTS]
         parts.append(f'## {_escape(table.title)}\n\n' + _markdown(head, lines))
-        if published[id(table)]:
-            parts.append('### Published\n\n' + _published_markdown(published[id(table)]))
-    parts.append(
-        'Percent; mean ± sample standard deviation over the seeds where there are several '
-        '(n: where it differs from the rest); '
-        'bold is the highest mean of a column; an empty cell was not run.\n'
-    )
-    if not any(published.values()):
-        parts.append(
-            f'## {NOT_COMPARABLE}\n\nOther data and far longer training: not to be '
-            'compared with the numbers above.\n\n' + _published_markdown(published_rows())
-        )
+        if published := published_for(table):
+            parts.append('### Published\n\n' + _published_markdown(published))
+    parts.append(f'{LEGEND}\n')
     notes = ''.join(f'* {_escape(note)}\n' for note in notes)
     if notes:
         parts.append(f'## Notes\n\n{notes}')
     return '\n'.join(parts)
 
 
-def row_hours(row: Row) -> list[str]:
-    """Return the hours of a row's pre-training and of all its runs."""
-    return [format_hours(row.hours_pretrain), format_hours(row.hours_total)]
+def row_costs(row: Row) -> list[str]:
+    """Return what a row has cost, as ``COSTS`` says; empty where it is not known."""
+    return [
+        '' if row.epochs is None else f'{row.epochs:.4g}',
+        '' if row.images is None else f'{row.images:,.0f}',
+        '' if row.pflop is None else f'{row.pflop:.3g}' if row.pflop < 100 else f'{row.pflop:,.0f}',
+        format_hours(row.hours_pretrain),
+        format_hours(row.hours_total),
+    ]
 
 
 def _published_markdown(rows: Sequence[PublishedRow]) -> str:
@@ -148,14 +162,14 @@ def to_terminal(tables: Iterable[Table]) -> list[RichTable]:
             title=Text(table.title), box=SIMPLE_HEAD, title_justify='left', title_style='bold'
         )
         rich.add_column('')
-        for label in (*(column.label for column in table.columns), *HOURS):
+        for label in (*(column.label for column in table.columns), *COSTS):
             rich.add_column(Text(label), justify='right')
         for row in table.rows:
             cells = [
                 Text(table.text(cell) if cell else '', 'bold' if best else '')
                 for _, cell, best in table.iter_cells(row)
             ]
-            rich.add_row(Text(row.label), *cells, *row_hours(row))
-        rich.add_row('chance', *table.chance_texts(), '', '', style='dim')
+            rich.add_row(Text(row.label), *cells, *row_costs(row))
+        rich.add_row('chance', *table.chance_texts(), style='dim')
         rendered.append(rich)
     return rendered

@@ -10,11 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from symmim_mm.config import EVALUATIONS
 from symmim_mm.results.curves import curve_sections
 from symmim_mm.results.figures import figure_sections
-from symmim_mm.results.published import published_rows
-from symmim_mm.results.render import HOURS, NOT_COMPARABLE, published_for, published_metrics
-from symmim_mm.results.runs import RecordedRun, sort_runs
+from symmim_mm.results.render import COSTS, LEGEND, published_for, published_metrics, row_costs
+from symmim_mm.results.runs import RecordedRun, data_key, dataset_name, sort_runs
 from symmim_mm.results.table import Table
-from symmim_mm.utils.text import format_duration, format_hours, format_time, visible
+from symmim_mm.utils.text import format_duration, format_time, visible
 
 
 def render_page(
@@ -39,13 +38,14 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {'duration': format_duration, 'hours': format_hours}
-    environment.globals |= {'published_metrics': published_metrics, 'hours_heads': HOURS}
-    published = [published_for(table) for table in tables]
+    environment.filters |= {'duration': format_duration, 'costs': row_costs}
+    environment.filters |= {'dataset': dataset_name, 'data': data_key}
+    environment.globals |= {'published_metrics': published_metrics, 'costs_heads': COSTS}
     return environment.get_template('report.html.j2').render(
         title=title,
+        legend=LEGEND,
         last=max((format_time(run.record.finished) for run in runs), default=''),
-        tables=list(zip(tables, published, strict=True)),
+        tables=[(table, published_for(table)) for table in tables],
         curves=curves,
         figures=figures,
         facts=_facts(runs),
@@ -53,8 +53,6 @@ def render_page(
         commands=_commands(runs),
         notes=notes,
         problems=problems,
-        published=None if any(published) else published_rows(),
-        published_title=NOT_COMPARABLE,
     )
 
 

@@ -1,5 +1,7 @@
 """Everything a record says about a training or an evaluation except its metrics."""
 
+import hashlib
+import os
 import resource
 import time
 from collections.abc import Sequence
@@ -7,12 +9,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from mmengine.dataset import BaseDataset
+from mmengine.dist import get_world_size
+from mmengine.runner import Runner
 from pydantic import ValidationError
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from symmim_mm.config import RANDOM
 from symmim_mm.config.hash import config_sha256
+from symmim_mm.models import SymMIM
 from symmim_mm.results.machine import hardware, versions
-from symmim_mm.results.record import FILE_NAME, SCHEMA, Record, parent_of
+from symmim_mm.results.record import FILE_NAME, SCHEMA, Batch, Data, Record, Split, parent_of
+from symmim_mm.utils.dist import unwrap
 from symmim_mm.utils.errors import UserError, from_validation_error
 from symmim_mm.utils.files import file_sha256
 
@@ -21,6 +29,7 @@ ARCHITECTURES = {(384, 12): 'ViT-S', (768, 12): 'ViT-B', (1024, 24): 'ViT-L'}
 
 def describe_run(
     run: dict,
+    data: Data,
     config_path: str,
     overrides: Sequence[str],
     backbone: str | None,
@@ -51,6 +60,7 @@ def describe_run(
             arch=architecture(backbone_cfg),
             task=run['task'],
             dataset=run['dataset'],
+            data=data,
             config=str(config_path),
             config_sha256=config_sha256(config_path, overrides),
             backbone=str(backbone) if backbone else None,
@@ -69,6 +79,48 @@ def describe_run(
             f'this run could not be recorded in {work_dir / FILE_NAME}: '
             f'{from_validation_error(error)}'
         ) from error
+
+
+def describe_data(train: BaseDataset, val: BaseDataset | None) -> Data:
+    """Return what two datasets of any of the libraries are; no image is opened."""
+    return Data(train=_split(train), val=None if val is None else _split(val))
+
+
+def _split(dataset: BaseDataset) -> Split:
+    classes = len((getattr(dataset, 'metainfo', None) or {}).get('classes') or ())
+    return Split(images=len(dataset), classes=classes or None, fingerprint=_fingerprint(dataset))
+
+
+def _fingerprint(dataset: BaseDataset) -> str | None:
+    if known := getattr(dataset, 'fingerprint', None):
+        return known
+    annotations = getattr(dataset, 'ann_file', '')
+    if annotations and os.path.isfile(annotations):
+        return file_sha256(annotations)
+    if not hasattr(dataset, 'get_data_info'):
+        return None
+    digest = hashlib.sha256()
+    root = getattr(dataset, 'data_root', None) or ''
+    for index in range(len(dataset)):
+        path = dataset.get_data_info(index).get('img_path', '')
+        digest.update(os.fsencode(path.removeprefix(root).lstrip('/')) + b'\0')
+    return digest.hexdigest()
+
+
+def describe_batch(runner: Runner) -> Batch:
+    """Return how a training splits its steps."""
+    model = unwrap(runner.model)
+    micro_batch, processes = runner.train_dataloader.batch_size, get_world_size()
+    negatives = None
+    if isinstance(model, SymMIM) and model.contrast_weight > 0:
+        negatives = micro_batch * processes - 1 + runner.cfg.model.contrast.get('memory', 0)
+    return Batch(
+        micro_batch=micro_batch,
+        processes=processes,
+        accumulation=runner.cfg.optim_wrapper.get('accumulative_counts', 1),
+        negatives=negatives,
+        batch_norm=any(isinstance(part, _BatchNorm) for part in model.modules()),
+    )
 
 
 def add_costs(record: Record, elapsed: float) -> None:

@@ -8,19 +8,24 @@ What is compared with what:
   of a column were made by the same recipe;
 * a **cell** averages seeds and nothing else: mean, sample standard deviation and count. Of
   several records with the same row, column and seed the one finished last counts, and a note
-  says so. What nobody ran is an empty cell.
+  says so. What nobody ran is an empty cell. Runs on other data, with other negatives, or with
+  BatchNorm over another number of images, stand in rows or columns of their own.
 
 A random start has no pre-training: its numbers are in every table that has their column.
 """
 
 import statistics
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import PurePosixPath
+
+from scipy.special import stdtrit
 
 from symmim_mm.config import RANDOM
 from symmim_mm.results.record import Record
-from symmim_mm.results.runs import method_name, method_order
+from symmim_mm.results.runs import batch_key, data_key, dataset_name, method_name, method_order
 
 # Task, metric and label of the columns.
 COLUMNS = (
@@ -31,32 +36,31 @@ COLUMNS = (
     ('detection', 'mask_ap', 'Mask AP'),
     ('segmentation', 'miou', 'mIoU'),
 )
+LEAST_SEEDS = 3  # of which a spread says something
+UNKNOWN = ('', '', '', '')  # config, hash, data and batch of a pre-training that has no record
 
 
 @dataclass(frozen=True)
 class Column:
-    """A metric of one task; ``dataset`` and ``config`` are empty where nobody ran the task."""
+    """A metric of one task; ``recipe`` is empty where nobody ran the task."""
 
     task: str
     metric: str
     label: str
-    dataset: str = ''
-    config: str = ''
-    config_sha256: str = ''
-
-    @property
-    def recipe(self) -> tuple[str, str, str]:
-        """What all records of the column share."""
-        return self.task, self.dataset, self.config_sha256
+    recipe: tuple[str, ...] = ()  # what all records of the column share
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Mean over seeds (percent) and sample standard deviation (``None`` for one seed)."""
+    """Mean over seeds (percent) and sample standard deviation (``None`` for one seed).
+
+    ``binomial`` is the standard error of a single accuracy by the number of its images.
+    """
 
     mean: float
     std: float | None
     records: tuple[Record, ...]
+    binomial: float | None = None
 
     @property
     def n(self) -> int:
@@ -66,7 +70,7 @@ class Cell:
 
 @dataclass
 class Row:
-    """One method with one pre-training config. Hours are means over seeds."""
+    """One method with one pre-training config. Costs are means over seeds, hours of devices."""
 
     method: str
     config: str
@@ -75,6 +79,9 @@ class Row:
     cells: dict[Column, Cell] = field(default_factory=dict)
     hours_pretrain: float | None = None
     hours_total: float | None = None
+    epochs: float | None = None
+    images: float | None = None
+    pflop: float | None = None
     pretrain: Cell | None = None
 
 
@@ -103,7 +110,9 @@ class Table:
         return title + (f', {self.seeds} seeds' if self.seeds > 1 else '')
 
     def spread(self, cell: Cell) -> str:
-        """Return ``± 0.4`` for several seeds, and ``(n=2)`` where most cells have another n."""
+        """Return ``± 0.4``, and ``(n=2)`` where most cells have another number of seeds."""
+        if cell.binomial is not None:
+            return f'(± {cell.binomial:.1f} binomial)'
         std = '' if cell.std is None else f'± {cell.std:.1f}'
         count = '' if cell.n == self.seeds else f'(n={cell.n})'
         return f'{std} {count}'.strip()
@@ -112,29 +121,41 @@ class Table:
         """Return a cell in one line, such as ``63.2 ± 0.4``."""
         return f'{cell.mean:.1f} {self.spread(cell)}'.strip()
 
-    def means(self, column: Column) -> list[float]:
-        """Return the means of a column."""
-        return [row.cells[column].mean for row in self.rows if column in row.cells]
-
-    def best(self, column: Column) -> float | None:
-        """Return the highest mean of a column, or ``None`` if it has fewer than two cells."""
-        means = self.means(column)
-        return max(means) if len(means) > 1 else None
+    def best(self, column: Column) -> Cell | None:
+        """Return the cell of a column that is above all its others, ``None`` if none is."""
+        cells = [row.cells[column] for row in self.rows if column in row.cells]
+        *others, first = sorted(cells, key=lambda cell: cell.mean)
+        return first if others and all(is_above(first, cell) for cell in others) else None
 
     def top(self, column: Column) -> float:
         """Return the value that a full bar of a column stands for."""
-        return max(self.chance.get(column, 0.0), *self.means(column), 0.0) or 1.0
+        means = (row.cells[column].mean for row in self.rows if column in row.cells)
+        return max(self.chance.get(column, 0.0), *means, 0.0) or 1.0
 
     def iter_cells(self, row: Row) -> Iterator[tuple[Column, Cell | None, bool]]:
         """Yield each column, the row's cell in it, and whether that is the best of the column."""
         for column in self.columns:
             cell = row.cells.get(column)
-            yield column, cell, cell is not None and cell.mean == self.best(column)
+            yield column, cell, cell is not None and cell is self.best(column)
 
     def chance_texts(self) -> list[str]:
         """Return the level of blind guessing in each column, empty where unknown."""
         levels = map(self.chance.get, self.columns)
         return ['' if level is None else f'{level:.1f}' for level in levels]
+
+
+def is_above(cell: Cell, other: Cell) -> bool:
+    """Return whether a mean is above another one by more than the spread over seeds explains.
+
+    That is more than half the 95 % interval of the difference, by Student's t with the pooled
+    variance of both; ``LEAST_SEEDS`` of each are needed.
+    """
+    if cell.std is None or other.std is None or min(cell.n, other.n) < LEAST_SEEDS:
+        return False
+    freedom = cell.n + other.n - 2
+    variance = ((cell.n - 1) * cell.std**2 + (other.n - 1) * other.std**2) / freedom
+    error = (variance * (1 / cell.n + 1 / other.n)) ** 0.5
+    return cell.mean - other.mean > float(stdtrit(freedom, 0.975)) * error
 
 
 def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
@@ -144,15 +165,17 @@ def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
         (item.method, item.checkpoint_sha256): item for item in records if item.task == 'pretrain'
     }
     kept, notes = _latest(records, pretrained)
-    grouped: dict[tuple[str, str], dict[tuple[str, str, str], list[Record]]] = {}
+    grouped: dict[tuple[str, str], dict[tuple[str, ...], list[Record]]] = {}
     random: list[Record] = []
     for record in kept:
         if record.method == RANDOM:
             random.append(record)
             continue
         origin = record if record.task == 'pretrain' else pretrained.get(_origin_key(record))
-        setting = (origin.dataset, origin.arch) if origin else ('', '')
-        start = (origin.config, origin.config_sha256) if origin else ('', '')
+        setting = (dataset_name(origin), origin.arch) if origin else ('', '')
+        start = UNKNOWN
+        if origin:
+            start = (origin.config, origin.config_sha256, data_key(origin), batch_key(origin))
         grouped.setdefault(setting, {}).setdefault((record.method, *start), []).append(record)
 
     tables = []
@@ -163,16 +186,17 @@ def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
         fitting = [item for item in random if _recipe(item) in shared]
         placed.update(map(id, fitting))
         if fitting:
-            rows = {**rows, (RANDOM, '', ''): fitting}
+            rows = {**rows, (RANDOM, *UNKNOWN): fitting}
         tables.append(_table(dataset, arch, rows))
     left = [item for item in random if id(item) not in placed]
     if left:
-        tables.append(_table('', '', {(RANDOM, '', ''): left}))
+        tables.append(_table('', '', {(RANDOM, *UNKNOWN): left}))
     return tables, notes
 
 
-def _recipe(record: Record) -> tuple[str, str, str]:
-    return record.task, record.dataset, record.config_sha256
+def _recipe(record: Record) -> tuple[str, ...]:
+    name = dataset_name(record)
+    return record.task, name, record.config_sha256, data_key(record), batch_key(record)
 
 
 def _origin_key(record: Record) -> tuple[str, str | None]:
@@ -190,7 +214,7 @@ def _latest(
         origin = pretrained.get(_origin_key(record))
         start: tuple = (record.backbone_sha256,)
         if origin:
-            start = (origin.config_sha256, origin.seed, origin.dataset)
+            start = (origin.seed, *_recipe(origin))
         key = (record.method, _recipe(record), record.arch, record.seed, start)
         same.setdefault(key, []).append(record)
     kept, notes = [], []
@@ -205,16 +229,17 @@ def _latest(
     return kept, notes
 
 
-def _table(dataset: str, arch: str, rows: dict[tuple[str, str, str], list[Record]]) -> Table:
+def _table(dataset: str, arch: str, rows: dict[tuple[str, ...], list[Record]]) -> Table:
     records = [record for group in rows.values() for record in group]
     table = Table(dataset, arch, _columns(records))
-    methods = [method for method, _, _ in rows]
-    for key in sorted(rows, key=lambda key: (method_order(key[0]), key)):
-        method, config, digest = key
-        label = method_name(method)
-        if methods.count(method) > 1:
-            label += f' ({config}, {digest[:8]})' if digest else ' (pre-training unknown)'
-        table.rows.append(_fill(Row(method, config, digest, label), table.columns, rows[key]))
+    keys = sorted(rows, key=lambda key: (method_order(key[0]), key))
+    details = [
+        (f'{config} {digest[:8]}' if digest else 'pre-training unknown', data, batch)
+        for _, config, digest, data, batch in keys
+    ]
+    labels = _tell_apart([method_name(key[0]) for key in keys], details)
+    for key, label in zip(keys, labels, strict=True):
+        table.rows.append(_fill(Row(key[0], key[1], key[2], label), table.columns, rows[key]))
     for column in table.columns:
         levels = [
             item.chance[column.metric]
@@ -226,23 +251,30 @@ def _table(dataset: str, arch: str, rows: dict[tuple[str, str, str], list[Record
     return table
 
 
+def _tell_apart(names: Sequence[str], details: Sequence[tuple[str, ...]]) -> list[str]:
+    """Add to equal names the first of their details that differ, and so on."""
+    names = list(names)
+    for level in zip(*details, strict=True):
+        pairs = list(zip(names, level, strict=True))
+        kinds = Counter(name for name, _ in set(pairs))
+        names = [f'{name}, {text}' if kinds[name] > 1 and text else name for name, text in pairs]
+    return names
+
+
 def _columns(records: Sequence[Record]) -> list[Column]:
     columns = []
     for task, metric, label in COLUMNS:
-        recipes = {
-            _recipe(item): item.config
-            for item in records
-            if item.task == task and metric in item.metrics
+        found = {
+            _recipe(item): item for item in records if item.task == task and metric in item.metrics
         }
-        datasets = {dataset for _, dataset, _ in recipes}
-        for (_, dataset, digest), config in sorted(recipes.items()):
-            name = label
-            if len(datasets) > 1:
-                name += f', {dataset}'
-            if sum(other[1] == dataset for other in recipes) > 1:
-                name += f', {PurePosixPath(config).stem} {digest[:6]}'
-            columns.append(Column(task, metric, name, dataset, config, digest))
-        if not recipes:
+        names, details = [], []
+        for (_, dataset, digest, *others), item in sorted(found.items(), key=itemgetter(0)):
+            # Data in the place of a public dataset are always named.
+            names.append(label if dataset == item.dataset else f'{label}, {dataset}')
+            details.append((dataset, f'{PurePosixPath(item.config).stem} {digest[:6]}', *others))
+        labels = zip(_tell_apart(names, details), sorted(found), strict=True)
+        columns += [Column(task, metric, name, recipe) for name, recipe in labels]
+        if not found:
             columns.append(Column(task, metric, label))
     return columns
 
@@ -258,22 +290,38 @@ def _fill(row: Row, columns: list[Column], records: list[Record]) -> Row:
             row.cells[column] = _cell(chosen, column.metric)
     pretrain = [item for item in records if item.task == 'pretrain']
     if pretrain:
-        row.hours_pretrain = statistics.fmean(item.duration_s for item in pretrain) / 3600
+        row.hours_pretrain = statistics.fmean(map(_device_hours, pretrain))
+        # Seeds of a row share data and config.
+        first, seen = pretrain[0], [item.images for item in pretrain if item.images is not None]
+        if len(seen) == len(pretrain):
+            row.images = statistics.fmean(seen)
+            if first.data and first.data.train.images:
+                row.epochs = row.images / first.data.train.images
+            if first.flops_per_image:
+                row.pflop = row.images * first.flops_per_image / 1e15
         if all('loss' in item.metrics for item in pretrain):
             row.pretrain = _cell(pretrain, 'loss')
     recipes = {_recipe(item) for item in records if item.task != 'pretrain'}
     # Without the record of its pre-training the hours of a method are not known.
     if recipes and (pretrain or row.method == RANDOM):
         row.hours_total = (row.hours_pretrain or 0.0) + sum(
-            statistics.fmean(item.duration_s for item in records if _recipe(item) == recipe)
+            statistics.fmean(_device_hours(item) for item in records if _recipe(item) == recipe)
             for recipe in recipes
-        ) / 3600
+        )
     return row
+
+
+def _device_hours(record: Record) -> float:
+    return record.duration_s / 3600 * (record.hardware.world_size or 1)
 
 
 def _cell(records: Sequence[Record], metric: str) -> Cell:
     ordered = tuple(sorted(records, key=lambda item: item.seed))
     values = [item.metrics[metric] for item in ordered]
-    return Cell(
-        statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, ordered
-    )
+    mean = statistics.fmean(values)
+    if len(values) > 1:
+        return Cell(mean, statistics.stdev(values), ordered)
+    val = ordered[0].data and ordered[0].data.val
+    if metric != 'top1' or not val or not val.images:
+        return Cell(mean, None, ordered)
+    return Cell(mean, None, ordered, (mean * (100 - mean) / val.images) ** 0.5)

@@ -104,7 +104,9 @@ def test_the_accuracy_is_printed_even_if_the_disk_fills_up(
 def test_a_grid_and_two_poolings_are_recorded(tmp_path: Path, images: Path) -> None:
     poolings = ['patch_mean', 'cls_token']
     run(tmp_path, images, images, pooling=poolings, held_out=0.5, **{'grid.k': [1, 5]})
-    metrics = Record.read(tmp_path / FILE_NAME).metrics
+    record = Record.read(tmp_path / FILE_NAME)
+    assert (record.data.train.images, record.data.val.images) == (40, 20)
+    metrics = record.metrics
     assert metrics['chosen_k'] in (1, 5)
     assert metrics['top1'] == metrics[f'top1_k={metrics["chosen_k"]:g}']
     chosen = metrics['cls_token_chosen_k']

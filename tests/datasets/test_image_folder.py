@@ -140,3 +140,19 @@ def test_a_share_needs_images_of_every_class(tmp_path: Path) -> None:
         ImageFolder(data_root=root, labels=0.01)
     with pytest.raises(UserError, match='with_label=True'):
         ImageFolder(data_root=root, labels=0.1, with_label=False)
+
+
+def test_the_fingerprint_is_that_of_the_list(
+    tree: Path, tmp_path: Path, source: Path, shards: Path
+) -> None:
+    """Of the names below the root and of the choice among them, not of the place or the times."""
+    first = ImageFolder(data_root=str(tree)).fingerprint
+    copied = grow(tmp_path / 'copy', old=False)
+    assert ImageFolder(data_root=str(copied)).fingerprint == first
+    subset = ImageFolder(data_root=str(tree)).get_subset(range(3))
+    other = ImageFolder(data_root=str(tree)).get_subset(range(1, 4))
+    (copied / 'a/x.jpg').rename(copied / 'a/w.jpg')
+    renamed = ImageFolder(data_root=str(copied))
+    found = [ImageFolder(data_root=str(folder)).fingerprint for folder in (source, shards)]
+    found += [dataset.fingerprint for dataset in (subset, other, renamed)]
+    assert len({first, *found}) == 6 and all(len(digest) == 64 for digest in found)

@@ -21,7 +21,9 @@ GOOD_RECORD = dict(
     backbone=None, backbone_sha256=None, parent=None, seed=0, metrics={'top1': 50.0},
     chance={'top1': 10.0}, curve='curve.jsonl', figures=['0.png'],
     hardware={'cpu': 'cpu', 'cores': 2, 'gpu': None, 'gpus': 0, 'world_size': 1},
-    versions={'torch': '2'}, images=1, duration_s=1.0, peak_memory_mib=1.0,
+    data={'train': {'images': 1, 'classes': 2, 'fingerprint': SHA}, 'val': {'images': 1}},
+    batch={'micro_batch': 1, 'processes': 1, 'accumulation': 1, 'batch_norm': True},
+    versions={'torch': '2'}, images=1, flops_per_image=1, duration_s=1.0, peak_memory_mib=1.0,
     started='2026-01-01T00:00:00+00:00', finished='2026-01-01T01:00:00+00:00',
 )  # fmt: skip
 JSON = st.recursive(

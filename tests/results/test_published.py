@@ -16,7 +16,8 @@ def test_values() -> None:
     assert all(0 < item.value < 100 for item in items)
     keys = [(i.method, i.arch, i.epochs, i.task, i.metric, i.recipe) for i in items]
     assert len(set(keys)) == len(keys) == 108
-    rows = {row.label: row for row in published_rows()}
+    datasets = {item.dataset for item in items}
+    rows = {row.label: row for size in 'BL' for row in published_rows(f'ViT-{size}/16', datasets)}
     mae = rows['MAE ViT-B/16, 1600 epochs']
     assert mae.text('finetune', 'top1') == '83.6; 83.6 (mean of 4 seeds, ± 0.08)'
     assert mae.text('detection', 'box_ap') == (

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from make_runs import record
+from make_runs import data, record
 
 from symmim_mm.config.hash import config_sha256
 from symmim_mm.results.machine import hardware, versions
@@ -66,6 +66,16 @@ def test_a_file_that_is_no_record(tmp_path, text):
     path.write_bytes(text.encode('latin-1'))
     with pytest.raises(UserError, match='result.json'):
         Record.read(path)
+
+
+def test_a_record_without_data_and_batch_can_be_read(tmp_path):
+    path = record(data=data(300)).write(tmp_path)
+    values = json.loads(path.read_text())
+    assert values['data']['train']['images'] == 300
+    for name in ('data', 'batch', 'flops_per_image'):
+        del values[name]
+    path.write_text(json.dumps(values))
+    assert Record.read(path).data is None
 
 
 def test_a_number_that_is_not_finite_is_not_written(tmp_path):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 import subprocess
 import sys
@@ -72,6 +73,20 @@ def test_wide_images_are_made_narrower(tmp_path):
     text = collect([tmp_path / 'runs'], tmp_path / 'out').page.read_text()
     data = re.search(r'data:image/png;base64,([^"]+)', text)[1]
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == (720, 180)
+
+
+def test_health_of_a_pretraining_is_drawn_in_small(tmp_path):
+    run = write(tmp_path / 'runs', record('symmim', 'pretrain'))
+    write(tmp_path / 'runs', record('mae', 'pretrain'))
+    with open(next(run.glob('*/vis_data/scalars.json')), 'a') as file:
+        for step in (0, 20):
+            file.write(json.dumps({'health/rank': 3.0 + step, 'step': step}) + '\n')
+            file.write(json.dumps({'health/gradient_ratio': 0.5, 'step': step}) + '\n')
+    text = collect([tmp_path / 'runs'], tmp_path / 'out').page.read_text()
+    page = Structure(text)
+    assert page.open == [] and page.tags.count('svg') == 3 and page.tags.count('polyline') == 4
+    assert 'Effective rank' in text and 'Contrast: accuracy' not in text
+    assert 'viewBox="0 0 260 170"' in text
 
 
 def test_validation_values_are_percent(tmp_path):

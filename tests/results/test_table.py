@@ -5,10 +5,11 @@ import io
 import statistics
 
 import pytest
-from make_runs import record, sha
+from make_runs import data, record, sha
 
-from symmim_mm.results.render import published_for, to_csv, to_markdown, to_terminal
-from symmim_mm.results.table import build_tables
+from symmim_mm.results.record import Batch, Data
+from symmim_mm.results.render import published_for, row_costs, to_csv, to_markdown, to_terminal
+from symmim_mm.results.table import Table, build_tables
 
 
 def cells(table) -> dict[tuple[str, str], str]:
@@ -112,9 +113,9 @@ def test_another_pretraining_config_is_another_row():
     ]
     (table,), notes = build_tables(records)
     assert notes == []
-    assert [row.label.split(',')[0] for row in table.rows] == [
-        'MAE (configs/pretrain.py',
-        'MAE (configs/pretrain_800.py',
+    assert [row.label.rpartition(' ')[0] for row in table.rows] == [
+        'MAE, configs/pretrain.py',
+        'MAE, configs/pretrain_800.py',
     ]
     assert [table.text(row.cells[table.columns[2]]) for row in table.rows] == ['60.0', '70.0']
 
@@ -165,18 +166,51 @@ def test_a_repeated_pretraining_is_not_counted_as_another_seed():
     assert len(notes) == 2
 
 
-def test_chance_and_best():
-    records = suite()
-    for item in records:
-        if item.task == 'knn':
-            item.chance = {'top1': 10.0}
-            item.metrics = {'top1': {'mae': 70.0}.get(item.method, 20.0)}
-    (table,), _ = build_tables(records)
-    knn = table.columns[2]
-    assert table.chance == {knn: 10.0} and table.best(knn) == 70.0
-    text = to_markdown([table])
-    assert '**70.0**' in text and '| *chance* |  |  | 10.0 |' in text
+def test_chance():
+    (table,), _ = build_tables([record('mae', 'pretrain'), record('mae', chance={'top1': 10.0})])
+    assert table.chance == {table.columns[0]: 10.0}
+    assert '| *chance* | 10.0 |  |' in to_markdown([table])
     assert len(to_terminal([table])) == 1
+
+
+def two_methods(mae: list[float], symmim: list[float]) -> Table:
+    records = []
+    for method, values in (('mae', mae), ('symmim', symmim)):
+        for seed, value in enumerate(values):
+            records += [record(method, 'pretrain', seed), record(method, 'knn', seed)]
+            records[-1].metrics = {'top1': value}
+    (table,), _ = build_tables(records)
+    return table
+
+
+@pytest.mark.parametrize(
+    ('mae', 'symmim', 'best'),
+    [
+        ([70.0], [20.0], False),
+        ([70.0, 70.1], [20.0, 20.1], False),
+        ([70.0, 70.1, 70.2], [20.0], False),
+        ([70.0, 71.0, 72.0], [69.0, 70.0, 71.0], False),
+        # Both have the variance 1: half the interval is t(4, 0.975) sqrt(2 / 3) = 2.267.
+        ([70.0, 71.0, 72.0], [67.74, 68.74, 69.74], False),
+        ([70.0, 71.0, 72.0], [67.72, 68.72, 69.72], True),
+        ([70.0] * 3, [70.0] * 3, False),
+    ],
+)
+def test_best_is_what_is_beyond_the_spread_of_three_seeds(mae, symmim, best):
+    table = two_methods(mae, symmim)
+    cells = {row.label: row.cells.get(table.columns[2]) for row in table.rows}
+    assert table.best(table.columns[2]) is (cells['MAE'] if best else None)
+    assert ('**' in to_markdown([table])) == best
+
+
+def test_an_accuracy_of_one_seed_has_a_binomial_error():
+    records = [
+        record('mae', 'pretrain'),
+        record('mae', 'knn', metrics={'top1': 90.0}, data=data(val=900)),
+        record('mae', 'segmentation', data=data(val=900)),
+    ]
+    (table,), _ = build_tables(records)
+    assert set(cells(table).values()) == {'90.0 (± 1.0 binomial)', '30.0'}
 
 
 def test_csv_has_full_precision():
@@ -195,14 +229,109 @@ def test_csv_has_full_precision():
 def test_published_numbers_are_shown_only_next_to_the_same_data():
     (sample,), _ = build_tables(suite())
     assert published_for(sample) == []
-    own, published = to_markdown([sample]).split('## Published results')
-    assert '85.9' not in own and '85.9' in published
-
-    like = {'arch': 'ViT-L/16', 'dataset': 'imagenet-1k'}
-    (table,), _ = build_tables([record('mae', task, **like) for task in ('pretrain', 'finetune')])
+    assert '85.9' not in to_markdown([sample])
+    table = imagenet(data(1_281_167), data(1_281_167, 50_000, 1000))
     items = [item for row in published_for(table) for item in row.items]
     assert {(item.arch, item.dataset) for item in items} == {('ViT-L/16', 'imagenet-1k')}
     assert '### Published' in to_markdown([table])
+    assert table.title == 'Pre-trained on imagenet-1k, ViT-L/16'
+
+
+def imagenet(pretrain: Data | None, finetune: Data | None) -> Table:
+    like = {'arch': 'ViT-L/16', 'dataset': 'imagenet-1k'}
+    records = [record('mae', 'pretrain', **like, data=pretrain)]
+    (table,), _ = build_tables([*records, record('mae', 'finetune', **like, data=finetune)])
+    return table
+
+
+@pytest.mark.parametrize(
+    ('pretrain', 'finetune', 'title', 'column'),
+    [
+        (None, None, '', ''),
+        (data(300), data(300, 50, 10), '-like: 300 images', '-like: 300 + 50 images, 10 classes'),
+        (data(300), data(1_281_167, 50_000, 1000), '-like: 300 images', None),
+        (
+            data(1_281_167),
+            data(12_811, 50_000, 1000),
+            '',
+            '-like: 12,811 + 50,000 images, 1,000 classes',
+        ),
+        (
+            data(1_281_167),
+            data(1_281_167, 50_000, 999),
+            '',
+            '-like: 1,281,167 + 50,000 images, 999 classes',
+        ),
+        (
+            data(1_281_167),
+            data(1_281_167, 49_999, 1000),
+            '',
+            '-like: 1,281,167 + 49,999 images, 1,000 classes',
+        ),
+    ],
+)
+def test_data_in_the_place_of_imagenet_are_named_by_their_counts(pretrain, finetune, title, column):
+    table = imagenet(pretrain, finetune)
+    assert published_for(table) == []
+    assert table.title == f'Pre-trained on imagenet-1k{title}, ViT-L/16'
+    label = f', imagenet-1k{column}' if column else ''
+    assert table.columns[0].label == f'Fine-tune top-1{label}'
+
+
+def batch(micro_batch=16, processes=4, accumulation=2, negatives=127, batch_norm=True) -> Batch:
+    return Batch(
+        micro_batch=micro_batch, processes=processes, accumulation=accumulation,
+        negatives=negatives, batch_norm=batch_norm,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('changes', 'label'),
+    [
+        (dict(data=data(2000, fingerprint='b')), 'SymMIM, 2,000 images bbbbbbbbbbbb'),
+        (dict(data=data(1999)), 'SymMIM, 1,999 images aaaaaaaaaaaa'),
+        (dict(data=None), 'SymMIM, data not recorded'),
+        (dict(batch=batch(processes=2, accumulation=4)), 'SymMIM, 4 x 32 images, 127 negatives'),
+        (dict(batch=batch(negatives=63)), 'SymMIM, 2 x 64 images, 63 negatives'),
+        (dict(batch=batch(processes=8, micro_batch=8)), None),  # BatchNorm sees as many
+    ],
+)
+def test_seeds_share_their_data_and_what_batch_norm_sees(changes, label):
+    plain = dict(data=data(2000), batch=batch())
+    records = []
+    for seed, settings in enumerate((plain, plain | changes)):
+        records += [record('symmim', 'pretrain', seed, **settings), record('symmim', 'knn', seed)]
+    (table,), notes = build_tables(records)
+    assert notes == []
+    found = {row.label: row.cells[table.columns[2]].n for row in table.rows}
+    if label is None:
+        assert found == {'SymMIM': 2}
+    else:
+        assert len(found) == 2 and found[label] == 1
+
+
+def test_transfers_to_other_data_are_another_column():
+    records = [record('mae', 'pretrain', seed) for seed in (0, 1)]
+    records += [
+        record('mae', 'knn', 0, data=data(90, 10)),
+        record('mae', 'knn', 1, data=data(91, 10)),
+    ]
+    (table,), _ = build_tables(records)
+    assert set(cells(table)) == {
+        ('MAE', 'k-NN top-1, 90 images aaaaaaaaaaaa + 10 images aaaaaaaaaaaa'),
+        ('MAE', 'k-NN top-1, 91 images aaaaaaaaaaaa + 10 images aaaaaaaaaaaa'),
+    }
+
+
+def test_costs_of_a_row():
+    pretrain = record(
+        'mae', 'pretrain', data=data(2000), images=5000, flops_per_image=2 * 10**12,
+        hardware={'world_size': 8},
+    )  # fmt: skip
+    (table,), _ = build_tables([pretrain, record('mae', 'knn')])
+    assert row_costs(table.rows[0]) == ['2.5', '5,000', '10', '8.0', '9.0']
+    (table,), _ = build_tables([record('mae', 'pretrain')])
+    assert row_costs(table.rows[0]) == ['', '', '', '1.0', '']
 
 
 def test_markdown_escapes_what_is_markup():

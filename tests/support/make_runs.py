@@ -7,11 +7,22 @@ from typing import Any
 
 from PIL import Image
 
-from symmim_mm.results.record import Record
+from symmim_mm.results.record import Data, Record
 
 
 def sha(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def data(
+    train: int = 2000, val: int | None = None, classes: int | None = None, fingerprint: str = 'a'
+) -> Data:
+    """Data of so many images, all splits of one fingerprint."""
+    splits = {'train': train} | ({} if val is None else {'val': val})
+    return Data.model_validate({
+        name: {'images': count, 'classes': classes, 'fingerprint': fingerprint * 64}
+        for name, count in splits.items()
+    })  # fmt: skip
 
 
 def record(

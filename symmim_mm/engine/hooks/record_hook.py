@@ -3,11 +3,11 @@
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from mmengine.dist import get_world_size, master_only
+from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -15,7 +15,7 @@ from symmim_mm.engine.hooks.images_hook import FOLDER as IMAGES
 from symmim_mm.registry import HOOKS
 from symmim_mm.results.metrics import DETECTION, chance_levels, has_objects, in_percent
 from symmim_mm.results.record import FILE_NAME, is_number
-from symmim_mm.results.run_info import add_costs, describe_run
+from symmim_mm.results.run_info import add_costs, describe_batch, describe_data, describe_run
 from symmim_mm.utils.dist import on_main_rank
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import file_sha256, write_atomic
@@ -37,16 +37,22 @@ class RecordHook(Hook):
         config_path: the config file as named on the command line.
         backbone: checkpoint the run started from.
         overrides: what the command line changed, as ``key=value`` strings.
+        flops_per_image: of forward and backward pass, if they were counted.
     """
 
     priority = 'VERY_LOW'
 
     def __init__(
-        self, config_path: str, backbone: str | None = None, overrides: Sequence[str] = ()
+        self,
+        config_path: str,
+        backbone: str | None = None,
+        overrides: Sequence[str] = (),
+        flops_per_image: int | None = None,
     ) -> None:
         self.config_path = config_path
         self.backbone = backbone
         self.overrides = list(overrides)
+        self.flops_per_image = flops_per_image
         self.metrics: dict[str, float] = {}
         self.earlier_s = 0.0
 
@@ -68,8 +74,10 @@ class RecordHook(Hook):
                 'written: choose another'
             )
         check_work_dir(runner.work_dir, (FILE_NAME, CURVE, LAST_CHECKPOINT), folders=[IMAGES])
+        val = runner.val_loop.dataloader.dataset if runner.val_loop is not None else None
         self.record = describe_run(
             run=runner.cfg.run,
+            data=describe_data(runner.train_dataloader.dataset, val),
             config_path=self.config_path,
             overrides=self.overrides,
             backbone=self.backbone,
@@ -123,7 +131,9 @@ class RecordHook(Hook):
         record.checkpoint_sha256 = file_sha256(work_dir / checkpoint.name)
         record.curve = collect_curve(work_dir)
         record.figures = find_images(work_dir)
-        record.images = runner.iter * runner.train_dataloader.batch_size * get_world_size()
+        record.batch = describe_batch(runner)
+        record.images = runner.iter * record.batch.micro_batch * record.batch.processes
+        record.flops_per_image = self.flops_per_image
         add_costs(record, elapsed)
         record.write(work_dir)
 
@@ -158,25 +168,26 @@ def _mean_losses(runner: Runner) -> dict[str, float]:
 
 def collect_curve(work_dir: Path) -> str | None:
     """Join the scalars of all attempts in ``curve.jsonl``, each step once; ``None`` without any."""
-    lines: list[tuple[float, str]] = []
+    lines: list[tuple[str, float, str]] = []
     for source in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        new = [(_step(line), line) for line in source.read_text().splitlines() if _step(line) >= 0]
-        if new:
-            start = min(step for step, _ in new)
-            lines = [entry for entry in lines if entry[0] < start] + new
+        new = list(_scalars(source))
+        # Losses, validations (which may count epochs) and each figure of health by themselves.
+        starts = {kind: step for kind, step, _ in sorted(new, reverse=True)}
+        lines = [entry for entry in lines if entry[1] < starts.get(entry[0], math.inf)] + new
     if not lines:
         return None
-    write_atomic(work_dir / CURVE, ''.join(line + '\n' for _, line in lines))
+    write_atomic(work_dir / CURVE, ''.join(line + '\n' for _, _, line in lines))
     return CURVE
 
 
-def _step(line: str) -> float:
-    """Return the step of one line of scalars; negative for lines without a loss."""
-    try:
-        values = json.loads(line)
-    except ValueError:  # the last line of a run that was killed while writing it
-        return -1
-    return values['step'] if 'loss' in values else -1
+def _scalars(source: Path) -> Iterator[tuple[str, float, str]]:
+    """Yield kind (the first name, of a training step ``'loss'``), step and text of each line."""
+    for line in source.read_text().splitlines():
+        try:
+            values = json.loads(line)
+        except ValueError:  # the last line of a run that was killed while writing it
+            continue
+        yield 'loss' if 'loss' in values else next(iter(values)), values['step'], line
 
 
 def find_images(work_dir: Path) -> list[str]:

@@ -66,13 +66,10 @@ class PublishedRow:
         )
 
 
-def published_rows(
-    arch: str | None = None, datasets: Collection[str] | None = None
-) -> list[PublishedRow]:
-    """Gather published numbers, all or those asked for, into rows, small architectures first."""
+def published_rows(arch: str, datasets: Collection[str]) -> list[PublishedRow]:
+    """Gather the published numbers of an architecture on some datasets into rows."""
     rows: dict[tuple, list[Published]] = {}
     for item in load_published():
-        if arch in (None, item.arch) and (datasets is None or item.dataset in datasets):
-            rows.setdefault((item.method, item.arch, item.epochs), []).append(item)
-    ordered = sorted(rows.values(), key=lambda items: 'SBL'.index(items[0].arch[4]))
-    return [PublishedRow(items) for items in ordered]
+        if item.arch == arch and item.dataset in datasets:
+            rows.setdefault((item.method, item.epochs), []).append(item)
+    return [PublishedRow(items) for items in rows.values()]

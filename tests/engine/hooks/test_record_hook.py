@@ -1,6 +1,7 @@
 """The record of a training: what is refused at its start, what is written at its end."""
 
 import errno
+import hashlib
 import json
 import logging
 import math
@@ -15,15 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.config import Config
 from paths import ROOT
+from torch import nn
 
+from symmim_mm.config.recipe import apply_recipe
 from symmim_mm.engine.hooks.record_hook import (
     CURVE,
     RecordHook,
     collect_curve,
     find_images,
 )
+from symmim_mm.planning.fake_model import build_without_storage
+from symmim_mm.results import run_info
 from symmim_mm.results.metrics import DETECTION, blind_miou
-from symmim_mm.results.record import FILE_NAME, Record
+from symmim_mm.results.record import FILE_NAME, Batch, Data, Record, Split
 from symmim_mm.results.run_info import architecture
 from symmim_mm.utils.errors import UserError
 
@@ -42,9 +47,25 @@ def test_a_resumed_curve_has_each_step_once(tmp_path: Path) -> None:
     write_scalars(tmp_path, '20260101_010000', range(40, 80, 10), 2.0)
     assert collect_curve(tmp_path) == 'curve.jsonl'
     lines = [json.loads(line) for line in (tmp_path / 'curve.jsonl').read_text().splitlines()]
-    assert [(line['step'], line['loss']) for line in lines] == [
+    assert [(line['step'], line['loss']) for line in lines if 'loss' in line] == [
         (10, 1.0), (20, 1.0), (30, 1.0), (40, 2.0), (50, 2.0), (60, 2.0), (70, 2.0)
     ]  # fmt: skip
+    # A validation counts epochs: the steps of losses say nothing of it.
+    assert [line for line in lines if 'loss' not in line] == [{'accuracy/top1': 3.0, 'step': 1}]
+
+
+def test_a_resumed_curve_has_the_health_of_every_step_once(tmp_path: Path) -> None:
+    for stamp, steps, value in (('20260101_000000', (0, 40), 1.0), ('20260101_010000', (30,), 2.0)):
+        write_scalars(tmp_path, stamp, range(steps[0] + 10, steps[-1] + 10, 10), 1.0)
+        with open(tmp_path / stamp / 'vis_data/scalars.json', 'a') as file:
+            file.writelines(
+                json.dumps({'health/rank': value, 'step': step}) + '\n' for step in steps
+            )
+    collect_curve(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / 'curve.jsonl').read_text().splitlines()]
+    assert [line['step'] for line in lines if 'loss' in line] == [10, 20, 30, 40]
+    ranks = [(line['step'], line['health/rank']) for line in lines if 'health/rank' in line]
+    assert ranks == [(0, 1.0), (30, 2.0)]
 
 
 def test_no_scalars_no_curve(tmp_path: Path) -> None:
@@ -69,6 +90,7 @@ class Labels:
     """Two label maps: 0 is unlabeled, 24 pixels of class 1 and 6 of class 2."""
 
     reduce_zero_label = True
+    data_root = '/data'
     metainfo = dict(classes=('a', 'b', 'c'))
 
     def __init__(self, folder: Path) -> None:
@@ -82,7 +104,7 @@ class Labels:
         return len(self.paths)
 
     def get_data_info(self, index: int) -> dict:
-        return dict(seg_map_path=self.paths[index])
+        return dict(seg_map_path=self.paths[index], img_path=f'{self.data_root}/{index}.jpg')
 
 
 def test_blind_miou_is_the_share_of_the_largest_class_over_all_classes(tmp_path: Path) -> None:
@@ -93,11 +115,13 @@ def finished_runner(work_dir: Path, task: str) -> SimpleNamespace:
     """Return what the hook uses of a runner at the end of its training."""
     (work_dir / 'iter_3.pth').touch()
     (work_dir / 'last_checkpoint').write_text(str(work_dir / 'iter_3.pth'))
-    cfg = dict(run=dict(task=task, dataset='sample'), model=dict(backbone=dict(arch='base')))
+    cfg = dict(run=dict(task=task, dataset='sample'), model=dict(backbone=dict(arch='base')),
+               optim_wrapper=dict(accumulative_counts=4))  # fmt: skip
     validation = SimpleNamespace(dataloader=SimpleNamespace(dataset=Labels(work_dir)))
     return SimpleNamespace(
         cfg=Config(cfg), work_dir=str(work_dir), seed=0, iter=3, val_loop=validation,
-        train_dataloader=SimpleNamespace(batch_size=2), logger=logging.getLogger('record'),
+        train_dataloader=SimpleNamespace(batch_size=2, dataset=Labels(work_dir)),
+        model=nn.BatchNorm1d(4), logger=logging.getLogger('record'),
     )  # fmt: skip
 
 
@@ -138,6 +162,30 @@ def test_nothing_detected_is_zero_only_of_what_there_is(
     monkeypatch.setattr(Labels, 'get_data_info', lambda *_: info)
     record = recorded(hook, finished_runner(tmp_path, 'detection'), dict(data_time=0.1))
     assert record.metrics == record.chance == metrics
+
+
+def test_data_and_batch_are_recorded(tmp_path: Path, hook: RecordHook) -> None:
+    record = recorded(hook, finished_runner(tmp_path, 'segmentation'), {'mIoU': 12.5})
+    split = Split(images=2, classes=3, fingerprint=hashlib.sha256(b'0.jpg\x001.jpg\0').hexdigest())
+    assert record.data == Data(train=split, val=split)
+    assert record.batch == Batch(micro_batch=2, processes=1, accumulation=4, batch_norm=True)
+    assert record.images == 3 * 2
+
+
+@pytest.mark.parametrize('processes', [1, 4])
+def test_negatives_are_those_of_the_global_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    cfg = Config.fromfile(ROOT / 'configs/quickstart/symmim_pretrain.py')
+    cfg.recipe.max_batch_per_gpu = 2
+    apply_recipe(cfg, processes)
+    runner = finished_runner(tmp_path, 'pretrain')
+    runner.cfg, runner.model = cfg, build_without_storage(cfg)
+    runner.train_dataloader.batch_size = cfg.train_dataloader.batch_size
+    monkeypatch.setattr(run_info, 'get_world_size', lambda: processes)
+    batch = run_info.describe_batch(runner)
+    assert batch.accumulation > 1 and batch.negatives == cfg.recipe.batch - 1
+    assert batch.micro_batch * batch.processes * batch.accumulation == cfg.recipe.batch
 
 
 def test_defined_metrics_are_recorded_as_they_are(tmp_path: Path, hook: RecordHook, caplog) -> None:
