@@ -6,6 +6,7 @@ from typing import TypedDict, Unpack
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from symmim_mm.config.load import load_config
 from symmim_mm.config.recipe import apply_recipe, recipe_of
@@ -143,7 +144,11 @@ def check_cpu_bf16() -> None:
 
 def _count_flops(cfg: Config, amp: bool) -> None:
     """Let the record say what a pass costs, and the log how much of a GPU's 16-bit peak is used."""
-    count = flops_per_image(cfg).forward_backward
+    try:
+        count = flops_per_image(cfg).forward_backward
+    except Exception as error:  # a model of the user's own may not run on fake tensors
+        print_log(f'FLOPs are not counted: {type(error).__name__}: {error!s:.200}', 'current')
+        return
     for hook in cfg.custom_hooks:
         if hook['type'] == RECORD_HOOK:
             hook['flops_per_image'] = count
