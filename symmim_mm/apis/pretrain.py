@@ -13,8 +13,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from symmim_mm.apis.embed import show_embeddings
+from symmim_mm.apis.folder_config import CONFIG, PLAN, config_text
 from symmim_mm.apis.train import configure, train
-from symmim_mm.config.file import CONFIGS
 from symmim_mm.datasets.survey import FolderSurvey, survey
 from symmim_mm.engine.launch import launched_runner
 from symmim_mm.planning.folder_plan import (
@@ -33,7 +33,6 @@ from symmim_mm.utils.files import write_atomic
 
 METHODS = ('symmim', 'mae', 'simmim')
 TIMED_STEPS = 4
-PLAN, CONFIG = 'plan', 'pretrain.py'  # MMEngine writes its own, complete config into the run
 
 
 def pretrain(
@@ -140,114 +139,6 @@ def write_lists(found: FolderSurvey, plan: Path, batch: int) -> None:
         raise UserError(f'{found.root}: {len(trained)} images are less than one batch of {batch}')
     write_atomic(plan / 'train.txt', '\n'.join(trained) + '\n')
     write_atomic(plan / 'held_out.txt', '\n'.join(sorted(chosen)) + '\n')
-
-
-def config_text(
-    found: FolderSurvey,
-    method: str,
-    model: str,
-    shape: Shape,
-    recipe: FolderRecipe | None,
-    plan: Path,
-    init: str | Path | None,
-    workers: int,
-) -> str:
-    """Return the config of a run, as one would write it by hand.
-
-    Args:
-        found: the images.
-        method: as of :func:`pretrain`.
-        model: likewise.
-        shape: of its images.
-        recipe: None for the run whose steps are timed.
-        plan: where ``train.txt`` and ``held_out.txt`` lie.
-        init: checkpoint that the run starts from.
-        workers: loader processes.
-    """
-    width, layers, heads = MODELS[model]
-    batch = recipe.batch if recipe else choose_batch(len(found.images))
-    crop = recipe.crop if recipe else 0.4
-    base = 'vit_b_sparse_pretrain' if method == 'symmim' else 'vit_b_pretrain'
-    decoder = dict(depth=2, embed_dims=192, num_heads=3)
-    backbone = dict(
-        arch=dict(
-            _delete_=True,
-            embed_dims=width,
-            num_layers=layers,
-            num_heads=heads,
-            feedforward_channels=4 * width,
-        ),
-        img_size=shape.image,
-        patch_size=shape.patch,
-        drop_path_rate=0.0,
-    )
-    settings: dict = dict(
-        backbone=backbone,
-        data_preprocessor=dict(mean=list(found.mean), std=list(found.std)),
-    )
-    if method == 'mae':
-        settings['neck'] = dict(
-            num_patches=shape.patches, patch_size=shape.patch, embed_dim=width,
-            decoder_embed_dim=192, decoder_depth=2, decoder_num_heads=3,
-        )  # fmt: skip
-        settings['head'] = dict(patch_size=shape.patch)
-    if method == 'symmim':
-        # Visible patches only, a small decoder, normalized pixels and little contrast: see
-        # docs/evidence.md, condition checkerboard_contrast.
-        settings['head'] = dict(loss='l2', norm_pix=True, decoder=decoder)
-        settings['contrast'] = dict(hidden_dims=512, out_dims=64)
-        settings['contrast_weight'] = 0.1
-        settings['momentum'] = dict(start=recipe.momentum if recipe else 0.99)
-
-    def dataset(name: str) -> dict:
-        return dict(data_root=str(found.root), data_prefix='', ann_file=str(plan.resolve() / name))
-
-    crops = [
-        dict(type='symmim_mm.LoadRandomResizedCrop', scale=shape.image,
-             crop_ratio_range=(crop, 1.0), flip_prob=0.5),
-        dict(type='mmpretrain.PackInputs'),
-    ]  # fmt: skip
-    center = [
-        dict(type='symmim_mm.LoadImageStrict'),
-        dict(type='mmpretrain.ResizeEdge', scale=shape.image, edge='short'),
-        dict(type='mmpretrain.CenterCrop', crop_size=shape.image),
-        dict(type='mmpretrain.PackInputs'),
-    ]
-    held_out = dict(
-        type='symmim_mm.ImageFolder', with_label=False, pipeline=center, **dataset('held_out.txt')
-    )
-    parts = dict(
-        run=dict(dataset=found.root.name),
-        custom_hooks=[dict(type='symmim_mm.ProgressHook')],
-        model=settings,
-        train_dataloader=dict(
-            num_workers=workers, persistent_workers=workers > 0,
-            dataset=dict(pipeline=crops, **dataset('train.txt')),
-        ),
-        recipe=dict(
-            _delete_=True,
-            epochs=recipe.epochs if recipe else 1,
-            batch=batch,
-            lr=recipe.lr if recipe else 1e-4,
-            lr_batch=batch,
-            warmup_epochs=recipe.warmup_epochs if recipe else 0,
-            min_lr=1e-5,
-        ),
-        optim_wrapper=dict(optimizer=dict(betas=(0.9, 0.95))),
-        default_hooks=dict(
-            checkpoint=dict(interval=max(1, recipe.epochs // 10) if recipe else 1),
-            logger=dict(interval=10),
-            health=dict(dataset=held_out),
-            images=dict(type='symmim_mm.ImagesHook', kind='reconstruction', dataset=held_out),
-        ),
-    )  # fmt: skip
-    lines = [
-        f'# {method} on {found.root}: {len(found.images)} images. Written by `symmim pretrain`; '
-        'change it and train with',
-        f'# `tools/train.py {plan / CONFIG}`' + (f' --backbone {init}' if init else ''),
-        f'_base_ = [{str(CONFIGS / method / (base + ".py"))!r}]',
-    ]
-    return '\n'.join([*lines, *(f'{key} = {value!r}' for key, value in parts.items()), ''])
 
 
 def describe(recipe: FolderRecipe, shape: Shape, method: str, model: str, rate: float) -> str:

@@ -12,7 +12,8 @@ from symmim_mm.results.record import Record, find_records
 from symmim_mm.results.render import to_csv, to_markdown, to_terminal
 from symmim_mm.results.report import render_page
 from symmim_mm.results.runs import RecordedRun
-from symmim_mm.results.table import Table, build_tables
+from symmim_mm.results.table import Table
+from symmim_mm.results.tabulate import build_tables
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.text import visible
