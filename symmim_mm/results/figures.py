@@ -21,6 +21,16 @@ SECTIONS = {
 }
 
 
+# Figures of an embedding, next to the drawings of single images.
+EMBEDDINGS = {
+    'map.png': ('Map of the embedding', 'Thumbnails by the two principal components of features.'),
+    'neighbors.png': (
+        'Nearest neighbors',
+        'Each: an image and its nearest by the trained encoder; below, by a random one.',
+    ),
+}
+
+
 def figure_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[dict[str, Any]]:
     """Return the page's figures by task and dataset: an image a row, a method a column.
 
@@ -46,24 +56,33 @@ def figure_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[di
             for run in columns
         ]  # fmt: skip
         names = dict.fromkeys(Path(file).name for run in columns for file in run.record.figures)
-        rows = []
-        for name in list(names)[:MAX_ROWS]:
-            cells = []
-            for run, head in zip(columns, heads, strict=True):
-                file = next((file for file in run.record.figures if Path(file).name == name), None)
-                data = embed_image(run.folder, file, problems) if file else None
-                cells.append({'data': data, 'alt': f'{head}: {name}'})
-            rows.append(cells)
         title, caption = SECTIONS[task]
-        sections.append(
-            {
-                'title': f'{title}, {dataset}' if dataset else title,
-                'caption': caption,
-                'heads': heads,
-                'rows': rows,
-            }
-        )
+        drawn = [name for name in names if name not in EMBEDDINGS][:MAX_ROWS]
+        parts = [(title, caption, drawn)]
+        parts += [(*EMBEDDINGS[name], [name]) for name in names if name in EMBEDDINGS]
+        for title, caption, shown in parts:
+            rows = [
+                [
+                    {'data': _drawing(run, name, problems), 'alt': f'{head}: {name}'}
+                    for run, head in zip(columns, heads, strict=True)
+                ]
+                for name in shown
+            ]
+            sections.append(
+                {
+                    'title': f'{title}, {dataset}' if dataset else title,
+                    'caption': caption,
+                    'heads': heads,
+                    'rows': rows,
+                }
+            )
     return sections
+
+
+def _drawing(run: RecordedRun, name: str, problems: list[str]) -> str | None:
+    """Return a run's figure of a name as a data address, ``None`` if it has none to show."""
+    file = next((file for file in run.record.figures if Path(file).name == name), None)
+    return embed_image(run.folder, file, problems) if file else None
 
 
 def embed_image(folder: Path, name: str, problems: list[str]) -> str | None:

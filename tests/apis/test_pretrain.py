@@ -29,7 +29,8 @@ def test_from_a_folder_to_a_page(method: str, folder: Path, tmp_path: Path) -> N
     )
     assert page == out / 'report/index.html'
     text = page.read_text()
-    assert 'images/map.png' in text or 'data:image/png' in text
+    assert 'Map of the embedding' in text and 'Nearest neighbors' in text
+    assert text.count('<img') == 8
     assert (out / 'images/neighbors.png').is_file() and (out / 'images/map.png').is_file()
     record = json.loads((out / 'result.json').read_text())
     assert record['method'] == method and record['dataset'] == 'imagenet'
