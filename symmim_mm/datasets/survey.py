@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from symmim_mm.datasets.folder_scan import FolderScan
 from symmim_mm.datasets.transforms.decode_region import ImageError, open_image
 from symmim_mm.utils.errors import UserError
 
@@ -56,33 +57,40 @@ class FolderSurvey:
         return '\n'.join(lines)
 
 
+class _Scan(FolderScan):
+    """Counts the files that are no images, by suffix."""
+
+    def __init__(self, root: str, extensions: tuple[str, ...]) -> None:
+        super().__init__(root, extensions)
+        self.others: Counter[str] = Counter()
+
+    def notice(self, kind: str, path: str, reason: str = '') -> None:
+        """Count a file that is not read; what training refuses is refused here, too."""
+        if kind == 'not-read':
+            self.others[Path(path).suffix.lower() or 'without suffix'] += 1
+        super().notice(kind, path, reason)
+
+
 def survey(folder: str | os.PathLike) -> FolderSurvey:
     """List a folder and decode a sample of its images, spread evenly.
 
     Raises:
-        UserError: no folder, no images, or most files are no images or cannot be read.
+        UserError: no folder, no images, most files are no images or cannot be read, or a folder
+            that cannot be listed.
     """
     root = Path(folder).resolve()
     if not root.is_dir():
         raise UserError(f'{folder}: no such folder')
-    images: list[str] = []
-    others: Counter[str] = Counter()
-    for place, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        for name in names:
-            suffix = Path(name).suffix.lower()
-            if suffix in EXTENSIONS:
-                images.append(os.path.relpath(os.path.join(place, name), root))
-            elif not name.startswith('.'):
-                others[suffix or 'without suffix'] += 1
-    found = FolderSurvey(root, sorted(images), others)
+    scan = _Scan(str(root), EXTENSIONS)
+    images, others = sorted(scan.images()), scan.others
+    found = FolderSurvey(root, images, others)
     if len(images) < sum(others.values()) or not images:
         raise UserError(
             f'{folder}: {len(images)} images and {sum(others.values())} other files '
             f'({", ".join(name for name, _ in others.most_common(5)) or "none"}); '
             f'images are {", ".join(EXTENSIONS)}: name a folder of images'
         )
-    top = Counter(path.split(os.sep)[0] for path in images if os.sep in path)
+    top = Counter(path.split('/')[0] for path in images if '/' in path)
     if len(top) > 1 and sum(top.values()) == len(images) and min(top.values()) >= 5:
         found.classes = tuple(sorted(top))
     _measure(found)

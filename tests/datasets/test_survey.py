@@ -21,13 +21,14 @@ def test_colors_sizes_and_other_files(tmp_path: Path) -> None:
         write(tmp_path / f'{number}.{suffix}', (200, 100, 50) if number % 2 else (100, 100, 150))
     (tmp_path / 'notes.txt').write_text('x')
     (tmp_path / '.hidden.png').write_text('not looked at')
+    (tmp_path / 'broken.png').write_text('no image')
     found = survey(tmp_path)
-    assert found.images == ['.hidden.png', '0.png', '1.bmp', '2.tif', '3.ppm']
+    assert found.images == ['0.png', '1.bmp', '2.tif', '3.ppm', 'broken.png']
     assert found.shorter_side == 40 and found.others == {'.txt': 1}
     assert found.mean == pytest.approx((150, 100, 100), abs=0.01)
     assert found.std == pytest.approx((50, 1, 50), abs=0.01)
-    assert list(found.unreadable) == ['.hidden.png']
-    assert 'not read: 1 .txt' in found.describe() and '.hidden.png' in found.describe()
+    assert list(found.unreadable) == ['broken.png']
+    assert 'not read: 1 .txt' in found.describe() and 'broken.png' in found.describe()
 
 
 def test_gray_and_16_bit_images_are_read(tmp_path: Path) -> None:
