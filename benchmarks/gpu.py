@@ -123,7 +123,7 @@ def _draw_data(args: argparse.Namespace, folder: Path) -> None:
 
     from symmim_mm.datasets.sample.generate import write_sample_data
 
-    write_sample_data(folder, train=240, val=40, coco_train=6, coco_val=6, ade_train=6, ade_val=6)
+    write_sample_data(folder, train=260, val=40, coco_train=6, coco_val=6, ade_train=6, ade_val=6)
     images, jpegs = folder / 'imagenet', folder / 'jpegs'
     (images / 'val').rename(images / 'test')
     jpegs.mkdir()

@@ -190,7 +190,8 @@ def _is_number(value: Any) -> bool:
 def _shown(value: Any) -> str:
     if value is MISSING:
         return 'missing'
-    if isinstance(value, Tensor) and not not_plain(value):
+    # A sharded run knows its own tensors by their shapes alone.
+    if isinstance(value, Tensor) and (value.is_meta or not not_plain(value)):
         strides = '' if value.is_contiguous() else f' with strides {value.stride()}'
         return f'{tuple(value.shape)} of {value.dtype}{strides}'
     if isinstance(value, str):

@@ -60,6 +60,9 @@ def measure_health(model: nn.Module, batch: dict) -> dict[str, float]:
         :func:`feature_std`); with a contrast also :func:`contrast_figures`, and with both losses
         ``gradient_ratio``: the norm of the gradient of the weighted contrast, divided by that of
         the weighted reconstruction, at the encoder's output.
+
+    Raises:
+        ValueError: features that are not finite.
     """
     training = model.training
     model.eval()
@@ -68,6 +71,8 @@ def measure_health(model: nn.Module, batch: dict) -> dict[str, float]:
             views = model.data_preprocessor(dict(batch), training=True)['inputs']
             online, other = views if isinstance(views, list) else (views, views)
             features = model.extract_feat(online)[-1][:, 1:].float().mean(dim=1)
+            if not features.isfinite().all():
+                raise ValueError('features are not finite')
             figures = dict(rank=effective_rank(features), std=feature_std(features))
             if isinstance(model, SymMIM) and model.contrast_weight > 0:
                 figures |= _contrast_health(model, online, other)

@@ -90,7 +90,7 @@ def test_the_whole_way_without_a_network(
         run(f'{name}.py', CONFIGS / f'{name}.py', '--work-dir', tmp_path / name, '--backbone',
             backbone, *options('imagenet', splits=('train', 'val')))  # fmt: skip
     picture = next((sample_data / 'imagenet' / 'val').rglob('*.png'))
-    for kind in ('reconstruct', 'attention'):
+    for kind in ('reconstruct', 'similarity'):
         run('visualize.py', kind, CONFIGS / 'symmim_pretrain.py', backbone, picture, '--out',
             tmp_path / 'pictures')  # fmt: skip
     for form, out in (('timm', 'x.safetensors'), ('hf', 'hf'), ('onnx', 'x.onnx')):

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from make_runs import record
+from make_runs import data, record
 from paths import ROOT
 
 pytestmark = pytest.mark.slow
@@ -48,8 +48,11 @@ def test_commands_away_from_the_repository(installed: Path, tmp_path: Path) -> N
     listed = symmim('suite', 'suites/quickstart.yaml', '--dry-run')
     assert '24 to run, 0 finished' in listed.stdout, listed.stderr
     one_line(symmim('suite', 'suites/imagenet_published.yaml'), 'run the suite in a clone')
-    for task in ('pretrain', 'knn'):
-        record('mae', task).write(tmp_path / 'runs' / task)
+    for task, val, classes in (('pretrain', None, None), ('finetune', 50_000, 1000)):
+        made = record(
+            'mae', task, dataset='imagenet-1k', arch='ViT-B/16', data=data(1_281_167, val, classes)
+        )
+        made.write(tmp_path / 'runs' / task)
     assert symmim('collect', 'runs').returncode == 0
     page = (tmp_path / 'runs' / 'report' / 'index.html').read_text()
     assert 'MAE ViT-B/16, 1600 epochs' in page

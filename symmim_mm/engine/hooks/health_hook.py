@@ -4,12 +4,12 @@ import time
 
 import torch
 from mmengine.dataset import default_collate
-from mmengine.dist import is_main_process
+from mmengine.dist import get_rank, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
-from symmim_mm.datasets.samplers.seeding import seed_everything
+from symmim_mm.datasets.samplers.seeding import seed_everything, seed_step
 from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.models.health import measure_health
 from symmim_mm.registry import HOOKS
@@ -25,10 +25,9 @@ class HealthHook(Hook):
     (``--fsdp``) is not measured.
 
     Args:
-        images: number of them, spread evenly over the dataset.
+        images: number of them: of the first batch of this process, or of ``dataset``.
         share: of the training's time, at most.
-        dataset: config of held-out images; the training images by default, with the crops of
-            their pipeline.
+        dataset: config of held-out images, which are read here, without loader workers.
     """
 
     priority = 'LOW'  # after the optimizer's and the momentum branch's step
@@ -40,24 +39,30 @@ class HealthHook(Hook):
         self.batch: dict | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Open the held-out images in every process; read and measure them in the first."""
+        """Open the held-out images in every process; read them in the first."""
         held_out = DATASETS.build(self.dataset) if self.dataset is not None else None
-        if not is_main_process() or hasattr(runner, 'strategy'):
-            return
-        source = held_out if held_out is not None else runner.train_loop.dataloader.dataset
-        seed_everything(runner.seed)
-        self.batch = self._read(runner, source)
-        if self.batch is not None:
+        self.measures = is_main_process() and not hasattr(runner, 'strategy')
+        if self.measures and held_out is not None:
+            self.batch = self._read(runner, held_out)
+            self.measures = self.batch is not None
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict) -> None:
+        """Measure the model as it starts, on the first batch if there are no other images."""
+        if self.measures and not hasattr(self, 'due'):
+            if self.batch is None:
+                # An image that no decoder survives has killed a loader worker, not this process.
+                self.batch = dict(inputs=data_batch['inputs'][: self.images])
             self._measure(runner)
+            seed_step(runner.seed, runner.iter, get_rank())  # as ExactResumeHook has just done
 
     def after_train_iter(self, runner: Runner, **_: object) -> None:
         """Measure, if enough time has passed."""
-        if self.batch is not None and time.monotonic() >= self.due:
+        if self.measures and time.monotonic() >= self.due:
             self._measure(runner)
 
     def after_train(self, runner: Runner) -> None:
         """Measure the trained model."""
-        if self.batch is not None:
+        if self.measures and self.batch is not None:
             self._measure(runner)
 
     def _read(self, runner: Runner, source: torch.utils.data.Dataset) -> dict | None:
@@ -76,10 +81,16 @@ class HealthHook(Hook):
     def _measure(self, runner: Runner) -> None:
         start = time.monotonic()
         seed_everything(runner.seed)  # the same masks and views every time
-        figures = measure_health(unwrap(runner.model), self.batch)
+        try:
+            figures = measure_health(unwrap(runner.model), self.batch)
+        except (ValueError, torch.linalg.LinAlgError) as error:
+            # Images or weights that are not finite: steps are skipped for them elsewhere.
+            runner.logger.warning(f'health after {runner.iter} iterations: {error!s:.200}')
+            figures = {}
         for name, value in figures.items():
             runner.visualizer.add_scalar(f'health/{name}', value, runner.iter)
-        text = ', '.join(f'{name} {value:.4g}' for name, value in figures.items())
-        runner.logger.info(f'health after {runner.iter} iterations: {text}')
+        if figures:
+            text = ', '.join(f'{name} {value:.4g}' for name, value in figures.items())
+            runner.logger.info(f'health after {runner.iter} iterations: {text}')
         now = time.monotonic()
         self.due = now + (now - start) * (1 / self.share - 1)
