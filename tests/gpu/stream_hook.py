@@ -50,15 +50,17 @@ class StreamHook(Hook):
             'simmim': (model, 'draw_reconstruction_mask'),
             'mae': (model.backbone, 'random_masking'),
         }[runner.cfg.run.method]
-        setattr(owner, name, self._recorded(getattr(owner, name)))
+        setattr(owner, name, self._recorded(owner, getattr(owner, name)))
         self.path = Path(runner.work_dir) / 'stream.jsonl'
 
-    def _recorded(self, draw: Callable) -> Callable:
+    def _recorded(self, owner: torch.nn.Module, draw: Callable) -> Callable:
         @wraps(draw)
         def call(*args: object, **kwargs: object) -> object:
             drawn = draw(*args, **kwargs)
-            # MAE returns its tokens first, which hang on the weights.
-            self.masks.append(digest(drawn[1:] if draw.__name__ == 'random_masking' else drawn))
+            if owner.training:  # not when its health is measured
+                # MAE returns its tokens first, which hang on the weights.
+                masks = drawn[1:] if draw.__name__ == 'random_masking' else drawn
+                self.masks.append(digest(masks))
             return drawn
 
         return call
@@ -66,7 +68,7 @@ class StreamHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict) -> None:
         if runner.iter == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
-        self.inputs, self.masks = digest(data_batch['inputs']), []  # not those of other hooks
+        self.inputs = digest(data_batch['inputs'])
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict
@@ -76,3 +78,4 @@ class StreamHook(Hook):
         )
         with self.path.open('a') as file:
             file.write(json.dumps(line) + '\n')
+        self.masks = []
