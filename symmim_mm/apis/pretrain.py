@@ -66,7 +66,7 @@ def pretrain(
         out: where everything goes; ``work_dirs/<folder's name>-<method>`` by default.
         seed: random seed.
         workers: loader processes; one less than there are cores by default.
-        report: gets what is to be told, line by line.
+        report: gets progress and findings, line by line.
 
     Returns:
         The page.

@@ -95,7 +95,7 @@ class Split(_Strict):
 
 
 class Data(_Strict):
-    """What a run read, told from the data themselves; a pre-training has no ``val``."""
+    """What a run read, found in the data themselves; a pre-training has no ``val``."""
 
     train: Split
     val: Split | None = None

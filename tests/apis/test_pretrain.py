@@ -35,15 +35,15 @@ def test_from_a_folder_to_a_page(method: str, folder: Path, tmp_path: Path) -> N
     record = json.loads((out / 'result.json').read_text())
     assert record['method'] == method and record['dataset'] == 'imagenet'
     assert {'images/map.png', 'images/neighbors.png'} <= set(record['figures'])
-    told = '\n'.join(lines)
-    assert '60 images' in told and 'teach little' in told and str(page) in told
+    reported = '\n'.join(lines)
+    assert '60 images' in reported and 'teach little' in reported and str(page) in reported
 
     # What is trained on and what is held out are all images, each once.
     lists = [
         (out / 'plan' / name).read_text().split('\n')[:-1] for name in ('train.txt', 'held_out.txt')
     ]
     assert len(lists[1]) == 8 and len(set(lists[0]) | set(lists[1])) == 60 == sum(map(len, lists))
-    # An expert goes on from the config.
+    # An expert continues from the config.
     cfg = Config.fromfile(out / 'plan/pretrain.py')
     assert cfg.recipe.epochs == 1 and cfg.model.data_preprocessor.mean != [123.675, 116.28, 103.53]
 

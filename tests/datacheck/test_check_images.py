@@ -165,7 +165,7 @@ def test_damage(folder: Path, kind: str, how: str, place: float, noise: bytes) -
     """Damage is a problem exactly if OpenCV cannot load the image; else its size is OpenCV's.
 
     PNGs carry check sums, and what is cut off is missed: then a change is a problem, or changes no
-    pixel. JPEGs carry none: damage to the pixels alone cannot always be told.
+    pixel. JPEGs carry none: damage to the pixels alone cannot always be seen.
     """
     whole = FORMATS[kind]
     start = int(place * len(whole))

@@ -1,33 +1,12 @@
-"""Runs that differ in data or batches are told apart, and so are data from the public ones."""
+"""Runs that differ in data or batches stay apart, and so do data from the public ones."""
 
 import pytest
-from make_runs import data, record
+from make_runs import cells, data, record, suite
 
 from symmim_mm.results.record import Batch, Data
 from symmim_mm.results.render import published_for, to_markdown
 from symmim_mm.results.table import Table
 from symmim_mm.results.tabulate import build_tables
-
-
-def cells(table: Table) -> dict[tuple[str, str], str]:
-    return {
-        (row.label, column.label): table.text(cell)
-        for row in table.rows
-        for column, cell in row.cells.items()
-    }
-
-
-def suite(*seeds: int) -> list:
-    found = []
-    for seed in seeds or (0,):
-        for method in ('random', 'simmim', 'mae', 'symmim', 'dino'):
-            if method != 'random':
-                found.append(record(method, 'pretrain', seed))
-            found += [
-                record(method, task, seed)
-                for task in ('finetune', 'linear', 'knn', 'detection', 'segmentation')
-            ]
-    return found
 
 
 def imagenet(pretrain: Data | None, finetune: Data | None) -> Table:

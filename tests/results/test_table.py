@@ -5,32 +5,11 @@ import io
 import statistics
 
 import pytest
-from make_runs import data, record, sha
+from make_runs import cells, data, record, sha, suite
 
 from symmim_mm.results.render import row_costs, to_csv, to_markdown, to_terminal
 from symmim_mm.results.table import Table
 from symmim_mm.results.tabulate import build_tables
-
-
-def cells(table) -> dict[tuple[str, str], str]:
-    return {
-        (row.label, column.label): table.text(cell)
-        for row in table.rows
-        for column, cell in row.cells.items()
-    }
-
-
-def suite(*seeds: int) -> list:
-    found = []
-    for seed in seeds or (0,):
-        for method in ('random', 'simmim', 'mae', 'symmim', 'dino'):
-            if method != 'random':
-                found.append(record(method, 'pretrain', seed))
-            found += [
-                record(method, task, seed)
-                for task in ('finetune', 'linear', 'knn', 'detection', 'segmentation')
-            ]
-    return found
 
 
 def test_rows_and_columns_in_order():

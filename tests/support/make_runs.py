@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from symmim_mm.results.record import Data, Record
+from symmim_mm.results.table import Table
 
 
 def sha(*parts: object) -> str:
@@ -80,3 +81,26 @@ def write(folder: Path, item: Record, losses: int = 20, figures: int = 0) -> Pat
         Image.new('RGB', (24, 8), (200, 30, 30)).save(run / name)
     item.write(run)
     return run
+
+
+def cells(table: Table) -> dict[tuple[str, str], str]:
+    """What the cells of a table show, by row and column."""
+    return {
+        (row.label, column.label): table.text(cell)
+        for row in table.rows
+        for column, cell in row.cells.items()
+    }
+
+
+def suite(*seeds: int) -> list[Record]:
+    """Records of four methods and a random start, on all tasks."""
+    found = []
+    for seed in seeds or (0,):
+        for method in ('random', 'simmim', 'mae', 'symmim', 'dino'):
+            if method != 'random':
+                found.append(record(method, 'pretrain', seed))
+            found += [
+                record(method, task, seed)
+                for task in ('finetune', 'linear', 'knn', 'detection', 'segmentation')
+            ]
+    return found
