@@ -11,10 +11,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.common import environment, markdown, say
+from symmim_mm.datasets.folder_scan import FolderScan
 from symmim_mm.utils.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> dict:
     Raises:
         UserError: the data are not there, or even one epoch does not fit.
     """
+    from symmim_mm.apis.pretrain import measure_rate
+
     end = time.monotonic() + 60 * args.minutes
     data = Path(args.data).resolve()
     if not (data / 'train').is_dir() or not (data / 'test').is_dir():
@@ -64,7 +66,8 @@ def run(args: argparse.Namespace) -> dict:
         epochs = args.epochs
         if epochs is None:
             config = write_config(place, SLOWEST, 1, args, workers)
-            images, rate = measure_rate(config, args.amp)
+            rate = measure_rate(config.read_text(), None, steps=TIMED_STEPS, amp=args.amp)
+            images = sum(1 for _ in FolderScan(str(data / 'train')).images())
             epochs = choose_epochs(images, rate, end - time.monotonic(), args)
         say(f'{len(args.conditions)} conditions, {args.seeds} seeds, {epochs} epochs each')
         suite = write_suite(place, epochs, args, workers)
@@ -123,12 +126,16 @@ def choose_epochs(images: int, rate: float, seconds: float, args: argparse.Names
     return fitting[-1]
 
 
+def _arch(width: int) -> str:
+    heads = max(1, width // 64)
+    return f'dict(embed_dims={width}, num_heads={heads}, feedforward_channels={4 * width})'
+
+
 def write_config(
     place: Path, name: str, epochs: int, args: argparse.Namespace, workers: int
 ) -> Path:
     """Write a condition at the study's width and length; return its path."""
-    width, heads = args.width, max(1, args.width // 64)
-    arch = f'dict(embed_dims={width}, num_heads={heads}, feedforward_channels={4 * width})'
+    arch = _arch(args.width)
     lines = [
         f"_base_ = ['{ROOT}/configs/evidence/cifar10_{name}.py']",
         f'model = dict(backbone=dict(arch={arch}))',
@@ -136,7 +143,7 @@ def write_config(
         f'recipe = dict(epochs={epochs}, batch={args.batch}, warmup_epochs={epochs / 8})',
     ]
     if name == 'mae':
-        lines[1] = f'model = dict(backbone=dict(arch={arch}), neck=dict(embed_dim={width}))'
+        lines[1] = f'model = dict(backbone=dict(arch={arch}), neck=dict(embed_dim={args.width}))'
     path = place / f'{name}.py'
     path.write_text('\n'.join(lines) + '\n')
     return path
@@ -144,8 +151,7 @@ def write_config(
 
 def write_suite(place: Path, epochs: int, args: argparse.Namespace, workers: int) -> Path:
     """Write the suite file and its configs; return its path."""
-    width, heads = args.width, max(1, args.width // 64)
-    arch = f'dict(embed_dims={width}, num_heads={heads}, feedforward_channels={4 * width})'
+    arch = _arch(args.width)
     methods = {
         name: str(write_config(place, name, epochs, args, workers)) for name in args.conditions
     }
@@ -166,45 +172,6 @@ def write_suite(place: Path, epochs: int, args: argparse.Namespace, workers: int
     )  # fmt: skip
     suite.write_text(json.dumps(text))
     return suite
-
-
-def measure_rate(config: Path, amp: bool) -> tuple[int, float]:
-    """Train some steps of a config with its own loader.
-
-    Returns:
-        The number of training images, and images per second after the first steps.
-    """
-    from mmengine.hooks import Hook
-
-    from symmim_mm.apis.train import configure
-    from symmim_mm.engine.launch import launched_runner
-
-    class Stop(Exception):
-        pass
-
-    class Timer(Hook):
-        times: list[float] = []
-
-        def after_train_iter(
-            self, runner: object, batch_idx: int, data_batch: object = None, outputs: object = None
-        ) -> None:
-            float(outputs['loss'])  # waits for the device
-            self.times.append(time.perf_counter())
-            if len(self.times) > 2 * TIMED_STEPS:
-                raise Stop
-
-    timer = Timer()
-    with tempfile.TemporaryDirectory(prefix='symmim-timed-') as folder:
-        cfg = configure(config, work_dir=folder, amp=amp)
-        batch = cfg.train_dataloader.batch_size
-        with launched_runner(cfg, 'none') as runner:
-            runner.register_hook(timer)
-            with suppress(Stop):
-                runner.train()
-            images = len(runner.train_dataloader.dataset)
-    steps = min(TIMED_STEPS, len(timer.times) - 1)
-    seconds = timer.times[-1] - timer.times[-1 - steps]
-    return images, batch * steps / seconds
 
 
 def tables(result: dict) -> dict[str, str]:

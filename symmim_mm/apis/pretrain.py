@@ -158,7 +158,8 @@ class _Stop(Exception):
 
 
 class _TimerHook(Hook):
-    def __init__(self) -> None:
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
         self.times: list[float] = []
 
     def after_train_iter(
@@ -166,18 +167,27 @@ class _TimerHook(Hook):
     ) -> None:
         float((outputs or {})['loss'].detach())  # waits for the device
         self.times.append(time.perf_counter())
-        if len(self.times) > TIMED_STEPS:
+        if len(self.times) > 2 * self.steps:
             raise _Stop
 
 
-def measure_rate(text: str, init: str | Path | None) -> float:
-    """Train some steps of a config in a folder that is removed; return images per second."""
-    timer = _TimerHook()
+def measure_rate(
+    text: str, init: str | Path | None, steps: int = TIMED_STEPS, amp: bool = False
+) -> float:
+    """Train some steps of a config in a folder that is removed; return images per second.
+
+    As many steps come before those that are timed, where an epoch has so many.
+
+    Raises:
+        UserError: an epoch has less than two steps.
+    """
+    timer = _TimerHook(steps)
     with tempfile.TemporaryDirectory(prefix='symmim-timed-') as folder:
         path = Path(folder, CONFIG)
         path.write_text(text)
-        cfg = configure(path, work_dir=folder, backbone=str(init) if init else None)
-        cfg.default_hooks.health = cfg.default_hooks.images = None
+        cfg = configure(path, work_dir=folder, backbone=str(init) if init else None, amp=amp)
+        for name in ('health', 'images'):
+            cfg.default_hooks.pop(name, None)
         cfg.custom_hooks = [hook for hook in cfg.custom_hooks if 'Progress' not in hook.type]
         batch = cfg.train_dataloader.batch_size
         with (
@@ -188,7 +198,7 @@ def measure_rate(text: str, init: str | Path | None) -> float:
             runner.register_hook(timer)
             with suppress(_Stop):
                 runner.train()
-    steps = len(timer.times) - 1
+    steps = min(steps, len(timer.times) - 1)
     if steps < 1:
         raise UserError('an epoch has less than two steps: give more images')
-    return batch * steps / (timer.times[-1] - timer.times[0])
+    return batch * steps / (timer.times[-1] - timer.times[-1 - steps])
