@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from symmim_mm.apis.embed import show_embeddings
 from symmim_mm.apis.folder_config import CONFIG, PLAN, config_text
-from symmim_mm.apis.train import configure, train
+from symmim_mm.apis.train import configure, has_bf16_units, train
 from symmim_mm.datasets.survey import FolderSurvey, survey
 from symmim_mm.engine.launch import launched_runner
 from symmim_mm.planning.folder_plan import (
@@ -52,7 +52,8 @@ def pretrain(
 ) -> Path:
     """Pre-train on a folder of images, and write a page of what was learned.
 
-    The same call again continues an interrupted run, or finishes its page.
+    The same call again continues an interrupted run, or finishes its page. A GPU, or a CPU with
+    bf16 matrix units (AMX), trains in mixed precision.
 
     Args:
         folder: of images, sub-folders included; labels are not needed.
@@ -100,7 +101,7 @@ def pretrain(
 
         write_lists(found, plan, choose_batch(len(found.images)))
         report('measuring some steps')
-        rate = measure_rate(text(None), init)
+        rate = measure_rate(text(None), init, amp=has_bf16_units())
         recipe = choose_recipe(
             len(found.images), shape, width, rate=rate,
             seconds=seconds_of(budget), epochs=epochs, steps=steps,
@@ -118,7 +119,7 @@ def pretrain(
         with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
             train(
                 config, work_dir=place, resume=True, seed=seed,
-                backbone=str(init) if init else None,
+                backbone=str(init) if init else None, amp=has_bf16_units(),
             )  # fmt: skip
     show_embeddings(place, report)
     page = collect([place], place / 'report').page

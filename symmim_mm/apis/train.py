@@ -122,21 +122,26 @@ def _use_mixed_precision(cfg: Config) -> None:
     wrapper = cfg.optim_wrapper
     if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UserError(f'--amp does not work with optim_wrapper type {wrapper.type}')
+    check_bf16_units()
     if not torch.cuda.is_available():
-        check_cpu_bf16()
         wrapper.type = 'symmim_mm.CpuAmpOptimWrapper'
         return
     wrapper.type = 'AmpOptimWrapper'
     wrapper.setdefault('dtype', 'bfloat16' if torch.cuda.is_bf16_supported() else 'float16')
 
 
-def check_cpu_bf16() -> None:
+def has_bf16_units() -> bool:
+    """Return whether mixed precision makes this machine faster: a GPU, or a CPU with AMX."""
+    return torch.cuda.is_available() or bool(torch.cpu.get_capabilities().get('amx_bf16'))
+
+
+def check_bf16_units() -> None:
     """Refuse mixed precision on a processor that it would make slower.
 
     Raises:
-        UserError: the processor has no bf16 matrix units.
+        UserError: neither a GPU nor a processor with bf16 matrix units.
     """
-    if not torch.cpu.get_capabilities().get('amx_bf16'):
+    if not has_bf16_units():
         raise UserError(
             '--amp needs a GPU, or a processor with bf16 matrix units (AMX): leave it out here'
         )
