@@ -77,6 +77,7 @@ HF = Dialect(
         'mask_token': 'embeddings.mask_token',
         'patch_embed.projection': 'embeddings.patch_embeddings.projection',
         'ln1': 'layernorm',
+        'ln2': 'pooler.layernorm',  # of BEiT
     },
     layers='encoder.layer',
     layer_stems={
@@ -87,8 +88,9 @@ HF = Dialect(
         'ffn.layers.1': 'output.dense',
     },
     split={'attn.qkv': tuple(f'attention.attention.{part}' for part in ('query', 'key', 'value'))},
-    wrappers=('', 'vit.'),  # a bare encoder; one with a head or MAE's decoder
-    not_encoder=('pooler.', 'classifier.', 'decoder.'),
+    # A bare encoder; one with a head or MAE's decoder; one with a head on the mean of its patches.
+    wrappers=('', 'vit.', 'beit.'),
+    not_encoder=('pooler.dense.', 'classifier.', 'decoder.'),
     marker='embeddings.patch_embeddings.projection.weight',
 )
 
@@ -191,6 +193,9 @@ def from_dialect(
         else:
             renamed[name] = value
     for name, found in pieces.items():
+        if name.endswith('.bias') and found.keys() == {0, 2}:
+            # BEiT has no bias of the keys, and none matters: it moves all logits of a query alike.
+            found[1] = torch.zeros_like(found[0])
         shapes = {tuple(value.shape) for value in found.values()}
         if len(shapes) > 1 or not shapes.pop():
             raise UserError(f'{source} has parts of {short(name)} that do not fit together')

@@ -89,7 +89,7 @@ def test_query_key_and_value_stand_in_this_order() -> None:
 
 @pytest.mark.parametrize(
     ('dialect', 'name'),
-    [('timm', 'mask_token'), ('hf', 'ln2.weight'), ('timm', 'layers.0.attn.gamma1.weight')],
+    [('timm', 'mask_token'), ('hf', 'gamma.weight'), ('timm', 'layers.0.attn.gamma1.weight')],
 )
 def test_a_tensor_without_a_counterpart_is_named(dialect: str, name: str) -> None:
     with pytest.raises(UserError, match=f'no tensor for {name}'):
