@@ -131,10 +131,11 @@ def _mixing(cfg: Config, kind: str) -> float:
 
 def _pooling(cfg: Config) -> str:
     frozen = cfg.get('evaluation') or cfg.model.get('neck') or {}
-    kind = frozen.get('pooling') or cfg.model.backbone.out_type
+    kind = frozen.get('pooling') or frozen.get('type') or cfg.model.backbone.out_type
     kind = kind if isinstance(kind, str) else kind[0]  # the first is the one that counts
     return {'avg_featmap': 'mean of the patches', 'patch_mean': 'mean of the patches',
-            'cls_token': 'class token'}[kind]  # fmt: skip
+            'cls_token': 'class token',
+            'symmim_mm.AttentiveFeatures': 'attention over the patches'}[kind]  # fmt: skip
 
 
 def _windows(cfg: Config) -> str:

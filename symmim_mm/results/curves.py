@@ -22,6 +22,7 @@ TITLES = {
     'pretrain': 'Pre-training',
     'finetune': 'Fine-tuning',
     'linear': 'Linear probe',
+    'attentive': 'Attentive probe',
     'knn': 'k-NN',
     'detection': 'Detection and instance segmentation',
     'segmentation': 'Semantic segmentation',
@@ -32,6 +33,7 @@ TITLES = {
 VALIDATION = {
     'finetune': ('top1', 'Validation top-1 (%)'),
     'linear': ('top1', 'Validation top-1 (%)'),
+    'attentive': ('top1', 'Validation top-1 (%)'),
     'detection': ('box_ap', 'Validation box AP (%)'),
     'segmentation': ('miou', 'Validation mIoU (%)'),
 }
