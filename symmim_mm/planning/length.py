@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
 from symmim_mm.config.load import data_problems
+from symmim_mm.datasets.label_share import use_label_share
 from symmim_mm.datasets.sample.generate import write_sample_data
 
 # Training images by `run.dataset`, and the source of the number.
@@ -63,7 +64,7 @@ def _count(cfg: Config) -> int:
     with scope, TemporaryDirectory() as folder:
         if settings.type.endswith('ImageFolder'):
             settings.index_cache = folder  # a dry run leaves nothing behind
-        return len(DATASETS.build(settings))
+        return len(DATASETS.build(use_label_share(settings)))
 
 
 @dataclass(frozen=True)
