@@ -223,7 +223,7 @@ FIELDS: dict[str, tuple[str, Callable[[Config], Value]]] = {
     'training_size': ('training images', _training_size),
     'windows': ('windows', _windows),
     'class_token': ('class token', lambda cfg: cfg.model.backbone.get('with_cls_token', True)),
-    'relative_positions': ('relative positions', lambda cfg: False),
+    'relative_positions': ('relative positions', lambda cfg: 'rel_pos_grid' in cfg.model.backbone),
     'pyramid': ('pyramid', lambda cfg: cfg.model.neck.type.split('.')[-1]),
     'rpn_convs': ('convolutions of the RPN', lambda cfg: cfg.model.rpn_head.get('num_convs', 1)),
     'proposals': (
