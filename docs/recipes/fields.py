@@ -219,6 +219,10 @@ FIELDS: dict[str, tuple[str, Callable[[Config], Value]]] = {
     'head_channels': ('channels of the head', lambda cfg: cfg.model.decode_head.channels),
     'auxiliary': ('auxiliary loss', lambda cfg: cfg.model.auxiliary_head.loss_decode.loss_weight),
     'tap_norm': ('norm on the taps', lambda cfg: cfg.model.backbone.get('final_norm', True)),
+    'patch_norm': (
+        'norm before the linear layer',
+        lambda cfg: 'BN' if cfg.model.neck.type.endswith('FrozenFeatures') else None,
+    ),
     'test_stride': ('sliding test, stride', lambda cfg: cfg.model.test_cfg.stride[0]),
     'training_size': ('training images', _training_size),
     'windows': ('windows', _windows),
