@@ -1,4 +1,4 @@
-"""Necks of probes: one normalized vector from the tokens of a frozen encoder."""
+"""Necks of probes: normalized features from the tokens of a frozen encoder."""
 
 import torch
 from mmengine.model import BaseModule
@@ -8,7 +8,7 @@ from symmim_mm.models.contrast_head import pool
 from symmim_mm.registry import MODELS
 from symmim_mm.utils.errors import UserError
 
-POOLINGS = ('patch_mean', 'cls_token')
+POOLINGS = ('patch_mean', 'cls_token', 'none')
 
 
 @MODELS.register_module()
@@ -20,7 +20,7 @@ class FrozenFeatures(BaseModule):
 
     Args:
         in_channels: of a token.
-        pooling: ``'patch_mean'`` or ``'cls_token'``.
+        pooling: ``'patch_mean'``, ``'cls_token'``, or ``'none'`` for a probe of every patch.
 
     Raises:
         UserError: another pooling.
@@ -35,7 +35,12 @@ class FrozenFeatures(BaseModule):
         self.norm = nn.BatchNorm1d(in_channels, affine=False, eps=1e-6)
 
     def forward(self, tokens: tuple[Tensor, ...]) -> tuple[Tensor]:
-        """Return features ``((B, C),)`` of the last tokens ``(B, 1 + N, C)``, class token first."""
+        """Return features ``((B, C),)`` of the last tokens ``(B, 1 + N, C)``, class token first.
+
+        Without pooling a map ``(B, C, h, w)`` comes in and goes out.
+        """
+        if self.pooling == 'none':
+            return (self.norm(tokens[-1].flatten(2)).view_as(tokens[-1]),)
         return (self.norm(pool(tokens[-1], self.pooling, None, None)),)
 
 

@@ -26,6 +26,7 @@ TITLES = {
     'knn': 'k-NN',
     'detection': 'Detection and instance segmentation',
     'segmentation': 'Semantic segmentation',
+    'linear_segmentation': 'Semantic segmentation, linear probe',
 }
 
 
@@ -36,6 +37,7 @@ VALIDATION = {
     'attentive': ('top1', 'Validation top-1 (%)'),
     'detection': ('box_ap', 'Validation box AP (%)'),
     'segmentation': ('miou', 'Validation mIoU (%)'),
+    'linear_segmentation': ('miou', 'Validation mIoU (%)'),
 }
 
 
