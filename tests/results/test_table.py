@@ -70,7 +70,7 @@ def test_what_nobody_ran_is_empty():
     (table,), _ = build_tables([record('mae', 'pretrain'), record('mae', 'knn')])
     assert list(cells(table)) == [('MAE', 'k-NN top-1')]
     assert len(table.columns) == len(COLUMNS)
-    assert '| MAE |  |  | 60.0 |' + '  |' * (len(COLUMNS) - 3) in to_markdown([table])
+    assert '| MAE |  |  |  | 60.0 |' + '  |' * (len(COLUMNS) - 4) in to_markdown([table])
 
 
 def test_another_transfer_config_is_another_column():
