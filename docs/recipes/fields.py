@@ -131,10 +131,11 @@ def _mixing(cfg: Config, kind: str) -> float:
 
 def _pooling(cfg: Config) -> str:
     frozen = cfg.get('evaluation') or cfg.model.get('neck') or {}
-    kind = frozen.get('pooling') or cfg.model.backbone.out_type
+    kind = frozen.get('pooling') or frozen.get('type') or cfg.model.backbone.out_type
     kind = kind if isinstance(kind, str) else kind[0]  # the first is the one that counts
     return {'avg_featmap': 'mean of the patches', 'patch_mean': 'mean of the patches',
-            'cls_token': 'class token'}[kind]  # fmt: skip
+            'cls_token': 'class token',
+            'symmim_mm.AttentiveFeatures': 'attention over the patches'}[kind]  # fmt: skip
 
 
 def _windows(cfg: Config) -> str:
@@ -213,17 +214,21 @@ FIELDS: dict[str, tuple[str, Callable[[Config], Value]]] = {
     'erasing': ('random erasing', lambda cfg: _transform(cfg, 'RandomErasing')['erase_prob']),
     'smoothing': ('label smoothing', lambda cfg: cfg.model.head.loss.label_smooth_val),
     'head_std': ('deviation of the head at start', lambda cfg: cfg.model.head.init_cfg.std),
-    'neighbours': ('neighbours', lambda cfg: cfg.evaluation.k),
+    'neighbours': ('neighbours', lambda cfg: tuple(cfg.evaluation.grid.k)),
     'knn_temperature': ('temperature', lambda cfg: cfg.evaluation.temperature),
     'taps': ('taps', lambda cfg: tuple(cfg.model.backbone.out_indices)),
     'head_channels': ('channels of the head', lambda cfg: cfg.model.decode_head.channels),
     'auxiliary': ('auxiliary loss', lambda cfg: cfg.model.auxiliary_head.loss_decode.loss_weight),
     'tap_norm': ('norm on the taps', lambda cfg: cfg.model.backbone.get('final_norm', True)),
+    'patch_norm': (
+        'norm before the linear layer',
+        lambda cfg: 'BN' if cfg.model.neck.type.endswith('FrozenFeatures') else None,
+    ),
     'test_stride': ('sliding test, stride', lambda cfg: cfg.model.test_cfg.stride[0]),
     'training_size': ('training images', _training_size),
     'windows': ('windows', _windows),
     'class_token': ('class token', lambda cfg: cfg.model.backbone.get('with_cls_token', True)),
-    'relative_positions': ('relative positions', lambda cfg: False),
+    'relative_positions': ('relative positions', lambda cfg: 'rel_pos_grid' in cfg.model.backbone),
     'pyramid': ('pyramid', lambda cfg: cfg.model.neck.type.split('.')[-1]),
     'rpn_convs': ('convolutions of the RPN', lambda cfg: cfg.model.rpn_head.get('num_convs', 1)),
     'proposals': (

@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -48,6 +48,7 @@ def pretrain(
     out: str | Path | None = None,
     seed: int = 0,
     workers: int | None = None,
+    track: Sequence[str] = (),
     report: Callable[[str], None] = print,
 ) -> Path:
     """Pre-train on a folder of images, and write a page of what was learned.
@@ -67,6 +68,7 @@ def pretrain(
         out: where everything goes; ``work_dirs/<folder's name>-<method>`` by default.
         seed: random seed.
         workers: loader processes; one less than there are cores by default.
+        track: trackers that get scalars and images: ``'tensorboard'``, ``'wandb'``, ``'mlflow'``.
         report: gets progress and findings, line by line.
 
     Returns:
@@ -119,7 +121,7 @@ def pretrain(
         with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
             train(
                 config, work_dir=place, resume=True, seed=seed,
-                backbone=str(init) if init else None, amp=has_bf16_units(),
+                backbone=str(init) if init else None, amp=has_bf16_units(), track=track,
             )  # fmt: skip
     show_embeddings(place, report)
     page = collect([place], place / 'report').page

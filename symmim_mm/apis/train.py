@@ -1,6 +1,6 @@
 """One training run of any of the three libraries, from a config to its record."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -14,6 +14,7 @@ from symmim_mm.engine.annotation_check import check_annotations
 from symmim_mm.engine.data_check import check_data
 from symmim_mm.engine.launch import launched_runner, process_count
 from symmim_mm.engine.resume import resume_from_latest, was_restarted
+from symmim_mm.engine.tracking import use_trackers
 from symmim_mm.models.activation_checkpointing import pop_activation_checkpointing
 from symmim_mm.planning.costs import flops_per_image
 from symmim_mm.utils.errors import UserError
@@ -32,6 +33,7 @@ class RunOptions(TypedDict, total=False):
     fsdp: bool  # shard the model over the processes
     seed: int | None  # random seed, 0 to 2**32 - 1; that of the config, or 0, by default
     cfg_options: Mapping[str, object] | None  # changes of the config, by dotted name
+    track: Sequence[str]  # trackers that get scalars and images: see TRACKERS
 
 
 def train(
@@ -104,6 +106,8 @@ def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunO
     if options.get('compile'):
         hooks.append(dict(type='symmim_mm.CompileHook'))
         changes['--compile'] = True
+    if options.get('track'):
+        use_trackers(cfg, options['track'])
     record = dict(
         type=RECORD_HOOK,
         config_path=str(config),

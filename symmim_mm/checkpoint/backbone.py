@@ -1,5 +1,7 @@
 """Loading of a pre-trained backbone, with a report of every tensor."""
 
+import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from symmim_mm.checkpoint import key_map
 from symmim_mm.checkpoint.read import read_checkpoint
 from symmim_mm.checkpoint.weights import check_weights
 from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.paths import file_inside
 from symmim_mm.utils.text import listed, short, visible
 
 PREFIX = 'backbone.'
@@ -20,9 +23,9 @@ OWN_MARKER = f'{PREFIX}patch_embed.projection.weight'
 CONTAINERS = ('state_dict', 'model', 'teacher')
 
 # What may differ between a pre-trained encoder and the backbone of a transfer: the norm after
-# average pooling is new, the mask token is not needed or is that of SimMIM's way to go on, and some
-# tasks use neither the final norm nor the class token.
-MAY_BE_MISSING = ('ln2.', 'mask_token')
+# average pooling and ViTDet's relative positions are new, the mask token is not needed or is that
+# of SimMIM's way to go on, and some tasks use neither the final norm nor the class token.
+MAY_BE_MISSING = re.compile(r'ln2\.|mask_token|layers\.\d+\.attn\.rel_pos_[hw]$')
 MAY_BE_UNEXPECTED = ('mask_token', 'ln1.', 'ln2.', 'cls_token')
 NAMES_SHOWN = 8
 
@@ -41,6 +44,7 @@ class LoadReport:
     resized: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
+    remark: str = ''  # what else differs from the model of the file
 
     def __str__(self) -> str:
         def names(keys: list[str]) -> str:
@@ -52,6 +56,7 @@ class LoadReport:
             f'{len(self.resized)} of them resized{names(self.resized)}, '
             f'{len(self.missing)} missing and left as initialized{names(self.missing)}, '
             f'{len(self.unexpected)} unexpected and not used{names(self.unexpected)}'
+            f'{self.remark}'
         )
 
 
@@ -143,7 +148,7 @@ def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online')
         report.loaded.append(key)
     report.missing = [key for key in target if key not in state]
 
-    wrong += [f'{key} missing' for key in report.missing if not key.startswith(MAY_BE_MISSING)]
+    wrong += [f'{key} missing' for key in report.missing if not MAY_BE_MISSING.match(key)]
     wrong += [
         f'{short(key)} unexpected'
         for key in report.unexpected
@@ -153,7 +158,20 @@ def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online')
         shown = '; '.join(wrong[:4]) + (f'; and {len(wrong) - 4} more' if len(wrong) > 4 else '')
         raise UserError(f'checkpoint {path} does not fit the backbone of this config: {shown}')
     backbone.load_state_dict(adapted, strict=False)
+    report.remark = _other_epsilon(Path(path), backbone)
     return report
+
+
+def _other_epsilon(path: Path, backbone: nn.Module) -> str:
+    """Name the epsilon in the ``config.json`` next to HuggingFace's weights, if it is another."""
+    try:
+        config = json.loads(file_inside(path.parent, 'config.json', 1 << 20).read_text())
+        theirs, ours = float(config['layer_norm_eps']), backbone.layers[0].ln1.eps
+    except (UserError, OSError, ValueError, TypeError, KeyError, RecursionError, AttributeError):
+        return ''  # no such file: the weights of another library
+    if theirs == ours:
+        return ''
+    return f'; its layer_norm_eps is {theirs:g}, that of this model {ours:g}'
 
 
 def _check_same_size(state: dict[str, Tensor], target: dict[str, Tensor], source: str) -> None:

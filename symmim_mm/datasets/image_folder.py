@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 
 from symmim_mm.datasets.folder_index import FolderIndex, open_index
+from symmim_mm.datasets.label_share import Share, choose_part, share_of_labels
 from symmim_mm.datasets.shards.manifest import read_manifest
 from symmim_mm.datasets.shards.reader import ImageShards
 from symmim_mm.registry import DATASETS
@@ -72,7 +73,7 @@ class ImageFolder(CustomDataset):
             )
         if self.with_label:
             self._name_classes()
-        chosen = self._choose_share(*self.share) if self.share else range(len(self.index))
+        chosen = self._choose_share(self.share) if self.share else range(len(self.index))
         return _Images(self.index, chosen, self.img_prefix, self.with_label)
 
     def _name_classes(self) -> None:
@@ -94,22 +95,19 @@ class ImageFolder(CustomDataset):
         if empty := [found[index] for index in np.flatnonzero(counts == 0)]:
             print_log(f'no images in the folders {", ".join(empty)}', 'current', level=30)
 
-    def _choose_share(self, start: float, stop: float) -> np.ndarray:
+    def _choose_share(self, share: Share) -> np.ndarray:
         """Return the indices of a share of each class, ascending, int64 ``(N,)``."""
         if not self.with_label:
             raise UserError('labels=... chooses among labeled images: set with_label=True')
 
-        def digest(index: int) -> bytes:
-            return hashlib.sha256(os.fsencode(self.index.path(index))).digest()
-
         chosen = []
         for label, name in enumerate(self._metainfo['classes']):
-            order = sorted(np.flatnonzero(self.index.labels == label).tolist(), key=digest)
-            part = order[round(start * len(order)) : round(stop * len(order))]
+            images = np.flatnonzero(self.index.labels == label).tolist()
+            part = choose_part(images, self.index.path, share)
             if not part:
                 raise UserError(
-                    f'labels={start, stop} leaves no image of class {name} in {self.img_prefix}: '
-                    f'it has {len(order)}'
+                    f'labels={share} leaves no image of class {name} in {self.img_prefix}: '
+                    f'it has {len(images)}'
                 )
             chosen += part
         return np.sort(np.asarray(chosen, np.int64))
@@ -182,18 +180,3 @@ class _Images(Sequence):
         if self.labeled:
             info['gt_label'] = int(self.index.labels[index])
         return info
-
-
-def share_of_labels(labels: float | tuple[float, float]) -> tuple[float, float]:
-    """Read a share: a number in (0, 1], or start and stop, 0 <= start < stop <= 1.
-
-    Raises:
-        UserError: anything else.
-    """
-    bounds = labels if isinstance(labels, list | tuple) else (0.0, labels)
-    numbers = len(bounds) == 2 and all(type(bound) in (int, float) for bound in bounds)
-    if not numbers or not 0 <= bounds[0] < bounds[1] <= 1:
-        raise UserError(
-            f'labels must be a share in (0, 1], or two numbers 0 <= start < stop <= 1, got {labels}'
-        )
-    return tuple(bounds)

@@ -11,6 +11,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from symmim_mm.checkpoint.mmengine import use_safe_loaders
+from symmim_mm.config.load import LOADERS
+from symmim_mm.datasets.label_share import use_label_share
 from symmim_mm.engine.faults import report_faults
 from symmim_mm.utils.dist import unwrap
 from symmim_mm.utils.errors import RESUME, UserError
@@ -41,7 +43,7 @@ MMENGINE_HOOKS = (
 
 
 def substitute_types(cfg: Config) -> None:
-    """Put our loops and optimizer wrappers in place of MMEngine's; other types stay.
+    """Put our loops and optimizer wrappers in place of MMEngine's, and let ``labels`` work.
 
     A default hook that is None is left out; MMEngine knows this of its own only.
     """
@@ -52,6 +54,9 @@ def substitute_types(cfg: Config) -> None:
         part = cfg.get(name)
         if part is not None and (kind := part.get('type', default)) in SUBSTITUTES:
             part.type = SUBSTITUTES[kind]
+    for name in LOADERS:
+        if loader := cfg.get(name):
+            loader.dataset = use_label_share(loader.dataset)
 
 
 def rank_info(launcher: str) -> tuple[int, int, int]:

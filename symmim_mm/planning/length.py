@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
 from symmim_mm.config.load import data_problems
+from symmim_mm.datasets.label_share import use_label_share
 from symmim_mm.datasets.sample.generate import write_sample_data
 
 # Training images by `run.dataset`, and the source of the number.
@@ -24,7 +25,9 @@ KNOWN = {
     'imagenet-sample': (400, 'a sample of the ILSVRC 2012 training set'),
 }
 # Of the generated data: parameters of the function that generates them.
-SAMPLE = {'detection': 'coco_train', 'segmentation': 'ade_train'}
+SAMPLE = {
+    'detection': 'coco_train', 'segmentation': 'ade_train', 'linear_segmentation': 'ade_train',
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def _count(cfg: Config) -> int:
     with scope, TemporaryDirectory() as folder:
         if settings.type.endswith('ImageFolder'):
             settings.index_cache = folder  # a dry run leaves nothing behind
-        return len(DATASETS.build(settings))
+        return len(DATASETS.build(use_label_share(settings)))
 
 
 @dataclass(frozen=True)

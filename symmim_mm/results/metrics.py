@@ -43,23 +43,17 @@ def chance_levels(task: str, dataset: BaseDataset) -> dict[str, float]:
     """Return the metrics, in percent, that a model reaches on a dataset without having learned."""
     if task == 'detection':
         return dict.fromkeys(DETECTION, 0.0)
-    if task == 'segmentation':
+    if task.endswith('segmentation'):
         return {'miou': blind_miou(dataset)}
     return {'top1': 100.0 / len(dataset.metainfo['classes'])}
 
 
 def blind_miou(dataset: BaseDataset) -> float:
     """Return the mIoU in percent of giving every pixel the most frequent class of the dataset."""
-    import numpy as np
-    from PIL import Image
+    from symmim_mm.datasets.label_maps import count_labels
 
-    counts: np.ndarray = np.zeros(256, dtype=np.int64)
-    for index in range(len(dataset)):
-        with Image.open(dataset.get_data_info(index)['seg_map_path']) as image:
-            counts += np.bincount(np.asarray(image).ravel(), minlength=256)
     classes = len(dataset.metainfo['classes'])
-    first = 1 if dataset.reduce_zero_label else 0
-    counts = counts[first : first + classes]
+    counts = count_labels(dataset).sum(axis=0)[:classes]
     return float(100.0 * counts.max() / max(counts.sum(), 1) / classes)
 
 

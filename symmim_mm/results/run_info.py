@@ -96,7 +96,13 @@ def _fingerprint(dataset: BaseDataset) -> str | None:
         return known
     annotations = getattr(dataset, 'ann_file', '')
     if annotations and os.path.isfile(annotations):
-        return file_sha256(annotations)
+        whole = file_sha256(annotations)
+        chosen = getattr(dataset, 'chosen', None)  # by LabelShare
+        return (
+            whole
+            if chosen is None
+            else hashlib.sha256(whole.encode() + chosen.tobytes()).hexdigest()
+        )
     if not hasattr(dataset, 'get_data_info'):
         return None
     digest = hashlib.sha256()

@@ -12,10 +12,12 @@ from symmim_mm.results.record import Record
 COLUMNS = (
     ('finetune', 'top1', 'Fine-tune top-1'),
     ('linear', 'top1', 'Linear top-1'),
+    ('attentive', 'top1', 'Attentive top-1'),
     ('knn', 'top1', 'k-NN top-1'),
     ('detection', 'box_ap', 'Box AP'),
     ('detection', 'mask_ap', 'Mask AP'),
     ('segmentation', 'miou', 'mIoU'),
+    ('linear_segmentation', 'miou', 'Linear mIoU'),
 )
 LEAST_SEEDS = 3  # of which a spread says something
 UNKNOWN = ('', '', '', '')  # config, hash, data and batch of a pre-training that has no record

@@ -1,12 +1,11 @@
 """Loading of whole images and label maps that refuses what is damaged, by name."""
 
-import numpy as np
 from mmcv.transforms import BaseTransform
 
-from symmim_mm.datasets.transforms.decode import IGNORED, LabelMapError, decode_label_map
-from symmim_mm.datasets.transforms.decode_region import ImageError, read_file, take_image
+from symmim_mm.datasets.label_maps import label_table, read_label_map
+from symmim_mm.datasets.transforms.decode import IGNORED
+from symmim_mm.datasets.transforms.decode_region import ImageError, take_image
 from symmim_mm.registry import TRANSFORMS
-from symmim_mm.utils.paths import open_regular
 
 
 @TRANSFORMS.register_module()
@@ -69,16 +68,14 @@ class LoadLabelMap(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Add the labels of an image's pixels."""
-        path = results['seg_map_path']
-        labels = self._read(path, tuple(results['ori_shape']))
-        table = np.arange(256, dtype=np.uint8)  # value of the file -> label
-        if results['reduce_zero_label']:
-            table[1:IGNORED] -= 1
-            table[0] = IGNORED
-        reduced = table.copy()
-        for old, new in (results.get('label_map') or {}).items():
-            table[reduced == old] = new
-        labels = table[labels]
+        path, shape = results['seg_map_path'], tuple(results['ori_shape'])
+        labels = read_label_map(path, self.backend_args)
+        if labels.shape != shape:
+            raise ImageError(
+                f'{path} has {labels.shape} rows and columns, its image {shape}: replace it, or '
+                'remove both'
+            )
+        labels = label_table(results)[labels]
         if self.classes is not None:
             stray = labels[(labels >= self.classes) & (labels != IGNORED)]
             if stray.size:
@@ -90,28 +87,6 @@ class LoadLabelMap(BaseTransform):
         results['gt_seg_map'] = labels
         results['seg_fields'].append('gt_seg_map')
         return results
-
-    def _read(self, path: str, shape: tuple[int, int]) -> np.ndarray:
-        """Read uint8 labels of the expected shape."""
-        # A pipe would block its reader for ever.
-        data = read_file(path, self.backend_args, opener=open_regular)
-        try:
-            labels = decode_label_map(data)
-        except LabelMapError as error:
-            raise ImageError(
-                f'{path} is not a label map that can be used ({error}): save it as a PNG of 8 bits'
-            ) from error
-        if labels.shape != shape:
-            raise ImageError(
-                f'{path} has {labels.shape} rows and columns, its image {shape}: replace it, or '
-                'remove both'
-            )
-        if labels.min() < 0 or labels.max() > 255:
-            raise ImageError(
-                f'{path} holds numbers from {labels.min()} to {labels.max()}, label maps have 0 to '
-                '255: fix it'
-            )
-        return labels.astype(np.uint8)
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(classes={self.classes})'

@@ -104,7 +104,11 @@ class Labels:
         return len(self.paths)
 
     def get_data_info(self, index: int) -> dict:
-        return dict(seg_map_path=self.paths[index], img_path=f'{self.data_root}/{index}.jpg')
+        return dict(
+            seg_map_path=self.paths[index],
+            img_path=f'{self.data_root}/{index}.jpg',
+            reduce_zero_label=self.reduce_zero_label,
+        )
 
 
 def test_blind_miou_is_the_share_of_the_largest_class_over_all_classes(tmp_path: Path) -> None:
