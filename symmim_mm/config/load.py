@@ -32,6 +32,7 @@ IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.ppm', '.we
 JPEG_DATASETS = ('ADE20KDataset', 'BaseSegDataset')  # whose img_suffix is .jpg
 SKIPPED = 0.01  # share of images that a loader may skip
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+EVALUATORS = ('val_evaluator', 'test_evaluator')
 DICTS = ('data_preprocessor', 'recipe', 'optim_wrapper', 'randomness', 'evaluation', 'train_cfg',
          'val_cfg', 'test_cfg', 'default_hooks', 'env_cfg')  # fmt: skip
 
@@ -80,6 +81,8 @@ class _Dataset(_Part):
     data_root: str | None = None
     ann_file: str | None = None
     data_prefix: Paths = {}
+    metainfo: dict | None = None
+    pipeline: list[dict] | None = None
     dataset: '_Dataset | None' = None  # inside of a wrapper such as RepeatDataset
 
 
@@ -95,6 +98,7 @@ _Config = create_model(  # type: ignore[call-overload]
     load_from=(str | None, None),
     work_dir=(str | None, None),
     **dict.fromkeys(LOADERS, (_Loader | None, None)),
+    **dict.fromkeys(EVALUATORS, (dict | list | None, None)),
     **dict.fromkeys(DICTS, (dict | None, None)),
 )
 
