@@ -102,6 +102,7 @@ def evaluate_features(
     )
     device = get_device()
     model, preprocessor = model.to(device), preprocessor.to(device)
+    model.eval()  # which returns nothing here
 
     folder = Path(feature_cache or Path(cfg.work_dir).parent / '.features')
     encoded, saved = {}, 0.0

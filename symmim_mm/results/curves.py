@@ -39,8 +39,9 @@ VALIDATION = {
 }
 
 
-# What `HealthHook` logs of a pre-training, see `symmim_mm/models/health.py`, and its labels.
+# What `HealthHook` (`symmim_mm/models/health.py`) and `KnnHook` log of a pre-training, and labels.
 HEALTH = {
+    'knn': 'k-NN top-1 (%)',
     'rank': 'Effective rank of the features',
     'std': 'Spread of the features (0: collapsed)',
     'accuracy': 'Contrast: accuracy (%)',
