@@ -120,6 +120,24 @@ def test_another_dataset_or_architecture_is_another_table():
     assert cells(tables[1])['random start', 'k-NN top-1'] == '60.0'
 
 
+def test_a_training_from_scratch_is_a_row_next_to_the_same_data():
+    tables, _ = build_tables([
+        record('mae', 'pretrain'),
+        record('mae', 'finetune'),
+        record('mae', 'knn'),
+        record('scratch', 'finetune', recipe='_s', metrics={'top1': 50.0}, backbone_sha256=None),
+        record('scratch', 'finetune', recipe='_l', arch='vit-large', backbone_sha256=None),
+    ])  # fmt: skip
+    assert [table.title for table in tables][1:] == ['Runs without a pre-training record']
+    assert cells(tables[0]) == {
+        ('MAE', 'Fine-tune top-1'): '60.0',
+        ('MAE', 'k-NN top-1'): '60.0',
+        ('scratch', 'Fine-tune top-1'): '50.0',
+    }
+    assert tables[0].rows[-1].hours_total is not None
+    assert cells(tables[1]) == {('scratch', 'Fine-tune top-1'): '60.0'}
+
+
 def test_of_repeated_runs_the_last_counts_and_a_note_says_so():
     old = record('mae', 'finetune', metrics={'top1': 10.0}, finished='2026-01-01T00:00:00Z')
     new = record('mae', 'finetune', metrics={'top1': 20.0}, finished='2026-01-02T00:00:00Z')
