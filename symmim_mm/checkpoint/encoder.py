@@ -1,6 +1,6 @@
 """A plain ViT read from a checkpoint: its weights, and the sizes that follow from them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from symmim_mm.checkpoint.backbone import backbone_state
 from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.checkpoint.saved_config import saved_heads, saved_normalization
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.text import listed
 
@@ -38,6 +39,8 @@ class Encoder:
     patch: int  # side in pixels
     image: int  # side in pixels
     pooled: bool
+    # Mean and std of the images, where the checkpoint has a config that states them.
+    normalization: dict[str, list[float]] = field(default_factory=dict)
 
     def build(self, device: str = 'cpu') -> VisionTransformer:
         """Build MMPretrain's model, with the weights unless ``device`` is ``'meta'``.
@@ -79,8 +82,8 @@ def read_encoder(
 
     Args:
         checkpoint: any file that :func:`symmim_mm.checkpoint.backbone.load_backbone` takes.
-        heads: attention heads; ``None``: those of MMPretrain's architecture of the same width,
-            depth and hidden size.
+        heads: attention heads; ``None``: those of the config that MMEngine keeps in a checkpoint,
+            else of MMPretrain's architecture of the same width, depth and hidden size.
         branch: as there.
 
     Raises:
@@ -88,7 +91,8 @@ def read_encoder(
             or for images that are not square, or a size for which ``heads`` must be given.
     """
     source = f'checkpoint {checkpoint}'
-    _, state = backbone_state(read_checkpoint(checkpoint), source, branch)
+    whole = read_checkpoint(checkpoint)
+    _, state = backbone_state(whole, source, branch)
     state.pop('mask_token', None)  # of the pre-training only
     if any(key not in state or state[key].ndim != ndim for key, ndim in SIZE_TENSORS.items()):
         raise UserError(f'{source} holds no plain ViT with an absolute position embedding')
@@ -106,7 +110,8 @@ def read_encoder(
         )
     width = first.shape[0]
     layers = len({key.split('.')[1] for key in state if key.startswith('layers.')})
-    heads = _heads(width, layers, hidden.shape[0]) if heads is None else heads
+    if heads is None:
+        heads = saved_heads(whole) or _heads(width, layers, hidden.shape[0])
     if heads < 1 or width % heads:
         raise UserError(f'--heads {heads} does not divide the width of {source}, {width}')
     encoder = Encoder(
@@ -120,6 +125,7 @@ def read_encoder(
         patch=first.shape[-1],
         image=side * first.shape[-1],
         pooled=pooled,
+        normalization=saved_normalization(whole),
     )
     want = encoder.build('meta').state_dict()
     shapes = ({(key, value.shape) for key, value in found.items()} for found in (want, state))
