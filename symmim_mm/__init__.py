@@ -16,6 +16,7 @@ _API = {
     'finetune': 'symmim_mm.apis.finetune',
     'detect': 'symmim_mm.apis.detect',
     'segment': 'symmim_mm.apis.segment',
+    'load': 'symmim_mm.apis.predict',
     'load_backbone': 'symmim_mm.checkpoint.backbone',
     'export_backbone': 'symmim_mm.checkpoint.export',
     'evaluate_features': 'symmim_mm.apis.evaluate',

@@ -12,6 +12,10 @@ Without --val a share of the images is held out; --val 0.3 holds out another, --
 The config that is trained is written into DIR/plan: change it there, and train it with `symmim
 train`. The same command again continues an interrupted run.
 """
+PREDICT_EPILOG = """\
+OUT gets predictions.json and a drawing of each image; docs/own_data.md describes the JSON. The
+config next to the checkpoint is a program that is run: only use runs that you trust.
+"""
 # Arguments of each task, and what --val takes besides a share.
 DATA = {
     'finetune': ((('data', 'FOLDER|LIST', 'class folders, or a file of paths and classes'),), 1),
@@ -98,7 +102,38 @@ SUMMARIES = {
     'detect': 'Train Mask R-CNN on a COCO annotation file and a folder of images.',
     'segment': 'Train UperNet on a folder of images and one of label maps.',
 }
+
+
+def _add_use(out: str, parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('run', metavar='RUN|CHECKPOINT', help='folder of a run, or a checkpoint')
+    parser.add_argument('images', metavar='IMAGES', nargs='+', help='image files and folders')
+    parser.add_argument('--out', default=out, help=f'(default: {out})')
+
+
+def _predict(args: argparse.Namespace) -> None:
+    from symmim_mm.apis.predict import predict
+
+    predict(**vars(args))
+
+
+def _add_embed(parser: argparse.ArgumentParser) -> None:
+    _add_use('features.npz', parser)
+    parser.add_argument('--heads', type=int, help='attention heads, where nothing tells them')
+
+
+def _embed(args: argparse.Namespace) -> None:
+    from symmim_mm.apis.embed import write_embeddings
+
+    write_embeddings(**vars(args))
+
+
 COMMANDS = {
     task: Command(summary, partial(_add_transfer, task), partial(_transfer, task), EPILOG)
     for task, summary in SUMMARIES.items()
-}
+} | {
+    'predict': Command(
+        'Predict images with a finished run: classes, boxes and masks, or label maps.',
+        partial(_add_use, 'predictions'), _predict, PREDICT_EPILOG,
+    ),
+    'embed': Command('Write the features of images into a file.', _add_embed, _embed),
+}  # fmt: skip

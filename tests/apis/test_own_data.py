@@ -12,8 +12,11 @@ import pytest
 import torch
 from mmengine.config import Config
 
+import symmim_mm
 from symmim_mm.apis.detect import detect
+from symmim_mm.apis.embed import write_embeddings
 from symmim_mm.apis.finetune import finetune
+from symmim_mm.apis.predict import predict
 from symmim_mm.apis.segment import segment
 from symmim_mm.apis.transfer import Backbone
 from symmim_mm.cli.own_data import _validation
@@ -88,6 +91,99 @@ def test_from_labels_to_a_page(run: tuple[str, Path, list[str]]) -> None:
     assert again == out / 'report/index.html' and 'the run is continued' in report[0]
 
 
+@pytest.mark.slow
+def test_a_run_in_use(run: tuple[str, Path, list[str]], sample_data: Path, tmp_path: Path) -> None:
+    task, out, _ = run
+    folder = sample_data / 'ade20k/images/validation'
+    file = predict(out, [folder], out=tmp_path / 'out', report=lambda _: None)
+    content = json.loads(file.read_text())
+    paths = sorted(folder.glob('*.png'))
+    assert [entry['path'] for entry in content['images']] == list(map(str, paths))
+    assert all((file.parent / entry['drawing']).is_file() for entry in content['images'])
+    model = symmim_mm.load(next(out.glob('*.pth')))
+    pixels = cv2.imread(str(paths[0]))[..., ::-1]
+    first, same = model.predict([paths[0]])[0], model.predict(pixels)[0]
+    entry = content['images'][0]
+    if task == 'finetune':
+        assert first.names == same.names and len(first.names) == len(content['classes']) == 10
+        assert entry['classes'][0]['name'] == first.names[0]
+        assert first.scores.sum() == pytest.approx(1, abs=1e-5)
+    elif task == 'detection':
+        np.testing.assert_allclose(first.boxes, same.boxes)
+        assert len(entry['objects']) == len(first.boxes) == len(first.masks)
+        size = list(pixels.shape[:2])
+        assert all(one['mask']['size'] == size for one in entry['objects'])
+    else:
+        labels = cv2.imread(str(file.parent / entry['label_map']), cv2.IMREAD_UNCHANGED)
+        assert (labels == first.labels).all() and (same.labels == first.labels).all()
+        assert sum(entry['shares'].values()) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_the_libraries_read_a_run(
+    run: tuple[str, Path, list[str]], sample_data: Path, tmp_path: Path
+) -> None:
+    """What a run writes is all that the three libraries' own inferencers ask for."""
+    task, out, _ = run
+    config, checkpoint = str(next(out.glob('*.py'))), str(next(out.glob('*.pth')))
+    image = str(next((sample_data / 'ade20k/images/validation').glob('*.png')))
+    if task == 'finetune':
+        from mmpretrain import ImageClassificationInferencer
+
+        inferencer = ImageClassificationInferencer(config, checkpoint, device='cpu')
+        assert inferencer(image)[0]['pred_class'] in inferencer.classes
+        return
+    if task == 'detection':
+        from mmdet.apis import DetInferencer as Inferencer
+        from mmdet.apis import inference_detector as infer
+        from mmdet.apis import init_detector as init
+    else:
+        from mmseg.apis import MMSegInferencer as Inferencer
+        from mmseg.apis import inference_model as infer
+        from mmseg.apis import init_model as init
+    found = infer(init(config, checkpoint, device='cpu'), image)
+    expected = symmim_mm.load(out).predict(image)[0]
+    inferencer = Inferencer(config, checkpoint, device='cpu', show_progress=False)
+    result = inferencer(image, return_vis=True)
+    assert np.asarray(result['visualization']).shape[-1] == 3
+    if task == 'detection':
+        assert (
+            len(found.pred_instances)
+            == len(expected.boxes)
+            == len(result['predictions'][0]['scores'])
+        )
+    else:
+        labels = found.pred_sem_seg.data[0].numpy()
+        assert (labels == expected.labels).all() and (labels == result['predictions']).all()
+
+
+@pytest.mark.slow
+def test_features_of_images(backbone: Path, sample_data: Path, tmp_path: Path) -> None:
+    folder = sample_data / 'imagenet/val'
+    out = write_embeddings(backbone, [folder], out=tmp_path / 'a.npz', report=lambda _: None)
+    found = np.load(out)
+    assert found['features'].shape == (20, VIT.width) and found['features'].dtype == np.float32
+    assert len(found['paths']) == 20 and np.isfinite(found['features']).all()
+
+
+@pytest.mark.parametrize(
+    ('names', 'message'),
+    [
+        ((), 'no checkpoint there'),
+        (('epoch_1.pth',), 'has 0 configs'),
+        (('epoch_1.pth', 'a.py', 'b.py'), 'has 2 configs'),
+        (('epoch_1.pth', 'a.py'), 'is of the task None, which predicts nothing'),
+    ],
+)
+def test_runs_that_cannot_predict(names: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=message):
+        symmim_mm.load(tmp_path)
+    with pytest.raises(UserError, match='no such image'):
+        predict(tmp_path, [tmp_path / 'no.png'])
+
+
 def config_of(
     function: Callable[..., Path],
     data: tuple,
@@ -131,7 +227,7 @@ def test_held_out_images_are_balanced(
     cfg = config_of(finetune, (classes,), monkeypatch, tmp_path / 'out', labels=0.5)
     assert cfg.train_dataloader.dataset.labels == (0.0, 0.4)
     assert cfg.val_dataloader.dataset.labels == (0.8, 1.0)
-    assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes == 2
+    assert cfg.model.head.num_classes == 2
 
 
 def test_a_list_of_paths_and_classes(
