@@ -214,10 +214,8 @@ def _parts(
         val['labels'] = val_share
     return dict(
         _base_='classification/vit_{}_finetune_imagenet.py',
-        data_preprocessor=dict(num_classes=len(labeled.classes), **backbone.normalization),
+        data_preprocessor=backbone.normalization,
         model=model,
         train_dataloader=dict(dataset=train),
         val_dataloader=dict(dataset=val),
-        val_evaluator=dict(topk=(1, 5) if len(labeled.classes) > 5 else (1,)),
-        test_evaluator=dict(topk=(1, 5) if len(labeled.classes) > 5 else (1,)),
     )

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from symmim_mm.config import TASKS
+from symmim_mm.config.classes import complete_classes
 from symmim_mm.config.file import read_config_file
 from symmim_mm.config.image_size import check_image_size
 from symmim_mm.utils.errors import UserError, from_validation_error
@@ -125,6 +126,7 @@ def load_config(
                 f'--cfg-options do not fit {path}: {type(error).__name__}: {error!s:.200}'
             ) from error
     _check_types(cfg, path)
+    complete_classes(cfg)
     cfg.work_dir = str(work_dir or Path('work_dirs') / path.stem)
     _check_work_dir(cfg.work_dir)
     randomness = cfg.get('randomness') or {}
