@@ -123,20 +123,16 @@ class _Maps:
     names: Path
 
     @property
-    def binary(self) -> bool:
-        """Whether the maps hold 0 and 255 alone."""
-        return set().union(*self.found) == {0, IGNORED}
-
-    @property
     def values(self) -> list[int]:
-        """The classes that occur, by number."""
-        return [0, 1] if self.binary else sorted(set().union(*self.found) - {IGNORED})
+        """The values that are classes: all but 255, unless the maps hold 0 and 255 alone."""
+        found = set().union(*self.found)
+        return sorted(found if found == {0, IGNORED} else found - {IGNORED})
 
     @property
     def classes(self) -> list[str]:
-        if self.binary or self.values == [0, 1]:
+        if self.values in ([0, 1], [0, IGNORED]):
             return ['background', 'object']
-        return [f'class {number}' for number in range(max(self.values) + 1)]
+        return [f'class {value}' for value in self.values]
 
     def part(self, share: tuple[float, float], names: Path) -> '_Maps':
         """Write the names of a share of the images into another file."""
@@ -231,7 +227,8 @@ def _parts(
 
     def dataset(source: _Maps, pipeline: list[dict], **more: float) -> dict[str, Any]:
         return dict(
-            type='mmseg.BaseSegDataset', data_root='', ann_file=str(source.names.resolve()),
+            type='symmim_mm.SegmentationFolder', values=trained.values, data_root='',
+            ann_file=str(source.names.resolve()),
             data_prefix=dict(
                 img_path=str(source.images.resolve()), seg_map_path=str(source.masks.resolve())
             ),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
 
 import symmim_mm
 from symmim_mm.apis.detect import detect
@@ -281,6 +282,34 @@ def test_label_maps_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         for part in ('train', 'val')
     ]
     assert list(map(len, lists)) == [7, 2] and set.union(*lists) == set('123456789')
+
+
+@pytest.mark.parametrize(
+    ('values', 'classes', 'mapped'),
+    [
+        ((0, 255), ('background', 'object'), {0: 0, 255: 1}),
+        ((0, 1), ('background', 'object'), {0: 0, 1: 1}),
+        ((1, 7, 255), ('class 1', 'class 7'), {1: 0, 7: 1, 255: 255}),
+    ],
+)
+def test_any_values_of_label_maps(
+    values: tuple[int, ...],
+    classes: tuple[str, ...],
+    mapped: dict[int, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    label = np.resize(np.array(values, np.uint8), (40, 40))
+    for number in range(5):
+        write(tmp_path / f'images/{number}.png', number)
+        write(tmp_path / f'masks/{number}.png', label)
+    data = tmp_path / 'images', tmp_path / 'masks'
+    cfg = config_of(segment, data, monkeypatch, tmp_path / 'out')
+    init_default_scope('mmseg')
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    assert dataset.metainfo['classes'] == classes and cfg.model.decode_head.num_classes == 2
+    found = dataset[0]['data_samples'].gt_sem_seg.data[0].numpy()
+    assert (found == np.vectorize(mapped.get)(label)).all()
 
 
 def _spoil_case(root: Path) -> dict:
