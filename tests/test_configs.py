@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from paths import ROOT
 
+from symmim_mm.config import TASKS
 from symmim_mm.config.recipe import apply_recipe
 
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
@@ -21,7 +22,7 @@ def test_there_are_configs() -> None:
 @pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
 def test_config_builds(path: Path) -> None:
     cfg = Config.fromfile(path)
-    assert cfg.run.task in ('pretrain', 'finetune', 'linear', 'knn', 'detection', 'segmentation')
+    assert cfg.run.task in TASKS
     assert cfg.run.dataset
     # A supervised training is a method of its own, other transfers continue one.
     assert ('method' in cfg.run) == (cfg.run.task == 'pretrain' or '_scratch_' in path.name)

@@ -219,11 +219,15 @@ FIELDS: dict[str, tuple[str, Callable[[Config], Value]]] = {
     'head_channels': ('channels of the head', lambda cfg: cfg.model.decode_head.channels),
     'auxiliary': ('auxiliary loss', lambda cfg: cfg.model.auxiliary_head.loss_decode.loss_weight),
     'tap_norm': ('norm on the taps', lambda cfg: cfg.model.backbone.get('final_norm', True)),
+    'patch_norm': (
+        'norm before the linear layer',
+        lambda cfg: 'BN' if cfg.model.neck.type.endswith('FrozenFeatures') else None,
+    ),
     'test_stride': ('sliding test, stride', lambda cfg: cfg.model.test_cfg.stride[0]),
     'training_size': ('training images', _training_size),
     'windows': ('windows', _windows),
     'class_token': ('class token', lambda cfg: cfg.model.backbone.get('with_cls_token', True)),
-    'relative_positions': ('relative positions', lambda cfg: False),
+    'relative_positions': ('relative positions', lambda cfg: 'rel_pos_grid' in cfg.model.backbone),
     'pyramid': ('pyramid', lambda cfg: cfg.model.neck.type.split('.')[-1]),
     'rpn_convs': ('convolutions of the RPN', lambda cfg: cfg.model.rpn_head.get('num_convs', 1)),
     'proposals': (

@@ -1,5 +1,6 @@
 """Loading of a pre-trained backbone, with a report of every tensor."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,9 +21,9 @@ OWN_MARKER = f'{PREFIX}patch_embed.projection.weight'
 CONTAINERS = ('state_dict', 'model', 'teacher')
 
 # What may differ between a pre-trained encoder and the backbone of a transfer: the norm after
-# average pooling is new, the mask token is not needed or is that of SimMIM's way to go on, and some
-# tasks use neither the final norm nor the class token.
-MAY_BE_MISSING = ('ln2.', 'mask_token')
+# average pooling and ViTDet's relative positions are new, the mask token is not needed or is that
+# of SimMIM's way to go on, and some tasks use neither the final norm nor the class token.
+MAY_BE_MISSING = re.compile(r'ln2\.|mask_token|layers\.\d+\.attn\.rel_pos_[hw]$')
 MAY_BE_UNEXPECTED = ('mask_token', 'ln1.', 'ln2.', 'cls_token')
 NAMES_SHOWN = 8
 
@@ -143,7 +144,7 @@ def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online')
         report.loaded.append(key)
     report.missing = [key for key in target if key not in state]
 
-    wrong += [f'{key} missing' for key in report.missing if not key.startswith(MAY_BE_MISSING)]
+    wrong += [f'{key} missing' for key in report.missing if not MAY_BE_MISSING.match(key)]
     wrong += [
         f'{short(key)} unexpected'
         for key in report.unexpected

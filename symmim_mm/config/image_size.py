@@ -17,7 +17,7 @@ def training_image_size(cfg: Config) -> Size:
     needs the most memory.
     """
     preprocessor = cfg.model.get('data_preprocessor') or {}
-    if cfg.run.task == 'segmentation':
+    if cfg.run.task.endswith('segmentation'):
         return tuple(preprocessor['size'])
     if cfg.run.task != 'detection':
         return _pair(cfg.model.backbone.get('img_size', 224))

@@ -1,4 +1,4 @@
-"""The neck of a linear probe: one normalized vector from the tokens of a frozen encoder."""
+"""The neck of a linear probe: normalized features from the tokens of a frozen encoder."""
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from symmim_mm.models.contrast_head import pool
 from symmim_mm.registry import MODELS
 from symmim_mm.utils.errors import UserError
 
-POOLINGS = ('patch_mean', 'cls_token')
+POOLINGS = ('patch_mean', 'cls_token', 'none')
 
 
 @MODELS.register_module()
@@ -19,7 +19,7 @@ class FrozenFeatures(BaseModule):
 
     Args:
         in_channels: of a token.
-        pooling: ``'patch_mean'`` or ``'cls_token'``.
+        pooling: ``'patch_mean'``, ``'cls_token'``, or ``'none'`` for a probe of every patch.
 
     Raises:
         UserError: another pooling.
@@ -34,5 +34,10 @@ class FrozenFeatures(BaseModule):
         self.norm = nn.BatchNorm1d(in_channels, affine=False, eps=1e-6)
 
     def forward(self, tokens: tuple[Tensor, ...]) -> tuple[Tensor]:
-        """Return features ``((B, C),)`` of the last tokens ``(B, 1 + N, C)``, class token first."""
+        """Return features ``((B, C),)`` of the last tokens ``(B, 1 + N, C)``, class token first.
+
+        Without pooling a map ``(B, C, h, w)`` comes in and goes out.
+        """
+        if self.pooling == 'none':
+            return (self.norm(tokens[-1].flatten(2)).view_as(tokens[-1]),)
         return (self.norm(pool(tokens[-1], self.pooling, None, None)),)

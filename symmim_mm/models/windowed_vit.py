@@ -1,4 +1,4 @@
-"""A plain ViT for large images: most blocks attend inside windows (ViTDet), no new parameter."""
+"""A plain ViT for large images: most blocks attend inside windows (ViTDet)."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mmpretrain.models import VisionTransformer
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from mmpretrain.models.utils import MultiheadAttention, resize_pos_embed
-from torch import Tensor
+from torch import Tensor, nn
 
 from symmim_mm.registry import MODELS
 from symmim_mm.utils.errors import UserError
@@ -21,20 +21,23 @@ class WindowedViT(VisionTransformer):
     ``projects/ViTDet``, ``modeling/backbone/vit.py``): windows do not overlap or shift, a few
     global blocks carry information between them, partial windows are padded with zeros after
     the norm (so that the padding takes part in attention with the bias of keys and values).
-    Unlike ViTDet it keeps the class token and adds no relative positions, so that every
-    parameter has the name and shape that it has in a pre-training checkpoint. In a windowed
+    Every parameter has the name and shape that it has in a pre-training checkpoint. In a windowed
     block the class token takes part in every window, and its results are averaged over the
-    windows: one window that covers the image is full attention exactly.
+    windows: one window that covers the image is full attention exactly. ViTDet itself has
+    ``with_cls_token=False`` and relative positions, which start at zero, where they change nothing.
 
     Args:
         window_size: side of a window in patches; cut down to the grid where that is smaller.
         global_blocks: indices of the blocks that attend over the whole image; an integer: that
             many, evenly spaced, the last one included; ``'all'``: no windows at all.
+        rel_pos_grid: side, in patches, of the image for which the relative positions of the global
+            blocks are made; they are resized to other grids. None: no relative positions.
         **kwargs: as ``mmpretrain.VisionTransformer``. ``out_type='featmap'`` gives what
             detectors want: one ``(B, C, H / patch, W / patch)`` for each of ``out_indices``.
 
     Raises:
-        UserError: a window smaller than one patch, or a block index that does not exist.
+        UserError: a window smaller than one patch, a block index that does not exist, or relative
+            positions next to a class token.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class WindowedViT(VisionTransformer):
         *,
         window_size: int = 16,
         global_blocks: int | str | Sequence[int] = 4,
+        rel_pos_grid: int | None = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -49,9 +53,16 @@ class WindowedViT(VisionTransformer):
             raise UserError(f'window_size must be at least 1 patch, got {window_size}')
         self.window_size = window_size
         self.global_blocks = resolve_global_blocks(global_blocks, self.num_layers)
+        if rel_pos_grid and self.num_extra_tokens:
+            raise UserError('rel_pos_grid: a class token has no position, set with_cls_token=False')
         for i, layer in enumerate(self.layers):
-            if i not in self.global_blocks:
+            everywhere = i in self.global_blocks
+            if rel_pos_grid or not everywhere:
                 layer.__class__ = WindowedLayer
+            if rel_pos_grid:
+                side, channels = rel_pos_grid if everywhere else window_size, layer.attn.head_dims
+                layer.attn.rel_pos_h = nn.Parameter(torch.zeros(2 * side - 1, channels))
+                layer.attn.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, channels))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Encode images ``(B, 3, H, W)``; the output is that of the stock class."""
@@ -69,10 +80,11 @@ class WindowedViT(VisionTransformer):
 
         outs = []
         for i, layer in enumerate(self.layers):
-            if i in self.global_blocks:
+            if not isinstance(layer, WindowedLayer):
                 x = layer(x)
             else:
-                x = layer(x, grid, self.window_size, self.num_extra_tokens)
+                window = max(grid) if i in self.global_blocks else self.window_size
+                x = layer(x, grid, window, self.num_extra_tokens)
             if i == self.num_layers - 1 and self.final_norm:
                 x = self.ln1(x)
             if i in self.out_indices:
@@ -152,7 +164,10 @@ def window_attention(
     q, k, v = qkv.unflatten(-1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
 
     drop = attn.attn_drop if attn.training else 0.0
-    out = attn.scaled_dot_product_attention(q, k, v, dropout_p=drop)
+    bias = None
+    if hasattr(attn, 'rel_pos_h'):
+        bias = relative_bias(q.unflatten(2, (wh, ww)), attn.rel_pos_h, attn.rel_pos_w)
+    out = attn.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=drop)
     out = out.transpose(1, 2).reshape(batch, rows * cols, extra + wh * ww, channels)
 
     patches = out[:, :, extra:].reshape(batch, rows, cols, wh, ww, channels).transpose(2, 3)
@@ -160,3 +175,32 @@ def window_attention(
     # The mean may be taken here, before the output projection, because that is linear.
     out = torch.cat((out[:, :, :extra].mean(dim=1), patches.flatten(1, 2)), dim=1)
     return attn.out_drop(attn.gamma1(attn.proj_drop(attn.proj(out))))
+
+
+def relative_bias(q: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return what relative positions add to the attention before its softmax.
+
+    The query's product with a vector for the distance in rows, and one for that in columns (MViTv2,
+    arXiv 2112.01526, section 4.1; ViTDet takes the query without its scale).
+
+    Args:
+        q: queries of a grid, ``(B, heads, H, W, D)``.
+        rows: a vector for each distance, ``(2 * L - 1, D)``, query below key first; resized where
+            ``L`` is not ``H``.
+        columns: the same for ``W``.
+
+    Returns:
+        ``(B, heads, H * W, H * W)``, queries before keys.
+    """
+    of_row = torch.einsum('bnhwc,hkc->bnhwk', q, by_distance(rows, q.shape[2]))
+    of_column = torch.einsum('bnhwc,wkc->bnhwk', q, by_distance(columns, q.shape[3]))
+    bias = of_row[..., :, None] + of_column[..., None, :]  # (B, heads, H, W, H, W)
+    return bias.flatten(4).flatten(2, 3)
+
+
+def by_distance(table: Tensor, side: int) -> Tensor:
+    """Return the vector of each pair of query and key on a line, ``(side, side, D)``."""
+    if len(table) != 2 * side - 1:
+        table = F.interpolate(table.T[None], size=2 * side - 1, mode='linear')[0].T
+    index = torch.arange(side, device=table.device)
+    return table[index[:, None] - index + side - 1]

@@ -55,7 +55,7 @@ class TrainingStep(nn.Module):
                 return _total(self.model.loss(views, None))
             case 'detection':
                 return self._detection(inputs)
-            case 'segmentation':
+            case 'segmentation' | 'linear_segmentation':
                 return self._segmentation(inputs)
             case 'frozen':
                 with torch.no_grad():

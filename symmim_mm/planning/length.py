@@ -25,7 +25,9 @@ KNOWN = {
     'imagenet-sample': (400, 'a sample of the ILSVRC 2012 training set'),
 }
 # Of the generated data: parameters of the function that generates them.
-SAMPLE = {'detection': 'coco_train', 'segmentation': 'ade_train'}
+SAMPLE = {
+    'detection': 'coco_train', 'segmentation': 'ade_train', 'linear_segmentation': 'ade_train',
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

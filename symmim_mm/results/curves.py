@@ -25,6 +25,7 @@ TITLES = {
     'knn': 'k-NN',
     'detection': 'Detection and instance segmentation',
     'segmentation': 'Semantic segmentation',
+    'linear_segmentation': 'Semantic segmentation, linear probe',
 }
 
 
@@ -34,6 +35,7 @@ VALIDATION = {
     'linear': ('top1', 'Validation top-1 (%)'),
     'detection': ('box_ap', 'Validation box AP (%)'),
     'segmentation': ('miou', 'Validation mIoU (%)'),
+    'linear_segmentation': ('miou', 'Validation mIoU (%)'),
 }
 
 

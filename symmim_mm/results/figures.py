@@ -18,6 +18,7 @@ SECTIONS = {
     'pretrain': ('Reconstructions', 'Each: input, masked input, reconstruction.'),
     'detection': ('Detections', 'Each: annotated objects, predicted objects.'),
     'segmentation': ('Segmentations', 'Each: image, annotation, prediction.'),
+    'linear_segmentation': ('Linear probe', 'Each: image, annotation, prediction.'),
 }
 
 

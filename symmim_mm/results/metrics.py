@@ -43,7 +43,7 @@ def chance_levels(task: str, dataset: BaseDataset) -> dict[str, float]:
     """Return the metrics, in percent, that a model reaches on a dataset without having learned."""
     if task == 'detection':
         return dict.fromkeys(DETECTION, 0.0)
-    if task == 'segmentation':
+    if task.endswith('segmentation'):
         return {'miou': blind_miou(dataset)}
     return {'top1': 100.0 / len(dataset.metainfo['classes'])}
 

@@ -16,6 +16,7 @@ COLUMNS = (
     ('detection', 'box_ap', 'Box AP'),
     ('detection', 'mask_ap', 'Mask AP'),
     ('segmentation', 'miou', 'mIoU'),
+    ('linear_segmentation', 'miou', 'Linear mIoU'),
 )
 LEAST_SEEDS = 3  # of which a spread says something
 UNKNOWN = ('', '', '', '')  # config, hash, data and batch of a pre-training that has no record

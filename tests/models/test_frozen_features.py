@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.models.necks import ClsBatchNormNeck
 from paths import ROOT
 from tiny_models import tiny_config
@@ -60,3 +60,25 @@ def test_pooled_and_normalized() -> None:
         torch.testing.assert_close(found, expected)
     with pytest.raises(UserError, match='pooling'):
         FrozenFeatures(6, 'max')
+
+
+def test_every_patch_is_normalized() -> None:
+    maps = 3 + 2 * torch.randn(8, 6, 4, 5)
+    (found,) = FrozenFeatures(6, 'none')((maps,))
+    expected = torch.nn.BatchNorm2d(6, affine=False, eps=1e-6)(maps)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    ('size', 'width', 'last'), [('s', 384, 11), ('b', 768, 11), ('l', 1024, 23)]
+)
+def test_the_dense_probe_is_one_linear_layer(size: str, width: int, last: int) -> None:
+    cfg = Config.fromfile(ROOT / f'configs/segmentation/linear_vit_{size}_ade20k.py')
+    init_default_scope('mmseg')
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    trained = {name: p.shape for name, p in model.named_parameters() if p.requires_grad}
+    assert trained == {
+        'decode_head.conv_seg.weight': (150, width, 1, 1), 'decode_head.conv_seg.bias': (150,)
+    }  # fmt: skip
+    assert model.backbone.out_indices == (last,) and model.backbone.final_norm

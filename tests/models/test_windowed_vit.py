@@ -1,12 +1,26 @@
 """WindowedViT: the stock ViT's parameters, full attention where one window covers the picture."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.models import VisionTransformer
+from paths import ROOT
+from tiny_models import vit
 from torch import nn
 
-from symmim_mm.models.windowed_vit import WindowedViT, resolve_global_blocks, window_attention
+from symmim_mm.checkpoint import key_map
+from symmim_mm.checkpoint.backbone import load_backbone
+from symmim_mm.models.windowed_vit import (
+    WindowedViT,
+    by_distance,
+    resolve_global_blocks,
+    window_attention,
+)
 from symmim_mm.utils.errors import UserError
 
 ARCH = dict(embed_dims=32, num_layers=3, num_heads=4, feedforward_channels=64)
@@ -147,3 +161,144 @@ def test_only_windowed_blocks_change_their_class_and_nothing_else():
 def test_wrong_window_is_refused():
     with pytest.raises(UserError, match='window_size'):
         WindowedViT(**COMMON, global_blocks=1, window_size=0)
+
+
+VITDET = dict(**COMMON, with_cls_token=False, rel_pos_grid=8, window_size=3, global_blocks=(1,))
+
+
+def vitdet() -> WindowedViT:
+    torch.manual_seed(0)
+    model = WindowedViT(**VITDET)
+    with torch.no_grad():
+        for param in model.parameters():
+            param.add_(0.3 * torch.randn_like(param))
+    model.eval()  # which returns nothing
+    return model.double()
+
+
+def slow_relative_attention(attn: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+    """Attend in one window ``(H, W, C)``, query by query, distance by distance.
+
+    ViTDet's formula: ``softmax(scale * q.k + q.R_h[dy] + q.R_w[dx]) v``, with ``dy`` the rows from
+    the key to the query.
+    """
+    height, width, channels = tokens.shape
+    side, heads = (len(attn.rel_pos_h) + 1) // 2, attn.num_heads
+    qkv = attn.qkv(tokens).reshape(height, width, 3, heads, channels // heads)
+    out = torch.empty(height, width, heads, channels // heads, dtype=tokens.dtype)
+    for head in range(heads):
+        q, k, v = qkv[:, :, :, head].unbind(2)
+        for y in range(height):
+            for x in range(width):
+                logits = torch.empty(height, width, dtype=tokens.dtype)
+                for row in range(height):
+                    for column in range(width):
+                        where = attn.rel_pos_h[y - row + side - 1].dot(q[y, x])
+                        where += attn.rel_pos_w[x - column + side - 1].dot(q[y, x])
+                        content = q[y, x].dot(k[row, column]) / (channels // heads) ** 0.5
+                        logits[row, column] = content + where
+                out[y, x, head] = (logits.flatten().softmax(0)[:, None] * v.flatten(0, 1)).sum(0)
+    return attn.proj(out.flatten(2))
+
+
+@torch.no_grad()
+def test_relative_positions_equal_the_slow_way():
+    """A padded windowed block and a global one, in float64, to rounding."""
+    model = vitdet()
+    grid = torch.randn(7, 8, 32, dtype=torch.float64)
+    padded = F.pad(grid, (0, 0, 0, 1, 0, 2))
+    expected = torch.empty_like(padded)
+    for top in range(0, 9, 3):
+        for left in range(0, 9, 3):
+            box = slice(top, top + 3), slice(left, left + 3)
+            expected[box] = slow_relative_attention(model.layers[0].attn, padded[box])
+    got = window_attention(model.layers[0].attn, grid.flatten(0, 1)[None], (7, 8), 3, 0)
+    torch.testing.assert_close(got[0], expected[:7, :8].flatten(0, 1), rtol=0, atol=1e-12)
+
+    square = torch.randn(8, 8, 32, dtype=torch.float64)
+    expected = slow_relative_attention(model.layers[1].attn, square)
+    got = window_attention(model.layers[1].attn, square.flatten(0, 1)[None], (8, 8), 8, 0)
+    torch.testing.assert_close(got[0], expected.flatten(0, 1), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('side', [3, 8, 11])
+def test_relative_positions_are_resized_to_another_grid(side):
+    """Linear between the centers of the entries, as detectron2's ``get_rel_pos``."""
+    table = torch.randn(15, 4, dtype=torch.float64)
+    centers = (np.arange(2 * side - 1) + 0.5) * 15 / (2 * side - 1) - 0.5
+    resized = np.stack([np.interp(centers, np.arange(15), column) for column in table.T], axis=1)
+    found = by_distance(table, side).numpy()
+    for query in range(side):
+        for key in range(side):
+            expected = resized[query - key + side - 1]
+            np.testing.assert_allclose(found[query, key], expected, rtol=0, atol=1e-12)
+
+
+def test_relative_positions_start_as_none():
+    plain = WindowedViT(**{**VITDET, 'rel_pos_grid': None})
+    model = WindowedViT(**VITDET)
+    found = model.load_state_dict(plain.state_dict(), strict=False)
+    assert len(found.missing_keys) == 2 * 3 and not found.unexpected_keys
+    images = torch.randn(1, 3, 56, 72)
+    for one, other in zip(model(images), plain(images), strict=True):
+        torch.testing.assert_close(one, other)
+    model(images)[-1].square().mean().backward()
+    assert all(layer.attn.rel_pos_h.grad.abs().sum() > 0 for layer in model.layers)
+
+
+def test_a_class_token_has_no_relative_position():
+    with pytest.raises(UserError, match='with_cls_token=False'):
+        WindowedViT(**{**VITDET, 'with_cls_token': True})
+
+
+@pytest.mark.parametrize('source', ['ours', 'mae'])
+def test_relative_positions_are_reported_as_new(tmp_path: Path, source: str) -> None:
+    """From a checkpoint of ours, and from one with the names of MAE's release."""
+    state = vit(arch=ARCH, final_norm=True).state_dict()
+    if source == 'mae':
+        torch.save(dict(model=key_map.to_dialect(state, 'timm')), tmp_path / 'encoder.pth')
+    else:
+        torch.save(dict(state_dict={f'backbone.{k}': v for k, v in state.items()}),
+                   tmp_path / 'encoder.pth')  # fmt: skip
+    model = WindowedViT(**VITDET, final_norm=False)
+    report = load_backbone(model, tmp_path / 'encoder.pth')
+    names = [f'layers.{i}.attn.rel_pos_{axis}' for i in range(3) for axis in 'hw']
+    assert report.missing == names
+    assert set(report.unexpected) == {'cls_token', 'ln1.weight', 'ln1.bias'}
+    assert 'layers.0.attn.rel_pos_h' in str(report)
+    torch.testing.assert_close(model.layers[2].attn.qkv.weight, state['layers.2.attn.qkv.weight'])
+
+
+@pytest.mark.parametrize(
+    ('size', 'width', 'depth', 'millions'), [('b', 768, 12, 111), ('l', 1024, 24, 331)]
+)
+def test_full_size_vitdet(size: str, width: int, depth: int, millions: int) -> None:
+    """Counted layer by layer from detectron2's vit.py, mask_rcnn_vitdet.py and mask_rcnn_fpn.py."""
+    cfg = Config.fromfile(ROOT / f'configs/detection/mask-rcnn_vitdet_{size}_100ep_coco.py')
+    init_default_scope('mmdet')
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+
+    def conv(before: int, after: int, kernel: int, rest: int = 0) -> int:
+        return before * after * kernel**2 + (rest or after)
+
+    def normed(before: int, after: int, kernel: int) -> int:  # no bias, a LayerNorm of two vectors
+        return conv(before, after, kernel, 2 * after)
+
+    block = 12 * width**2 + 13 * width
+    relative = 2 * 64 * (4 * (2 * 64 - 1) + (depth - 4) * (2 * 14 - 1))  # heads are 64 wide
+    # detectron2 keeps the position of the class token, which it does not use.
+    vit = conv(3, width, 16) + 196 * width + depth * block + relative
+    half, quarter = width // 2, width // 4
+    pyramid = conv(width, half, 2) + 2 * half + conv(half, quarter, 2) + conv(width, half, 2)
+    pyramid += sum(normed(c, 256, 1) + normed(256, 256, 3) for c in (quarter, half, width, width))
+    rpn = 2 * conv(256, 256, 3) + conv(256, 3, 1) + conv(256, 12, 1)
+    box = 4 * normed(256, 256, 3) + conv(256 * 49, 1024, 1) + conv(1024, 81, 1) + conv(1024, 320, 1)
+    mask = 4 * normed(256, 256, 3) + conv(256, 256, 2) + conv(256, 80, 1)
+    assert count(model.backbone) == vit
+    assert count(model) == vit + pyramid + rpn + box + mask
+    assert round(count(model) / 1e6) == millions
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -8,7 +8,7 @@ import pytest
 from make_runs import cells, data, record, sha, suite
 
 from symmim_mm.results.render import row_costs, to_csv, to_markdown, to_terminal
-from symmim_mm.results.table import Table
+from symmim_mm.results.table import COLUMNS, Table
 from symmim_mm.results.tabulate import build_tables
 
 
@@ -23,6 +23,7 @@ def test_rows_and_columns_in_order():
         'Box AP',
         'Mask AP',
         'mIoU',
+        'Linear mIoU',
     ]
     assert table.title == 'Pre-trained on sample, tiny'
     assert cells(table)['MAE', 'Mask AP'] == '15.0'
@@ -67,8 +68,8 @@ def test_mean_sample_deviation_and_count_over_seeds():
 def test_what_nobody_ran_is_empty():
     (table,), _ = build_tables([record('mae', 'pretrain'), record('mae', 'knn')])
     assert list(cells(table)) == [('MAE', 'k-NN top-1')]
-    assert len(table.columns) == 6
-    assert '| MAE |  |  | 60.0 |  |  |  |' in to_markdown([table])
+    assert len(table.columns) == len(COLUMNS)
+    assert '| MAE |  |  | 60.0 |' + '  |' * (len(COLUMNS) - 3) in to_markdown([table])
 
 
 def test_another_transfer_config_is_another_column():

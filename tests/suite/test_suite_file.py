@@ -247,4 +247,5 @@ def test_every_suite_of_the_repository_loads(path):
         suite = load_suite(path, root=ROOT, size=size)
         tasks = {run.task for run in suite.runs}
         assert tasks >= {'pretrain', 'linear', 'knn'}
-        assert 'evidence' in suite.name or tasks == set(TASKS)
+        small = 'evidence' in suite.name or suite.name == 'quickstart'
+        assert small or tasks == set(TASKS)
