@@ -53,8 +53,10 @@ def finetune(
         UserError: data, options or a checkpoint that cannot work.
     """
     source = Path(data)
-    if all((source / split).is_dir() for split in SPLITS) and isinstance(val, float):
-        source, val = source / 'train', source / 'val'
+    if all((source / split).is_dir() for split in SPLITS):
+        val = source / 'val' if isinstance(val, float) else val
+        source = source / 'train'
+    title = (source.parent if source.name == 'train' else source).resolve().stem
 
     def prepare(plan: Path) -> Setup:
         labeled = _open(source, plan / 'train.txt')
@@ -84,10 +86,9 @@ def finetune(
         def parts(recipe: TransferRecipe) -> dict[str, Any]:
             return _parts(labeled, measured, train_share, val_share, backbone, size, recipe)
 
-        name = source.resolve().parent.name if source.name == 'train' else source.stem
         return Setup(
             backbone, sum(round(count * train_share[1]) for count in counts.values()),
-            name + (f', {labels:.0%} of the labels' if labels < 1 else ''), parts,
+            title + (f', {labels:.0%} of the labels' if labels < 1 else ''), parts,
             [
                 f'{sum(counts.values())} images in {len(counts)} classes, '
                 f'{min(counts.values())} to {max(counts.values())} each: '
@@ -96,7 +97,7 @@ def finetune(
             ],
         )  # fmt: skip
 
-    return run_transfer('finetune', source.stem, prepare, **options)
+    return run_transfer('finetune', title, prepare, **options)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What fine-tuning, detection and segmentation on one's own labels share: plan, run, page."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -166,6 +167,8 @@ def run_transfer(
         UserError: data, options or a checkpoint that cannot work.
     """
     report = options.get('report', print)
+    # Advice on losses and optional packages, which is none for whom types one command.
+    warnings.filterwarnings('ignore', module='mmseg|mmdet')
     share_of_labels(options.get('labels', 1.0))
     backbone, epochs = options.get('backbone'), options.get('epochs')
     place = Path(options.get('out') or Path('work_dirs', f'{name}-{task}'))
