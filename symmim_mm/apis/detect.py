@@ -164,8 +164,7 @@ def _parts(
     # The finest level's anchors are as large as small objects, 32 pixels at most.
     small = float(np.percentile(np.sqrt(np.maximum(areas, 1)), 10)) * scale
     channels = min(256, max(64, backbone.width // 3))  # of 768 channels the published 256
-    layers = len(trained.classes)
-    heads = dict(in_channels=channels, conv_out_channels=channels, num_classes=layers)
+    heads = dict(in_channels=channels, conv_out_channels=channels)
     roi_head: dict[str, Any] = dict(
         bbox_roi_extractor=dict(out_channels=channels, featmap_strides=strides),
         bbox_head=dict(heads, fc_out_channels=4 * channels),

@@ -242,11 +242,7 @@ def list_images(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
-    """Read an image, RGB uint8 ``(H, W, 3)``.
-
-    Raises:
-        UserError: it cannot be read.
-    """
+    """Read an image, RGB uint8 ``(H, W, 3)``; ``UserError`` where it cannot be read."""
     image = open_image(path)
     if image.pixels is None:
         image.decode_whole()

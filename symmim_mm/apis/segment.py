@@ -193,7 +193,7 @@ def _values(path: Path) -> set[int]:
 def _parts(
     trained: _Maps, measured: _Maps, labels: float, backbone: Backbone, size: int
 ) -> dict[str, Any]:
-    width, depth, count = backbone.width, backbone.layers, len(trained.classes)
+    width, depth = backbone.width, backbone.layers
     taps = tuple(depth * part // 12 - 1 for part in (4, 6, 8, 12))  # as 3, 5, 7, 11 of twelve
     channels = min(256, max(64, width // 3))  # of 768 channels the published 256
     model: dict[str, Any] = dict(
@@ -202,12 +202,12 @@ def _parts(
         neck=dict(
             embed_dim=width, rescales=[4, 2, 1, 0.5] if backbone.patch > 8 else [2, 1, 0.5, 0.25]
         ),
-        decode_head=dict(in_channels=[width] * 4, channels=width, num_classes=count),
-        auxiliary_head=dict(in_channels=width, channels=channels, num_classes=count),
+        decode_head=dict(in_channels=[width] * 4, channels=width),
+        auxiliary_head=dict(in_channels=width, channels=channels),
         test_cfg=dict(crop_size=(size, size), stride=(size * 2 // 3, size * 2 // 3)),
     )
     load = dict(type='symmim_mm.LoadImageStrict')
-    maps = dict(type='symmim_mm.LoadLabelMap', classes=count)
+    maps = dict(type='symmim_mm.LoadLabelMap', classes=len(trained.classes))
     scale = (4 * size, size)
     crops: list[dict] = [
         load,

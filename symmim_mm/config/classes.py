@@ -1,21 +1,73 @@
-"""The number of classes of a classifier, which its head states, and what follows from it."""
+"""Own classes are stated once: by the training data, of a classifier by its head."""
+
+from collections.abc import Iterator
 
 from mmengine.config import Config
 
 from symmim_mm.utils.errors import UserError
 
-TASKS = ('finetune', 'linear')
+PUBLIC = (80, 150)  # numbers of classes of COCO and ADE20K, with which the full recipes are written
 
 
-def complete_classes(cfg: Config) -> None:
-    """Fill in the classes of the preprocessor and the top-k of the accuracy from the head's.
+def inner_dataset(dataset: dict) -> dict:
+    """Return the config inside of wrappers such as ``RepeatDataset``."""
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
+def follow_classes(cfg: Config) -> None:
+    """Let all that depends on the classes follow ``train_dataloader.dataset.metainfo.classes``.
+
+    In detection and segmentation these are ``metainfo`` of the other datasets, ``num_classes`` of
+    the heads and ``classes`` of ``LoadLabelMap``, where they are not set or still those of the
+    public dataset. Classes that are not ADE20K's make a ``BaseSegDataset`` of its class, with the
+    same layout. In a classifier the preprocessor's number and the top-k of the accuracy follow
+    ``model.head.num_classes``.
 
     Raises:
-        UserError: the config states others.
+        UserError: one of them was set to something else.
     """
+    if cfg.run.task in ('finetune', 'linear'):
+        _follow_head(cfg)
+        return
+    loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+    datasets = {
+        name: inner_dataset(cfg[name].dataset)
+        for name in loaders
+        if isinstance((cfg.get(name) or {}).get('dataset'), dict)
+    }
+    metainfo = datasets.get('train_dataloader', {}).get('metainfo') or {}
+    classes = metainfo.get('classes')
+    if not isinstance(classes, list | tuple) or cfg.run.task == 'pretrain':
+        return
+    for name, dataset in datasets.items():
+        own = (dataset.get('metainfo') or {}).get('classes')
+        if own is None:
+            dataset['metainfo'] = metainfo
+        elif list(own) != list(classes):
+            raise UserError(
+                f'{name}.dataset.metainfo names other classes than train_dataloader: '
+                'name them in train_dataloader only'
+            )
+        if str(dataset.get('type')).endswith('ADE20KDataset') and not _are_of_ade20k(classes):
+            dataset['type'] = 'mmseg.BaseSegDataset'
+            dataset.setdefault('reduce_zero_label', True)
+    for where, part, key in _counts(cfg, datasets):
+        if part[key] in PUBLIC:
+            part[key] = len(classes)
+        elif part[key] != len(classes):
+            raise UserError(
+                f'{where}.{key}={part[key]}, but train_dataloader.dataset.metainfo names '
+                f'{len(classes)} classes: leave it out, it follows them'
+            )
+
+
+def _follow_head(cfg: Config) -> None:
+    """Fill in what follows from a classifier's head, and refuse what contradicts it."""
     head = cfg.model.get('head')
     count = head.get('num_classes') if isinstance(head, dict) else None
-    if cfg.run.task not in TASKS or type(count) is not int:
+    if type(count) is not int:
         return
     preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
     if isinstance(preprocessor, dict):
@@ -28,7 +80,7 @@ def complete_classes(cfg: Config) -> None:
     for name in ('val_evaluator', 'test_evaluator'):
         metrics = cfg.get(name)
         for metric in metrics if isinstance(metrics, list | tuple) else [metrics]:
-            if not isinstance(metric, dict) or _name(metric) != 'Accuracy':
+            if not isinstance(metric, dict) or str(metric.get('type')).split('.')[-1] != 'Accuracy':
                 continue
             topk = metric.setdefault('topk', (1, 5) if count > 5 else (1,))
             numbers = topk if isinstance(topk, list | tuple) else [topk]
@@ -39,5 +91,23 @@ def complete_classes(cfg: Config) -> None:
                 )
 
 
-def _name(metric: dict) -> str:
-    return str(metric.get('type')).rpartition('.')[2]
+def _are_of_ade20k(classes: list[str] | tuple[str, ...]) -> bool:
+    from mmseg.utils import ade_classes
+
+    return set(classes) <= set(ade_classes())
+
+
+def _counts(cfg: Config, datasets: dict[str, dict]) -> Iterator[tuple[str, dict, str]]:
+    """Yield where a number of classes is set: name, config and key."""
+    for name, dataset in datasets.items():
+        for step in dataset.get('pipeline') or ():
+            if str(step.get('type')).endswith('LoadLabelMap') and step.get('classes'):
+                yield f'{name}.dataset.pipeline: {step["type"]}', step, 'classes'
+    parts = [('model', cfg.model)]
+    while parts:
+        where, part = parts.pop()
+        if isinstance(part.get('num_classes'), int) and not where.endswith(('rpn_head', 'loss')):
+            yield where, part, 'num_classes'
+        parts += [
+            (f'{where}.{key}', value) for key, value in part.items() if type(value) is type(part)
+        ]

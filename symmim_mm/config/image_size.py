@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from mmengine.config import Config
 
+from symmim_mm.config.classes import inner_dataset
 from symmim_mm.utils.errors import UserError
 
 Size = tuple[int, int]
@@ -23,7 +24,7 @@ def training_image_size(cfg: Config) -> Size:
         return _pair(cfg.model.backbone.get('img_size', 224))
     sizes = []
     for loader in ('train_dataloader', 'val_dataloader'):
-        sizes = list(_sizes(cfg[loader].dataset.pipeline))
+        sizes = list(_sizes(inner_dataset(cfg[loader].dataset)['pipeline']))
         if sizes:
             break
     # Scales are (long side, short side); crops come last and cut.

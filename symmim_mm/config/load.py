@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from symmim_mm.config import TASKS
-from symmim_mm.config.classes import complete_classes
+from symmim_mm.config.classes import follow_classes, inner_dataset
 from symmim_mm.config.file import read_config_file
 from symmim_mm.config.image_size import check_image_size
 from symmim_mm.utils.errors import UserError, from_validation_error
@@ -126,7 +126,7 @@ def load_config(
                 f'--cfg-options do not fit {path}: {type(error).__name__}: {error!s:.200}'
             ) from error
     _check_types(cfg, path)
-    complete_classes(cfg)
+    follow_classes(cfg)
     cfg.work_dir = str(work_dir or Path('work_dirs') / path.stem)
     _check_work_dir(cfg.work_dir)
     randomness = cfg.get('randomness') or {}
@@ -176,9 +176,7 @@ def _check_work_dir(work_dir: str) -> None:
 def data_problems(cfg: Config, loaders: tuple[str, ...] = LOADERS[:2]) -> Iterator[str]:
     """Yield one line for every folder and file that a loader will read and that is missing."""
     for name in loaders:
-        dataset = (cfg.get(name) or {}).get('dataset')
-        while dataset and 'dataset' in dataset:  # a wrapper such as RepeatDataset
-            dataset = dataset['dataset']
+        dataset = inner_dataset((cfg.get(name) or {}).get('dataset') or {})
         if not dataset:
             continue
         root = dataset.get('data_root') or ''

@@ -41,7 +41,11 @@ def plan_ade20k(root: str, report: Report, classes: int | None = None) -> Plan:
     def end(highest: int) -> None:
         if highest >= 0:
             report.fact('classes', f'the highest is {highest}', highest=highest)
-        if classes is None and 0 < highest < CLASSES:
+        if highest in (0, 1):
+            text = 'no labeled pixel, but 0 and 255' if highest == 0 else '0 and 1 alone'
+            text += ': a background is a class as well, store two classes or set '
+            report.add('one-class', 'annotations', f'{text}reduce_zero_label=False')
+        elif classes is None and 0 < highest < CLASSES:
             text = f'the highest is {highest}, ADE20K has {CLASSES}: set num_classes={highest}'
             report.add('class-count', 'annotations', text)
 

@@ -104,6 +104,7 @@ KINDS: dict[str, Kind] = {
     'stray-label': Kind(PROBLEM, 'values that are no class, above or below: training stops'),
     'mixed-suffix': Kind(PROBLEM, 'training reads one extension only and skips these'),
     'map-without-image': Kind(NOTICE, 'label maps without an image: not read'),
+    'one-class': Kind(PROBLEM, 'fewer than two classes in all label maps: nothing to learn'),
     'unlabeled': Kind(NOTICE, 'label maps without one labeled pixel: nothing to learn'),
     'suffix': Kind(NOTICE, 'another extension than the full dataset has: set it in the config'),
 }

@@ -104,7 +104,7 @@ def _check_left(path: str, dataset: dict, instances: Instances) -> None:
         raise UserError(
             f'{path} has none of the classes of the config, its own are '
             f'{listed(list(known), NAMED)}: set '
-            'metainfo=dict(classes=...) of all datasets to them, and num_classes of both heads'
+            'train_dataloader.dataset.metainfo.classes to those to learn, the rest follows'
         )
     least = (dataset.get('filter_cfg') or {}).get('min_size', 0)
     if all(min(instances.images[key][1]) < least for key in instances.annotated):

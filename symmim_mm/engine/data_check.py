@@ -1,11 +1,16 @@
 """Check that the data fits the model, before anything else is built."""
 
+import numpy as np
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
-from symmim_mm.utils.dist import unwrap
+from symmim_mm.datasets.label_maps import count_labels, label_table
+from symmim_mm.utils.dist import on_main_rank, unwrap
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.text import listed
+
+MOST_MAPS = 2000  # label maps that are read at the start, spread over the dataset
 
 
 def check_data(runner: Runner) -> None:
@@ -13,8 +18,8 @@ def check_data(runner: Runner) -> None:
 
     Raises:
         UserError: a dataset is empty, smaller than one batch, or has other classes than the model
-            or the other dataset, or an epoch
-            of it is too short for the warm-up.
+            or the other dataset, an epoch of it is too short for the warm-up, or nothing can be
+            learned from its label maps.
     """
     model = unwrap(runner.model)
     heads = {
@@ -43,6 +48,41 @@ def check_data(runner: Runner) -> None:
                 f'batch of {loop.dataloader.batch_size}: make recipe.batch smaller'
             )
     _check_warmup(runner)
+    data = [loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop]
+    if len({getattr(dataset, 'reduce_zero_label', None) for dataset in data}) > 1:
+        raise UserError('reduce_zero_label differs between training and validation: set it in both')
+    if hasattr(data[0], 'reduce_zero_label'):
+        on_main_rank(lambda: check_label_maps(data[0]))
+
+
+def check_label_maps(dataset: Dataset) -> None:
+    """Refuse label maps with fewer than two classes, and name classes that never occur.
+
+    Raises:
+        UserError: every labeled pixel is of one class, or there is none, as in masks of 0 and 255.
+    """
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, MOST_MAPS).astype(int))
+    part = dataset.get_subset(chosen.tolist()) if len(chosen) < len(dataset) else dataset
+    stored = count_labels(part, raw=True).sum(axis=0)
+    names = dataset.metainfo.get('classes') or ()
+    table = label_table(dataset.get_data_info(0))
+    pixels = np.bincount(table, weights=stored, minlength=256)[: len(names) or 255]
+    values = np.flatnonzero(stored).tolist()
+    if np.count_nonzero(pixels) < 2:
+        way = 'check the label maps, classes and reduce_zero_label'
+        if len(values) == 2 and values[0] == 0:
+            way = (
+                'in masks of an object the background is a class as well: store 0 and 1, name two '
+                'classes, and set reduce_zero_label=False'
+            )
+        raise UserError(
+            f'the label maps in {dataset.data_prefix.get("seg_map_path")} hold '
+            f'{listed(list(map(str, values)), 5)}, which leaves '
+            f'{"one class" if pixels.any() else "no labeled pixel"} and nothing to learn: {way}'
+        )
+    missing = [name for name, count in zip(names, pixels, strict=True) if not count]
+    if missing and part is dataset:
+        print_log(f'no pixel of the training data is {listed(missing, 5)}', 'current', level=30)
 
 
 def _check_warmup(runner: Runner) -> None:
@@ -66,6 +106,13 @@ def check_dataset(dataset: Dataset, split: str, heads: dict[str, int]) -> None:
     folder = _folder(dataset)
     if len(dataset) == 0:
         raise UserError(f'the {split} data has no images: {folder} is empty or of another layout')
+    for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
+        own = getattr(step, 'reduce_zero_label', None)
+        if own not in (None, getattr(dataset, 'reduce_zero_label', own)):
+            raise UserError(
+                f'{type(step).__name__} of the {split} data has reduce_zero_label={own}, its '
+                f'dataset {dataset.reduce_zero_label}: set it in the dataset only'
+            )
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
     # MMDetection's COCO class silently drops classes that the annotations do not have.
     known = getattr(dataset, 'cat_ids', None)
@@ -80,7 +127,8 @@ def check_dataset(dataset: Dataset, split: str, heads: dict[str, int]) -> None:
         if count != len(classes):
             raise UserError(
                 f'{name} has num_classes={count}, but the {split} data at {folder} has '
-                f'{len(classes)} classes: set num_classes={len(classes)}'
+                f'{len(classes)} classes: set num_classes={len(classes)}, or name your own in '
+                'train_dataloader.dataset.metainfo.classes'
             )
 
 

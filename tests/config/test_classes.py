@@ -1,26 +1,74 @@
-"""One place states the number of classes; the others follow or are refused."""
+"""Own classes are named once; heads, label maps and the other datasets follow."""
 
-from typing import Any
+from pathlib import Path
 
 import pytest
-from mmengine.config import Config
+from paths import CONFIGS
 
-from symmim_mm.config.classes import complete_classes
 from symmim_mm.config.load import load_config
 from symmim_mm.utils.errors import UserError
 
-CONFIG = 'configs/classification/vit_b_finetune_imagenet.py'
+OWN = ['cell', 'nucleus']
+SEGMENTATION = 'segmentation/upernet_vit_b_160k_ade20k.py'
+FINETUNE = 'classification/vit_b_finetune_imagenet.py'
+DETECTION = 'detection/mask-rcnn_vit_b_1x_coco.py'
+NAMED = {'train_dataloader.dataset.metainfo': dict(classes=OWN)}
 
 
-def config(**options: Any) -> Config:
-    cfg = Config.fromfile(CONFIG)
-    cfg.merge_from_dict(options)
-    return cfg
+def load(name: str, tmp_path: Path, **changes: object):
+    options = NAMED | {key.replace('__', '.'): value for key, value in changes.items()}
+    return load_config(CONFIGS / name, work_dir=tmp_path, cfg_options=options, check_data=False)
+
+
+def test_segmentation_follows_the_training_data(tmp_path: Path) -> None:
+    cfg = load(SEGMENTATION, tmp_path)
+    assert cfg.model.decode_head.num_classes == cfg.model.auxiliary_head.num_classes == 2
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        dataset = loader.dataset
+        assert (dataset.type, dataset.reduce_zero_label) == ('mmseg.BaseSegDataset', True)
+        assert dataset.metainfo.classes == OWN
+        assert [step.classes for step in dataset.pipeline if 'LabelMap' in step.type] == [2]
+
+
+def test_detection_follows_the_training_data(tmp_path: Path) -> None:
+    heads = load(DETECTION, tmp_path).model.roi_head
+    assert heads.bbox_head.num_classes == heads.mask_head.num_classes == 2
+    assert load(DETECTION, tmp_path).val_dataloader.dataset.metainfo.classes == OWN
+
+
+def test_some_of_ade20ks_classes_stay_ade20k(tmp_path: Path) -> None:
+    changes = dict(train_dataloader__dataset__metainfo=dict(classes=['sky', 'tree']))
+    cfg = load(SEGMENTATION, tmp_path, **changes)
+    assert cfg.train_dataloader.dataset.type == 'mmseg.ADE20KDataset'
+    assert cfg.model.decode_head.num_classes == 2
+
+
+@pytest.mark.parametrize(
+    ('name', 'change', 'wrong'),
+    [
+        (SEGMENTATION, {'model.decode_head.num_classes': 7}, 'model.decode_head.num_classes=7'),
+        (DETECTION, {'model.roi_head.mask_head.num_classes': 3}, 'mask_head.num_classes=3'),
+        (
+            DETECTION,
+            {'val_dataloader.dataset.metainfo': dict(classes=['nucleus', 'cell'])},
+            'val_dataloader.dataset.metainfo names other classes',
+        ),
+        (
+            SEGMENTATION,
+            {'train_dataloader.dataset.pipeline.1.classes': 9},
+            'LoadLabelMap.classes=9',
+        ),
+    ],
+)
+def test_contradictions(name: str, change: dict, wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=wrong):
+        load(name, tmp_path, **change)
 
 
 @pytest.mark.parametrize(('classes', 'topk'), [(3, (1,)), (10, (1, 5))])
-def test_the_head_states_them(classes: int, topk: tuple[int, ...]) -> None:
-    cfg = load_config(CONFIG, cfg_options={'model.head.num_classes': classes}, check_data=False)
+def test_a_classifier_follows_its_head(classes: int, topk: tuple[int, ...], tmp_path: Path) -> None:
+    options = {'model.head.num_classes': classes}
+    cfg = load_config(CONFIGS / FINETUNE, work_dir=tmp_path, cfg_options=options, check_data=False)
     assert cfg.data_preprocessor.num_classes == classes
     assert cfg.val_evaluator.topk == cfg.test_evaluator.topk == topk
 
@@ -33,6 +81,6 @@ def test_the_head_states_them(classes: int, topk: tuple[int, ...]) -> None:
         ({'model.head.num_classes': 4, 'test_evaluator.topk': 5}, 'test_evaluator.topk=5'),
     ],
 )
-def test_contradictions_are_refused(options: dict, message: str) -> None:
+def test_contradictions_of_a_classifier(options: dict, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
-        complete_classes(config(**options))
+        load_config(CONFIGS / FINETUNE, work_dir=tmp_path, cfg_options=options, check_data=False)

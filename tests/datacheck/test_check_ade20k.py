@@ -184,3 +184,11 @@ def test_command(run_check, sample_data: Path, tmp_path: Path, capfd) -> None:
     out = capfd.readouterr().out
     assert 'images/training/a.jpg: JPEG 40 x 30: image file is truncated' in out
     assert 'annotations/training/a.png: 151 in 1 pixel, L' in out
+
+
+@pytest.mark.parametrize(('values', 'text'), [((255,), 'but 0 and 255'), ((1,), '0 and 1 alone')])
+def test_masks_of_one_object(root: Path, values: tuple[int, ...], text: str) -> None:
+    for split, stem in (('training', 'a'), ('validation', 'b')):
+        put(root, split, stem, None, label_map(*values))
+    ((where, found),) = check(root)['one-class']
+    assert where == 'annotations' and text in found
