@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.fileio import get_local_path, join_path
 from mmengine.utils import is_abs
 
+from symmim_mm.config.mask_branch import measures_masks
 from symmim_mm.datacheck.coco.annotation_file import NAMES
 from symmim_mm.datacheck.coco.instances import Instances, check_instances
 from symmim_mm.datacheck.kinds import KINDS
@@ -43,7 +44,7 @@ def check_annotations(cfg: Config, splits: Sequence[str]) -> None:
 
 def _check(cfg: Config, splits: Sequence[str]) -> None:
     for path, (reader, kinds) in _files(cfg, splits).items():
-        instances = _check_file(path, reader.get('backend_args'), kinds)
+        instances = _check_file(path, reader.get('backend_args'), kinds, measures_masks(cfg))
         if kinds is REFUSED_IN_TRAINING:
             _check_left(path, reader, instances)
 
@@ -80,19 +81,22 @@ def _coco_datasets(dataset: object) -> Iterator[dict]:
             yield from _coco_datasets(inner)
 
 
-def _check_file(path: str, backend_args: dict | None, kinds: Sequence[str]) -> Instances:
+def _check_file(
+    path: str, backend_args: dict | None, kinds: Sequence[str], masks: bool
+) -> Instances:
     with get_local_path(path, backend_args=backend_args) as local:
         report = Report('coco', os.path.dirname(local))
-        instances = check_instances(str(report.root), os.path.basename(local), report)
+        instances = check_instances(str(report.root), os.path.basename(local), report, masks)
     for kind in kinds:
         if number := report.numbers[kind]:
             means, text = KINDS[kind].means, report.findings[kind][0][1]
             text = text if len(text) <= SHOWN else f'{text[:SHOWN]}...'
             more = f' and {number - 1:,} more' if number > 1 else ''
             what = f'{text}{more} ({kind}: {means})' if text else means
-            raise UserError(
-                f'{path}: {what}: fix it; tools/check_dataset.py coco finds all that is wrong'
-            )
+            way = 'fix it; tools/check_dataset.py coco finds all that is wrong'
+            if kind == 'segmentation-empty':
+                way += '; to learn boxes alone, set model.roi_head.mask_head=None'
+            raise UserError(f'{path}: {what}: {way}')
     return instances
 
 

@@ -6,6 +6,7 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from symmim_mm.datasets.label_maps import count_labels, label_table
+from symmim_mm.models.feature_pyramid import check_strides
 from symmim_mm.utils.dist import on_main_rank, unwrap
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.text import listed
@@ -22,6 +23,7 @@ def check_data(runner: Runner) -> None:
             learned from its label maps.
     """
     model = unwrap(runner.model)
+    check_strides(model)
     heads = {
         name: module.num_classes
         for name, module in model.named_modules()

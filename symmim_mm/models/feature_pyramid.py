@@ -48,7 +48,7 @@ class SimpleFeaturePyramid(BaseModule):
             raise UserError(
                 f'num_outs={num_outs} is less than the {len(scale_factors)} scale factors'
             )
-        self.num_outs = num_outs
+        self.num_outs, self.scale_factors = num_outs, tuple(scale_factors)
         self.levels = nn.ModuleList()
         for factor in scale_factors:
             resample, channels = make_resampling(factor, in_channels, norm_cfg)
@@ -65,6 +65,35 @@ class SimpleFeaturePyramid(BaseModule):
             # A max pool of size 1 and stride 2, as detectron2's LastLevelMaxPool.
             outs.append(F.max_pool2d(outs[-1], kernel_size=1, stride=2))
         return tuple(outs)
+
+
+def check_strides(detector: nn.Module) -> None:
+    """Compare the strides of a detector's anchors and regions with those of its levels.
+
+    Raises:
+        UserError: they differ: boxes would be taken from the wrong places, without an error.
+    """
+    if not isinstance(getattr(detector, 'neck', None), SimpleFeaturePyramid):
+        return
+    patch, neck = detector.backbone.patch_embed.projection.stride[0], detector.neck
+    levels = [patch / factor for factor in neck.scale_factors]
+    while len(levels) < neck.num_outs:
+        levels.append(2 * levels[-1])
+    found = {}
+    if hasattr(getattr(detector, 'rpn_head', None), 'prior_generator'):
+        strides = [stride[0] for stride in detector.rpn_head.prior_generator.strides]
+        found['rpn_head.anchor_generator.strides'] = strides, levels
+    for name in ('bbox_roi_extractor', 'mask_roi_extractor'):
+        if extractor := getattr(getattr(detector, 'roi_head', None), name, None):
+            strides = list(extractor.featmap_strides)
+            found[f'roi_head.{name}.featmap_strides'] = strides, levels[: len(strides)]
+    for name, (strides, right) in found.items():
+        if strides != right:
+            raise UserError(
+                f'model.{name}={strides}, but the levels of patch {patch} with '
+                f'neck.scale_factors={neck.scale_factors} have strides '
+                f'{[int(stride) for stride in right]}: set it to these'
+            )
 
 
 def make_resampling(factor: float, channels: int, norm_cfg: dict) -> tuple[list[nn.Module], int]:

@@ -89,6 +89,8 @@ class TrainingStep(nn.Module):
             (roi.bbox_roi_extractor, roi.bbox_head, regions),
             (roi.mask_roi_extractor, roi.mask_head, int(regions * sampler.pos_fraction)),
         ):
+            if head is None:  # a detector of boxes alone
+                continue
             sides = extractor.roi_layers[0].output_size
             outputs.append(head(seed + torch.zeros(count, extractor.out_channels, *sides)))
         return _total(outputs)

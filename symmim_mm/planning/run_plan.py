@@ -9,6 +9,7 @@ from torch import nn
 from symmim_mm.config.image_size import Size, training_image_size
 from symmim_mm.config.recipe import apply_recipe
 from symmim_mm.models import SymMIM
+from symmim_mm.models.feature_pyramid import check_strides
 from symmim_mm.models.momentum import momentum_at
 from symmim_mm.planning.costs import (
     Activations,
@@ -90,6 +91,7 @@ def plan_run(cfg: Config, processes: int) -> RunPlan:
     if trains:
         apply_recipe(cfg, processes)
     model = build_without_storage(cfg)
+    check_strides(model)
     images = training_images(cfg)
     length = run_length(cfg, images.count, processes)
     batch = _batch(cfg, model, processes if trains else 1)

@@ -26,7 +26,8 @@ def draw_detection(model: BaseModel, dataset: Dataset, index: int) -> np.ndarray
     sample = dataset[index]
     info = dataset.get_data_info(index)
     info['ori_shape'] = info['height'], info['width']
-    annotated = LoadAnnotations(with_bbox=True, with_mask=True)(info)
+    masked = model.with_mask
+    annotated = LoadAnnotations(with_bbox=True, with_mask=masked)(info)
     scale_x, scale_y = sample['data_samples'].metainfo.get('scale_factor', (1.0, 1.0))
     # Without the padding that a pipeline may have put at the right and below.
     image = _rgb(sample)[: round(info['height'] * scale_y), : round(info['width'] * scale_x)]
@@ -39,13 +40,15 @@ def draw_detection(model: BaseModel, dataset: Dataset, index: int) -> np.ndarray
         (
             annotated['gt_bboxes'].tensor.numpy(),
             annotated['gt_bboxes_labels'],
-            annotated['gt_masks'].masks,
+            annotated['gt_masks'].masks if masked else (),
             None,
         ),
-        (found.bboxes, found.labels, found.masks, found.scores),
+        (found.bboxes, found.labels, found.masks if masked else (), found.scores),
     ):
         masks = np.array([_resize(mask, image) for mask in masks], bool)
         masks = masks.reshape(-1, *image.shape[:2])
+        if not masked:
+            masks = np.zeros((len(boxes), *image.shape[:2]), bool)
         classes = dataset.metainfo['classes']
         drawn.append(vis.draw_instances(image, boxes * scale, labels, masks, classes, scores))
     return vis.side_by_side(*drawn)

@@ -1,11 +1,16 @@
 """SimpleFeaturePyramid: strides, channels, and what each level is made of."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from mmdet.registry import MODELS as DET_MODELS
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from paths import ROOT
 from torch import nn
 
-from symmim_mm.models.feature_pyramid import SimpleFeaturePyramid
+from symmim_mm.models.feature_pyramid import SimpleFeaturePyramid, check_strides
 from symmim_mm.utils.errors import UserError
 
 
@@ -63,3 +68,29 @@ def test_wrong_settings_are_refused():
         SimpleFeaturePyramid(32, scale_factors=(3, 1))
     with pytest.raises(UserError, match='num_outs=1'):
         SimpleFeaturePyramid(32, scale_factors=(2, 1), num_outs=1)
+
+
+@pytest.mark.parametrize(
+    ('patch', 'changes', 'wrong'),
+    [
+        (8, {}, r'rpn_head.anchor_generator.strides.* have strides \[2, 4, 8, 16, 32\]'),
+        (32, {}, r'rpn_head.anchor_generator.strides.* have strides \[8, 16, 32, 64, 128\]'),
+        (
+            16,
+            {'roi_head.mask_roi_extractor.featmap_strides': [8, 16, 32, 64]},
+            'mask_roi_extractor',
+        ),
+        (8, {'neck.scale_factors': (2, 1, 0.5)}, None),
+        (16, {}, None),
+    ],
+)
+def test_strides_are_those_of_the_levels(patch: int, changes: dict, wrong: str | None) -> None:
+    """Patch 8 with factors 2, 1, 0.5 has the strides 4, 8, 16, 32, 64 of the full recipe."""
+    cfg = Config.fromfile(ROOT / 'configs/detection/mask-rcnn_vit_s_100ep_coco.py')
+    cfg.merge_from_dict({f'model.{key}': value for key, value in changes.items()})
+    cfg.model.backbone.patch_size = patch
+    init_default_scope('mmdet')
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    with pytest.raises(UserError, match=wrong) if wrong else nullcontext():
+        check_strides(model)

@@ -25,8 +25,8 @@ LARGEST = 1e9  # no coordinate or area of an image is larger; infinity and NaN f
 ENOUGH = 20  # boxes without which no share is taken
 
 
-def check_instances(root: str, name: str, report: Report) -> 'Instances | None':
-    """Check all that an annotation file says, without a look at the images.
+def check_instances(root: str, name: str, report: Report, masks: bool = True) -> 'Instances | None':
+    """Check all that an annotation file says, of boxes alone or masks too; no image is opened.
 
     Returns:
         What the file ``name`` below ``root`` holds, None where it cannot be read.
@@ -36,7 +36,7 @@ def check_instances(root: str, name: str, report: Report) -> 'Instances | None':
         return None
     categories = check_categories(name, content['categories'], report)
     images = check_images(name, content['images'], report)
-    instances = Instances(name, images, categories, report)
+    instances = Instances(name, images, categories, report, masks)
     instances.check(content['annotations'])
     if not images:
         report.add('no-images', name)
@@ -57,6 +57,7 @@ class Instances:
     images: dict[Id, tuple[str, Size]]
     categories: dict[Id, str]
     report: Report
+    masks: bool = True
     ids: set[Id] = field(default_factory=set)
     annotated: set[Id] = field(default_factory=set)  # ids of images
     off: int = 0  # boxes
@@ -105,7 +106,7 @@ class Instances:
         mask = entry.get('segmentation')
         self.numbers['run lengths' if isinstance(mask, dict) else 'polygons'] += 1
         try:
-            extent = mask_extent(mask, image[1])
+            extent = mask_extent(mask, image[1]) if self.masks else None
         except FindingError as error:
             self._add(error.kind, entry, str(error))
             return

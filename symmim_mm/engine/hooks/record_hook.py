@@ -11,6 +11,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from symmim_mm.config.mask_branch import measures_masks
 from symmim_mm.engine.hooks.images_hook import FOLDER as IMAGES
 from symmim_mm.registry import HOOKS
 from symmim_mm.results.metrics import DETECTION, chance_levels, has_objects, in_percent
@@ -125,7 +126,7 @@ class RecordHook(Hook):
             )
         if record.task != 'pretrain':
             chance = chance_levels(record.task, runner.val_loop.dataloader.dataset)
-            record.chance = {k: level for k, level in chance.items() if k not in undefined}
+            record.chance = {k: level for k, level in chance.items() if k in record.metrics}
         checkpoint = Path((work_dir / LAST_CHECKPOINT).read_text().strip())
         record.checkpoint = checkpoint.name
         record.checkpoint_sha256 = file_sha256(work_dir / checkpoint.name)
@@ -146,10 +147,11 @@ class RecordHook(Hook):
         if task == 'detection' and not found:
             # CocoMetric gives no numbers when nothing was detected: precision is zero then, if
             # there is something to detect.
+            names = DETECTION if measures_masks(runner.cfg) else DETECTION[:2]
             if not has_objects(dataset):
-                return dict.fromkeys(DETECTION, math.nan)
+                return dict.fromkeys(names, math.nan)
             runner.logger.warning('nothing was detected on the validation set: all AP are 0')
-            return dict.fromkeys(DETECTION, 0.0)
+            return dict.fromkeys(names, 0.0)
         return found
 
 
