@@ -157,7 +157,7 @@ def _open(file: Path, folder: Path) -> _Coco:
 def _parts(
     trained: _Coco, measured: _Coco, labels: float, backbone: Backbone, size: int, scale: float
 ) -> dict[str, Any]:
-    masks, patch = trained.masks, backbone.patch
+    patch = backbone.patch
     factors = [f for f in (4, 2, 1, 0.5) if patch / f >= FINEST_STRIDE] or [1, 0.5]
     strides = [patch / factor for factor in factors]
     areas = [entry['bbox'][2] * entry['bbox'][3] for entry in trained.content['annotations']]
@@ -165,17 +165,16 @@ def _parts(
     small = float(np.percentile(np.sqrt(np.maximum(areas, 1)), 10)) * scale
     channels = min(256, max(64, backbone.width // 3))  # of 768 channels the published 256
     heads = dict(in_channels=channels, conv_out_channels=channels)
+    # Without a mask head whatever loads or measures masks follows.
     roi_head: dict[str, Any] = dict(
         bbox_roi_extractor=dict(out_channels=channels, featmap_strides=strides),
         bbox_head=dict(heads, fc_out_channels=4 * channels),
     )
-    if masks:
+    roi_head['mask_head'] = heads if trained.masks else None
+    if trained.masks:
         roi_head['mask_roi_extractor'] = dict(out_channels=channels, featmap_strides=strides)
-        roi_head['mask_head'] = heads
-    else:
-        roi_head |= dict(mask_roi_extractor=None, mask_head=None)
     model = dict(
-        data_preprocessor=dict(pad_size_divisor=size, pad_mask=masks, **backbone.normalization),
+        data_preprocessor=dict(pad_size_divisor=size, **backbone.normalization),
         backbone=dict(out_indices=(backbone.layers - 1,), global_blocks=4),
         neck=dict(
             in_channels=backbone.width, out_channels=channels, scale_factors=factors,
@@ -194,13 +193,13 @@ def _parts(
     )  # fmt: skip
     load = [dict(type='symmim_mm.LoadImageStrict')]
     crops = [
-        dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=masks),
+        dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
         dict(type='mmdet.RandomFlip', prob=0.5),
         dict(type='RandomResize', scale=(size, size), ratio_range=(0.5, 2.0), keep_ratio=True,
              resize_type='mmdet.Resize', backend='pillow'),
         dict(type='mmdet.RandomCrop', crop_type='absolute', crop_size=(size, size),
-             recompute_bbox=masks, allow_negative_crop=True),
-        dict(type='mmdet.FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2), by_mask=masks,
+             recompute_bbox=True, allow_negative_crop=True),
+        dict(type='mmdet.FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2), by_mask=True,
              keep_empty=False),
         dict(type='mmdet.PackDetInputs'),
     ]  # fmt: skip
@@ -217,12 +216,10 @@ def _parts(
             metainfo=dict(classes=tuple(source.classes)),
         )  # fmt: skip
 
-    train = dict(dataset(trained), filter_cfg=dict(filter_empty_gt=True), pipeline=load + crops)
+    train = dict(dataset(trained), filter_cfg=dict(min_size=1), pipeline=load + crops)
     if labels < 1:
         train['labels'] = labels
-    metric = dict(
-        ann_file=str(measured.file.resolve()), metric=['bbox', 'segm'] if masks else ['bbox']
-    )
+    metric = dict(ann_file=str(measured.file.resolve()))
     return dict(
         _base_='detection/mask-rcnn_vit_{}_100ep_coco.py',
         model=model,
