@@ -14,6 +14,7 @@ from symmim_mm.apis.transfer import (
     Setup,
     TransferOptions,
     choose_side,
+    data_name,
     held_out_shares,
     open_backbone,
     run_transfer,
@@ -85,7 +86,7 @@ def detect(
 
         return Setup(
             backbone, max(1, round(trained.annotated * labels)),
-            folder.resolve().name + (f', {labels:.0%} of the labels' if labels < 1 else ''), parts,
+            data_name(folder) + (f', {labels:.0%} of the labels' if labels < 1 else ''), parts,
             [
                 f'{len(sides)} images, {len(whole.content["annotations"])} objects of '
                 f'{len(whole.classes)} classes ({listed(whole.classes, 8)}), '
@@ -95,7 +96,7 @@ def detect(
             ],
         )  # fmt: skip
 
-    return run_transfer('detection', file.stem, prepare, **options)
+    return run_transfer('detection', data_name(folder), prepare, **options)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from symmim_mm.apis.transfer import (
     TransferOptions,
     check_readable,
     choose_side,
+    data_name,
     held_out_shares,
     open_backbone,
     run_transfer,
@@ -56,7 +57,7 @@ def finetune(
     if all((source / split).is_dir() for split in SPLITS):
         val = source / 'val' if isinstance(val, float) else val
         source = source / 'train'
-    title = (source.parent if source.name == 'train' else source).resolve().stem
+    title = data_name(source)
 
     def prepare(plan: Path) -> Setup:
         labeled = _open(source, plan / 'train.txt')

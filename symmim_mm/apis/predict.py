@@ -140,7 +140,7 @@ class Predictor:
         self.checkpoint, config = find_run(run)
         self.cfg = read_config_file(config)
         self.task = (self.cfg.get('run') or {}).get('task')
-        if self.task not in TASKS or 'test_pipeline' not in self.cfg:
+        if self.task not in TASKS:
             raise UserError(
                 f'{config} is of the task {self.task}, which predicts nothing: `symmim embed` '
                 'gives the features of a pre-training'

@@ -16,6 +16,7 @@ from symmim_mm.apis.transfer import (
     TransferOptions,
     check_readable,
     choose_side,
+    data_name,
     held_out_shares,
     open_backbone,
     run_transfer,
@@ -94,11 +95,11 @@ def segment(
             )
         return Setup(
             backbone, max(1, round(len(trained.files) * labels)),
-            Path(images).resolve().name + (f', {labels:.0%} of the labels' if labels < 1 else ''),
+            data_name(Path(images)) + (f', {labels:.0%} of the labels' if labels < 1 else ''),
             parts, lines,
         )  # fmt: skip
 
-    return run_transfer('segmentation', Path(images).resolve().name, prepare, **options)
+    return run_transfer('segmentation', data_name(Path(images)), prepare, **options)
 
 
 @dataclass(frozen=True)

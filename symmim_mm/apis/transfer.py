@@ -256,6 +256,14 @@ def config_text(
     return '\n'.join([*lines, Config(parts).pretty_text + 'test_dataloader = val_dataloader\n'])
 
 
+def data_name(folder: Path) -> str:
+    """Return what to call the data in a folder: its name, or that of the folder around a part."""
+    path = folder.resolve()
+    while path.name.startswith(('train', 'images')) and path.parent.name:
+        path = path.parent
+    return path.stem
+
+
 def check_readable(found: FolderSurvey) -> None:
     """Refuse a folder with images that cannot be read: a supervised training would stop there.
 

@@ -19,7 +19,7 @@ from symmim_mm.apis.embed import write_embeddings
 from symmim_mm.apis.finetune import finetune
 from symmim_mm.apis.predict import predict
 from symmim_mm.apis.segment import segment
-from symmim_mm.apis.transfer import Backbone
+from symmim_mm.apis.transfer import Backbone, data_name
 from symmim_mm.cli.own_data import _validation
 from symmim_mm.config.load import load_config
 from symmim_mm.planning.transfer_plan import ENOUGH_STEPS, transfer_recipe
@@ -408,6 +408,11 @@ def test_few_labels_mean_many_epochs() -> None:
     assert short.steps < few.steps
     with pytest.raises(UserError, match='give a longer --budget'):
         transfer_recipe('finetune', 400, 192, rate=1, seconds=60)
+
+
+@pytest.mark.parametrize('folder', ['cells', 'cells/train2017', 'cells/images/training'])
+def test_data_are_called_by_their_folder(folder: str, tmp_path: Path) -> None:
+    assert data_name(tmp_path / folder) == 'cells'
 
 
 @pytest.mark.parametrize(
