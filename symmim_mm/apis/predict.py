@@ -1,6 +1,7 @@
 """A finished run in use: classes, boxes and masks, or label maps of any images."""
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +138,7 @@ class Predictor:
 
     def __init__(self, run: str | Path, device: str | None = None) -> None:
         use_safe_loaders()
+        warnings.filterwarnings('ignore', module='mmseg|mmdet')  # advice on losses
         self.checkpoint, config = find_run(run)
         self.cfg = read_config_file(config)
         self.task = (self.cfg.get('run') or {}).get('task')
