@@ -7,7 +7,7 @@ SHELL := /bin/bash
 PYTHON_VENV := .venv/bin/python
 ARGS ?=
 
-.PHONY: help setup demo test lint docs clean
+.PHONY: help setup demo test lint docs site clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -29,6 +29,15 @@ lint: setup  ## ruff (rules and format) and mypy
 docs: setup  ## docs/recipes.md from the configs
 	@$(PYTHON_VENV) docs/recipes/build.py $(ARGS)
 
+site: .venv/site/bin/mkdocs  ## the documentation as a site: site/index.html
+	@NO_MKDOCS_2_WARNING=1 .venv/site/bin/mkdocs build --strict $(ARGS)
+
+# Apart from the packages that train: it reads the source and imports none of it.
+.venv/site/bin/mkdocs: requirements/docs.txt
+	@$(or $(PYTHON),python3) -m venv .venv/site
+	@.venv/site/bin/pip install -q -r requirements/docs.txt
+	@touch $@
+
 clean:  ## remove .venv and caches (keeps work_dirs)
-	rm -rf .venv .venv.lock .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv.lock .pytest_cache .ruff_cache .hypothesis build site *.egg-info
 	find symmim_mm tools tests configs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,7 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.common import Sample, environment, interleave, say, spread, timed
-from benchmarks.step_tables import CHECKPOINTED, METHODS, SIZES, STOCK, YARDSTICK, tables
+from benchmarks.step_tables import (
+    CHECKPOINTED,
+    FLOAT32,
+    METHODS,
+    SIZES,
+    STOCK,
+    TITLES,
+    YARDSTICK,
+    tables,
+)
 from symmim_mm.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--peak', action='store_true',
         help="measure the device's rate in matrix products, too, and the share of it that is used",
     )  # fmt: skip
+    parser.add_argument(
+        '--float32', action='store_true', help='with --amp: measure ours in float32, too'
+    )
     parser.add_argument('--no-memory', action='store_true', help='do not measure memory')
 
 
@@ -56,21 +68,23 @@ def run(args: argparse.Namespace) -> dict:
     import torch
 
     from benchmarks.step_trainer import matrix_rate
-    from symmim_mm.apis.train import check_cpu_bf16
+    from symmim_mm.apis.train import check_bf16_units
 
     device = torch.device(args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     on_gpu = device.type == 'cuda'
     if on_gpu and not torch.cuda.is_available():
         raise UserError('--device cuda: torch sees no CUDA device here')
-    if args.amp and not on_gpu:
-        check_cpu_bf16()
-    methods = args.methods or [
+    if args.amp:
+        check_bf16_units()
+    methods = list(args.methods or ()) or [
         name
         for name in METHODS
         if (on_gpu or name != 'symmim-stock') and not (args.compile and name in CHECKPOINTED)
     ]
     if args.compile and (both := sorted(set(methods) & set(CHECKPOINTED))):
         raise UserError(f'{both[0]} is measured without --compile only')
+    if args.float32:
+        methods += [name for name, ours in FLOAT32.items() if ours in methods]
     for option in ('batch', 'steps', 'repeats'):
         value = getattr(args, option)
         if value is not None and value < (2 if option == 'batch' else 1):
@@ -169,8 +183,9 @@ def _make_cases(
     for method in methods:
         name = CHECKPOINTED.get(method, method)
         if name not in trainers:
-            say(f'{SIZES[size]}: building {METHODS[name]}')
-            trainers[name] = make_trainer(size, name, device, args.amp, args.compile)
+            say(f'{SIZES[size]}: building {TITLES[name]}')
+            amp = args.amp and name not in FLOAT32
+            trainers[name] = make_trainer(size, FLOAT32.get(name, name), device, amp, args.compile)
         compiled = args.compile and method not in STOCK
         cases[method] = Case(method, trainers[name], batch, steps, compiled)
     return cases
@@ -180,7 +195,7 @@ def _measure(
     cases: dict[str, Case], size: str, repeats: int, result: dict, with_memory: bool
 ) -> dict:
     for method, case in cases.items():
-        say(f'{SIZES[size]}: warming {METHODS[method]} up')
+        say(f'{SIZES[size]}: warming {TITLES[method]} up')
         case.sample()
         case.phases = {}
     samples = interleave(
@@ -193,7 +208,7 @@ def _measure(
         found[method] = _entry(case, size, samples, result)
         # The CPU's operations cannot be followed inside of a compiled program.
         if with_memory and not (case.compiled and result['settings']['device'] == 'cpu'):
-            say(f'{SIZES[size]}: memory of {METHODS[method]}')
+            say(f'{SIZES[size]}: memory of {TITLES[method]}')
             found[method]['memory'] = case.memory()
     return found
 
@@ -214,7 +229,7 @@ def _entry(case: Case, size: str, samples: dict[str, list[Sample]], result: dict
             return None
         return spread([a / b for a, b in zip(rates[above], rates[below], strict=True)])
 
-    cfg = config_of(size, method)
+    cfg = config_of(size, FLOAT32.get(method, method))
     operations = flops_per_image(cfg).forward_backward
     entry = dict(
         batch=case.batch,
@@ -231,6 +246,9 @@ def _entry(case: Case, size: str, samples: dict[str, list[Sample]], result: dict
     for stock, ours in STOCK.items():
         if method in (stock, ours):
             entry['speed_to_stock'] = ratio(method, stock)
+    for plain, ours in FLOAT32.items():
+        if method in (plain, ours):
+            entry['speed_to_float32'] = ratio(method, plain)
     if method in CHECKPOINTED:
         entry['step_to_plain'] = ratio(CHECKPOINTED[method], method)
     if result['matrix_rate']:

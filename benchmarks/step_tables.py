@@ -24,6 +24,11 @@ CHECKPOINTED = {
 }
 """Cases with activation checkpointing, and the cases without it whose model they share."""
 
+FLOAT32 = {f'{name}-float32': name for name in METHODS if name not in STOCK | CHECKPOINTED}
+"""Cases in float32 next to mixed precision, and the cases that they correspond to."""
+
+TITLES = METHODS | {name: f'{METHODS[ours]}, float32' for name, ours in FLOAT32.items()}
+
 YARDSTICK = 'simmim'
 """Case whose step the others are compared with."""
 
@@ -47,13 +52,16 @@ def _speed(size: str, cases: dict, result: dict) -> str:
         f'{SIZES[size]}, {next(iter(cases.values()))["batch"]} images', 'images per second',
         "step, times SimMIM's", 'by FLOPs', "speed, times stock's", 'GFLOP per image',
     ]  # fmt: skip
+    in_float32 = any('speed_to_float32' in case for case in cases.values())
+    if in_float32:
+        header.append("speed, times float32's")
     if result['matrix_rate']:
         header.append('share of the matrix rate')
     rows = []
     for method, case in cases.items():
         plain = case['operations'] / yardstick['operations'] if yardstick else None
         row = [
-            METHODS[method],
+            TITLES[method],
             with_spread(case['rate'], _form(case['rate']['median'])),
             _ratio(case['step_to_yardstick']),
             # Checkpointing computes more FLOPs than the model has.
@@ -61,6 +69,8 @@ def _speed(size: str, cases: dict, result: dict) -> str:
             _ratio(case.get('speed_to_stock')),
             f'{case["operations"] / 1e9:.1f}',
         ]
+        if in_float32:
+            row.append(_ratio(case.get('speed_to_float32')))
         if result['matrix_rate']:
             row.append(f'{case["utilisation"]:.0%}')
         rows.append(row)
@@ -75,7 +85,7 @@ def _parts(cases: dict) -> str:
         shares = case['shares']
         update = update_share(case)
         rows.append([
-            METHODS[method],
+            TITLES[method],
             *(f'{shares[name]:.1%}' if name in shares else ''
               for name in ('forward', 'backward', 'optimizer', 'ema')),
             f'{update:.1%} of {case["recipe_batch"]} images',
@@ -97,7 +107,7 @@ def _memory(cases: dict) -> str:
         memory = case.get('memory')
         sizes = [memory[name] / MIB for name in ('each', 'fixed', 'kept')] if memory else []
         cells = [f'{size:.0f}' for size in sizes] or ['', '', '']
-        rows.append([METHODS[method], *cells, _ratio(case.get('step_to_plain'))])
+        rows.append([TITLES[method], *cells, _ratio(case.get('step_to_plain'))])
     return markdown(header, rows)
 
 

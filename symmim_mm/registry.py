@@ -32,7 +32,12 @@ DATA_SAMPLERS = Registry(
     scope=SCOPE,
     locations=['symmim_mm.datasets.samplers.shard_sampler'],
 )
-HOOKS = Registry('hook', parent=root.HOOKS, scope=SCOPE, locations=['symmim_mm.engine.hooks'])
+HOOKS = Registry(
+    'hook',
+    parent=root.HOOKS,
+    scope=SCOPE,
+    locations=['symmim_mm.engine.hooks', 'symmim_mm.evaluation.knn_hook'],
+)
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     parent=root.OPTIM_WRAPPER_CONSTRUCTORS,

@@ -1,5 +1,6 @@
 # Weighted k-NN on frozen features of ImageNet-1K (settings of DINO, eval_knn.py): the mean of the
-# patch tokens, which every method trains, and the class token as a column of its own.
+# patch tokens, which every method trains, and the class token as a column of its own; k chosen on
+# held-out training images, 26 of most classes.
 _base_ = ['./vit_b_finetune_imagenet.py']
 run = dict(task='knn')
 model = dict(backbone=dict(out_type='raw', final_norm=True, drop_path_rate=0.0))
@@ -8,4 +9,9 @@ train_dataloader = dict(
     drop_last=False,
     dataset=dict(pipeline={{_base_.val_dataloader.dataset.pipeline}}),
 )
-evaluation = dict(pooling=['patch_mean', 'cls_token'], k=20, temperature=0.07)
+evaluation = dict(
+    pooling=['patch_mean', 'cls_token'],
+    grid=dict(k=[10, 20, 100, 200]),
+    held_out=0.02,
+    temperature=0.07,
+)

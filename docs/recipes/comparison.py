@@ -14,7 +14,7 @@ from symmim_mm.config.file import read_config_file
 
 PUBLISHED = Path(__file__).with_name('published')
 RECIPES = (
-    'symmim', 'mae', 'simmim', 'finetune', 'scratch', 'linear', 'knn', 'upernet',
+    'symmim', 'mae', 'simmim', 'finetune', 'scratch', 'linear', 'attentive', 'knn', 'upernet',
     'linear_segmentation', 'mask_rcnn_100ep', 'mask_rcnn_1x',
 )  # fmt: skip
 SIZES = 'SBL'

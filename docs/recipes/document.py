@@ -13,7 +13,7 @@ SMALL = ('_base_', 'quickstart', 'real', 'evidence')
 INTRODUCTION = """\
 # Recipes
 
-Made by `make docs` from the configs; do not edit. `tools/train.py CONFIG --dry-run --gpus N` prints
+Made by `make docs` from the configs; do not edit. `symmim train CONFIG --dry-run --gpus N` prints
 the same for any config and any number of GPUs, together with the parameter groups.
 """
 SIZES = f"""\

@@ -131,10 +131,11 @@ def _mixing(cfg: Config, kind: str) -> float:
 
 def _pooling(cfg: Config) -> str:
     frozen = cfg.get('evaluation') or cfg.model.get('neck') or {}
-    kind = frozen.get('pooling') or cfg.model.backbone.out_type
+    kind = frozen.get('pooling') or frozen.get('type') or cfg.model.backbone.out_type
     kind = kind if isinstance(kind, str) else kind[0]  # the first is the one that counts
     return {'avg_featmap': 'mean of the patches', 'patch_mean': 'mean of the patches',
-            'cls_token': 'class token'}[kind]  # fmt: skip
+            'cls_token': 'class token',
+            'symmim_mm.AttentiveFeatures': 'attention over the patches'}[kind]  # fmt: skip
 
 
 def _windows(cfg: Config) -> str:
@@ -213,7 +214,7 @@ FIELDS: dict[str, tuple[str, Callable[[Config], Value]]] = {
     'erasing': ('random erasing', lambda cfg: _transform(cfg, 'RandomErasing')['erase_prob']),
     'smoothing': ('label smoothing', lambda cfg: cfg.model.head.loss.label_smooth_val),
     'head_std': ('deviation of the head at start', lambda cfg: cfg.model.head.init_cfg.std),
-    'neighbours': ('neighbours', lambda cfg: cfg.evaluation.k),
+    'neighbours': ('neighbours', lambda cfg: tuple(cfg.evaluation.grid.k)),
     'knn_temperature': ('temperature', lambda cfg: cfg.evaluation.temperature),
     'taps': ('taps', lambda cfg: tuple(cfg.model.backbone.out_indices)),
     'head_channels': ('channels of the head', lambda cfg: cfg.model.decode_head.channels),

@@ -18,6 +18,7 @@ from symmim_mm.config.load import load_config
 from symmim_mm.datasets.samplers.seeding import seed_everything
 from symmim_mm.engine.faults import report_faults
 from symmim_mm.evaluation.choice import check_grid, judge
+from symmim_mm.evaluation.feature_cache import cached, features_key
 from symmim_mm.evaluation.features import POOLINGS, build_loaders, extract
 from symmim_mm.evaluation.knn import classify_knn
 from symmim_mm.evaluation.linear import classify_linear
@@ -36,6 +37,7 @@ def evaluate_features(
     backbone: str | None = None,
     branch: str = 'online',
     work_dir: str | None = None,
+    feature_cache: str | None = None,
     seed: int | None = None,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> Record:
@@ -45,7 +47,8 @@ def evaluate_features(
     classifier. ``grid=dict(NAME=[...])`` names some to be chosen on ``held_out`` (a share, default
     0.1) of the training images; the classifier is then fitted to all of them. The record's
     ``top1`` is that of the first pooling with the chosen parameters, ``<pooling>_top1`` that of
-    another; the test accuracies of the whole grid stand next to them.
+    another, and ``chosen_top1`` that of the pooling best on the held-out images; the test
+    accuracies of the whole grid stand next to them.
 
     Args:
         task: ``'knn'`` or ``'linear'``.
@@ -53,6 +56,8 @@ def evaluate_features(
         backbone: pre-trained checkpoint; random weights without one.
         branch: ``'online'`` or ``'momentum'``, the encoder of a SymMIM checkpoint to take.
         work_dir: directory of the run; ``work_dirs/<config>`` by default.
+        feature_cache: folder in which features are kept for other evaluations of the same weights
+            and images; ``.features`` next to ``work_dir`` by default, ``'none'`` keeps none.
         seed: random seed; that of the config by default.
         cfg_options: overrides of the config by dotted keys.
 
@@ -96,18 +101,25 @@ def evaluate_features(
         started=started,
     )
     device = get_device()
-    model, preprocessor = model.to(device), preprocessor.to(device)
+    model, preprocessor = model.to(device).eval(), preprocessor.to(device)
 
-    encoded = {}
+    folder = Path(feature_cache or Path(cfg.work_dir).parent / '.features')
+    encoded, saved = {}, 0.0
     for split, loader in loaders.items():
+        key = None if feature_cache == 'none' else features_key(model, loader.dataset, cfg, split)
+        encode = partial(extract, model, preprocessor, loader, poolings)
+        begun = time.monotonic()
         with report_faults(START_AGAIN), loader.report_deaths():
-            encoded[split] = extract(model, preprocessor, loader, poolings)
+            encoded[split], seconds = cached(folder, key, poolings, encode)
+        # The cost of an evaluation does not depend on which of several came first.
+        saved += max(0.0, seconds - (time.monotonic() - begun))
     (features, labels), (test_features, truth) = encoded['train'], encoded['val']
     classify = partial(CLASSIFIERS[task], **settings)
     chance = 100.0 / classes
+    judged: dict[str, dict[str, float]] = {}
     for pooling in poolings:
         train, test = features[pooling].to(device), test_features[pooling].to(device)
-        found = judge(
+        found = judged[pooling] = judge(
             classify, grid, held_out, train, labels.to(device), test, truth.to(device), classes
         )
         prefix = '' if pooling == poolings[0] else f'{pooling}_'
@@ -116,10 +128,14 @@ def evaluate_features(
         chosen = ''.join(f', {name} {found[f"chosen_{name}"]:g}' for name in grid)
         top1 = found['top1']
         print(f'{task} top-1 {top1:.2f} % (chance {chance:.2f} %), {pooling}{chosen}', flush=True)
+    if grid and len(poolings) > 1:
+        best = max(poolings, key=lambda pooling: judged[pooling]['held_out_top1'])
+        record.metrics['chosen_top1'] = judged[best]['top1']
+        print(f'best on the held-out training images: {best}', flush=True)
 
     record.chance = {'top1': chance}
     record.images = len(labels) + len(truth)
-    add_costs(record, time.time() - started)
+    add_costs(record, time.time() - started + saved)
     path = record.write(cfg.work_dir)
     print(f'recorded in {path}')
     return record

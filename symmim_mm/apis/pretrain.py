@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from symmim_mm.apis.embed import show_embeddings
 from symmim_mm.apis.folder_config import CONFIG, PLAN, config_text
-from symmim_mm.apis.train import configure, train
+from symmim_mm.apis.train import configure, has_bf16_units, train
 from symmim_mm.datasets.survey import FolderSurvey, survey
 from symmim_mm.engine.launch import launched_runner
 from symmim_mm.planning.folder_plan import (
@@ -48,11 +48,13 @@ def pretrain(
     out: str | Path | None = None,
     seed: int = 0,
     workers: int | None = None,
+    track: Sequence[str] = (),
     report: Callable[[str], None] = print,
 ) -> Path:
     """Pre-train on a folder of images, and write a page of what was learned.
 
-    The same call again continues an interrupted run, or finishes its page.
+    The same call again continues an interrupted run, or finishes its page. A GPU, or a CPU with
+    bf16 matrix units (AMX), trains in mixed precision.
 
     Args:
         folder: of images, sub-folders included; labels are not needed.
@@ -66,6 +68,7 @@ def pretrain(
         out: where everything goes; ``work_dirs/<folder's name>-<method>`` by default.
         seed: random seed.
         workers: loader processes; one less than there are cores by default.
+        track: trackers that get scalars and images: ``'tensorboard'``, ``'wandb'``, ``'mlflow'``.
         report: gets progress and findings, line by line.
 
     Returns:
@@ -100,7 +103,7 @@ def pretrain(
 
         write_lists(found, plan, choose_batch(len(found.images)))
         report('measuring some steps')
-        rate = measure_rate(text(None), init)
+        rate = measure_rate(text(None), init, amp=has_bf16_units())
         recipe = choose_recipe(
             len(found.images), shape, width, rate=rate,
             seconds=seconds_of(budget), epochs=epochs, steps=steps,
@@ -118,7 +121,7 @@ def pretrain(
         with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
             train(
                 config, work_dir=place, resume=True, seed=seed,
-                backbone=str(init) if init else None,
+                backbone=str(init) if init else None, amp=has_bf16_units(), track=track,
             )  # fmt: skip
     show_embeddings(place, report)
     page = collect([place], place / 'report').page

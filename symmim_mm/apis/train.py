@@ -1,7 +1,7 @@
 """One training run of any of the three libraries, from a config to its record."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -15,6 +15,7 @@ from symmim_mm.engine.annotation_check import check_annotations
 from symmim_mm.engine.data_check import check_data
 from symmim_mm.engine.launch import launched_runner, process_count
 from symmim_mm.engine.resume import resume_from_latest, was_restarted
+from symmim_mm.engine.tracking import use_trackers
 from symmim_mm.models.activation_checkpointing import pop_activation_checkpointing
 from symmim_mm.planning.costs import flops_per_image
 from symmim_mm.utils.errors import UserError
@@ -34,6 +35,7 @@ class RunOptions(TypedDict, total=False):
     fsdp: bool  # shard the model over the processes
     seed: int | None  # random seed, 0 to 2**32 - 1; that of the config, or 0, by default
     cfg_options: Mapping[str, object] | None  # changes of the config, by dotted name
+    track: Sequence[str]  # trackers that get scalars and images: see TRACKERS
 
 
 def train(
@@ -106,6 +108,8 @@ def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunO
     if options.get('compile'):
         hooks.append(dict(type='symmim_mm.CompileHook'))
         changes['--compile'] = True
+    if options.get('track'):
+        use_trackers(cfg, options['track'])
     record = dict(
         type=RECORD_HOOK,
         config_path=str(config),
@@ -141,21 +145,26 @@ def _use_mixed_precision(cfg: Config) -> None:
     wrapper = cfg.optim_wrapper
     if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UserError(f'--amp does not work with optim_wrapper type {wrapper.type}')
+    check_bf16_units()
     if not torch.cuda.is_available():
-        check_cpu_bf16()
         wrapper.type = 'symmim_mm.CpuAmpOptimWrapper'
         return
     wrapper.type = 'AmpOptimWrapper'
     wrapper.setdefault('dtype', 'bfloat16' if torch.cuda.is_bf16_supported() else 'float16')
 
 
-def check_cpu_bf16() -> None:
+def has_bf16_units() -> bool:
+    """Return whether mixed precision makes this machine faster: a GPU, or a CPU with AMX."""
+    return torch.cuda.is_available() or bool(torch.cpu.get_capabilities().get('amx_bf16'))
+
+
+def check_bf16_units() -> None:
     """Refuse mixed precision on a processor that it would make slower.
 
     Raises:
-        UserError: the processor has no bf16 matrix units.
+        UserError: neither a GPU nor a processor with bf16 matrix units.
     """
-    if not torch.cpu.get_capabilities().get('amx_bf16'):
+    if not has_bf16_units():
         raise UserError(
             '--amp needs a GPU, or a processor with bf16 matrix units (AMX): leave it out here'
         )

@@ -1,5 +1,6 @@
 """Loading of a pre-trained backbone, with a report of every tensor."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from symmim_mm.checkpoint import key_map
 from symmim_mm.checkpoint.read import read_checkpoint
 from symmim_mm.checkpoint.weights import check_weights
 from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.paths import file_inside
 from symmim_mm.utils.text import listed, short, visible
 
 PREFIX = 'backbone.'
@@ -42,6 +44,7 @@ class LoadReport:
     resized: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
+    remark: str = ''  # what else differs from the model of the file
 
     def __str__(self) -> str:
         def names(keys: list[str]) -> str:
@@ -53,6 +56,7 @@ class LoadReport:
             f'{len(self.resized)} of them resized{names(self.resized)}, '
             f'{len(self.missing)} missing and left as initialized{names(self.missing)}, '
             f'{len(self.unexpected)} unexpected and not used{names(self.unexpected)}'
+            f'{self.remark}'
         )
 
 
@@ -154,7 +158,20 @@ def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online')
         shown = '; '.join(wrong[:4]) + (f'; and {len(wrong) - 4} more' if len(wrong) > 4 else '')
         raise UserError(f'checkpoint {path} does not fit the backbone of this config: {shown}')
     backbone.load_state_dict(adapted, strict=False)
+    report.remark = _other_epsilon(Path(path), backbone)
     return report
+
+
+def _other_epsilon(path: Path, backbone: nn.Module) -> str:
+    """Name the epsilon in the ``config.json`` next to HuggingFace's weights, if it is another."""
+    try:
+        config = json.loads(file_inside(path.parent, 'config.json', 1 << 20).read_text())
+        theirs, ours = float(config['layer_norm_eps']), backbone.layers[0].ln1.eps
+    except (UserError, OSError, ValueError, TypeError, KeyError, RecursionError, AttributeError):
+        return ''  # no such file: the weights of another library
+    if theirs == ours:
+        return ''
+    return f'; its layer_norm_eps is {theirs:g}, that of this model {ours:g}'
 
 
 def _check_same_size(state: dict[str, Tensor], target: dict[str, Tensor], source: str) -> None:

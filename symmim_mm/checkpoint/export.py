@@ -9,11 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from mmpretrain.models import VisionTransformer
-from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
-from symmim_mm.checkpoint.encoder import Encoder, read_encoder
+from symmim_mm.checkpoint.contents import Contents, read_contents, write_tensors
+from symmim_mm.checkpoint.export_hf import write_hf, write_hf_mae
 from symmim_mm.checkpoint.key_map import to_dialect
 from symmim_mm.utils.errors import UserError
 
@@ -27,18 +26,23 @@ def export_backbone(
     out: str | Path,
     heads: int | None = None,
     branch: str = 'online',
+    raw_images: bool = False,
+    card: str = '',
 ) -> str:
     """Write a backbone in the format of another library.
 
     Args:
         checkpoint: see :func:`read_encoder`, as for ``heads`` and ``branch``.
-        format_name: ``'timm'``: a ``.safetensors`` file; ``'hf'``: a folder with ``config.json``
-            and ``model.safetensors``; ``'onnx'``: an ``.onnx`` file, normalized images
-            ``(batch, 3, H, W)`` to tokens ``(batch, 1 + n, C)``, or to pooled features
-            ``(batch, C)`` after fine-tuning.
+        format_name: ``'timm'``: a folder for ``timm.create_model('local-dir:...')``, or its weights
+            alone where ``out`` ends in ``.safetensors``; ``'hf'``: a folder for transformers, with
+            the classifier of a fine-tuning; ``'hf-mae'``: one with the decoder of a pre-training;
+            ``'onnx'``: an ``.onnx`` file, normalized images ``(batch, 3, H, W)`` to tokens
+            ``(batch, 1 + n, C)``, or to pooled features ``(batch, C)`` after fine-tuning.
         out: path to write; must not exist, and appears only when it is complete.
         heads: as there.
         branch: as there.
+        raw_images: ONNX takes RGB images in [0, 255] and normalizes them itself, as in training.
+        card: text of the ``README.md`` in a folder.
 
     Returns:
         One line: the model, and how to load it.
@@ -51,41 +55,34 @@ def export_backbone(
         raise UserError(f"format must be one of {', '.join(FORMATS)}, got '{format_name}'")
     write, suffix = FORMATS[format_name]
     out = Path(out)
-    if not out.name.endswith(suffix):
+    if out.suffix not in ('', suffix) if format_name == 'timm' else not out.name.endswith(suffix):
         raise UserError(f'format {format_name} is written as {suffix}: {out} has another suffix')
+    if raw_images and format_name != 'onnx':
+        raise UserError('--raw-images belongs to --format onnx')
     if os.path.lexists(out):
         raise UserError(f'{out} exists: name another path or remove it')
     if os.path.lexists(out.parent) and not out.parent.is_dir():
         raise UserError(f'cannot write {out}: {out.parent} is not a folder')
     if format_name == 'onnx' and (missing := [name for name in ONNX_NEEDS if not find_spec(name)]):
         raise UserError(f'format onnx needs the package {missing[0]}: pip install {missing[0]}')
-    encoder = read_encoder(checkpoint, heads, branch)
+    contents = read_contents(checkpoint, heads, branch, card, raw_images)
     parts = out.with_name(f'.{out.name}.part')
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(parts, ignore_errors=True)  # what a killed export may have left
         parts.mkdir()
-        usage = write(encoder, parts / out.name)
+        usage = write(contents, parts / out.name)
         os.rename(parts / out.name, out)
     except OSError as error:
         raise UserError(f'cannot write {out}: {error.strerror or error}') from error
     finally:
         shutil.rmtree(parts, ignore_errors=True)
-    return f'{encoder}: {usage}'
+    return f'{contents.encoder}: {usage}'
 
 
-def _write_tensors(state: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
-    # safetensors' own save_file makes files that only their owner can read.
-    # It refuses tensors that share memory, as those of some checkpoints do: each gets its own.
-    copies = {
-        key: value.clone(memory_format=torch.contiguous_format) for key, value in state.items()
-    }
-    file.write_bytes(save(copies, metadata))
-
-
-def _write_timm(encoder: Encoder, part: Path) -> str:
+def _write_timm(contents: Contents, part: Path) -> str:
+    encoder, classifier = contents.encoder, contents.classifier
     arguments = dict(  # the weights fit this model exactly
-        model_name='vit_base_patch16_224',  # the class; all sizes follow
         embed_dim=encoder.width,
         depth=encoder.layers,
         num_heads=encoder.heads,
@@ -93,53 +90,71 @@ def _write_timm(encoder: Encoder, part: Path) -> str:
         img_size=encoder.image,
         patch_size=encoder.patch,
         in_chans=encoder.channels,
-        num_classes=0,
         global_pool='avg' if encoder.pooled else 'token',
     )
-    metadata = dict(format='pt', timm=json.dumps(arguments))
-    _write_tensors(to_dialect(encoder.state, 'timm'), part, metadata)
-    call = ', '.join(f'{key}={value!r}' for key, value in arguments.items())
-    return f'for timm.create_model({call})'
-
-
-def _write_hf(encoder: Encoder, part: Path) -> str:
-    if encoder.pooled:
-        raise UserError(
-            f"{encoder.source} has its norm after the mean of the tokens, which HuggingFace's "
-            'ViT cannot have: export the pre-training, or use --format timm'
-        )
-    config = dict(  # of transformers' ViTModel, whose default epsilon is another
-        architectures=['ViTModel'],
-        model_type='vit',
-        hidden_size=encoder.width,
-        num_hidden_layers=encoder.layers,
-        num_attention_heads=encoder.heads,
-        intermediate_size=encoder.hidden,
-        hidden_act='gelu',
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.02,
-        layer_norm_eps=1e-6,
-        image_size=encoder.image,
-        patch_size=encoder.patch,
-        num_channels=encoder.channels,
-        qkv_bias=True,
-        encoder_stride=encoder.patch,
+    architecture = 'vit_base_patch16_224'  # the class; all sizes follow
+    classes = len(classifier.names) if classifier else 0
+    state = to_dialect(encoder.state, 'timm')
+    if classifier:
+        state |= {'head.weight': classifier.weight, 'head.bias': classifier.bias}
+    if part.suffix:
+        call = dict(model_name=architecture, num_classes=classes, **arguments)
+        write_tensors(state, part, dict(format='pt', timm=json.dumps(call)))
+        text = ', '.join(f'{key}={value!r}' for key, value in call.items())
+        return f'for timm.create_model({text})'
+    pretrained = dict(
+        input_size=[encoder.channels, encoder.image, encoder.image],
+        fixed_input_size=True,
+        interpolation='bicubic',
+        crop_pct=1.0,
+        num_classes=classes,
+        first_conv='patch_embed.proj',
+        classifier='head',
+        **{key: [v / 255 for v in values] for key, values in encoder.normalization.items()},
+    )
+    if classifier:
+        pretrained['label_names'] = list(classifier.names)
+    config = dict(
+        architecture=architecture,
+        num_classes=classes,
+        num_features=encoder.width,
+        global_pool=arguments['global_pool'],
+        model_args=arguments,
+        pretrained_cfg=pretrained,
     )
     part.mkdir()
-    (part / 'config.json').write_text(json.dumps(config, indent=2, sort_keys=True) + '\n')
-    state = to_dialect(encoder.state, 'hf')
-    _write_tensors(state, part / 'model.safetensors', dict(format='pt'))
-    return 'for transformers.ViTModel.from_pretrained(FOLDER, add_pooling_layer=False)'
+    (part / 'config.json').write_text(json.dumps(config, indent=2) + '\n')
+    if contents.card:
+        (part / 'README.md').write_text(contents.card)
+    write_tensors(state, part / 'model.safetensors', dict(format='pt'))
+    return "for timm.create_model('local-dir:FOLDER', pretrained=True)"
 
 
-def _write_onnx(encoder: Encoder, part: Path) -> str:
+class _RawImages(nn.Module):
+    """A model behind the normalization of its images, RGB in [0, 255]."""
+
+    def __init__(self, model: nn.Module, mean: list[float], std: list[float]) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer('mean', torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer('std', torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        return self.model((images - self.mean) / self.std)
+
+
+def _write_onnx(contents: Contents, part: Path) -> str:
     import onnx
 
+    encoder, known = contents.encoder, contents.encoder.normalization
+    if contents.raw_images and known.keys() != {'mean', 'std'}:
+        raise UserError(f'{encoder.source} does not state its mean and std: leave out --raw-images')
     size = sum(value.numel() for value in encoder.state.values()) * 4  # float32
     if size >= ONNX_LIMIT:
         raise UserError(f'{encoder.source} is too large for one ONNX file: {size / 2**30:.1f} GiB')
-    model = encoder.build()
+    model: nn.Module = encoder.build()
+    if contents.raw_images:
+        model = _RawImages(model, **known).eval()
     images = torch.randn(2, encoder.channels, encoder.image, encoder.image)
     output = 'features' if encoder.pooled else 'tokens'
     with warnings.catch_warnings():
@@ -160,14 +175,16 @@ def _write_onnx(encoder: Encoder, part: Path) -> str:
     data = proto.SerializeToString()
     checked = 'checked with onnx'
     if find_spec('onnxruntime'):
-        checked = f'{checked} and onnxruntime (largest difference {_difference(model, data):.1e})'
+        difference = _difference(model, data, torch.randn(3, *images.shape[1:]))
+        checked = f'{checked} and onnxruntime (largest difference {difference:.1e})'
     part.write_bytes(data)
     shape = f'(batch, {encoder.channels}, {encoder.image}, {encoder.image})'
-    return f'normalized images {shape} to {output}, {checked}'
+    kind = 'RGB images in [0, 255]' if contents.raw_images else 'normalized images'
+    return f'{kind} {shape} to {output}, {checked}'
 
 
-def _difference(model: VisionTransformer, onnx_model: bytes) -> float:
-    """Return the largest difference between PyTorch's and onnxruntime's output for three images.
+def _difference(model: nn.Module, onnx_model: bytes, images: Tensor) -> float:
+    """Return the largest difference between PyTorch's and onnxruntime's output for images.
 
     Raises:
         RuntimeError: it is larger than rounding errors.
@@ -175,7 +192,6 @@ def _difference(model: VisionTransformer, onnx_model: bytes) -> float:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(onnx_model, providers=['CPUExecutionProvider'])
-    images = torch.randn(3, model.patch_embed.projection.in_channels, *model.img_size)
     with torch.no_grad():
         expected = model(images)[0]
     found = torch.from_numpy(session.run(None, {'images': images.numpy()})[0])
@@ -188,8 +204,9 @@ def _difference(model: VisionTransformer, onnx_model: bytes) -> float:
 
 
 # The function that writes each format, and the suffix of its output.
-FORMATS: dict[str, tuple[Callable[[Encoder, Path], str], str]] = {
-    'timm': (_write_timm, '.safetensors'),
-    'hf': (_write_hf, ''),
+FORMATS: dict[str, tuple[Callable[[Contents, Path], str], str]] = {
+    'timm': (_write_timm, '.safetensors'),  # or a folder
+    'hf': (write_hf, ''),
+    'hf-mae': (write_hf_mae, ''),
     'onnx': (_write_onnx, '.onnx'),
 }

@@ -7,7 +7,7 @@ query, key and value as separate tensors. Import and export read the same tables
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,8 @@ class Dialect:
             first dimension.
         wrappers: prefixes that all names of a checkpoint may have, in order of preference.
         not_encoder: prefixes of names that belong to a head or a decoder.
+        marker: name that every checkpoint of the dialect has, and none of the dialects below it
+            in ``DIALECTS``.
     """
 
     stems: Mapping[str, str]
@@ -37,11 +39,7 @@ class Dialect:
     split: Mapping[str, tuple[str, ...]]
     wrappers: tuple[str, ...]
     not_encoder: tuple[str, ...]
-
-    @property
-    def marker(self) -> str:
-        """Name that every checkpoint of the dialect has, and no other checkpoint."""
-        return self.stems['patch_embed.projection'] + '.weight'
+    marker: str
 
 
 # timm/models/vision_transformer.py; MAE models_mae.py and models_vit.py. Their mask token, if
@@ -68,6 +66,7 @@ TIMM = Dialect(
     wrappers=('', 'backbone.', 'encoder.', 'base_encoder.', 'module.', 'module.backbone.',
               'module.encoder.', 'module.base_encoder.'),
     not_encoder=('head.', 'head_dist.', 'pre_logits.', 'mask_token', 'decoder_'),
+    marker='patch_embed.proj.weight',
 )  # fmt: skip
 
 # transformers/models/vit and vit_mae, as ``save_pretrained`` writes them.
@@ -78,6 +77,7 @@ HF = Dialect(
         'mask_token': 'embeddings.mask_token',
         'patch_embed.projection': 'embeddings.patch_embeddings.projection',
         'ln1': 'layernorm',
+        'ln2': 'pooler.layernorm',  # of BEiT
     },
     layers='encoder.layer',
     layer_stems={
@@ -88,11 +88,28 @@ HF = Dialect(
         'ffn.layers.1': 'output.dense',
     },
     split={'attn.qkv': tuple(f'attention.attention.{part}' for part in ('query', 'key', 'value'))},
-    wrappers=('', 'vit.'),  # a bare encoder; one with a head or MAE's decoder
-    not_encoder=('pooler.', 'classifier.', 'decoder.'),
+    # A bare encoder; one with a head or MAE's decoder; one with a head on the mean of its patches.
+    wrappers=('', 'vit.', 'beit.'),
+    not_encoder=('pooler.dense.', 'classifier.', 'decoder.'),
+    marker='embeddings.patch_embeddings.projection.weight',
 )
 
-DIALECTS = {'timm': TIMM, 'hf': HF}
+# The same models in memory, since transformers 5: names of `model.state_dict()`.
+HF_MODEL = replace(
+    HF,
+    layers='layers',
+    layer_stems={
+        'ln1': 'layernorm_before',
+        'attn.proj': 'attention.o_proj',
+        'ln2': 'layernorm_after',
+        'ffn.layers.0.0': 'mlp.fc1',
+        'ffn.layers.1': 'mlp.fc2',
+    },
+    split={'attn.qkv': tuple(f'attention.{part}_proj' for part in 'qkv')},
+    marker='layers.0.attention.q_proj.weight',
+)
+
+DIALECTS = {'timm': TIMM, 'hf-model': HF_MODEL, 'hf': HF}
 
 
 def recognize(names: Iterable[str]) -> tuple[str, str] | None:
@@ -151,7 +168,7 @@ def from_dialect(
 
     Args:
         state: the whole checkpoint.
-        dialect: ``'timm'`` or ``'hf'``.
+        dialect: one of ``DIALECTS``.
         wrapper: prefix of the encoder's names.
         source: the file, as it begins a message.
 
@@ -176,6 +193,9 @@ def from_dialect(
         else:
             renamed[name] = value
     for name, found in pieces.items():
+        if name.endswith('.bias') and found.keys() == {0, 2}:
+            # BEiT has no bias of the keys, and none matters: it moves all logits of a query alike.
+            found[1] = torch.zeros_like(found[0])
         shapes = {tuple(value.shape) for value in found.values()}
         if len(shapes) > 1 or not shapes.pop():
             raise UserError(f'{source} has parts of {short(name)} that do not fit together')

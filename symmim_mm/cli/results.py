@@ -11,7 +11,7 @@ from symmim_mm.cli.training import add_branch_argument
 from symmim_mm.config.file import find_config
 from symmim_mm.utils.errors import UserError
 
-FORMATS = ('timm', 'hf', 'onnx')
+FORMATS = ('timm', 'hf', 'hf-mae', 'onnx')
 SUITE_EPILOG = """\
 Exit code 0 when every run is finished, 1 if a run failed, 2 for a mistake in the suite file or the
 options. Interrupted runs are resumed.
@@ -21,9 +21,11 @@ CHECKPOINT  a .pth file of a pre-training or fine-tuning; files with timm's name
             HuggingFace's are accepted, too
 OUT         appears only when it is whole; must not exist
 
-  --format timm   OUT.safetensors: weights that timm.create_model(...) loads with strict=True; the
-                  call is printed
-  --format hf     a folder for transformers.ViTModel or ViTMAEModel.from_pretrained
+  --format timm   a folder for timm.create_model('local-dir:OUT'), or OUT.safetensors: weights that
+                  timm.create_model(...) loads with strict=True; the call is printed
+  --format hf     a folder for transformers: ViTModel, or a model with the classifier of a
+                  fine-tuning
+  --format hf-mae a folder for transformers.ViTMAEForPreTraining, with the decoder of a pre-training
   --format onnx   OUT.onnx: normalized images (batch, 3, H, W) to tokens (batch, 1 + n, C), the
                   class token first, or to pooled features (batch, C) after a fine-tuning
 
@@ -117,13 +119,17 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         '--heads', type=int, metavar='N',
         help="attention heads; needed for sizes other than the standard ones, as the quickstart's",
     )  # fmt: skip
+    parser.add_argument(
+        '--raw-images', action='store_true',
+        help='ONNX takes RGB images in [0, 255] and normalizes them as the run did',
+    )  # fmt: skip
     add_branch_argument(parser)
 
 
 def _export(args: argparse.Namespace) -> None:
-    from symmim_mm.checkpoint.export import export_backbone
+    from symmim_mm.apis.export import export
 
-    how = export_backbone(args.checkpoint, args.format, args.out, args.heads, args.branch)
+    how = export(args.checkpoint, args.format, args.out, args.heads, args.branch, args.raw_images)
     print(f'{args.out}: {how}')
 
 

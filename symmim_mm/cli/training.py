@@ -64,6 +64,14 @@ def add_branch_argument(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _add_track_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--track', nargs='+', choices=('tensorboard', 'wandb', 'mlflow'), default=[],
+        help='follow the run: scalars and held-out images, in files of the run unless WANDB_MODE '
+        'or MLFLOW_TRACKING_URI says otherwise',
+    )  # fmt: skip
+
+
 def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that the launch scripts set."""
     parser.add_argument(
@@ -91,6 +99,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--amp', action='store_true', help='mixed precision, bf16 where possible')
     parser.add_argument('--compile', action='store_true', help='compile the model (torch.compile)')
     parser.add_argument('--fsdp', action='store_true', help='shard the model over the processes')
+    _add_track_argument(parser)
     _add_launch_arguments(parser)
     group = parser.add_argument_group('dry run')
     group.add_argument(
@@ -128,7 +137,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 def _plan(args: argparse.Namespace) -> None:
     from symmim_mm.apis.plan import dry_run
 
-    dry_run(**_options(args, 'dry_run', 'resume', 'amp', 'compile', 'fsdp'))
+    dry_run(**_options(args, 'dry_run', 'resume', 'amp', 'compile', 'fsdp', 'track'))
 
 
 def _add_test(parser: argparse.ArgumentParser) -> None:
@@ -147,6 +156,10 @@ def _add_evaluation(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     _add_backbone_argument(parser, 'encode with')
     add_branch_argument(parser)
+    parser.add_argument(
+        '--feature-cache', metavar='DIR',
+        help='folder of encoded features (default: .features next to --work-dir; none: keep none)',
+    )  # fmt: skip
 
 
 def _evaluate(task: str, args: argparse.Namespace) -> None:
@@ -179,6 +192,7 @@ def _add_pretrain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', help='(default: work_dirs/FOLDER-METHOD)')
     parser.add_argument('--seed', type=int, default=0, help='random seed (default 0)')
     parser.add_argument('--workers', type=int, help='loader processes (default: cores less one)')
+    _add_track_argument(parser)
 
 
 def _pretrain(args: argparse.Namespace) -> None:
@@ -187,7 +201,7 @@ def _pretrain(args: argparse.Namespace) -> None:
     pretrain(
         args.folder, method=args.method, model=args.model, init=args.init,
         image_size=args.image_size, budget=args.budget, epochs=args.epochs, steps=args.steps,
-        out=args.out, seed=args.seed, workers=args.workers,
+        out=args.out, seed=args.seed, workers=args.workers, track=args.track,
     )  # fmt: skip
 
 

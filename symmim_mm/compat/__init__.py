@@ -7,7 +7,8 @@ Three gaps, each closed only where it is there:
 * ``imgaug`` (package ``imaug``), which mmdet imports for lane detection:
   :mod:`symmim_mm.compat.imgaug` stands in for it until someone uses it.
 * mmpretrain's multimodal models, which fail to import with releases of transformers they were
-  not written for: :mod:`symmim_mm.compat.multimodal` switches them off.
+  not written for: :mod:`symmim_mm.compat.mmpretrain_parts` switches them off, and the import of
+  mmdet for one layer.
 
 ``import symmim_mm`` installs all three and imports neither torch nor another library. A program
 that imports ``mmdet``, ``mmseg``, ``mmpretrain`` or ``mmcv.ops`` by itself needs that line before
@@ -15,10 +16,10 @@ them; processes started by spawn or forkserver need it in their main module or g
 first object of this package that they unpickle.
 """
 
-from symmim_mm.compat import missing, multimodal
+from symmim_mm.compat import missing, mmpretrain_parts
 
 
 def install() -> None:
     """Close the gaps for every later import of this process; further calls change nothing."""
     missing.install()
-    multimodal.install()
+    mmpretrain_parts.install()

@@ -1,7 +1,8 @@
 """From a config file and the command line to the config of one run."""
 
 TASKS = (
-    'pretrain', 'finetune', 'linear', 'knn', 'detection', 'segmentation', 'linear_segmentation',
+    'pretrain', 'finetune', 'linear', 'attentive', 'knn', 'detection', 'segmentation',
+    'linear_segmentation',
 )  # fmt: skip
 EVALUATIONS = ('linear', 'knn')
 """Tasks with a command that evaluates frozen features; a linear probe may also be trained."""

@@ -11,7 +11,7 @@ PUBLIC = (80, 150)  # numbers of classes of COCO and ADE20K, with which the full
 
 def inner_dataset(dataset: dict) -> dict:
     """Return the config inside of wrappers such as ``RepeatDataset``."""
-    while 'dataset' in dataset:
+    while dataset.get('dataset'):
         dataset = dataset['dataset']
     return dataset
 

@@ -1,6 +1,7 @@
 """Check that the data fits the model, before anything else is built."""
 
 import numpy as np
+from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
@@ -45,16 +46,23 @@ def check_data(runner: Runner) -> None:
         classes = named
         check_dataset(loop.dataloader.dataset, split, heads)
         if len(loop.dataloader) == 0:
-            raise UserError(
-                f'the {split} data has {len(loop.dataloader.dataset)} images, fewer than one '
-                f'batch of {loop.dataloader.batch_size}: make recipe.batch smaller'
-            )
+            accumulation = runner.cfg.optim_wrapper.get('accumulative_counts', 1)
+            step = loop.dataloader.batch_size * accumulation * get_world_size()
+            raise few_images(len(loop.dataloader.dataset), step)
     _check_warmup(runner)
     data = [loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop]
     if len({getattr(dataset, 'reduce_zero_label', None) for dataset in data}) > 1:
         raise UserError('reduce_zero_label differs between training and validation: set it in both')
     if hasattr(data[0], 'reduce_zero_label'):
         on_main_rank(lambda: check_label_maps(data[0]))
+
+
+def few_images(images: int, step: int) -> UserError:
+    """Return the error for a training set of fewer images than an optimizer step takes."""
+    return UserError(
+        f'the train data has {images} images, fewer than one step of {step}: make recipe.batch '
+        'smaller'
+    )
 
 
 def check_label_maps(dataset: Dataset) -> None:

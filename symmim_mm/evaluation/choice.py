@@ -72,7 +72,7 @@ def judge(
 
     Returns:
         ``top1`` in percent with the chosen settings; with a grid also ``top1_NAME=VALUE`` of each
-        setting tried and ``chosen_NAME``.
+        setting tried, ``chosen_NAME`` and ``held_out_top1``, by which they were chosen.
 
     Raises:
         UserError: as :func:`split_held_out`, and settings that the classifier refuses.
@@ -90,9 +90,11 @@ def judge(
     combinations = [
         dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
     ]
-    chosen = max(combinations, key=lambda settings: top1(settings, *split))
+    held_out_top1 = [top1(settings, *split) for settings in combinations]
+    best = max(held_out_top1)
+    chosen = combinations[held_out_top1.index(best)]
     tried = {_text(settings): round(top1(settings, *everything), 4) for settings in combinations}
-    found = {'top1': tried[_text(chosen)]}
+    found = {'top1': tried[_text(chosen)], 'held_out_top1': round(best, 4)}
     found |= {f'top1_{text}': accuracy for text, accuracy in tried.items()}
     return found | {f'chosen_{name}': value for name, value in chosen.items()}
 

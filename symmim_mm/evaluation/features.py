@@ -21,7 +21,7 @@ POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @torch.no_grad()
 def extract(
-    backbone: nn.Module,
+    encode: Callable[[Tensor], Sequence[Tensor]],
     preprocessor: nn.Module,
     loader: DataLoader,
     poolings: Sequence[str] = ('patch_mean',),
@@ -29,20 +29,20 @@ def extract(
     """Encode every image of a loader once.
 
     Args:
-        backbone: a ViT with ``out_type='raw'``, put into evaluation mode.
-        preprocessor: an ``mmpretrain.ClsDataPreprocessor``.
+        encode: from normalized images to tuples with tokens last: a ViT with ``out_type='raw'``, or
+            ``extract_feat`` of a pre-training, in evaluation mode.
+        preprocessor: of the images.
         loader: of an MMPretrain dataset with labels.
         poolings: names of ``POOLINGS``.
 
     Returns:
         Features float32 ``(N, C)`` by pooling and labels int64 ``(N,)``, all on the CPU.
     """
-    backbone.eval()
     features: dict[str, list[Tensor]] = {pooling: [] for pooling in poolings}
     labels = []
     for batch in loader:
         data = preprocessor(batch, training=False)
-        tokens = backbone(data['inputs'])[-1].float()
+        tokens = encode(data['inputs'])[-1].float()
         for pooling, found in features.items():
             found.append(POOLINGS[pooling](tokens).cpu())
         labels.append(torch.cat([sample.gt_label for sample in data['data_samples']]).cpu())

@@ -2,7 +2,7 @@
 
 from symmim_mm.models.contrast_head import ContrastHead
 from symmim_mm.models.feature_pyramid import SimpleFeaturePyramid
-from symmim_mm.models.frozen_features import FrozenFeatures
+from symmim_mm.models.frozen_features import AttentiveFeatures, FrozenFeatures
 from symmim_mm.models.masked_vit import MaskedViT
 from symmim_mm.models.momentum import MomentumBranch
 from symmim_mm.models.pixel_head import PixelHead
@@ -12,6 +12,7 @@ from symmim_mm.models.view_preprocessor import ViewPreprocessor
 from symmim_mm.models.windowed_vit import WindowedViT
 
 __all__ = [
+    'AttentiveFeatures',
     'ContrastHead',
     'FrozenFeatures',
     'MaskedViT',

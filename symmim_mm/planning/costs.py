@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmpretrain.structures import DataSample
-from mmseg.models.utils import resize
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_iter
@@ -72,7 +72,7 @@ class TrainingStep(nn.Module):
             heads.append(self.model.auxiliary_head)
         losses = []
         for head in heads:
-            logits = resize(head(features), self.size, mode='bilinear', align_corners=False)
+            logits = F.interpolate(head(features), self.size, mode='bilinear')
             # The number of pixels is given because class weights would make it depend on labels.
             losses.append(head.loss_decode(logits, labels, avg_factor=labels.numel()))
         return sum(losses)

@@ -21,8 +21,8 @@ from symmim_mm.models.base import fsdp_units
 class FixedMemory:
     """Bytes of one process that do not depend on the batch."""
 
-    parameters: int  # all of the model, including a momentum encoder
-    momentum_copy: int  # those of the momentum encoder
+    parameters: int  # all of the model, including a momentum encoder, and the EMA of the weights
+    momentum_copy: int  # those of the momentum encoder, or of the EMA
     buffers: int  # such as running means
     gradients: int  # of trained parameters
     optimizer_states: int  # of trained parameters
@@ -63,12 +63,15 @@ def sharded_memory(model: nn.Module, memory: FixedMemory, processes: int) -> Sha
 def fixed_memory(model: nn.Module, cfg: Config, processes: int) -> FixedMemory:
     """Return the memory of the model and optimizer of a config, with parameters in float32."""
     momentum = getattr(model, 'momentum', None)
+    copy = _size(momentum.parameters()) if isinstance(momentum, nn.Module) else 0
+    parameters = _size(model.parameters())
+    averaged = any(hook['type'].split('.')[-1] == 'EMAHook' for hook in cfg.get('custom_hooks', []))
     trains = 'evaluation' not in cfg
     trained = _size([p for p in model.parameters() if p.requires_grad]) if trains else 0
     states = state_values(cfg.optim_wrapper.optimizer) if trains else 0.0
     return FixedMemory(
-        parameters=_size(model.parameters()),
-        momentum_copy=_size(momentum.parameters()) if isinstance(momentum, nn.Module) else 0,
+        parameters=parameters * (1 + averaged),
+        momentum_copy=copy + parameters * averaged,
         buffers=_size(model.buffers()),
         gradients=trained,
         optimizer_states=round(trained * states),

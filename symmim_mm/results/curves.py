@@ -22,6 +22,7 @@ TITLES = {
     'pretrain': 'Pre-training',
     'finetune': 'Fine-tuning',
     'linear': 'Linear probe',
+    'attentive': 'Attentive probe',
     'knn': 'k-NN',
     'detection': 'Detection and instance segmentation',
     'segmentation': 'Semantic segmentation',
@@ -33,14 +34,16 @@ TITLES = {
 VALIDATION = {
     'finetune': ('top1', 'Validation top-1 (%)'),
     'linear': ('top1', 'Validation top-1 (%)'),
+    'attentive': ('top1', 'Validation top-1 (%)'),
     'detection': ('box_ap', 'Validation box AP (%)'),
     'segmentation': ('miou', 'Validation mIoU (%)'),
     'linear_segmentation': ('miou', 'Validation mIoU (%)'),
 }
 
 
-# What `HealthHook` logs of a pre-training, see `symmim_mm/models/health.py`, and its labels.
+# What `HealthHook` (`symmim_mm/models/health.py`) and `KnnHook` log of a pre-training, and labels.
 HEALTH = {
+    'knn': 'k-NN top-1 (%)',
     'rank': 'Effective rank of the features',
     'std': 'Spread of the features (0: collapsed)',
     'accuracy': 'Contrast: accuracy (%)',

@@ -12,6 +12,7 @@ from symmim_mm.results.record import Record
 COLUMNS = (
     ('finetune', 'top1', 'Fine-tune top-1'),
     ('linear', 'top1', 'Linear top-1'),
+    ('attentive', 'top1', 'Attentive top-1'),
     ('knn', 'top1', 'k-NN top-1'),
     ('detection', 'box_ap', 'Box AP'),
     ('detection', 'mask_ap', 'Mask AP'),

@@ -11,7 +11,9 @@ What is compared with what:
   says so. What nobody ran is an empty cell. Runs on other data, with other negatives, or with
   BatchNorm over another number of images, stand in rows or columns of their own.
 
-A random start has no pre-training: its numbers are in every table that has their column.
+A random start has no pre-training: its numbers are in every table that has their column. So are
+those of a supervised training from scratch, a row in the column of its task and data although its
+recipe is another one.
 """
 
 import statistics
@@ -34,10 +36,10 @@ def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
     }
     kept, notes = _latest(records, pretrained)
     grouped: dict[tuple[str, str], dict[tuple[str, ...], list[Record]]] = {}
-    random: list[Record] = []
+    baselines: list[Record] = []
     for record in kept:
-        if record.method == RANDOM:
-            random.append(record)
+        if record.method == RANDOM or _from_scratch(record):
+            baselines.append(record)
             continue
         origin = record if record.task == 'pretrain' else pretrained.get(_origin_key(record))
         setting = (dataset_name(origin), origin.arch) if origin else ('', '')
@@ -51,15 +53,40 @@ def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
     for dataset, arch in sorted(grouped, key=lambda setting: (setting == ('', ''), setting)):
         rows = grouped[dataset, arch]
         shared = {_recipe(item) for group in rows.values() for item in group}
-        fitting = [item for item in random if _recipe(item) in shared]
+        fitting = [
+            item
+            for item in baselines
+            if any(_fits(item, recipe) for recipe in shared)
+            and (item.method == RANDOM or item.arch == arch)
+        ]
         placed.update(map(id, fitting))
-        if fitting:
-            rows = {**rows, (RANDOM, *UNKNOWN): fitting}
-        tables.append(_table(dataset, arch, rows))
-    left = [item for item in random if id(item) not in placed]
-    if left:
-        tables.append(_table('', '', {(RANDOM, *UNKNOWN): left}))
+        tables.append(_table(dataset, arch, rows | _baseline_rows(fitting)))
+    left = [item for item in baselines if id(item) not in placed]
+    for scratch in (False, True):
+        if group := [item for item in left if _from_scratch(item) == scratch]:
+            tables.append(_table('', '', _baseline_rows(group)))
     return tables, notes
+
+
+def _from_scratch(record: Record) -> bool:
+    started = record.task == 'pretrain' or record.backbone_sha256 is not None
+    return not started and record.method != RANDOM
+
+
+def _baseline_rows(records: Sequence[Record]) -> dict[tuple[str, ...], list[Record]]:
+    rows: dict[tuple[str, ...], list[Record]] = {}
+    for item in records:
+        config = (item.config, item.config_sha256, '', '') if _from_scratch(item) else UNKNOWN
+        rows.setdefault((item.method, *config), []).append(item)
+    return rows
+
+
+def _fits(record: Record, recipe: tuple[str, ...]) -> bool:
+    """Return whether a record belongs into the column of a recipe."""
+    own = _recipe(record)
+    if not _from_scratch(record):
+        return own == recipe
+    return (*own[:2], own[3]) == (*recipe[:2], recipe[3])  # task, dataset and data
 
 
 def _recipe(record: Record) -> tuple[str, ...]:
@@ -99,7 +126,9 @@ def _latest(
 
 def _table(dataset: str, arch: str, rows: dict[tuple[str, ...], list[Record]]) -> Table:
     records = [record for group in rows.values() for record in group]
-    table = Table(dataset, arch, _columns(records))
+    # A training from scratch has a column of its own only where there is no other.
+    transfers = [record for record in records if not _from_scratch(record)]
+    table = Table(dataset, arch, _columns(transfers or records))
     keys = sorted(rows, key=lambda key: (method_order(key[0]), key))
     details = [
         (f'{config} {digest[:8]}' if digest else 'pre-training unknown', data, batch)
@@ -152,7 +181,7 @@ def _fill(row: Row, columns: list[Column], records: list[Record]) -> Row:
         chosen = [
             item
             for item in records
-            if _recipe(item) == column.recipe and column.metric in item.metrics
+            if column.recipe and _fits(item, column.recipe) and column.metric in item.metrics
         ]
         if chosen:
             row.cells[column] = _cell(chosen, column.metric)
@@ -171,7 +200,7 @@ def _fill(row: Row, columns: list[Column], records: list[Record]) -> Row:
             row.pretrain = _cell(pretrain, 'loss')
     recipes = {_recipe(item) for item in records if item.task != 'pretrain'}
     # Without the record of its pre-training the hours of a method are not known.
-    if recipes and (pretrain or row.method == RANDOM):
+    if recipes and (pretrain or all(item.backbone_sha256 is None for item in records)):
         row.hours_total = (row.hours_pretrain or 0.0) + sum(
             statistics.fmean(_device_hours(item) for item in records if _recipe(item) == recipe)
             for recipe in recipes

@@ -13,6 +13,10 @@ A suite file says which methods are pre-trained and which transfers follow::
     amp: true                                          # optional: trainings in mixed precision
     slurm: {partition: gpu, gres: 'gpu:8'}             # optional, for --slurm: options of srun
 
+A method may change settings of its config, by dotted names as ``--cfg-options`` does::
+
+    methods: {whole: {config: quickstart/symmim_pretrain, options: {model.momentum_mask: null}}}
+
 ``data`` is optional: a command of ``symmim`` or a ``.py`` file that writes the data, with its
 output directory as the first argument, where it writes ``manifest.json`` last. A method with
 ``null`` starts from random weights. A transfer is named by its task, or ``TASK.NAME`` where a suite
@@ -72,11 +76,16 @@ class _Data(_Strict):
     generator: Annotated[list[str | int | float], Field(min_length=2)]
 
 
+class _Method(_Strict):
+    config: str
+    options: dict[str, str | int | float | bool | None] = {}
+
+
 class _File(_Strict):
     name: Directory
     data: _Data | None = None
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_different)] = [0]
-    methods: Annotated[dict[Word, str | None], Field(min_length=1)]
+    methods: Annotated[dict[Word, str | _Method | None], Field(min_length=1)]
     transfers: dict[Transfer, str] = {}
     size: str | None = None
     gpus: Annotated[int, Field(ge=0)] = 0
@@ -86,7 +95,10 @@ class _File(_Strict):
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a suite; ``command`` is that of ``symmim``, ``parent`` the pre-training."""
+    """One run of a suite; ``command`` is that of ``symmim``, ``parent`` the pre-training.
+
+    ``options`` are ``key=value`` changes of the config.
+    """
 
     name: str
     method: str
@@ -97,6 +109,7 @@ class Run:
     folder: Path
     command: str
     parent: 'Run | None'
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,7 +154,8 @@ class Suite:
         words += ['--work-dir', self.relative(run.folder), '--seed', str(run.seed)]
         if backbone is not None:
             words += ['--backbone', self.relative(backbone)]
-        return words + ['--amp'] * (trains and self.amp) + ['--resume'] * (trains and resume)
+        words += ['--amp'] * (trains and self.amp) + ['--resume'] * (trains and resume)
+        return words + (['--cfg-options', *run.options] if run.options else [])
 
     def relative(self, path: str | Path) -> str:
         """Return a path relative to ``root`` if it lies below it."""
@@ -177,9 +191,9 @@ def load_suite(
     if file.gpus and not (root / MULTI_GPU).is_file():
         raise UserError(f'{path}: gpus needs {MULTI_GPU}: run the suite in a clone of the project')
     runs: list[Run] = []
-    read: dict[str, tuple[str, str, str]] = {}
+    read: dict[tuple[str, ...], tuple[str, str, str]] = {}
 
-    def look_up(task: str, config: str) -> tuple[str, str, str]:
+    def look_up(task: str, config: str, options: tuple[str, ...]) -> tuple[str, str, str]:
         """Return path, hash and command of a config."""
         found = find_config(config, root)
         if not os.path.isfile(root / found):
@@ -187,29 +201,49 @@ def load_suite(
         content = read_config(root / found)
         if task in EVALUATIONS and 'evaluation' in content:
             return found, sha256_of_config(content), task
-        return found, sha256_of_config(content, ['--amp=True'] * file.amp), 'train'
+        changes = ['--amp=True'] * file.amp + list(options)
+        return found, sha256_of_config(content, changes), 'train'
 
-    def add(method: str, part: str, config: str, seed: int, parent: Run | None) -> Run:
+    def add(
+        method: str, part: str, config: str, seed: int, parent: Run | None,
+        options: tuple[str, ...] = (),
+    ) -> Run:  # fmt: skip
         task = part.partition('.')[0]
-        if config not in read:
-            read[config] = look_up(task, config)
-        found, sha256, command = read[config]
+        key = (config, *options)
+        if key not in read:
+            read[key] = look_up(task, config, options)
+        found, sha256, command = read[key]
         name = f'{method}-{part}-seed{seed}'
         folder = work_dir / name
-        run = Run(name, method, task, found, sha256, seed, folder, command, parent)
+        run = Run(name, method, task, found, sha256, seed, folder, command, parent, options)
         runs.append(run)
         return run
 
     # However early a suite is stopped, it leaves whole methods, and whole seeds of them.
     for seed in file.seeds:
         for method, config in file.methods.items():
-            parent = add(method, 'pretrain', config, seed, None) if config else None
+            parent = None
+            if config is not None:
+                method_config, options = _as_typed(config)
+                parent = add(method, 'pretrain', method_config, seed, None, options)
             for name, transfer in file.transfers.items():
                 add(method, name, transfer, seed, parent)
     generator = tuple(map(str, file.data.generator)) if file.data else ()
     return Suite(
         file.name, root, work_dir, generator, tuple(runs), file.gpus, file.amp, file.slurm, program
     )
+
+
+def _as_typed(method: str | _Method) -> tuple[str, tuple[str, ...]]:
+    """Return a method's config and its options, as the record of a run writes them."""
+    if isinstance(method, str):
+        return method, ()
+    from mmengine.config import DictAction
+
+    # What a command line makes of a value: 1e-3, which is a string in YAML, is a number there.
+    parse = DictAction._parse_int_float_bool
+    options = sorted(method.options.items())
+    return method.config, tuple(f'{key}={parse(str(value))}' for key, value in options)
 
 
 def _read(path: Path, size: str | None) -> _File:

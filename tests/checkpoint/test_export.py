@@ -66,32 +66,6 @@ def test_timm_takes_it_strictly_and_gives_the_same_features(tmp_path: Path, kwar
     torch.testing.assert_close(found, features(model, images), rtol=0, atol=1e-5)
 
 
-def test_huggingface_folder(tmp_path: Path, checkpoint: Path) -> None:
-    """The format of transformers: names and fields as ``ViTModel.save_pretrained`` writes them.
-
-    With transformers 5.23.0, ``ViTModel.from_pretrained(OUT, add_pooling_layer=False)`` reported
-    no missing, unexpected or mismatched key and gave MMPretrain's tokens without any difference,
-    ``ViTMAEModel`` with ``mask_ratio=0`` likewise.
-    """
-    message = export_backbone(checkpoint, 'hf', tmp_path / 'out', heads=4)
-    assert 'transformers.ViTModel.from_pretrained' in message
-    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
-        'config.json', 'model.safetensors'
-    ]  # fmt: skip
-    config = json.loads((tmp_path / 'out' / 'config.json').read_text())
-    expected = dict(
-        architectures=['ViTModel'], model_type='vit', hidden_size=32, num_hidden_layers=2,
-        num_attention_heads=4, intermediate_size=64, image_size=32, patch_size=8, num_channels=3,
-        layer_norm_eps=1e-6, hidden_act='gelu', qkv_bias=True,
-    )  # fmt: skip
-    assert expected.items() <= config.items()
-    with safe_open(tmp_path / 'out' / 'model.safetensors', 'pt') as file:
-        assert file.metadata() == {'format': 'pt'}
-        names = list(file.keys())
-    assert len(names) == 2 + 2 + 2 * 16 + 2
-    assert 'encoder.layer.1.attention.attention.value.bias' in names
-
-
 @pytest.mark.parametrize('shared', [False, True])
 @pytest.mark.parametrize('form', ['timm', 'hf'])
 def test_what_was_exported_can_be_imported(tmp_path: Path, form: str, shared: bool) -> None:
@@ -163,9 +137,17 @@ def without(tmp_path: Path, *keys: str, **kwargs) -> Path:
         (lambda path: without(path, 'cls_token'), 'hf', 'no class token'),
         (lambda path: without(path, 'pos_embed'), 'hf', 'absolute position embedding'),
         (lambda path: without(path, img_size=(32, 48)), 'timm', 'not square'),
-        (lambda path: without(path, **POOLED), 'hf', 'use --format timm'),
+        (without, 'hf-mae', "no decoder of MAE's kind"),
     ],
-    ids=['incomplete', 'no norm', 'two norms', 'no class', 'no positions', 'not square', 'pooled'],
+    ids=[
+        'incomplete',
+        'no norm',
+        'two norms',
+        'no class',
+        'no positions',
+        'not square',
+        'no decoder',
+    ],
 )
 def test_checkpoints_that_do_not_suit(tmp_path: Path, make, form: str, words: str) -> None:
     out = tmp_path / 'out' / f'x{ENDINGS[form]}'
@@ -208,7 +190,7 @@ def test_command(tool, tmp_path: Path, checkpoint: Path) -> None:
     [
         ('epoch_1.pth', 'timm', 'x.pth', 4, 'format timm is written as .safetensors'),
         ('epoch_1.pth', 'onnx', 'x', 4, 'format onnx is written as .onnx'),
-        ('epoch_1.pth', 'keras', 'x', 4, "one of timm, hf, onnx, got 'keras'"),
+        ('epoch_1.pth', 'keras', 'x', 4, "one of timm, hf, hf-mae, onnx, got 'keras'"),
         ('epoch_1.pth', 'hf', 'x', None, 'no standard number of attention heads.*give --heads'),
         ('epoch_1.pth', 'hf', 'x', 5, '--heads 5 does not divide the width'),
         ('epoch_1.pth', 'hf', 'x', 0, '--heads 0 does not divide the width'),

@@ -89,11 +89,47 @@ def test_query_key_and_value_stand_in_this_order() -> None:
 
 @pytest.mark.parametrize(
     ('dialect', 'name'),
-    [('timm', 'mask_token'), ('hf', 'ln2.weight'), ('timm', 'layers.0.attn.gamma1.weight')],
+    [('timm', 'mask_token'), ('hf', 'gamma.weight'), ('timm', 'layers.0.attn.gamma1.weight')],
 )
 def test_a_tensor_without_a_counterpart_is_named(dialect: str, name: str) -> None:
     with pytest.raises(UserError, match=f'no tensor for {name}'):
         to_dialect({name: torch.zeros(3)}, dialect)
+
+
+def test_names_that_transformers_gives_a_model_in_memory(tmp_path: Path) -> None:
+    """transformers 5.24.0, ``ViTModel(config).state_dict()``, one layer without the pooler."""
+    model = vit(arch=TINY | dict(num_layers=1))
+    layer = {
+        'layernorm_before', 'layernorm_after', 'mlp.fc1', 'mlp.fc2',
+        *(f'attention.{part}_proj' for part in 'qkvo'),
+    }  # fmt: skip
+    stems = {f'layers.0.{stem}' for stem in layer}
+    stems |= {'embeddings.patch_embeddings.projection', 'layernorm'}
+    names = {f'{stem}.{leaf}' for stem in stems for leaf in ('weight', 'bias')}
+    names |= {'embeddings.cls_token', 'embeddings.position_embeddings'}
+    named = to_dialect(model.state_dict(), 'hf-model')
+    assert set(named) == names
+    torch.save({f'vit.{name}': value for name, value in named.items()}, tmp_path / 'x.pth')
+    target = vit(arch=TINY | dict(num_layers=1))
+    assert load_backbone(target, tmp_path / 'x.pth').dialect == 'hf-model'
+    assert equal(target.state_dict(), model.state_dict())
+
+
+@pytest.mark.parametrize(
+    ('config', 'remark'),
+    [
+        ('{"layer_norm_eps": 1e-12}', 'its layer_norm_eps is 1e-12, that of this model 1e-06'),
+        ('{"layer_norm_eps": 1e-6}', ''),
+        ('{"layer_norm_eps": "x"}', ''),
+        ('[', ''),
+    ],
+)
+def test_another_epsilon_is_named(tmp_path: Path, config: str, remark: str) -> None:
+    model = vit()
+    save_file(to_dialect(model.state_dict(), 'hf'), tmp_path / 'model.safetensors')
+    (tmp_path / 'config.json').write_text(config)
+    report = load_backbone(model, tmp_path / 'model.safetensors')
+    assert str(report).endswith(remark or 'unexpected and not used')
 
 
 def test_our_own_and_unknown_names_are_of_no_dialect() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from symmim_mm.compat import multimodal
+from symmim_mm.compat import mmpretrain_parts
 
 ROOT = Path(__file__).resolve().parents[2]
 TRANSFORMERS = ROOT / '.venv' / 'transformers'
@@ -112,6 +112,18 @@ def test_mmpretrain_imports_with_transformers_5() -> None:
     assert python('-c', code, folder=TRANSFORMERS).split()[-3:] == ['5', 'ViTModel', 'True']
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('before', ['', 'mmdet.models'])
+def test_mmpretrain_imports_mmdet_only_after_it(before: str) -> None:
+    names = ', '.join(filter(None, ['symmim_mm', before, 'mmpretrain.models']))
+    code = (
+        f'import sys, {names}\n'
+        'from mmpretrain.models.utils import ResLayerExtraNorm\n'
+        "print('mmdet.models' in sys.modules, ResLayerExtraNorm is not None)"
+    )
+    assert python('-c', code).split() == [str(bool(before))] * 2
+
+
 @pytest.mark.parametrize(
     'version, fits', [(None, False), ('4.52.4', False), ('4.53.0', True), ('5.0.0', False)]
 )
@@ -124,4 +136,4 @@ def test_multimodal_parts_stay_on_with_the_versions_they_ask_for(
         return version
 
     monkeypatch.setattr(importlib.metadata, 'version', installed)
-    assert multimodal.transformers_fits() is fits
+    assert mmpretrain_parts.transformers_fits() is fits

@@ -8,9 +8,11 @@ import functools
 import gc
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -24,6 +26,7 @@ from mmpretrain.structures import DataSample
 from tiny_models import TINY, tiny_config
 from torch import Tensor, nn
 
+from symmim_mm.models import contrast_head
 from symmim_mm.utils.dist import on_main_rank
 from symmim_mm.utils.errors import UserError
 
@@ -115,16 +118,35 @@ def micro_batch(name: str, model: nn.Module, step: int, part: int, parts: int) -
     return dict(inputs=views if case.views > 1 else views[0], data_samples=samples)
 
 
+@contextmanager
+def counted_negatives(logits: list[Tensor]) -> Iterator[None]:
+    """Collect the logits of the contrastive loss."""
+    compute = contrast_head.F.cross_entropy
+
+    def collect(values: Tensor, *rest: object, **options: object) -> Tensor:
+        logits.append(values.detach())
+        return compute(values, *rest, **options)
+
+    with mock.patch.object(contrast_head.F, 'cross_entropy', collect):
+        yield
+
+
 def train(name: str, run: nn.Module, model: nn.Module, optim: OptimWrapper, parts: list[int],
           of: int) -> list[dict[str, Tensor]]:  # fmt: skip
-    """Make some steps as MMEngine does; return the mean losses over ``parts`` of every step."""
+    """Make some steps as MMEngine does; return the mean losses over ``parts`` of every step.
+
+    Of SymMIM also the number of negatives of a query, counted in the logits.
+    """
     history = []
     for step in range(STEPS):
         totals: dict[str, Tensor] = {}
         for part in parts:
-            with optim.optim_context(run):
+            logits: list[Tensor] = []
+            with optim.optim_context(run), counted_negatives(logits):
                 losses = run(**micro_batch(name, model, step, part, of), mode='loss')
             optim.update_params(model.parse_losses(losses)[0])
+            if name == 'symmim':
+                losses['negatives'] = (logits[0].isfinite().sum(dim=1) - 1.0).mean()
             for key, value in losses.items():
                 totals[key] = totals.get(key, 0) + value.detach() / len(parts)
         if name == 'symmim':
@@ -215,6 +237,8 @@ def test_ranks_give_the_losses_and_weights_of_one_process(
     history = train(name, model, model, optim, [0], 1)
     assert distance_moved(name, model) > 1e-3
     assert_equal(together(world)[name], model, history)
+    if name == 'symmim':  # as many negatives, too
+        assert {float(losses['negatives']) for losses in history} == {BATCH - 1}
 
 
 @pytest.mark.parametrize('name', PLAIN)

@@ -107,11 +107,10 @@ def test_every_full_size_recipe_of_three_sizes_is_compared() -> None:
     }
     near = (
         'classification/vit_{}_linear_cls_imagenet.py',
+        'classification/vit_{}_linear_features_imagenet.py',  # nobody's recipe
         'detection/mask-rcnn_vit_{}_100ep_coco.py',
     )
-    differ = {
-        name.format(size) for name in near for size in 'sbl'
-    }  # in a few values, which are told
+    differ = {name.format(size) for name in near for size in 'sbl'}  # in a few values
     assert there - compared == {'symmim/vit_b_sparse_pretrain.py', *differ}
 
 

@@ -1,15 +1,22 @@
 """What a linear probe reads: a feature that the pre-training trained."""
 
+from pathlib import Path
+
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.models.necks import ClsBatchNormNeck
 from paths import ROOT
+from small_suite import write_config
 from tiny_models import tiny_config
 
+from symmim_mm.apis.train import train
 from symmim_mm.apis.visualize import trains_class_token
-from symmim_mm.models import FrozenFeatures
+from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.models import AttentiveFeatures, FrozenFeatures
+from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.utils.errors import UserError
 
 
@@ -60,6 +67,41 @@ def test_pooled_and_normalized() -> None:
         torch.testing.assert_close(found, expected)
     with pytest.raises(UserError, match='pooling'):
         FrozenFeatures(6, 'max')
+
+
+def test_the_query_attends_to_the_patches_by_the_formula() -> None:
+    """Scores of each head over the patches, a weighted sum of values, BatchNorm without scale."""
+    torch.manual_seed(0)
+    neck, tokens = AttentiveFeatures(6, num_heads=2), torch.randn(8, 5, 6)
+    (found,) = neck((tokens,))
+    patches = tokens[:, 1:]
+    entered = neck.query.expand(8, 1, 6), neck.norm_key(patches), neck.norm_value(patches)
+    weights = neck.attention.in_proj_weight.chunk(3), neck.attention.in_proj_bias.chunk(3)
+    query, key, value = map(F.linear, entered, *weights)
+    heads = []
+    for part in range(2):
+        q, k, v = (x[..., 3 * part : 3 * part + 3] for x in (query, key, value))
+        heads.append((q @ k.transpose(1, 2) / 3**0.5).softmax(-1) @ v)
+    pooled = neck.attention.out_proj(torch.cat(heads, dim=-1))[:, 0]
+    (expected,) = ClsBatchNormNeck(6)((pooled,))
+    torch.testing.assert_close(found, expected)
+    tokens[:, 0] += 1.0  # the class token is no key
+    assert torch.equal(neck((tokens,))[0], found)
+
+
+@pytest.mark.slow
+def test_the_attentive_probe_trains_its_neck_and_head_alone(
+    sample_data: Path, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, 'attentive', sample_data, 'recipe = dict(epochs=1, batch=8)')
+    train(config, work_dir=tmp_path / 'work', seed=0)
+    record = Record.read(tmp_path / 'work' / FILE_NAME)
+    assert record.task == 'attentive' and 0 <= record.metrics['top1'] <= 100
+    trained = read_checkpoint(tmp_path / 'work' / record.checkpoint)['state_dict']
+    model = MODELS.build(Config.fromfile(config).model)
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    assert frozen == {name for name in model.state_dict() if name.startswith('backbone.')}
+    assert any(name.startswith('neck.attention') for name in trained.keys() - frozen)
 
 
 def test_every_patch_is_normalized() -> None:

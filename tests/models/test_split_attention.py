@@ -4,13 +4,20 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from tiny_models import TINY
 from torch import nn
 
 from symmim_mm.models.masked_vit import MaskedViT
 from symmim_mm.models.pixel_head import PixelDecoder
-from symmim_mm.models.split_attention import SplitAttention, split_attention
+from symmim_mm.models.split_attention import (
+    MATMUL_TOKENS,
+    SplitAttention,
+    matmul_attention,
+    split_attention,
+    use_matmul_attention,
+)
 
 
 @pytest.mark.parametrize('tokens', [1, 7, 33])
@@ -37,3 +44,40 @@ def test_who_has_it(mmpretrain_scope) -> None:
     decoder = PixelDecoder(32, (2, 2), depth=2, embed_dims=32, num_heads=4)
     for block in [*vit.layers, *decoder.blocks, *copy.deepcopy(vit).layers]:
         assert type(block.attn) is SplitAttention
+
+
+@pytest.mark.parametrize('tokens', [1, 50, MATMUL_TOKENS, MATMUL_TOKENS + 1])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_matmul_attention_is_attention(tokens: int, dtype: torch.dtype) -> None:
+    """In bf16 as close to float64 as the fused kernel, within a factor; in float32 the same."""
+    torch.manual_seed(0)
+    exact = [torch.randn(2, 3, tokens, 16, dtype=torch.float64) for _ in range(4)]
+    found = {}
+    for attend in (F.scaled_dot_product_attention, matmul_attention):
+        for kind in (torch.float64, dtype):
+            parts = [part.to(dtype).to(kind).requires_grad_() for part in exact[:3]]
+            result = attend(*parts)
+            result.backward(exact[3].to(kind))
+            found[attend, kind] = [result, *(part.grad for part in parts)]
+    truth = found[F.scaled_dot_product_attention, torch.float64]
+    fused, ours = found[F.scaled_dot_product_attention, dtype], found[matmul_attention, dtype]
+    for right, theirs, mine in zip(truth, fused, ours, strict=True):
+        if dtype == torch.float32:
+            assert torch.equal(mine, theirs)
+        assert (mine - right).norm() <= 3 * (theirs - right).norm() + 1e-3 * right.norm()
+
+
+def test_matmul_attention_drops_weights() -> None:
+    parts = [torch.randn(1, 1, 400, 8, dtype=torch.bfloat16) for _ in range(2)]
+    value = torch.ones(1, 1, 400, 8, dtype=torch.bfloat16)
+    kept = matmul_attention(parts[0].requires_grad_(), parts[1], value, dropout_p=0.5)
+    assert kept.mean().item() == pytest.approx(1, abs=0.05)  # scaled up by what is dropped
+    assert kept.std() > 0.02
+    assert not matmul_attention(*parts, value, dropout_p=1.0).any()
+
+
+def test_mixed_precision_on_a_cpu_uses_it() -> None:
+    vit = MaskedViT(arch=TINY, img_size=32, patch_size=16)
+    use_matmul_attention(vit)
+    assert all(block.attn.scaled_dot_product_attention is matmul_attention for block in vit.layers)
+    assert copy.deepcopy(vit).layers[0].attn.scaled_dot_product_attention is matmul_attention

@@ -42,6 +42,16 @@ def test_symmims_memory():
     assert one.total == 4 * (every + 3 * trained) + one.buffers
 
 
+def test_the_average_of_the_weights_is_a_copy():
+    cfg = read_config('classification/vit_s_scratch_imagenet.py', 8)
+    model = build_without_storage(cfg)
+    with_average = fixed_memory(model, cfg, 1)
+    cfg.custom_hooks = []
+    without, copy = fixed_memory(model, cfg, 1), 4 * sum(p.numel() for p in model.parameters())
+    assert (without.momentum_copy, with_average.momentum_copy) == (0, copy)
+    assert with_average.total == without.total + copy
+
+
 def test_sharded_memory():
     """16 bytes a parameter in shards; parameters and gradients of one of 12 blocks, and of what is
     in none, are gathered."""

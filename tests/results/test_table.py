@@ -19,6 +19,7 @@ def test_rows_and_columns_in_order():
     assert [column.label for column in table.columns] == [
         'Fine-tune top-1',
         'Linear top-1',
+        'Attentive top-1',
         'k-NN top-1',
         'Box AP',
         'Mask AP',
@@ -69,7 +70,7 @@ def test_what_nobody_ran_is_empty():
     (table,), _ = build_tables([record('mae', 'pretrain'), record('mae', 'knn')])
     assert list(cells(table)) == [('MAE', 'k-NN top-1')]
     assert len(table.columns) == len(COLUMNS)
-    assert '| MAE |  |  | 60.0 |' + '  |' * (len(COLUMNS) - 3) in to_markdown([table])
+    assert '| MAE |  |  |  | 60.0 |' + '  |' * (len(COLUMNS) - 4) in to_markdown([table])
 
 
 def test_another_transfer_config_is_another_column():
@@ -97,7 +98,7 @@ def test_another_pretraining_config_is_another_row():
         'MAE, configs/pretrain.py',
         'MAE, configs/pretrain_800.py',
     ]
-    assert [table.text(row.cells[table.columns[2]]) for row in table.rows] == ['60.0', '70.0']
+    assert [table.text(row.cells[table.columns[3]]) for row in table.rows] == ['60.0', '70.0']
 
 
 def test_another_dataset_or_architecture_is_another_table():
@@ -118,6 +119,24 @@ def test_another_dataset_or_architecture_is_another_table():
     assert [row.label for row in tables[0].rows] == ['MAE', 'random start']
     assert cells(tables[0])['random start', 'k-NN top-1'] == '22.0'
     assert cells(tables[1])['random start', 'k-NN top-1'] == '60.0'
+
+
+def test_a_training_from_scratch_is_a_row_next_to_the_same_data():
+    tables, _ = build_tables([
+        record('mae', 'pretrain'),
+        record('mae', 'finetune'),
+        record('mae', 'knn'),
+        record('scratch', 'finetune', recipe='_s', metrics={'top1': 50.0}, backbone_sha256=None),
+        record('scratch', 'finetune', recipe='_l', arch='vit-large', backbone_sha256=None),
+    ])  # fmt: skip
+    assert [table.title for table in tables][1:] == ['Runs without a pre-training record']
+    assert cells(tables[0]) == {
+        ('MAE', 'Fine-tune top-1'): '60.0',
+        ('MAE', 'k-NN top-1'): '60.0',
+        ('scratch', 'Fine-tune top-1'): '50.0',
+    }
+    assert tables[0].rows[-1].hours_total is not None
+    assert cells(tables[1]) == {('scratch', 'Fine-tune top-1'): '60.0'}
 
 
 def test_of_repeated_runs_the_last_counts_and_a_note_says_so():
@@ -178,8 +197,8 @@ def two_methods(mae: list[float], symmim: list[float]) -> Table:
 )
 def test_best_is_what_is_beyond_the_spread_of_three_seeds(mae, symmim, best):
     table = two_methods(mae, symmim)
-    cells = {row.label: row.cells.get(table.columns[2]) for row in table.rows}
-    assert table.best(table.columns[2]) is (cells['MAE'] if best else None)
+    cells = {row.label: row.cells.get(table.columns[3]) for row in table.rows}
+    assert table.best(table.columns[3]) is (cells['MAE'] if best else None)
     assert ('**' in to_markdown([table])) == best
 
 

@@ -10,6 +10,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from symmim_mm.models.split_attention import use_matmul_attention
 from symmim_mm.registry import OPTIM_WRAPPERS
 from symmim_mm.utils.async_scalars import AsyncScalars
 
@@ -113,6 +114,11 @@ class GuardedOptimWrapper(GuardedStep, OptimWrapper):
 @OPTIM_WRAPPERS.register_module()
 class CpuAmpOptimWrapper(GuardedOptimWrapper):
     """Mixed precision on a CPU: bf16 autocast. It needs no loss scale, bf16 has float32's range."""
+
+    def watch(self, model: nn.Module) -> None:
+        """Prepare a model; called once, before the first step."""
+        super().watch(model)
+        use_matmul_attention(model)
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:

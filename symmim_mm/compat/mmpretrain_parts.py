@@ -1,8 +1,12 @@
-"""Switch that turns mmpretrain's multimodal models off where they would break its import.
+"""Parts of mmpretrain that are switched off: what breaks its import, and what delays it.
 
-mmpretrain imports them wherever transformers is installed in 4.28 or later, and ends in a
-``TypeError`` with transformers 5. Here they are imported only with the releases that its extra
-``multimodal`` asks for. transformers itself stays visible to everyone.
+mmpretrain imports its multimodal models wherever transformers is installed in 4.28 or later, and
+ends in a ``TypeError`` with transformers 5. Here they are imported only with the releases that its
+extra ``multimodal`` asks for. transformers itself stays visible to everyone.
+
+For one layer of its ResNet detectors it imports all of mmdet, a quarter of the start of every
+pre-training. Here ``ResLayerExtraNorm`` is what it is for mmpretrain where mmdet is not installed,
+unless mmdet's models were imported before.
 """
 
 import sys
@@ -11,20 +15,25 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 
 _SWITCH = 'mmpretrain.utils.dependency'  # holds WITH_MULTIMODAL, read by mmpretrain's packages
+_RES_LAYER = 'mmpretrain.models.utils.res_layer_extra_norm'
 
 
-class MultimodalFinder:
-    """Finder of mmpretrain's switch, which leaves it off if transformers does not fit."""
+class PartsFinder:
+    """Finder of the two modules, which loads them changed."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the switch's spec with a loader of our own, ``None`` for any other module."""
-        if name != _SWITCH or transformers_fits():
+        """Return a module's spec with a loader of our own, ``None`` for any other module."""
+        if name == _SWITCH and not transformers_fits():
+            loader = _SwitchOff
+        elif name == _RES_LAYER and 'mmdet.models' not in sys.modules:
+            loader = _WithoutMMDetection
+        else:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None:
-            spec.loader = _SwitchOff(name, spec.origin)
+            spec.loader = loader(name, spec.origin)
         return spec
 
 
@@ -32,6 +41,11 @@ class _SwitchOff(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
         module.WITH_MULTIMODAL = False
+
+
+class _WithoutMMDetection(SourceFileLoader):
+    def exec_module(self, module: ModuleType) -> None:
+        module.ResLayerExtraNorm = None
 
 
 def transformers_fits() -> bool:
@@ -52,8 +66,8 @@ def transformers_fits() -> bool:
 
 def install() -> None:
     """Put the finder before all others, and switch off what was imported before."""
-    if not any(isinstance(finder, MultimodalFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, MultimodalFinder())
+    if not any(isinstance(finder, PartsFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, PartsFinder())
     imported = sys.modules.get(_SWITCH)
     if imported is not None and not transformers_fits():
         imported.WITH_MULTIMODAL = False

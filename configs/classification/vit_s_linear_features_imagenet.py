@@ -1,0 +1,2 @@
+_base_ = ['./vit_b_linear_features_imagenet.py']
+model = dict(backbone=dict(arch='deit-small'))

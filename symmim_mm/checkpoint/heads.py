@@ -1,0 +1,98 @@
+"""What a checkpoint holds next to its encoder: a classifier, or a decoder of pixels."""
+
+import re
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from symmim_mm.checkpoint.key_map import to_dialect
+from symmim_mm.checkpoint.saved_config import _settings
+from symmim_mm.checkpoint.weights import check_weights
+
+# The decoders' names without their blocks: MMPretrain's MAEPretrainDecoder, ours -> transformers'.
+DECODER = {
+    r'neck\.(mask_token|decoder_pos_embed)': r'\1',
+    r'neck\.(decoder_embed|decoder_pred)\.(\w+)': r'\1.\2',
+    r'neck\.ln1\.(\w+)': r'decoder_norm.\1',
+    r'head\.decoder\.mask_token': r'mask_token',
+    r'head\.decoder\.embed\.(\w+)': r'decoder_embed.\1',
+    r'head\.decoder\.norm\.(\w+)': r'decoder_norm.\1',
+    r'head\.predict\.(\w+)': r'decoder_pred.\1',
+}
+BLOCK = r'(?:neck\.decoder_blocks|head\.decoder\.blocks)\.(\d+)\.(.+)'
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A linear layer on the encoder's features: weight ``(classes, width)``, bias, class names."""
+
+    weight: Tensor
+    bias: Tensor
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """MAE's decoder, by the names of ``transformers.ViTMAEForPreTraining`` below ``decoder.``.
+
+    ``heads`` is ``None`` where the config in the checkpoint does not state it.
+    """
+
+    state: dict[str, Tensor]
+    width: int
+    layers: int
+    heads: int | None
+    normalized: bool  # whether it predicts pixels normalized per patch
+    mask_ratio: float
+
+
+def read_classifier(checkpoint: dict, width: int) -> Classifier | None:
+    """Return the classifier of a fine-tuning or linear probe, if it is one linear layer."""
+    state = _weights(checkpoint)
+    weight, bias = (state.get(f'head.fc.{leaf}') for leaf in ('weight', 'bias'))
+    if weight is None or bias is None or weight.shape != (len(bias), width):
+        return None
+    check_weights({'head.fc.weight': weight, 'head.fc.bias': bias}, 'the classifier')
+    known = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+    names = known.get('classes') if isinstance(known, dict) else None
+    if not isinstance(names, list | tuple) or len(names) != len(bias):
+        names = [f'LABEL_{index}' for index in range(len(bias))]
+    return Classifier(weight, bias, tuple(map(str, names)))
+
+
+def read_decoder(checkpoint: dict) -> Decoder | None:
+    """Return the decoder of a pre-training, if it has one of MAE's kind."""
+    blocks, state = {}, {}
+    for name, value in _weights(checkpoint).items():
+        if found := re.fullmatch(BLOCK, name):
+            blocks[f'layers.{found[1]}.{found[2]}'] = value
+        for pattern, theirs in DECODER.items():
+            if re.fullmatch(pattern, name):
+                state[re.sub(pattern, theirs, name)] = value
+    if not blocks or 'decoder_embed.weight' not in state:
+        return None
+    check_weights(blocks | state, 'the decoder')
+    state |= {f'decoder_{name}': value for name, value in to_dialect(blocks, 'hf').items()}
+    settings = dict(_settings(checkpoint))
+
+    def stated(*paths: str) -> object:
+        return next(
+            (settings[key] for p in paths if (key := tuple(p.split('.'))) in settings), None
+        )
+
+    heads = stated('model.neck.decoder_num_heads', 'model.head.decoder.num_heads')
+    ratio = stated('model.backbone.mask_ratio')
+    return Decoder(
+        state=state,
+        width=state['decoder_embed.weight'].shape[0],
+        layers=len({name.split('.')[1] for name in blocks}),
+        heads=heads if type(heads) is int else None,
+        normalized=bool(settings.get(('model', 'head', 'norm_pix'))),
+        mask_ratio=ratio if isinstance(ratio, float) else 0.75,
+    )
+
+
+def _weights(checkpoint: dict) -> dict[str, Tensor]:
+    state = checkpoint.get('state_dict')
+    items = state.items() if isinstance(state, dict) else ()
+    return {k: v for k, v in items if isinstance(k, str) and isinstance(v, Tensor)}

@@ -1,0 +1,59 @@
+"""k-NN in the course of a real pre-training, which does not notice it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from small_suite import write_config
+
+from symmim_mm.apis.train import train
+from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.utils.errors import UserError
+
+CHANGES = """
+recipe = dict(epochs=2, batch=8, warmup_epochs=0)
+default_hooks = dict(images=None, health=None)
+"""
+HOOK = """
+loader = dict(
+    batch_size=16, num_workers={workers}, sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(
+        type='symmim_mm.ImageFolder', data_root='{root}', data_prefix='train',
+        pipeline=[dict(type='symmim_mm.LoadImageStrict'),
+                  dict(type='mmpretrain.CenterCrop', crop_size=64),
+                  dict(type='mmpretrain.PackInputs')],
+    ),
+)
+custom_hooks = [dict(type='symmim_mm.KnnHook', train=loader, val=loader, interval=1, k={k})]
+"""
+
+
+def run(folder: Path, method: str, data: Path, changes: str) -> dict[str, torch.Tensor]:
+    folder.mkdir()
+    config = write_config(folder, f'{method}_pretrain', data, CHANGES + changes)
+    train(config, work_dir=folder / 'work')
+    return read_checkpoint(folder / 'work/epoch_2.pth')['state_dict']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('method', ['symmim', 'mae'])
+def test_measured_or_not_the_training_is_the_same(
+    method: str, sample_data: Path, tmp_path: Path
+) -> None:
+    """Images are classified among themselves: each is its own nearest neighbor."""
+    hook = HOOK.format(root=sample_data / 'imagenet', workers=1, k=1)
+    measured = run(tmp_path / 'measured', method, sample_data, hook)
+    plain = run(tmp_path / 'plain', method, sample_data, '')
+    assert all(torch.equal(value, plain[name]) for name, value in measured.items())
+    lines = (tmp_path / 'measured/work/curve.jsonl').read_text().splitlines()
+    found = [values for values in map(json.loads, lines) if 'health/knn' in values]
+    assert [(values['step'], values['health/knn']) for values in found] == [(5, 100), (10, 100)]
+
+
+@pytest.mark.slow
+def test_too_few_images_are_reported_before_training(sample_data: Path, tmp_path: Path) -> None:
+    hook = HOOK.format(root=sample_data / 'imagenet', workers=0, k=41)
+    with pytest.raises(UserError, match='k=41 is more than there are images'):
+        run(tmp_path / 'run', 'symmim', sample_data, hook)
