@@ -19,8 +19,9 @@ def check_data(runner: Runner) -> None:
     """Check the training and validation data of a runner against its model.
 
     Raises:
-        UserError: a dataset is empty, smaller than one batch, or has other classes, an epoch of it
-            is too short for the warm-up, or nothing can be learned from its label maps.
+        UserError: a dataset is empty, smaller than one batch, or has other classes than the model
+            or the other dataset, an epoch of it is too short for the warm-up, or nothing can be
+            learned from its label maps.
     """
     model = unwrap(runner.model)
     check_strides(model)
@@ -31,9 +32,18 @@ def check_data(runner: Runner) -> None:
         # MMDetection's proposal heads know "object" only; MMPretrain's preprocessor is no head.
         and not any(part in name for part in ('rpn', 'loss', 'data_preprocessor'))
     }
+    classes = None
     for split, loop in (('train', runner.train_loop), ('val', runner.val_loop)):
         if loop is None:
             continue
+        named = (getattr(loop.dataloader.dataset, 'metainfo', None) or {}).get('classes')
+        if classes and named and list(classes) != list(named):
+            wrong = sorted(set(classes).symmetric_difference(named)) or ['their order']
+            raise UserError(
+                f'train and val data differ in classes, which are numbered by name: '
+                f'{listed(wrong, 6)}; upper and lower case count'
+            )
+        classes = named
         check_dataset(loop.dataloader.dataset, split, heads)
         if len(loop.dataloader) == 0:
             accumulation = runner.cfg.optim_wrapper.get('accumulative_counts', 1)
