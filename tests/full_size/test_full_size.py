@@ -72,7 +72,8 @@ class Probe(Hook):
             for param in group['params']:
                 name = self.names[id(param)]
                 if param.grad is None:
-                    self.unused.add(name)
+                    if param.requires_grad:
+                        self.unused.add(name)
                     continue
                 assert param.grad.isfinite().all(), f'gradient of {name}'
                 if not param.grad.any():
