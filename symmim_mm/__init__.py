@@ -13,6 +13,10 @@ __version__ = '0.1.0'
 # Function of the API: the module it comes from.
 _API = {
     'pretrain': 'symmim_mm.apis.pretrain',
+    'finetune': 'symmim_mm.apis.finetune',
+    'detect': 'symmim_mm.apis.detect',
+    'segment': 'symmim_mm.apis.segment',
+    'load': 'symmim_mm.apis.predict',
     'load_backbone': 'symmim_mm.checkpoint.backbone',
     'export_backbone': 'symmim_mm.checkpoint.export',
     'evaluate_features': 'symmim_mm.apis.evaluate',

@@ -1,7 +1,7 @@
-"""What a pre-training's features say of the images of its folder."""
+"""Features of images: into a file, and what they say of the images of a pre-training."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +11,23 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmpretrain.models import ClsDataPreprocessor, VisionTransformer
 from torch import Tensor
 
+from symmim_mm.apis.predict import list_images
+from symmim_mm.apis.visualize import read_center
 from symmim_mm.checkpoint.encoder import read_encoder
 from symmim_mm.checkpoint.read import checkpoint_files
 from symmim_mm.config.file import read_config_file
 from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.evaluation.knn import classify_knn
 from symmim_mm.results.record import FILE_NAME, Record
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import replacing
 from symmim_mm.visualization.embeddings import SHOWN, draw_map, draw_neighbors, thumbnail
 from symmim_mm.visualization.images import save
 
 MOST_IMAGES = 1000
 BATCH = 64
 DUPLICATE = 0.99  # correlation of reduced images that are nearly the same
+IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 FIGURES = ('images/map.png', 'images/neighbors.png')
 
 
@@ -70,9 +75,51 @@ def embed(
     found = []
     for start in range(0, len(images), BATCH):
         batch = dict(inputs=torch.stack(images[start : start + BATCH]))
-        tokens = model(preprocessor(batch, training=False)['inputs'])[-1]
-        found.append(tokens[:, 1:].float().mean(dim=1))
+        tokens = model(preprocessor(batch, training=False)['inputs'])[-1].float()
+        # A fine-tuned encoder takes the mean of the patch tokens itself.
+        found.append(tokens[:, 1:].mean(dim=1) if tokens.ndim == 3 else tokens)
     return torch.cat(found)
+
+
+def write_embeddings(
+    run: str | Path,
+    images: Sequence[str | Path],
+    *,
+    out: str | Path = 'features.npz',
+    heads: int | None = None,
+    report: Callable[[str], None] = print,
+) -> Path:
+    """Write the features of images: ``features`` float32 ``(N, C)`` and ``paths`` ``(N,)``.
+
+    A feature is the mean of the patch tokens of an image's center, at the size and with the
+    normalization of the pre-training.
+
+    Args:
+        run: folder of a run, or any checkpoint of a plain ViT that ``--backbone`` takes.
+        images: files and folders.
+        out: the NumPy file to write.
+        heads: attention heads, where neither the checkpoint nor its size tells them.
+        report: gets a line on what was done.
+
+    Raises:
+        UserError: a checkpoint or an image that cannot be used.
+    """
+    paths = list_images(images)
+    files = checkpoint_files(run) if Path(run).is_dir() else [Path(run)]
+    if not files:
+        raise UserError(f'{run}: no checkpoint there: name the folder of a run, or a checkpoint')
+    encoder = read_encoder(files[-1], heads)
+    model = encoder.build()
+    preprocessor = ClsDataPreprocessor(**{**IMAGENET, **encoder.normalization}, to_rgb=True)
+    size = (encoder.image, encoder.image)
+    features = [
+        embed(model, preprocessor, [read_center(path, size)[0] for path in paths[start:][:BATCH]])
+        for start in range(0, len(paths), BATCH)
+    ]
+    with replacing(out) as file:
+        np.savez(file, features=torch.cat(features).numpy(), paths=np.array(list(map(str, paths))))
+    report(f'{len(paths)} images, {encoder.width} numbers each: {out}')
+    return Path(out)
 
 
 def _read(cfg: Config, work_dir: Path) -> tuple[list[str], list[Tensor]]:

@@ -101,7 +101,8 @@ def evaluate_features(
         started=started,
     )
     device = get_device()
-    model, preprocessor = model.to(device).eval(), preprocessor.to(device)
+    model, preprocessor = model.to(device), preprocessor.to(device)
+    model.eval()  # which returns nothing here
 
     folder = Path(feature_cache or Path(cfg.work_dir).parent / '.features')
     encoded, saved = {}, 0.0

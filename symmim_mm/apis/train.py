@@ -1,5 +1,6 @@
 """One training run of any of the three libraries, from a config to its record."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -21,6 +22,7 @@ from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.work_dir import LEASE_S, exclusive_work_dir
 
 RECORD_HOOK = 'symmim_mm.RecordHook'
+IMAGE_STEP = 'symmim_mm.LoadImageStrict'
 
 
 class RunOptions(TypedDict, total=False):
@@ -119,7 +121,24 @@ def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunO
         from symmim_mm.engine.runner.fsdp import use_fsdp
 
         use_fsdp(cfg, processes, source, compiled='--compile' in changes)
+    _serve_inferencers(cfg)
     return cfg
+
+
+def _serve_inferencers(cfg: Config) -> None:
+    """Let the config that a run writes serve the inferencers of the three libraries.
+
+    They look for MMEngine's loading step by its name, in the test pipeline, which a training does
+    not run; MMSegmentation's also look for that pipeline at the top.
+    """
+    test = copy.deepcopy(cfg.get('test_dataloader'))
+    steps = test.dataset.get('pipeline') if test and test.get('dataset') else None
+    if not steps:
+        return
+    cfg.test_pipeline = test.dataset.pipeline = [
+        dict(step, type='LoadImageFromFile') if step.type == IMAGE_STEP else step for step in steps
+    ]
+    cfg.test_dataloader = test
 
 
 def _use_mixed_precision(cfg: Config) -> None:

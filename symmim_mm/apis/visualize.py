@@ -76,7 +76,7 @@ def visualize(
                 'nothing: draw similarity'
             )
         draw = dict(reconstruct=_reconstruct, attention=_attention, similarity=_similarity)[kind]
-        drawn = (draw(model, _read(path, model.backbone.img_size)) for path in images)
+        drawn = (draw(model, read_center(path, model.backbone.img_size)) for path in images)
     for index, image in enumerate(drawn):
         path = Path(out, f'{kind}_{index}.png')
         vis.save(path, image)
@@ -100,7 +100,7 @@ def _draw_masks(model: MaskedImageModel) -> np.ndarray:
     return np.concatenate([part for strip in strips for part in (gap, strip)][1:])
 
 
-def _read(path: str, size: tuple[int, int]) -> torch.Tensor:
+def read_center(path: str | Path, size: tuple[int, int]) -> torch.Tensor:
     """Read an image, BGR uint8 ``(1, 3, H, W)``: resized to cover ``size``, center crop."""
     opened = open_image(path)
     image = opened.crop(0, 0, *opened.size[::-1])

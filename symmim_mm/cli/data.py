@@ -59,7 +59,8 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     imagenet.add_argument('--train', default='train', metavar='NAME', help='its training folder')
     imagenet.add_argument('--val', default='val', metavar='NAME', help='its validation folder')
     folder = checks.add_parser('folder', help='any folder of images, for pre-training')
-    coco = checks.add_parser('coco', help='ROOT/{annotations,train2017,val2017}')
+    coco = checks.add_parser('coco', help='ROOT/{annotations,train2017,val2017}, or a file')
+    coco.add_argument('--images', metavar='DIR', help='folder of the images, where ROOT is a file')
     ade20k = checks.add_parser('ade20k', help='ROOT/{images,annotations}/{training,validation}')
     for layout in (imagenet, folder, coco, ade20k):
         layout.add_argument('root', metavar='ROOT', help='the folder of the dataset')

@@ -1,4 +1,4 @@
-"""Own classes of detection and segmentation: named once, in the training data."""
+"""Own classes are stated once: by the training data, of a classifier by its head."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ PUBLIC = (80, 150)  # numbers of classes of COCO and ADE20K, with which the full
 
 def inner_dataset(dataset: dict) -> dict:
     """Return the config inside of wrappers such as ``RepeatDataset``."""
-    while 'dataset' in dataset:
+    while dataset.get('dataset'):
         dataset = dataset['dataset']
     return dataset
 
@@ -19,13 +19,18 @@ def inner_dataset(dataset: dict) -> dict:
 def follow_classes(cfg: Config) -> None:
     """Let all that depends on the classes follow ``train_dataloader.dataset.metainfo.classes``.
 
-    These are ``metainfo`` of the other datasets, ``num_classes`` of the heads and ``classes`` of
-    ``LoadLabelMap``, where they are not set or still those of the public dataset. Classes that are
-    not ADE20K's make a ``BaseSegDataset`` of its class, with the same layout.
+    In detection and segmentation these are ``metainfo`` of the other datasets, ``num_classes`` of
+    the heads and ``classes`` of ``LoadLabelMap``, where they are not set or still those of the
+    public dataset. Classes that are not ADE20K's make a ``BaseSegDataset`` of its class, with the
+    same layout. In a classifier the preprocessor's number and the top-k of the accuracy follow
+    ``model.head.num_classes``.
 
     Raises:
         UserError: one of them was set to something else.
     """
+    if cfg.run.task in ('finetune', 'linear'):
+        _follow_head(cfg)
+        return
     loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
     datasets = {
         name: inner_dataset(cfg[name].dataset)
@@ -34,7 +39,7 @@ def follow_classes(cfg: Config) -> None:
     }
     metainfo = datasets.get('train_dataloader', {}).get('metainfo') or {}
     classes = metainfo.get('classes')
-    if not isinstance(classes, list | tuple) or cfg.run.task in ('pretrain', 'finetune', 'linear'):
+    if not isinstance(classes, list | tuple) or cfg.run.task == 'pretrain':
         return
     for name, dataset in datasets.items():
         own = (dataset.get('metainfo') or {}).get('classes')
@@ -56,6 +61,34 @@ def follow_classes(cfg: Config) -> None:
                 f'{where}.{key}={part[key]}, but train_dataloader.dataset.metainfo names '
                 f'{len(classes)} classes: leave it out, it follows them'
             )
+
+
+def _follow_head(cfg: Config) -> None:
+    """Fill in what follows from a classifier's head, and refuse what contradicts it."""
+    head = cfg.model.get('head')
+    count = head.get('num_classes') if isinstance(head, dict) else None
+    if type(count) is not int:
+        return
+    preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
+    if isinstance(preprocessor, dict):
+        stated = preprocessor.setdefault('num_classes', count)
+        if stated != count:
+            raise UserError(
+                f'data_preprocessor.num_classes={stated!s:.20}, but model.head.num_classes='
+                f'{count}: leave the former out, it follows from the latter'
+            )
+    for name in ('val_evaluator', 'test_evaluator'):
+        metrics = cfg.get(name)
+        for metric in metrics if isinstance(metrics, list | tuple) else [metrics]:
+            if not isinstance(metric, dict) or str(metric.get('type')).split('.')[-1] != 'Accuracy':
+                continue
+            topk = metric.setdefault('topk', (1, 5) if count > 5 else (1,))
+            numbers = topk if isinstance(topk, list | tuple) else [topk]
+            if any(type(k) is not int or not 1 <= k <= count for k in numbers):
+                raise UserError(
+                    f'{name}.topk={topk!s:.80} does not fit the {count} classes of model.head: '
+                    'leave it out, it follows'
+                )
 
 
 def _are_of_ade20k(classes: list[str] | tuple[str, ...]) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,7 +27,12 @@ from symmim_mm.utils.errors import UserError, from_validation_error
 from symmim_mm.utils.paths import checkpoint_problem
 from symmim_mm.utils.text import is_text
 
+# Endings of images, for what is not read.
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.ppm', '.webp')
+JPEG_DATASETS = ('ADE20KDataset', 'BaseSegDataset')  # whose img_suffix is .jpg
+SKIPPED = 0.01  # share of images that a loader may skip
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+EVALUATORS = ('val_evaluator', 'test_evaluator')
 DICTS = ('data_preprocessor', 'recipe', 'optim_wrapper', 'randomness', 'evaluation', 'train_cfg',
          'val_cfg', 'test_cfg', 'default_hooks', 'env_cfg')  # fmt: skip
 
@@ -75,6 +81,8 @@ class _Dataset(_Part):
     data_root: str | None = None
     ann_file: str | None = None
     data_prefix: Paths = {}
+    metainfo: dict | None = None
+    pipeline: list[dict] | None = None
     dataset: '_Dataset | None' = None  # inside of a wrapper such as RepeatDataset
 
 
@@ -90,6 +98,7 @@ _Config = create_model(  # type: ignore[call-overload]
     load_from=(str | None, None),
     work_dir=(str | None, None),
     **dict.fromkeys(LOADERS, (_Loader | None, None)),
+    **dict.fromkeys(EVALUATORS, (dict | list | None, None)),
     **dict.fromkeys(DICTS, (dict | None, None)),
 )
 
@@ -187,6 +196,26 @@ def data_problems(cfg: Config, loaders: tuple[str, ...] = LOADERS[:2]) -> Iterat
         for part in (dataset.get('ann_file') or '', *prefixes):
             if (root or part) and (problem := _path_problem(Path(root, part))):
                 yield f'{name}: {Path(root, part)} {problem} or set {name}.dataset.data_root'
+        default = '.jpg' if str(dataset.get('type')).endswith(JPEG_DATASETS) else None
+        suffix = dataset.get('img_suffix', default)
+        folder = prefix.get('img_path') if isinstance(prefix, dict) else None
+        if not (suffix and folder) or dataset.get('ann_file'):
+            continue
+        if problem := _suffix_problem(Path(root, folder), suffix):
+            yield f'{name}: {problem}'
+
+
+def _suffix_problem(folder: Path, suffix: str) -> str | None:
+    """Return which images MMSegmentation, which reads one suffix, would skip, or None."""
+    names = [name for _, _, files in os.walk(folder) for name in files]
+    read = sum(name.endswith(suffix) for name in names)
+    endings = (os.path.splitext(name)[1] for name in names if not name.endswith(suffix))
+    others = Counter(ending for ending in endings if ending.lower() in IMAGE_SUFFIXES)
+    if others.total() <= (read + others.total()) * SKIPPED:
+        return None
+    ending, count = others.most_common(1)[0]
+    way = f'set img_suffix={ending!r}' if not read else 'give all of them one ending'
+    return f'{folder} has {read:,} images in {suffix}, and {count:,} in {ending} not read: {way}'
 
 
 def _path_problem(path: Path) -> str | None:

@@ -8,7 +8,7 @@ from symmim_mm.config.classes import inner_dataset
 def measures_masks(cfg: Config) -> bool:
     """Return whether a detection config has masks in its validation, where it says."""
     evaluator = cfg.get('val_evaluator')
-    return not isinstance(evaluator, dict) or 'segm' in evaluator.get('metric', 'segm')
+    return not isinstance(evaluator, dict) or 'segm' in str(evaluator.get('metric', 'segm'))
 
 
 def follow_mask_branch(cfg: Config) -> None:
@@ -17,7 +17,7 @@ def follow_mask_branch(cfg: Config) -> None:
     if not isinstance(roi_head, dict) or roi_head.get('mask_head') is not None:
         return
     roi_head['mask_head'] = roi_head['mask_roi_extractor'] = None
-    if 'data_preprocessor' in cfg.model:
+    if isinstance(cfg.model.get('data_preprocessor'), dict):
         cfg.model.data_preprocessor.pad_mask = False
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         dataset = inner_dataset((cfg.get(name) or {}).get('dataset') or {})
@@ -26,5 +26,5 @@ def follow_mask_branch(cfg: Config) -> None:
                 step[option] = False
     for name in ('val_evaluator', 'test_evaluator'):
         evaluator = cfg.get(name)
-        if isinstance(evaluator, dict) and 'segm' in evaluator.get('metric', ()):
+        if isinstance(evaluator, dict) and 'segm' in str(evaluator.get('metric')):
             evaluator['metric'] = ['bbox']

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from symmim_mm.datacheck.ade20k import CLASSES, plan_ade20k
-from symmim_mm.datacheck.coco.layout import plan_coco
+from symmim_mm.datacheck.coco.layout import plan_coco, plan_coco_file
 from symmim_mm.datacheck.folders import plan_folder, plan_imagenet
 from symmim_mm.datacheck.image import MAX_PIXELS, Options
 from symmim_mm.datacheck.journal import Journal
@@ -57,6 +57,7 @@ def check(
     root: str | os.PathLike,
     *,
     classes: int | Sequence[str] | None = None,
+    images: str | None = None,
     splits: tuple[str, str] = ('train', 'val'),
     quick: bool = False,
     strict: bool = False,
@@ -70,8 +71,9 @@ def check(
 
     Args:
         layout: one of ``LAYOUTS``.
-        root: the folder of the dataset.
+        root: the folder of the dataset; of COCO's format, any annotation file as well.
         classes: their number or names; None expects those of the full dataset.
+        images: folder of the images of an annotation file; by default that of the file.
         splits: names of ImageNet's training and validation folder.
         quick: read headers only.
         strict: take notices for problems.
@@ -90,7 +92,11 @@ def check(
             raise UserError(f'{option} must be 1 or more')
     if limit < 0:
         raise UserError('--limit must be 0 or more')
-    root = str(root)
+    root, file = str(root), None
+    if layout == 'coco' and os.path.isfile(root):
+        file, root = root, images or os.path.dirname(root) or '.'
+    elif images:
+        raise UserError(f'--images belongs to an annotation file, and {root} is none')
     if not os.path.isdir(root):
         what = 'is a file' if os.path.exists(root) else 'does not exist'
         raise UserError(f'{root} {what}: name the folder of the dataset')
@@ -103,6 +109,8 @@ def check(
             plan = plan_folder(root, report)
         case 'imagenet':
             plan = plan_imagenet(root, report, classes, splits)
+        case 'coco' if file:
+            plan = plan_coco_file(root, os.path.relpath(file, root), report, classes)
         case 'coco':
             plan = plan_coco(root, report, classes)
         case 'ade20k':

@@ -56,9 +56,11 @@ class ImageFolder(CustomDataset):
     def load_data_list(self) -> Sequence[dict]:
         """Open the index; what is known of an image is made of it when it is asked for."""
         if self.ann_file or '://' in self.img_prefix:
-            if self.share:
-                raise UserError('labels=... needs a local folder of class folders, no ann_file')
-            return super().load_data_list()
+            images = super().load_data_list()
+            if not self.share:
+                return images
+            self.chosen = self._choose_share(self.share, images)
+            return [images[index] for index in self.chosen]
         self.serialize_data = False
         if read_manifest(self.img_prefix):
             self.index = ImageShards(self.img_prefix)
@@ -73,8 +75,8 @@ class ImageFolder(CustomDataset):
             )
         if self.with_label:
             self._name_classes()
-        chosen = self._choose_share(self.share) if self.share else range(len(self.index))
-        return _Images(self.index, chosen, self.img_prefix, self.with_label)
+        images = _Images(self.index, range(len(self.index)), self.img_prefix, self.with_label)
+        return images[self._choose_share(self.share, images)] if self.share else images
 
     def _name_classes(self) -> None:
         found = self.index.classes
@@ -95,19 +97,27 @@ class ImageFolder(CustomDataset):
         if empty := [found[index] for index in np.flatnonzero(counts == 0)]:
             print_log(f'no images in the folders {", ".join(empty)}', 'current', level=30)
 
-    def _choose_share(self, share: Share) -> np.ndarray:
+    def _choose_share(self, share: Share, images: Sequence[dict]) -> np.ndarray:
         """Return the indices of a share of each class, ascending, int64 ``(N,)``."""
         if not self.with_label:
             raise UserError('labels=... chooses among labeled images: set with_label=True')
+        if isinstance(images, _Images):
+            labels, path = self.index.labels, self.index.path
+        else:
+            labels = np.array([image['gt_label'] for image in images])
+
+            def path(index: int) -> str:
+                return os.path.relpath(images[index]['img_path'], self.img_prefix or '.')
 
         chosen = []
-        for label, name in enumerate(self._metainfo['classes']):
-            images = np.flatnonzero(self.index.labels == label).tolist()
-            part = choose_part(images, self.index.path, share)
+        for label in range(len(self.CLASSES)) if self.CLASSES else np.unique(labels):
+            numbers = np.flatnonzero(labels == label).tolist()
+            part = choose_part(numbers, path, share)
             if not part:
+                name = self.CLASSES[label] if self.CLASSES else label
                 raise UserError(
                     f'labels={share} leaves no image of class {name} in {self.img_prefix}: '
-                    f'it has {len(images)}'
+                    f'it has {len(numbers)}'
                 )
             chosen += part
         return np.sort(np.asarray(chosen, np.int64))

@@ -1,13 +1,17 @@
 """Label maps of a segmentation dataset: reading them, and counting their labels."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS as ALL_DATASETS
 
 from symmim_mm.datasets.transforms.decode import IGNORED, LabelMapError, decode_label_map
 from symmim_mm.datasets.transforms.decode_region import ImageError, read_file
+from symmim_mm.registry import DATASETS
 from symmim_mm.utils.paths import open_regular
 
 
@@ -71,3 +75,22 @@ def count_labels(dataset: BaseDataset, *, raw: bool = False) -> np.ndarray:
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         return np.array(list(pool.map(count, range(len(dataset)))), np.int64).reshape(-1, 256)
+
+
+@DATASETS.register_module()
+def SegmentationFolder(  # noqa: N802  a type of configs
+    values: Sequence[int], lazy_init: bool = False, **settings: Any
+) -> BaseDataset:
+    """Build MMSegmentation's dataset of two folders, whose label maps may hold any values.
+
+    Args:
+        values: of the label maps, in the order of the classes: ``(0, 255)`` for a mask of two
+            classes. 255 is ignored unless it is among them.
+        lazy_init: as of ``BaseSegDataset``.
+        **settings: likewise.
+    """
+    dataset = ALL_DATASETS.build(dict(settings, type='mmseg.BaseSegDataset', lazy_init=True))
+    dataset.label_map = {value: label for label, value in enumerate(values) if value != label}
+    if not lazy_init:
+        dataset.full_init()
+    return dataset

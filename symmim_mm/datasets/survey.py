@@ -71,8 +71,12 @@ class _Scan(FolderScan):
         super().notice(kind, path, reason)
 
 
-def survey(folder: str | os.PathLike) -> FolderSurvey:
+def survey(folder: str | os.PathLike, sample: int = SAMPLED) -> FolderSurvey:
     """List a folder and decode a sample of its images, spread evenly.
+
+    Args:
+        folder: of images, sub-folders included.
+        sample: number of images to decode.
 
     Raises:
         UserError: no folder, no images, most files are no images or cannot be read, or a folder
@@ -93,7 +97,8 @@ def survey(folder: str | os.PathLike) -> FolderSurvey:
     top = Counter(path.split('/')[0] for path in images if '/' in path)
     if len(top) > 1 and sum(top.values()) == len(images) and min(top.values()) >= 5:
         found.classes = tuple(sorted(top))
-    _measure(found)
+    if sample:
+        measure(found, sample)
     if len(found.unreadable) > found.sampled / 2:
         path, reason = next(iter(found.unreadable.items()))
         raise UserError(
@@ -103,9 +108,9 @@ def survey(folder: str | os.PathLike) -> FolderSurvey:
     return found
 
 
-def _measure(found: FolderSurvey) -> None:
+def measure(found: FolderSurvey, sample: int = SAMPLED) -> FolderSurvey:
     """Decode a sample; an image weighs as much as another, whatever its size."""
-    found.sampled = min(SAMPLED, len(found.images))
+    found.sampled = min(sample, len(found.images))
     sides: list[int] = []
     means, squares = [], []
     for number in range(found.sampled):
@@ -126,10 +131,11 @@ def _measure(found: FolderSurvey) -> None:
         means.append(colors.mean(axis=0))
         squares.append((colors**2).mean(axis=0))
     if not sides:
-        return
+        return found
     mean = np.mean(means, axis=0)
     # A folder of one gray level has no spread; 1 keeps the division possible.
     std = np.sqrt(np.maximum(np.mean(squares, axis=0) - mean**2, 1.0))
     found.shorter_side = int(np.median(sides))
     found.mean = tuple(round(float(value), 3) for value in mean)
     found.std = tuple(round(float(value), 3) for value in std)
+    return found

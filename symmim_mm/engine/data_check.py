@@ -1,6 +1,7 @@
 """Check that the data fits the model, before anything else is built."""
 
 import numpy as np
+from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
@@ -18,8 +19,9 @@ def check_data(runner: Runner) -> None:
     """Check the training and validation data of a runner against its model.
 
     Raises:
-        UserError: a dataset is empty, smaller than one batch, or has other classes, an epoch of it
-            is too short for the warm-up, or nothing can be learned from its label maps.
+        UserError: a dataset is empty, smaller than one batch, or has other classes than the model
+            or the other dataset, an epoch of it is too short for the warm-up, or nothing can be
+            learned from its label maps.
     """
     model = unwrap(runner.model)
     check_strides(model)
@@ -30,21 +32,37 @@ def check_data(runner: Runner) -> None:
         # MMDetection's proposal heads know "object" only; MMPretrain's preprocessor is no head.
         and not any(part in name for part in ('rpn', 'loss', 'data_preprocessor'))
     }
+    classes = None
     for split, loop in (('train', runner.train_loop), ('val', runner.val_loop)):
         if loop is None:
             continue
+        named = (getattr(loop.dataloader.dataset, 'metainfo', None) or {}).get('classes')
+        if classes and named and list(classes) != list(named):
+            wrong = sorted(set(classes).symmetric_difference(named)) or ['their order']
+            raise UserError(
+                f'train and val data differ in classes, which are numbered by name: '
+                f'{listed(wrong, 6)}; upper and lower case count'
+            )
+        classes = named
         check_dataset(loop.dataloader.dataset, split, heads)
         if len(loop.dataloader) == 0:
-            raise UserError(
-                f'the {split} data has {len(loop.dataloader.dataset)} images, fewer than one '
-                f'batch of {loop.dataloader.batch_size}: make recipe.batch smaller'
-            )
+            accumulation = runner.cfg.optim_wrapper.get('accumulative_counts', 1)
+            step = loop.dataloader.batch_size * accumulation * get_world_size()
+            raise few_images(len(loop.dataloader.dataset), step)
     _check_warmup(runner)
     data = [loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop]
     if len({getattr(dataset, 'reduce_zero_label', None) for dataset in data}) > 1:
         raise UserError('reduce_zero_label differs between training and validation: set it in both')
     if hasattr(data[0], 'reduce_zero_label'):
         on_main_rank(lambda: check_label_maps(data[0]))
+
+
+def few_images(images: int, step: int) -> UserError:
+    """Return the error for a training set of fewer images than an optimizer step takes."""
+    return UserError(
+        f'the train data has {images} images, fewer than one step of {step}: make recipe.batch '
+        'smaller'
+    )
 
 
 def check_label_maps(dataset: Dataset) -> None:

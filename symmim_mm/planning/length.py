@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from symmim_mm.config.load import data_problems
 from symmim_mm.datasets.label_share import use_label_share
 from symmim_mm.datasets.sample.generate import write_sample_data
+from symmim_mm.engine.data_check import few_images
 
 # Training images by `run.dataset`, and the source of the number.
 KNOWN = {
@@ -85,6 +86,9 @@ def run_length(cfg: Config, images: int | None, processes: int) -> Length | None
 
     None if it is in epochs and the number of ``images`` is not known, and for configs that train
     nothing.
+
+    Raises:
+        UserError: fewer images than an optimizer step takes, as a training would refuse.
     """
     if 'evaluation' in cfg:
         return None
@@ -99,6 +103,8 @@ def run_length(cfg: Config, images: int | None, processes: int) -> Length | None
         share = math.ceil(images / processes)
         drop_last = cfg.train_dataloader.get('drop_last', False)
         epoch_length = share // batch if drop_last else math.ceil(share / batch)
+        if by_epoch and epoch_length < accumulation:
+            raise few_images(images, batch * accumulation * processes)
     iterations = cfg.train_cfg.max_epochs * epoch_length if by_epoch else cfg.train_cfg.max_iters
     seen = iterations * batch * processes
     if by_epoch and not cfg.train_dataloader.get('drop_last', False):

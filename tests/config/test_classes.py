@@ -10,6 +10,7 @@ from symmim_mm.utils.errors import UserError
 
 OWN = ['cell', 'nucleus']
 SEGMENTATION = 'segmentation/upernet_vit_b_160k_ade20k.py'
+FINETUNE = 'classification/vit_b_finetune_imagenet.py'
 DETECTION = 'detection/mask-rcnn_vit_b_1x_coco.py'
 NAMED = {'train_dataloader.dataset.metainfo': dict(classes=OWN)}
 
@@ -62,3 +63,24 @@ def test_some_of_ade20ks_classes_stay_ade20k(tmp_path: Path) -> None:
 def test_contradictions(name: str, change: dict, wrong: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=wrong):
         load(name, tmp_path, **change)
+
+
+@pytest.mark.parametrize(('classes', 'topk'), [(3, (1,)), (10, (1, 5))])
+def test_a_classifier_follows_its_head(classes: int, topk: tuple[int, ...], tmp_path: Path) -> None:
+    options = {'model.head.num_classes': classes}
+    cfg = load_config(CONFIGS / FINETUNE, work_dir=tmp_path, cfg_options=options, check_data=False)
+    assert cfg.data_preprocessor.num_classes == classes
+    assert cfg.val_evaluator.topk == cfg.test_evaluator.topk == topk
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'data_preprocessor.num_classes': 7}, 'data_preprocessor.num_classes=7, but .*=1000'),
+        ({'model.head.num_classes': 4, 'val_evaluator.topk': (1, 5)}, 'the 4 classes of model'),
+        ({'model.head.num_classes': 4, 'test_evaluator.topk': 5}, 'test_evaluator.topk=5'),
+    ],
+)
+def test_contradictions_of_a_classifier(options: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        load_config(CONFIGS / FINETUNE, work_dir=tmp_path, cfg_options=options, check_data=False)

@@ -178,3 +178,14 @@ def test_a_pipe_in_place_of_a_file(tmp_path: Path) -> None:
     (write(tmp_path) / VAL).unlink()
     os.mkfifo(tmp_path / VAL)
     assert check(tmp_path) == {'unreadable': [(VAL, 'is not a file')]}
+
+
+def test_any_annotation_file(tmp_path: Path, run_check) -> None:
+    """Next to its images, or with the folder of these; what is wrong in it is found."""
+    root = write(tmp_path / 'coco')
+    file = (root / TRAIN).rename(tmp_path / 'own.json')
+    with pytest.raises(UserError, match='2 problems'):
+        run_check('coco', file, '--classes', 2)  # the images are elsewhere
+    run_check('coco', file, '--images', root / 'train2017', '--classes', 2)
+    with pytest.raises(UserError, match='--images belongs to an annotation file'):
+        run_check('coco', root, '--images', root)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,20 @@ def test_a_folder_that_may_not_be_read(
     forbid(monkeypatch, call, tmp_path / refused)
     told = problem(tmp_path)
     assert told == 'cannot be read (Permission denied): let this user read it'
+
+
+@pytest.mark.parametrize(
+    ('endings', 'said'),
+    [
+        (['.png'] * 4, r"has 0 images in .jpg, and 4 in .png not read: set img_suffix='.png'"),
+        (['.jpg', '.tiff'] * 2, 'has 2 images in .jpg, and 2 in .tiff not read: give all of them'),
+        (['.jpg'] * 3 + ['.txt'], None),
+    ],
+)
+def test_images_that_another_suffix_leaves_out(tmp_path: Path, endings, said) -> None:
+    """MMSegmentation reads one suffix, and says nothing of the others."""
+    for number, ending in enumerate(endings):
+        (tmp_path / f'{number}{ending}').touch()
+    dataset = dict(type='mmseg.BaseSegDataset', data_prefix=dict(img_path=str(tmp_path)))
+    found = next(data_problems(Config(dict(val_dataloader=dict(dataset=dataset)))), None)
+    assert found is None if said is None else re.search(said, found)

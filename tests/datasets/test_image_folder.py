@@ -78,8 +78,18 @@ def test_an_annotation_file_is_left_to_custom_dataset(tree: Path, tmp_path: Path
     assert np.array_equal(stock.get_gt_labels(), ours.get_gt_labels())
     for subset in (1, [1, 1]):
         assert infos(ours.get_subset(subset)) == infos(stock.get_subset(subset))
-    with pytest.raises(UserError, match='needs a local folder of class folders, no ann_file'):
-        ImageFolder(**options, labels=0.5)
+    with pytest.raises(UserError, match='leaves no image of class'):
+        ImageFolder(**options, labels=0.4)
+
+
+def test_a_share_of_a_list_is_that_of_the_folder(tmp_path: Path) -> None:
+    names = [f'{name}/{number}.jpg' for name in 'ab' for number in range(10)]
+    grow(tmp_path / 'images', names)
+    lines = [f'{name} {int(name[0] == "b")}\n' for name in names]
+    (tmp_path / 'list.txt').write_text(''.join(lines))
+    root = dict(data_root=str(tmp_path / 'images'), labels=(0.2, 0.5))
+    listed = ImageFolder(**root, ann_file=str(tmp_path / 'list.txt'))
+    assert infos(listed) == infos(ImageFolder(**root)) and len(listed) == 6
 
 
 def test_mistakes(tmp_path: Path, tree: Path, capfd: pytest.CaptureFixture) -> None:

@@ -33,9 +33,8 @@ def test_links_commands_and_configs_exist(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             problems.append(link)
     code = '\n'.join(CODE.findall(text))
-    problems += [
-        name for name in re.findall(r'\bsymmim ([a-z][\w-]*)', code) if name not in COMMANDS
-    ]
+    typed = re.findall(r'(?:^|`|&& |=\S+ )symmim ([a-z][\w-]*)', code, re.M)
+    problems += [name for name in typed if name not in COMMANDS]
     if page.name != 'CHANGELOG.md':  # which names what once was
         configs = re.findall(r'\bconfigs/[\w/.-]+\.(?:py|yaml)', code)
         problems += [path for path in configs if not (ROOT / path).is_file()]

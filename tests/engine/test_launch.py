@@ -3,10 +3,13 @@
 import os
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.config import Config, ConfigDict
 from paths import CONFIGS
+from torch.utils.data import DataLoader
 from toy_run import toy_runner
 
 from symmim_mm.apis.train import configure
@@ -163,4 +166,21 @@ def test_warm_up_of_less_than_an_iteration(
     if fits:
         return check_data(runner)
     with pytest.raises(UserError, match=f'{end} epochs are less than an iteration where an epoch'):
+        check_data(runner)
+
+
+@pytest.mark.parametrize('val', [('Cat', 'dog'), ('cat', 'dog', 'fox'), ('dog', 'cat')])
+def test_classes_of_train_and_val_differ(val: tuple[str, ...]) -> None:
+    """Labels are numbers: another set of folders would shift them."""
+
+    class Named(list):
+        def __init__(self, classes: tuple[str, ...]) -> None:
+            super().__init__([0])
+            self.metainfo = dict(classes=classes)
+
+    loops = [
+        SimpleNamespace(dataloader=DataLoader(Named(classes))) for classes in (('cat', 'dog'), val)
+    ]
+    runner = SimpleNamespace(model=torch.nn.Identity(), train_loop=loops[0], val_loop=loops[1])
+    with pytest.raises(UserError, match='train and val data differ in classes'):
         check_data(runner)

@@ -72,7 +72,8 @@ class Probe(Hook):
             for param in group['params']:
                 name = self.names[id(param)]
                 if param.grad is None:
-                    self.unused.add(name)
+                    if param.requires_grad:
+                        self.unused.add(name)
                     continue
                 assert param.grad.isfinite().all(), f'gradient of {name}'
                 if not param.grad.any():
@@ -166,9 +167,10 @@ STEPS = {
     'classification/vit_b_scratch_imagenet': (2, {224}),
     'classification/vit_b_linear_imagenet': (2, {224}),
     'segmentation/upernet_vit_b_160k_ade20k': (2, {512}),
+    'segmentation/linear_vit_b_ade20k': (2, {512}),
     # 480 to 800 pixels and not more than 1333, padded to multiples of 32.
     'detection/mask-rcnn_vit_b_1x_coco': (1, set(range(480, 1345, 32))),
-    'detection/mask-rcnn_vit_b_100ep_coco': (1, {1024}),
+    'detection/mask-rcnn_vitdet_b_100ep_coco': (1, {1024}),
 }
 
 
@@ -181,7 +183,7 @@ def test_one_optimizer_step_of_vit_b(name: str, data: Path, tmp_path: Path) -> N
     assert {side for shape in probe.shapes for side in shape[2:]} <= sides
 
     # Nothing is frozen or unused that should learn: DDP would stop at the latter.
-    kind = 'linear' if '_linear_' in name else name.split('/')[0]
+    kind = 'linear' if 'linear_' in name else name.split('/')[0]
     frozen = {k for k in parameters if k.startswith(FROZEN.get(kind, ()) or '\0')}
     assert not probe.unused
     dropped = branches_dropped(probe.without_gradient, parameters)
@@ -211,7 +213,7 @@ QUARTER = {
         'train_dataloader.dataset.pipeline.3.crop_size': (256, 256),
         'model.data_preprocessor.size': (256, 256),
     },
-    'detection/mask-rcnn_vit_l_100ep_coco': {
+    'detection/mask-rcnn_vitdet_l_100ep_coco': {
         'train_dataloader.dataset.pipeline.3.scale': (512, 512),
         'train_dataloader.dataset.pipeline.4.crop_size': (512, 512),
         'model.data_preprocessor.pad_size_divisor': 512,
@@ -225,7 +227,7 @@ GRADIENTS = {
     'classification/vit_l_finetune_imagenet': (2, 224),
     'classification/vit_l_scratch_imagenet': (2, 224),
     'segmentation/upernet_vit_l_160k_ade20k': (2, 256),
-    'detection/mask-rcnn_vit_l_100ep_coco': (1, 512),
+    'detection/mask-rcnn_vitdet_l_100ep_coco': (1, 512),
 }
 
 

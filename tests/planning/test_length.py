@@ -5,6 +5,7 @@ from paths import ROOT
 from read_config import read_config
 
 from symmim_mm.planning.length import run_length, training_images
+from symmim_mm.utils.errors import UserError
 
 
 def test_absent_data_are_known_by_name():
@@ -76,6 +77,13 @@ def test_an_epoch_that_keeps_its_last_batch():
     length = run_length(cfg, 117_266, 8)
     assert (length.epoch_length, length.steps) == (3665, 12 * 3665)
     assert length.images_seen == 12 * 8 * 14_659
+
+
+def test_fewer_images_than_a_step_are_refused_as_in_a_training():
+    cfg = read_config('detection/mask-rcnn_vit_b_1x_coco.py', 1)
+    assert run_length(cfg, 32, 1).epoch_length == 8
+    with pytest.raises(UserError, match='28 images, fewer than one step of 32'):
+        run_length(cfg, 28, 1)
 
 
 def test_no_training_no_length():

@@ -157,3 +157,5 @@ model = dict(
         ),
     ),
 )
+# MMEngine's own cannot draw what the inferencers of this library find.
+visualizer = dict(type='mmdet.DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])

@@ -56,3 +56,5 @@ model = dict(
     test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(341, 341)),
 )
 sync_bn = 'torch'
+# MMEngine's own cannot draw what the inferencers of this library find.
+visualizer = dict(type='mmseg.SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])

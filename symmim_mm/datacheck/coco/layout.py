@@ -1,4 +1,4 @@
-"""COCO's layout: ``annotations/instances_{train,val}2017.json``, ``train2017`` and ``val2017``."""
+"""COCO's layout, ``annotations/instances_{train,val}2017.json`` and images, or any one file."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -44,6 +44,22 @@ def plan_coco(root: str, report: Report, classes: int | Sequence[str] | None = N
     return Plan(len(jobs), jobs)
 
 
+def plan_coco_file(
+    root: str, file: str, report: Report, classes: int | Sequence[str] | None = None
+) -> Plan:
+    """Check one annotation file; arguments as of :func:`plan_coco`, paths of images from ``root``.
+
+    ``file`` is its path, from ``root``.
+    """
+    instances = check_instances(root, file, report)
+    if instances is None:
+        return Plan(0, [])
+    _report_split(file, instances, report)
+    jobs = list(_jobs(root, '', file, instances.images, report))
+    _compare_categories({file: instances.categories}, {file: file}, classes, report)
+    return Plan(len(jobs), jobs)
+
+
 def _report_split(split: str, instances: Instances, report: Report) -> None:
     images, numbers = instances.images, instances.numbers
     counts = dict(
@@ -77,7 +93,7 @@ def _jobs(
     listing.report_other_files()
     used = set()
     for file, size in images.values():
-        path = f'{split}/{file}'
+        path = os.path.join(split, file)
         if os.path.isabs(file) or '..' in file.split('/'):
             report.add('path-outside', name, f'file_name {file}')
         elif path in present or os.path.isfile(os.path.join(root, path)):

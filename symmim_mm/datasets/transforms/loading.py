@@ -67,7 +67,9 @@ class LoadLabelMap(BaseTransform):
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
-        """Add the labels of an image's pixels."""
+        """Add the labels of an image's pixels; a sample that names no map is only predicted."""
+        if 'seg_map_path' not in results:
+            return results
         path, shape = results['seg_map_path'], tuple(results['ori_shape'])
         labels = read_label_map(path, self.backend_args)
         if labels.shape != shape:

@@ -1,0 +1,232 @@
+"""Detection on one's own images: a COCO annotation file and a folder."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+
+from symmim_mm.apis.transfer import (
+    HELD_OUT,
+    Backbone,
+    Setup,
+    TransferOptions,
+    choose_side,
+    data_name,
+    held_out_shares,
+    open_backbone,
+    run_transfer,
+)
+from symmim_mm.datacheck.coco.annotation_file import check_categories, check_images, load
+from symmim_mm.datacheck.report import Report
+from symmim_mm.datasets.label_share import choose_part
+from symmim_mm.planning.transfer_plan import TransferRecipe
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import write_atomic
+from symmim_mm.utils.text import listed
+
+MOST_SIDE = 1024  # pixels, as in the full recipe
+FINEST_STRIDE = 4  # of the pyramid, in pixels, as there
+
+
+def detect(
+    annotations: str | Path,
+    images: str | Path,
+    *,
+    val: tuple[str | Path, str | Path] | float | None = HELD_OUT,
+    **options: Unpack[TransferOptions],
+) -> Path:
+    """Train Mask R-CNN on one's own images, and write a page of how well it detects.
+
+    A file with boxes alone trains without the mask branch. The same call again continues an
+    interrupted run, or finishes its page.
+
+    Args:
+        annotations: a file in COCO's format.
+        images: the folder that its file names are relative to.
+        val: another file and folder to validate on; or the share of the images to hold out; None
+            for nothing.
+        **options: see :class:`symmim_mm.apis.transfer.TransferOptions`.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: data, options or a checkpoint that cannot work.
+    """
+    file, folder = Path(annotations), Path(images)
+
+    def prepare(plan: Path) -> Setup:
+        whole = _open(file, folder)
+        labels = float(options.get('labels') or 1.0)
+        train_share, val_share, line = held_out_shares(val)
+        trained = measured = whole
+        if isinstance(val, tuple):
+            measured = _open(Path(val[0]), Path(val[1]))
+            if measured.classes != whole.classes:
+                wrong = set(measured.classes).symmetric_difference(whole.classes)
+                raise UserError(
+                    f'{measured.file} has other classes than {file}, or in another order'
+                    + (f': only one of them has {listed(sorted(wrong), 6)}' if wrong else '')
+                )
+        elif val is not None:
+            trained = whole.part(train_share, plan / 'train.json')
+            measured = whole.part(val_share, plan / 'val.json')
+        sides = np.array([(entry['width'], entry['height']) for entry in whole.content['images']])
+        backbone = open_backbone(options, int(np.median(sides.min(axis=1))))
+        unit = 2 * backbone.patch
+        longer = -(-int(np.median(sides.max(axis=1))) // unit) * unit
+        size = choose_side(options.get('image_size'), longer, unit, MOST_SIDE)
+        scale = size / float(np.median(sides.max(axis=1)))
+
+        def parts(recipe: TransferRecipe) -> dict[str, Any]:
+            return _parts(trained, measured, labels, backbone, size, scale)
+
+        return Setup(
+            backbone, max(1, round(trained.annotated * labels)),
+            data_name(folder) + (f', {labels:.0%} of the labels' if labels < 1 else ''), parts,
+            [
+                f'{len(sides)} images, {len(whole.content["annotations"])} objects of '
+                f'{len(whole.classes)} classes ({listed(whole.classes, 8)}), '
+                + ('masks and boxes' if whole.masks else 'boxes without masks'),
+                f'the model sees {size} pixels, the longer side of the images at most',
+                line,
+            ],
+        )  # fmt: skip
+
+    return run_transfer('detection', data_name(folder), prepare, **options)
+
+
+@dataclass(frozen=True)
+class _Coco:
+    """A COCO file, its folder, its class names in the order of the file."""
+
+    file: Path
+    folder: Path
+    content: dict[str, list]
+    classes: list[str] = field(default_factory=list)
+
+    @property
+    def masks(self) -> bool:
+        return any(entry.get('segmentation') for entry in self.content['annotations'])
+
+    @property
+    def annotated(self) -> int:
+        """Number of images with objects, which are those that are trained on."""
+        return len({entry['image_id'] for entry in self.content['annotations']})
+
+    def part(self, share: tuple[float, float], file: Path) -> '_Coco':
+        """Write a share of the images, with their objects, into another file."""
+        images = self.content['images']
+        kept = choose_part(range(len(images)), lambda n: images[n]['file_name'], share, least=1)
+        chosen = [images[number] for number in sorted(kept)]
+        names = {entry['id'] for entry in chosen}
+        found = [entry for entry in self.content['annotations'] if entry['image_id'] in names]
+        content = self.content | dict(images=chosen, annotations=found)
+        write_atomic(file, json.dumps(content) + '\n')
+        return _Coco(file, self.folder, content, self.classes)
+
+
+def _open(file: Path, folder: Path) -> _Coco:
+    """Read a COCO file, of which training checks the objects, and look for its images.
+
+    Raises:
+        UserError: it cannot be read, or its images are not in the folder.
+    """
+    report = Report('coco', file.parent)
+    content = load(str(file.parent), file.name, report)
+    if content:
+        classes = check_categories(file.name, content['categories'], report)
+        check_images(file.name, content['images'], report)
+    if not content or report.findings:
+        kind, places = next(iter(report.findings.items()))
+        raise UserError(f'{file} is no COCO annotation file that can be used: {places[0][1]:.300}')
+    if not content['images'] or not content['annotations']:
+        raise UserError(f'{file} has no images or no objects: there is nothing to learn from')
+    names = [entry['file_name'] for entry in content['images']]
+    absent = [name for name in names if not os.path.isfile(folder / name)]
+    if absent:
+        raise UserError(
+            f'{len(absent)} of the {len(names)} images of {file} are not in {folder}, e.g. '
+            f'{absent[0]}: name the folder that the file names are relative to'
+        )
+    return _Coco(file, folder, content, list(classes.values()))
+
+
+def _parts(
+    trained: _Coco, measured: _Coco, labels: float, backbone: Backbone, size: int, scale: float
+) -> dict[str, Any]:
+    patch = backbone.patch
+    factors = [f for f in (4, 2, 1, 0.5) if patch / f >= FINEST_STRIDE] or [1, 0.5]
+    strides = [patch / factor for factor in factors]
+    areas = [entry['bbox'][2] * entry['bbox'][3] for entry in trained.content['annotations']]
+    # The finest level's anchors are as large as small objects, 32 pixels at most.
+    small = float(np.percentile(np.sqrt(np.maximum(areas, 1)), 10)) * scale
+    channels = min(256, max(64, backbone.width // 3))  # of 768 channels the published 256
+    heads = dict(in_channels=channels, conv_out_channels=channels)
+    # Without a mask head whatever loads or measures masks follows.
+    roi_head: dict[str, Any] = dict(
+        bbox_roi_extractor=dict(out_channels=channels, featmap_strides=strides),
+        bbox_head=dict(heads, fc_out_channels=4 * channels),
+    )
+    roi_head['mask_head'] = heads if trained.masks else None
+    if trained.masks:
+        roi_head['mask_roi_extractor'] = dict(out_channels=channels, featmap_strides=strides)
+    model = dict(
+        data_preprocessor=dict(pad_size_divisor=size, **backbone.normalization),
+        backbone=dict(out_indices=(backbone.layers - 1,), global_blocks=4),
+        neck=dict(
+            in_channels=backbone.width, out_channels=channels, scale_factors=factors,
+            num_outs=len(factors) + 1,
+        ),
+        rpn_head=dict(
+            in_channels=channels, feat_channels=channels,
+            anchor_generator=dict(
+                scales=[round(min(8, max(2, small / strides[0])), 1)],
+                strides=[*strides, 2 * strides[-1]],
+            ),
+        ),
+        roi_head=roi_head,
+        # Regions of interest in proportion to the area.
+        train_cfg=dict(rcnn=dict(sampler=dict(num=min(512, max(64, size * size // 2048))))),
+    )  # fmt: skip
+    load = [dict(type='symmim_mm.LoadImageStrict')]
+    crops = [
+        dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
+        dict(type='mmdet.RandomFlip', prob=0.5),
+        dict(type='RandomResize', scale=(size, size), ratio_range=(0.5, 2.0), keep_ratio=True,
+             resize_type='mmdet.Resize', backend='pillow'),
+        dict(type='mmdet.RandomCrop', crop_type='absolute', crop_size=(size, size),
+             recompute_bbox=True, allow_negative_crop=True),
+        dict(type='mmdet.FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2), by_mask=True,
+             keep_empty=False),
+        dict(type='mmdet.PackDetInputs'),
+    ]  # fmt: skip
+    whole = [
+        dict(type='mmdet.Resize', scale=(size, size), keep_ratio=True, backend='pillow'),
+        dict(type='mmdet.PackDetInputs',
+             meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+    ]  # fmt: skip
+
+    def dataset(source: _Coco) -> dict[str, Any]:
+        return dict(
+            data_root='', ann_file=str(source.file.resolve()),
+            data_prefix=dict(img=str(source.folder.resolve())),
+            metainfo=dict(classes=tuple(source.classes)),
+        )  # fmt: skip
+
+    train = dict(dataset(trained), filter_cfg=dict(min_size=1), pipeline=load + crops)
+    if labels < 1:
+        train['labels'] = labels
+    metric = dict(ann_file=str(measured.file.resolve()))
+    return dict(
+        _base_='detection/mask-rcnn_vit_{}_100ep_coco.py',
+        model=model,
+        train_dataloader=dict(dataset=train),
+        val_dataloader=dict(dataset=dict(dataset(measured), pipeline=load + whole)),
+        val_evaluator=metric,
+        test_evaluator=metric,
+        custom_hooks=[dict(type='symmim_mm.ImagesHook', kind='detection')],
+    )

@@ -1,0 +1,300 @@
+"""A finished run in use: classes, boxes and masks, or label maps of any images."""
+
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.device import get_device
+from mmengine.registry import MODELS, init_default_scope
+
+from symmim_mm.apis.test import load_weights
+from symmim_mm.checkpoint.mmengine import use_safe_loaders
+from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint, read_model_state
+from symmim_mm.config.file import read_config_file
+from symmim_mm.datasets.survey import survey
+from symmim_mm.datasets.transforms.decode_region import open_image
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import write_atomic
+from symmim_mm.visualization import images as vis
+from symmim_mm.visualization.predictions import SCORE
+
+TOP = 5  # classes of an image that are written
+TASKS = ('finetune', 'linear', 'detection', 'segmentation')
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Class of an image: names, best first, and scores, float32 ``(C,)``, sum 1."""
+
+    names: tuple[str, ...]
+    scores: np.ndarray
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the best classes with their scores."""
+        best = zip(self.names[:TOP], self.scores[:TOP].tolist(), strict=True)
+        return dict(classes=[dict(name=name, score=round(score, 4)) for name, score in best])
+
+    def draw(self, image: np.ndarray) -> np.ndarray:
+        """Write the best class onto an image, RGB uint8."""
+        canvas = vis.enlarge(image)
+        text = f'{self.names[0]} {self.scores[0]:.2f}'
+        font = cv2.FONT_HERSHEY_SIMPLEX
+        cv2.rectangle(canvas, (0, 0), (8 * len(text) + 8, 18), (0, 0, 0), -1)
+        cv2.putText(canvas, text, (4, 13), font, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+        return canvas
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Objects in an image, best first.
+
+    Args:
+        classes: names of all classes.
+        labels: int64 ``(N,)``, indices into these.
+        scores: float32 ``(N,)``, in [0, 1].
+        boxes: float32 ``(N, 4)``: x1, y1, x2, y2 in pixels of the image.
+        masks: bool ``(N, H, W)``; None of a model without masks.
+    """
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    scores: np.ndarray
+    boxes: np.ndarray
+    masks: np.ndarray | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all objects; masks as COCO's run lengths."""
+        from pycocotools import mask as coco
+
+        found: list[dict[str, Any]] = [
+            dict(name=self.classes[label], score=round(score, 4), box=[round(x, 1) for x in box])
+            for label, score, box in zip(
+                self.labels.tolist(), self.scores.tolist(), self.boxes.tolist(), strict=True
+            )
+        ]
+        for entry, mask in zip(found, self.masks if self.masks is not None else (), strict=False):
+            runs = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+            entry['mask'] = dict(size=runs['size'], counts=runs['counts'].decode())
+        return dict(objects=found)
+
+    def draw(self, image: np.ndarray) -> np.ndarray:
+        """Draw the objects of a score of ``SCORE`` onto an image, RGB uint8."""
+        shown = self.scores >= SCORE
+        masks = self.masks[shown] if self.masks is not None else None
+        return vis.draw_instances(
+            image, self.boxes[shown], self.labels[shown], masks, self.classes, self.scores[shown]
+        )
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Class of every pixel of an image: names of the classes, labels int64 ``(H, W)``."""
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the share of each class that occurs."""
+        share = np.bincount(self.labels.ravel(), minlength=len(self.classes)) / self.labels.size
+        pairs = zip(self.classes, share.tolist(), strict=True)
+        return dict(shares={name: round(part, 4) for name, part in pairs if part})
+
+    def draw(self, image: np.ndarray) -> np.ndarray:
+        """Tint the pixels of an image, RGB uint8, by their classes."""
+        return vis.draw_segmentation(image, self.labels)
+
+
+Prediction = Classes | Objects | LabelMap
+
+
+def find_run(run: str | Path) -> tuple[Path, Path]:
+    """Return the checkpoint and the config of a run, or of a checkpoint in its folder.
+
+    Raises:
+        UserError: there is none, or more than one config.
+    """
+    path = Path(run)
+    folder = path if path.is_dir() else path.parent
+    files = [path] if path.is_file() else checkpoint_files(folder)
+    if not files:
+        raise UserError(f'{run}: no checkpoint there: name the folder of a run, or a checkpoint')
+    configs = sorted(folder.glob('*.py'))
+    if len(configs) != 1:
+        raise UserError(
+            f'{folder} has {len(configs)} configs, and one must tell what {files[-1].name} is: '
+            'keep a checkpoint in the folder of its run'
+        )
+    return files[-1], configs[0]
+
+
+class Predictor:
+    """A model of a finished fine-tuning, detection or segmentation; made by :func:`load`."""
+
+    def __init__(self, run: str | Path, device: str | None = None) -> None:
+        use_safe_loaders()
+        warnings.filterwarnings('ignore', module='mmseg|mmdet')  # advice on losses
+        self.checkpoint, config = find_run(run)
+        self.cfg = read_config_file(config)
+        self.task = (self.cfg.get('run') or {}).get('task')
+        if self.task not in TASKS:
+            raise UserError(
+                f'{config} is of the task {self.task}, which predicts nothing: `symmim embed` '
+                'gives the features of a pre-training'
+            )
+        init_default_scope(self.cfg.get('default_scope', 'mmpretrain'))
+        if 'data_preprocessor' in self.cfg:
+            self.cfg.model.setdefault('data_preprocessor', self.cfg.data_preprocessor)
+        model = MODELS.build(self.cfg.model)
+        state = read_model_state(self.checkpoint)
+        load_weights(model, state, f'checkpoint {self.checkpoint} does not fit {config}')
+        meta = read_checkpoint(self.checkpoint).get('meta') or {}
+        names = (meta.get('dataset_meta') or {}).get('classes') or ()
+        self.classes = tuple(map(str, names))
+        if not self.classes:
+            raise UserError(f'checkpoint {self.checkpoint} does not name its classes')
+        model.cfg = model._config = self.cfg  # where the libraries' functions look for it
+        self.model = model.to(device or get_device()).eval()
+        self._infer = self._inference()
+
+    def _inference(self) -> Callable[[np.ndarray], Any]:
+        """Return the library's own function for one image, BGR uint8."""
+        if self.task == 'detection':
+            from mmdet.apis import inference_detector
+
+            return lambda image: inference_detector(self.model, image).pred_instances
+        if self.task == 'segmentation':
+            from mmseg.apis import inference_model
+
+            return lambda image: inference_model(self.model, image).pred_sem_seg
+        from mmpretrain import ImageClassificationInferencer
+
+        classify = ImageClassificationInferencer(self.model)
+        return lambda image: classify(image, return_datasamples=True)[0].pred_score
+
+    @torch.no_grad()
+    def predict(
+        self, images: str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
+    ) -> list[Prediction]:
+        """Predict images, given as paths or as RGB uint8 ``(H, W, 3)``; a folder is all in it.
+
+        Returns:
+            One :class:`Classes`, :class:`Objects` or :class:`LabelMap` for each image.
+
+        Raises:
+            UserError: an image that cannot be read.
+        """
+        given = [images] if isinstance(images, str | Path | np.ndarray) else images
+        found: list[np.ndarray] = []
+        for entry in given:
+            found += (
+                [entry] if isinstance(entry, np.ndarray) else map(read_rgb, list_images([entry]))
+            )
+        return [self._predict(image) for image in found]
+
+    def _predict(self, image: np.ndarray) -> Prediction:
+        found: Any = self._infer(np.ascontiguousarray(image[..., ::-1]))
+        if self.task == 'detection':
+            found = found.cpu().numpy()
+            order = np.argsort(-found.scores, kind='stable')
+            masks = found.masks[order].astype(bool) if 'masks' in found else None
+            return Objects(
+                self.classes, found.labels[order], found.scores[order], found.bboxes[order], masks
+            )
+        if self.task == 'segmentation':
+            return LabelMap(self.classes, found.data[0].cpu().numpy().astype(np.int64))
+        scores, order = found.float().cpu().sort(descending=True)
+        return Classes(tuple(self.classes[i] for i in order.tolist()), scores.numpy())
+
+
+def load(run: str | Path, device: str | None = None) -> Predictor:
+    """Load the model of a finished run, to predict with.
+
+    The config next to the checkpoint is run, as every config is: only load runs that you trust.
+
+    Args:
+        run: its folder, or a checkpoint in it.
+        device: a GPU if there is one by default.
+
+    Raises:
+        UserError: no such run, a pre-training, or weights that do not fit.
+    """
+    return Predictor(run, device)
+
+
+def list_images(paths: Sequence[str | Path]) -> list[Path]:
+    """Return files as they are, and the images below folders.
+
+    Raises:
+        UserError: a path that does not exist, or a folder without images.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        found += (
+            [path / name for name in survey(path, sample=0).images] if path.is_dir() else [path]
+        )
+    if absent := [path for path in found if not path.is_file()]:
+        raise UserError(f'{absent[0]}: no such image')
+    return found
+
+
+def read_rgb(path: str | Path) -> np.ndarray:
+    """Read an image, RGB uint8 ``(H, W, 3)``; ``UserError`` where it cannot be read."""
+    image = open_image(path)
+    if image.pixels is None:
+        image.decode_whole()
+    return np.ascontiguousarray(np.asarray(image.pixels)[..., ::-1])
+
+
+def predict(
+    run: str | Path,
+    images: Sequence[str | Path],
+    *,
+    out: str | Path = 'predictions',
+    report: Callable[[str], None] = print,
+) -> Path:
+    """Predict images; write ``predictions.json`` and a drawing of each.
+
+    The JSON has ``task``, ``checkpoint``, ``classes`` and ``images``: for each its ``path``,
+    ``width``, ``height``, ``drawing`` and one of ``classes`` (name, score; the five best),
+    ``objects`` (name, score, box ``[x1, y1, x2, y2]`` in pixels, mask as COCO's run lengths), or
+    ``label_map`` (a PNG, the value is the index of the class) with ``shares`` by name.
+
+    Args:
+        run: folder of a finished run, or a checkpoint in it.
+        images: files and folders.
+        out: folder to write into.
+        report: gets lines on what was done.
+
+    Returns:
+        The JSON file.
+
+    Raises:
+        UserError: as :func:`load`, and for an image that cannot be read.
+    """
+    paths = list_images(images)
+    model, folder = load(run), Path(out)
+    entries = []
+    for number, path in enumerate(paths):
+        image = read_rgb(path)
+        (prediction,) = model.predict(image)
+        name = f'{number:04d}_{path.stem}'
+        vis.save(folder / f'{name}.png', prediction.draw(image))
+        entry: dict[str, Any] = dict(path=str(path), width=image.shape[1], height=image.shape[0])
+        entry |= dict(drawing=f'{name}.png', **prediction.to_json())
+        if isinstance(prediction, LabelMap):
+            entry['label_map'] = f'{name}_labels.png'
+            labels = prediction.labels.astype(np.uint8)
+            cv2.imwrite(str(folder / entry['label_map']), labels)
+        entries.append(entry)
+    content = dict(
+        task=model.task, checkpoint=str(model.checkpoint), classes=model.classes, images=entries
+    )
+    write_atomic(folder / 'predictions.json', json.dumps(content, indent=1) + '\n')
+    report(f'{len(entries)} images: {folder / "predictions.json"}, and drawings next to it')
+    return folder / 'predictions.json'

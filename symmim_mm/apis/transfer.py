@@ -1,0 +1,277 @@
+"""What fine-tuning, detection and segmentation on one's own labels share: plan, run, page."""
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from mmengine.config import Config
+
+from symmim_mm.apis.pretrain import measure_rate
+from symmim_mm.apis.train import train
+from symmim_mm.checkpoint.encoder import read_encoder
+from symmim_mm.config.file import CONFIGS
+from symmim_mm.config.image_size import check_image_size
+from symmim_mm.datasets.label_share import share_of_labels
+from symmim_mm.datasets.survey import FolderSurvey
+from symmim_mm.planning.folder_plan import MODELS, choose_shape, seconds_of
+from symmim_mm.planning.transfer_plan import TransferRecipe, transfer_batch, transfer_recipe
+from symmim_mm.results.collect import collect
+from symmim_mm.results.record import FILE_NAME, Record
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import write_atomic
+
+PLAN = 'plan'
+HELD_OUT = 0.2  # share of the images, where there is no validation set
+
+
+class TransferOptions(TypedDict, total=False):
+    """Options of all transfers, by the names of the command line."""
+
+    backbone: str | Path | None  # checkpoint to start from; random weights without one
+    model: str | None  # one of MODELS, instead of a backbone
+    heads: int | None  # attention heads, where neither the checkpoint nor its size tells them
+    labels: float  # share of the labels to train with
+    image_size: int | None  # side in pixels; by default what backbone and images have
+    budget: str  # time for the training, '30m' or '2h'; unless there are
+    epochs: int | None  # passes over the labeled images
+    out: str | Path | None  # where everything goes
+    seed: int
+    workers: int | None  # loader processes; one less than there are cores by default
+    report: Callable[[str], None]  # gets progress and findings, line by line
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """Sizes of the plain ViT that a transfer starts from, and how its images were normalized."""
+
+    width: int
+    layers: int
+    heads: int
+    hidden: int
+    patch: int
+    image: int
+    normalization: dict = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict:
+        """The part of a config that states these sizes."""
+        arch = dict(
+            _delete_=True, embed_dims=self.width, num_layers=self.layers, num_heads=self.heads,
+            feedforward_channels=self.hidden,
+        )  # fmt: skip
+        return dict(arch=arch, img_size=self.image, patch_size=self.patch)
+
+    @property
+    def size(self) -> str:
+        """The letter of the shipped recipe for a model of about this size."""
+        return 's' if self.width < 576 else 'b' if self.width < 896 else 'l'
+
+
+def open_backbone(options: TransferOptions, shorter_side: int) -> Backbone:
+    """Return the backbone of a checkpoint, or of a named model for images of a shorter side.
+
+    Raises:
+        UserError: both are given, an unknown model, or a checkpoint that is no plain ViT.
+    """
+    file, model = options.get('backbone'), options.get('model')
+    if file and model:
+        raise UserError('give --backbone or --model, not both: a checkpoint has its own size')
+    if not file:
+        if (model := model or 'vit-ti') not in MODELS:
+            raise UserError(f'model must be one of {", ".join(MODELS)}, got {model}')
+        width, layers, heads = MODELS[model]
+        shape = choose_shape(shorter_side)
+        return Backbone(width, layers, heads, 4 * width, shape.patch, shape.image)
+    found = read_encoder(file, options.get('heads'))
+    if found.channels != 3:
+        raise UserError(f'{found.source} is for images of {found.channels} channels, not of 3')
+    return Backbone(
+        found.width, found.layers, found.heads, found.hidden, found.patch, found.image,
+        found.normalization,
+    )  # fmt: skip
+
+
+def choose_side(wanted: int | None, side: int, unit: int, most: int) -> int:
+    """Return the side of a model's images: ``wanted``, or of images of a side, in whole units.
+
+    Raises:
+        UserError: a wanted side that is no multiple of the unit.
+    """
+    if wanted:
+        check_image_size(wanted, unit)
+        return wanted
+    return max(1, min(most, side) // unit) * unit
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a task found and how it is trained.
+
+    Args:
+        backbone: that it starts from.
+        images: labeled ones that are trained on.
+        data: their name in the record.
+        parts: what the config states besides the recipe; gets that.
+        found: lines for the user.
+    """
+
+    backbone: Backbone
+    images: int
+    data: str
+    parts: Callable[[TransferRecipe], dict[str, Any]]
+    found: list[str]
+
+
+Share = tuple[float, float]
+
+
+def held_out_shares(
+    val: str | Path | Sequence[str | Path] | float | None,
+) -> tuple[Share, Share, str]:
+    """Return the shares of the images to train on and to measure on, and a line on these.
+
+    Args:
+        val: a share to hold out, None for nothing, or a dataset of its own.
+
+    Raises:
+        UserError: a share that is none.
+    """
+    if val is None:
+        line = 'nothing is held out: what is measured are images that were trained on'
+        return (0.0, 1.0), (0.0, 1.0), line
+    if not isinstance(val, float):
+        names = val if isinstance(val, Sequence) and not isinstance(val, str) else [val]
+        return (0.0, 1.0), (0.0, 1.0), f'validation: {" ".join(map(str, names))}'
+    if not 0 < val < 1:
+        raise UserError(f'--val {val}: the share to hold out must lie between 0 and 1')
+    line = f'{val:.0%} of the images are held out for validation, the same at every call'
+    return (0.0, round(1 - val, 6)), (round(1 - val, 6), 1.0), line
+
+
+def run_transfer(
+    task: str, name: str, prepare: Callable[[Path], Setup], **options: Unpack[TransferOptions]
+) -> Path:
+    """Plan and train a transfer, write its page, and return that.
+
+    Args:
+        task: ``'finetune'``, ``'detection'`` or ``'segmentation'``.
+        name: of the data.
+        prepare: looks at the data; gets the folder for lists. Not called for a run that goes on.
+        **options: see :class:`TransferOptions`.
+
+    Raises:
+        UserError: data, options or a checkpoint that cannot work.
+    """
+    report = options.get('report', print)
+    # Advice on losses and optional packages, which is none for whom types one command.
+    warnings.filterwarnings('ignore', module='mmseg|mmdet')
+    share_of_labels(options.get('labels', 1.0))
+    backbone, epochs = options.get('backbone'), options.get('epochs')
+    place = Path(options.get('out') or Path('work_dirs', f'{name}-{task}'))
+    config = place / PLAN / f'{task}.py'
+    if config.is_file():
+        report(f'{config} exists: the run is continued; for another one give --out')
+    else:
+        setup = prepare(place / PLAN)
+        for line in setup.found:
+            report(line)
+        if not backbone:
+            report('no --backbone: the start is random, which few labels cannot make up for')
+        workers = options.get('workers')
+        if workers is None:
+            workers = max(1, len(os.sched_getaffinity(0)) - 1)
+
+        def text(recipe: TransferRecipe) -> str:
+            return config_text(task, setup, recipe, workers, config, backbone)
+
+        batch = transfer_batch(task, setup.images)
+        rate = 0.0
+        if epochs is None:
+            report('measuring some steps')
+            endless = TransferRecipe(1000, batch, 1000 * (setup.images // batch), 0, 1e-5)
+            rate = measure_rate(text(endless), backbone)
+        recipe = transfer_recipe(
+            task, setup.images, setup.backbone.width, epochs=epochs, rate=rate,
+            seconds=seconds_of(options.get('budget') or '1h'),
+        )  # fmt: skip
+        report(
+            f'{recipe.epochs} epochs of {setup.images} labeled images, {recipe.steps} steps of '
+            f'{batch}, learning rate {recipe.lr:g}'
+            + (f', about {recipe.steps * batch / rate / 60:.0f} minutes' if rate else '')
+        )
+        write_atomic(config, text(recipe))
+    if not (place / FILE_NAME).is_file():
+        # MMEngine's log goes to its file; errors and the progress bar go to stderr.
+        with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
+            train(
+                config, work_dir=place, resume=True, seed=options.get('seed', 0),
+                backbone=backbone,
+            )  # fmt: skip
+    record = Record.read(place / FILE_NAME)
+    page = collect([place], place / 'report').page
+    report(', '.join(f'{key} {value:.1f}' for key, value in record.metrics.items()))
+    report(f'page: {page}')
+    report(f'next: symmim predict {place} IMAGES')
+    return page
+
+
+def config_text(
+    task: str, setup: Setup, recipe: TransferRecipe, workers: int, config: Path, start: object
+) -> str:
+    """Return the config of a run: the full recipe of its task as base, and what differs."""
+    parts = setup.parts(recipe)
+    base = CONFIGS / parts.pop('_base_').format(setup.backbone.size)
+    length: dict[str, Any] = dict(batch=recipe.batch, lr=recipe.lr, lr_batch=recipe.batch)
+    interval = max(1, recipe.steps // 5)
+    if task == 'finetune':
+        warmup = -(-1000 * recipe.warmup * recipe.epochs // recipe.steps) / 1000
+        length |= dict(epochs=recipe.epochs, warmup_epochs=warmup)
+        interval = max(1, recipe.epochs // 5)
+    else:
+        length |= dict(iterations=recipe.steps, warmup_iterations=recipe.warmup)
+    if task == 'detection':
+        length['milestones'] = [max(1, recipe.steps * 8 // 9), max(2, recipe.steps * 26 // 27)]
+    parts = dict(
+        run=dict(dataset=setup.data),
+        recipe=length,
+        train_cfg=dict(val_interval=interval),
+        default_hooks=dict(
+            checkpoint=dict(interval=interval, max_keep_ckpts=1), logger=dict(interval=10)
+        ),
+        **parts,
+    )
+    parts['custom_hooks'] = [*parts.get('custom_hooks', []), dict(type='symmim_mm.ProgressHook')]
+    for loader in ('train_dataloader', 'val_dataloader'):
+        parts[loader] |= dict(num_workers=workers, persistent_workers=workers > 0)
+    parts['model']['backbone'] = setup.backbone.settings | parts['model']['backbone']
+    lines = [
+        f'# {setup.data}: {setup.images} labeled images. Written by `symmim`; change it and train',
+        f'# with `tools/train.py {config}`' + (f' --backbone {start}' if start else ''),
+        f'_base_ = [{str(base)!r}]',
+    ]
+    return '\n'.join([*lines, Config(parts).pretty_text + 'test_dataloader = val_dataloader\n'])
+
+
+def data_name(folder: Path) -> str:
+    """Return what to call the data in a folder: its name, or that of the folder around a part."""
+    path = folder.resolve()
+    while path.name.startswith(('train', 'images')) and path.parent.name:
+        path = path.parent
+    return path.stem
+
+
+def check_readable(found: FolderSurvey) -> None:
+    """Refuse a folder with images that cannot be read: a supervised training would stop there.
+
+    Raises:
+        UserError: such an image is in the sample.
+    """
+    for path, reason in found.unreadable.items():
+        raise UserError(
+            f'{found.root / path} cannot be read ({reason}), one of {len(found.unreadable)} in a '
+            f'sample of {found.sampled}: repair or remove them; `symmim check` finds all'
+        )
