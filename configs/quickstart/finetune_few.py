@@ -1,5 +1,4 @@
-# Fine-tuning with 20 labeled images a class of the 200 that the pre-training saw, for as many steps as
-# fine-tuning with all labels would take in ten epochs.
+# Fine-tuning with 20 labeled images a class, of 200 that the pre-training saw, for 400 steps.
 _base_ = ['./finetune.py']
 train_dataloader = dict(dataset=dict(labels=0.1))
 recipe = dict(epochs=40, batch=20, lr_batch=20, warmup_epochs=4)

@@ -1,5 +1,6 @@
-# SymMIM with the settings of `symmim pretrain`, at a size for one CPU core: it encodes visible patches
-# only and predicts normalized pixels, with little contrast. symmim_pretrain.py has those of ViT-B.
+# SymMIM with the settings of `symmim pretrain`, at a size for one CPU core: it encodes visible
+# patches only and predicts normalized pixels, with little contrast. symmim_pretrain.py has those of
+# configs/symmim.
 _base_ = ['../symmim/vit_b_sparse_pretrain.py', '../_base_/quickstart.py']
 run = dict(dataset='sample')
 model = dict(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from symmim_mm.checkpoint.key_map import to_dialect
-from symmim_mm.checkpoint.saved_config import _settings
+from symmim_mm.checkpoint.saved_config import read_settings
 from symmim_mm.checkpoint.weights import check_weights
 
 # The decoders' names without their blocks: MMPretrain's MAEPretrainDecoder, ours -> transformers'.
@@ -73,7 +73,7 @@ def read_decoder(checkpoint: dict) -> Decoder | None:
         return None
     check_weights(blocks | state, 'the decoder')
     state |= {f'decoder_{name}': value for name, value in to_dialect(blocks, 'hf').items()}
-    settings = dict(_settings(checkpoint))
+    settings = dict(read_settings(checkpoint))
 
     def stated(*paths: str) -> object:
         return next(

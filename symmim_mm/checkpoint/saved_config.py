@@ -8,7 +8,7 @@ NORMALIZATION = ('mean', 'std')
 
 def saved_heads(checkpoint: dict) -> int | None:
     """Return the number of attention heads, if the config states it."""
-    for path, value in _settings(checkpoint):
+    for path, value in read_settings(checkpoint):
         if path == ('model', 'backbone', 'arch', 'num_heads') and type(value) is int:
             return value
     return None
@@ -17,7 +17,7 @@ def saved_heads(checkpoint: dict) -> int | None:
 def saved_normalization(checkpoint: dict) -> dict[str, list[float]]:
     """Return mean and standard deviation of the images, in [0, 255], as far as they are stated."""
     found = {}
-    for path, value in _settings(checkpoint):
+    for path, value in read_settings(checkpoint):
         if path[-2:-1] == ('data_preprocessor',) and path[-1] in NORMALIZATION:
             numbers = isinstance(value, list) and all(type(v) in (int, float) for v in value)
             if numbers and len(path) <= 3 and len(value) == 3:
@@ -25,7 +25,7 @@ def saved_normalization(checkpoint: dict) -> dict[str, list[float]]:
     return found
 
 
-def _settings(checkpoint: dict) -> Iterator[tuple[tuple[str, ...], object]]:
+def read_settings(checkpoint: dict) -> Iterator[tuple[tuple[str, ...], object]]:
     """Yield path and value of every constant of the config's text, of which nothing is run."""
     meta = checkpoint.get('meta')
     text = meta.get('cfg') if isinstance(meta, dict) else None
