@@ -6,12 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
-from torch import Tensor
+from torch import Tensor, nn
 
+from symmim_mm.apis.train import check_bf16_units
 from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.config.load import load_config
@@ -38,6 +40,7 @@ def evaluate_features(
     branch: str = 'online',
     work_dir: str | None = None,
     feature_cache: str | None = None,
+    amp: bool = False,
     seed: int | None = None,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> Record:
@@ -58,6 +61,7 @@ def evaluate_features(
         work_dir: directory of the run; ``work_dirs/<config>`` by default.
         feature_cache: folder in which features are kept for other evaluations of the same weights
             and images; ``.features`` next to ``work_dir`` by default, ``'none'`` keeps none.
+        amp: encode in bf16 (float16 on a GPU without it); not on a CPU without AMX.
         seed: random seed; that of the config by default.
         cfg_options: overrides of the config by dotted keys.
 
@@ -73,6 +77,8 @@ def evaluate_features(
         config, work_dir=work_dir, seed=seed, cfg_options=overrides, backbone=backbone
     )
     _check_task(cfg, config, task)
+    if amp:
+        check_bf16_units()
     settings = dict(cfg.evaluation)
     poolings = _poolings(settings.pop('pooling', 'patch_mean'))
     grid, held_out = check_grid(settings.pop('grid', {})), settings.pop('held_out', 0.1)
@@ -89,6 +95,7 @@ def evaluate_features(
     classes = _count_classes(loaders['train'].dataset, loaders['val'].dataset)
     check_work_dir(cfg.work_dir, files=[FILE_NAME])
     changes = overrides | ({'--branch': branch} if branch != 'online' else {})
+    changes |= {'--amp': True} if amp else {}
     record = describe_run(
         run=cfg.run,
         data=describe_data(loaders['train'].dataset, loaders['val'].dataset),
@@ -107,8 +114,10 @@ def evaluate_features(
     folder = Path(feature_cache or Path(cfg.work_dir).parent / '.features')
     encoded, saved = {}, 0.0
     for split, loader in loaders.items():
-        key = None if feature_cache == 'none' else features_key(model, loader.dataset, cfg, split)
-        encode = partial(extract, model, preprocessor, loader, poolings)
+        kept = feature_cache != 'none'
+        key = features_key(model, loader.dataset, cfg, split, amp) if kept else None
+        encoder = partial(_encode_half, model) if amp else model
+        encode = partial(extract, encoder, preprocessor, loader, poolings)
         begun = time.monotonic()
         with report_faults(START_AGAIN), loader.report_deaths():
             encoded[split], seconds = cached(folder, key, poolings, encode)
@@ -140,6 +149,13 @@ def evaluate_features(
     path = record.write(cfg.work_dir)
     print(f'recorded in {path}')
     return record
+
+
+def _encode_half(model: nn.Module, images: Tensor) -> Sequence[Tensor]:
+    device = images.device.type
+    half = device == 'cuda' and not torch.cuda.is_bf16_supported()
+    with torch.autocast(device, torch.float16 if half else torch.bfloat16):
+        return model(images)
 
 
 def _poolings(pooling: str | Sequence[str]) -> list[str]:

@@ -156,6 +156,7 @@ def _add_evaluation(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     _add_backbone_argument(parser, 'encode with')
     add_branch_argument(parser)
+    parser.add_argument('--amp', action='store_true', help='encode in mixed precision')
     parser.add_argument(
         '--feature-cache', metavar='DIR',
         help='folder of encoded features (default: .features next to --work-dir; none: keep none)',

@@ -23,18 +23,20 @@ Features = tuple[dict[str, Tensor], Tensor]
 """Features float32 ``(N, C)`` by pooling, and labels int64 ``(N,)``."""
 
 
-def features_key(model: nn.Module, dataset: Dataset, cfg: Config, split: str) -> str | None:
+def features_key(
+    model: nn.Module, dataset: Dataset, cfg: Config, split: str, amp: bool = False
+) -> str | None:
     """Return a hash of everything that the features of a dataset depend on.
 
     That is the weights and what the ViT is built of; the images by path, size and time of change,
-    those of shards by their hashes; labels, loading and preprocessing; the kind of device; and the
-    versions of the packages. ``None`` where an image is no local file.
+    those of shards by their hashes; labels, loading and preprocessing; the kind of device, ``amp``,
+    and the versions of the packages. ``None`` where an image is no local file.
     """
     digest = hashlib.sha256()
     _update(digest, model.state_dict())
     kind = next(model.parameters()).device.type
     settings = cfg.model.backbone, cfg.data_preprocessor, cfg[f'{split}_dataloader'].dataset
-    digest.update(repr((settings, kind, versions())).encode())
+    digest.update(repr((settings, kind, amp, versions())).encode())
     digest.update(describe_data(dataset, None).model_dump_json().encode())
     manifest = getattr(getattr(dataset, 'index', None), 'manifest', None)
     digest.update(repr(manifest).encode())

@@ -28,6 +28,7 @@ def run(
     backbone: Path | None = None,
     branch: str = 'online',
     feature_cache: str | None = None,
+    amp: bool = False,
     **options: object,
 ) -> None:
     """Evaluate by k-NN; ``options`` are those of the config's ``evaluation``."""
@@ -39,6 +40,7 @@ def run(
         branch=branch,
         work_dir=str(work_dir),
         feature_cache=feature_cache,
+        amp=amp,
         cfg_options={key: str(root) for key, root in roots.items()}
         | {f'evaluation.{key}': value for key, value in options.items()},
     )
@@ -192,6 +194,29 @@ def test_features_are_encoded_once(
     assert encodings('sixth') == 0
 
 
+def test_mixed_precision(tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features to bf16's rounding, not taken for those in float32; refused without matrix units."""
+    found = []
+
+    def judge(classify, grid, held_out, features, *_) -> dict[str, float]:
+        found.append(features)
+        return dict(top1=0.0)
+
+    monkeypatch.setattr(evaluate, 'judge', judge)
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, 'check_bf16_units', lambda: None)
+        for name, amp in (('full', False), ('half', True)):
+            run(tmp_path / name, images, images, amp=amp)
+    assert not torch.equal(*found)
+    assert (found[0] - found[1]).norm() < 0.02 * found[0].norm()
+    full, half = (Record.read(tmp_path / name / FILE_NAME) for name in ('full', 'half'))
+    assert full.config_sha256 != half.config_sha256
+    if not torch.cuda.is_available():
+        monkeypatch.setattr(torch.cpu, 'get_capabilities', dict)
+        with pytest.raises(UserError, match='--amp needs a GPU'):
+            run(tmp_path / 'refused', images, images, amp=True)
+
+
 def test_other_weights_are_encoded_and_old_features_make_room(
     tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +227,7 @@ def test_other_weights_are_encoded_and_old_features_make_room(
     model = MODELS.build(cfg.model.backbone)
     key = features_key(model, dataset, cfg, 'val')
     assert key == features_key(model, dataset, cfg, 'val')
+    assert key != features_key(model, dataset, cfg, 'val', amp=True)
     assert key != features_key(model, dataset, cfg, 'train')  # another folder of images
     next(model.parameters()).data.flatten()[0] += 1e-3
     assert key != features_key(model, dataset, cfg, 'val')
