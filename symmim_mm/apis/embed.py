@@ -98,7 +98,7 @@ def write_embeddings(
         run: folder of a run, or any checkpoint of a plain ViT that ``--backbone`` takes.
         images: files and folders.
         out: the NumPy file to write.
-        heads: attention heads, where neither the checkpoint nor its size tells them.
+        heads: attention heads, where neither the checkpoint nor its size gives them.
         report: gets a line on what was done.
 
     Raises:

@@ -161,7 +161,7 @@ def _open(images: Path, masks: Path, names: Path) -> _Maps:
             'one ending at a time; convert or rename them'
         )
     stems = {os.path.splitext(path)[0]: path for path in files}
-    # Of every way in which a map's name may go on after an image's the one most images have.
+    # How maps' names continue after those of their images: what most images have counts.
     first = [stem for stem in list(stems)[:50]]
     ways = Counter(path[len(stem) :] for stem in first for path in maps if path.startswith(stem))
     suffix = max(ways, key=lambda way: sum(stem + way in maps for stem in stems), default='')

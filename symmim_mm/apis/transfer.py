@@ -33,7 +33,7 @@ class TransferOptions(TypedDict, total=False):
 
     backbone: str | Path | None  # checkpoint to start from; random weights without one
     model: str | None  # one of MODELS, instead of a backbone
-    heads: int | None  # attention heads, where neither the checkpoint nor its size tells them
+    heads: int | None  # attention heads, where neither the checkpoint nor its size gives them
     labels: float  # share of the labels to train with
     image_size: int | None  # side in pixels; by default what backbone and images have
     budget: str  # time for the training, '30m' or '2h'; unless there are
@@ -160,7 +160,7 @@ def run_transfer(
     Args:
         task: ``'finetune'``, ``'detection'`` or ``'segmentation'``.
         name: of the data.
-        prepare: looks at the data; gets the folder for lists. Not called for a run that goes on.
+        prepare: looks at the data; gets the folder for lists. Not called for a run that continues.
         **options: see :class:`TransferOptions`.
 
     Raises:

@@ -54,7 +54,7 @@ def _add_transfer(task: str, parser: argparse.ArgumentParser) -> None:
         '--model', choices=('vit-ti', 'vit-s', 'vit-b', 'vit-l'),
         help='without a backbone (default vit-ti)',
     )  # fmt: skip
-    parser.add_argument('--heads', type=int, help='attention heads, where nothing tells them')
+    parser.add_argument('--heads', type=int, help='attention heads, if the checkpoint does not say')
     parser.add_argument(
         '--labels', type=float, default=1.0, metavar='SHARE',
         help='share of the labels to train with (default 1.0)',
@@ -118,7 +118,7 @@ def _predict(args: argparse.Namespace) -> None:
 
 def _add_embed(parser: argparse.ArgumentParser) -> None:
     _add_use('features.npz', parser)
-    parser.add_argument('--heads', type=int, help='attention heads, where nothing tells them')
+    parser.add_argument('--heads', type=int, help='attention heads, if the checkpoint does not say')
 
 
 def _embed(args: argparse.Namespace) -> None:

@@ -31,7 +31,7 @@ STD = [50.0, 51.0, 52.0]
 
 @pytest.fixture(scope='module')
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pre-training's checkpoint of a ViT whose heads only its config tells."""
+    """A pre-training's checkpoint of a ViT whose heads only its config gives."""
     from mmpretrain.models import VisionTransformer
 
     arch = VIT.settings['arch']
