@@ -24,7 +24,7 @@ CONTAINERS = ('state_dict', 'model', 'teacher')
 
 # What may differ between a pre-trained encoder and the backbone of a transfer: the norm after
 # average pooling and ViTDet's relative positions are new, the mask token is not needed or is that
-# of how SimMIM continues, and some tasks use neither the final norm nor the class token.
+# of a SimMIM training to be continued, and some tasks use neither final norm nor class token.
 MAY_BE_MISSING = re.compile(r'ln2\.|mask_token|layers\.\d+\.attn\.rel_pos_[hw]$')
 MAY_BE_UNEXPECTED = ('mask_token', 'ln1.', 'ln2.', 'cls_token')
 NAMES_SHOWN = 8
