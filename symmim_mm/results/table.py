@@ -19,6 +19,7 @@ COLUMNS = (
     ('segmentation', 'miou', 'mIoU'),
     ('linear_segmentation', 'miou', 'Linear mIoU'),
 )
+OPTIONAL = ('attentive', 'linear_segmentation')  # columns that are left out where nobody ran them
 LEAST_SEEDS = 3  # of which a spread says something
 UNKNOWN = ('', '', '', '')  # config, hash, data and batch of a pre-training that has no record
 

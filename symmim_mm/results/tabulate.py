@@ -25,7 +25,7 @@ from pathlib import PurePosixPath
 from symmim_mm.config import RANDOM
 from symmim_mm.results.record import Record
 from symmim_mm.results.runs import batch_key, data_key, dataset_name, method_name, method_order
-from symmim_mm.results.table import COLUMNS, UNKNOWN, Cell, Column, Row, Table
+from symmim_mm.results.table import COLUMNS, OPTIONAL, UNKNOWN, Cell, Column, Row, Table
 
 
 def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
@@ -171,7 +171,7 @@ def _columns(records: Sequence[Record]) -> list[Column]:
             details.append((dataset, f'{PurePosixPath(item.config).stem} {digest[:6]}', *others))
         labels = zip(_tell_apart(names, details), sorted(found), strict=True)
         columns += [Column(task, metric, name, recipe) for name, recipe in labels]
-        if not found:
+        if not found and task not in OPTIONAL:
             columns.append(Column(task, metric, label))
     return columns
 

@@ -105,7 +105,7 @@ def inject(run: runs.Injection) -> None:
     test = [config_of('finetune', 'test_dataloader'), checkpoint_files(finetuned)[-1]]
     troubles(run, 'in test.py', 'test', test, val, None)
     backbone = ['--backbone', checkpoint_files(pretrained)[-1]]
-    knn = [config_of('knn', 'train_dataloader'), *backbone]
+    knn = [config_of('knn', 'train_dataloader'), *backbone, '--feature-cache', 'none']
     troubles(run, 'in knn.py', 'knn', knn, train, None)
 
 
