@@ -92,7 +92,7 @@ def choose_batch(images: int) -> int:
 
 def choose_recipe(
     images: int,
-    shape: Shape,
+    side: int,
     width: int,
     *,
     rate: float,
@@ -104,7 +104,7 @@ def choose_recipe(
 
     Args:
         images: in the folder.
-        shape: of the model's images.
+        side: of the model's images in pixels.
         width: of its tokens.
         rate: images per second that were measured.
         seconds: for the training.
@@ -136,7 +136,7 @@ def choose_recipe(
         lr=1e-3 if width <= 192 else 5e-4,
         warmup_epochs=math.ceil(1000 * max(1 / an_epoch, epochs / 20)) / 1000,
         momentum=round(momentum, 4),
-        crop=0.2 if shape.image >= 160 else 0.4,
+        crop=0.2 if side >= 160 else 0.4,
         held_out=held_out,
     )
 

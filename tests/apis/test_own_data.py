@@ -14,12 +14,13 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
 import symmim_mm
+from symmim_mm.apis.backbone import Backbone
 from symmim_mm.apis.detect import detect
 from symmim_mm.apis.embed import write_embeddings
 from symmim_mm.apis.finetune import finetune
 from symmim_mm.apis.predict import predict
 from symmim_mm.apis.segment import segment
-from symmim_mm.apis.transfer import Backbone, data_name
+from symmim_mm.apis.transfer import data_name
 from symmim_mm.cli.own_data import _validation
 from symmim_mm.config.load import load_config
 from symmim_mm.planning.transfer_plan import ENOUGH_STEPS, transfer_recipe

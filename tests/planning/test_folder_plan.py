@@ -45,7 +45,7 @@ def test_a_budget_gives_a_sensible_recipe_or_one_refusal(
     images: int, rate: float, seconds: float
 ) -> None:
     try:
-        recipe = choose_recipe(images, Shape(224, 16), 192, rate=rate, seconds=seconds)
+        recipe = choose_recipe(images, 224, 192, rate=rate, seconds=seconds)
     except UserError as error:
         assert 'give a longer --budget' in str(error)
         assert rate * seconds < max(LEAST_STEPS * 256, images)
@@ -61,7 +61,7 @@ def test_a_budget_gives_a_sensible_recipe_or_one_refusal(
 
 def test_too_few_images_are_refused() -> None:
     with pytest.raises(UserError, match='too few to learn from'):
-        choose_recipe(LEAST_IMAGES - 1, Shape(32, 4), 192, rate=10, epochs=1)
+        choose_recipe(LEAST_IMAGES - 1, 32, 192, rate=10, epochs=1)
 
 
 @pytest.mark.parametrize(('text', 'seconds'), [('90s', 90), ('2h', 7200), ('1.5m', 90)])
