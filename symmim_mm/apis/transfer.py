@@ -17,7 +17,12 @@ from symmim_mm.config.file import CONFIGS
 from symmim_mm.datasets.label_share import share_of_labels
 from symmim_mm.datasets.survey import FolderSurvey
 from symmim_mm.planning.folder_plan import seconds_of
-from symmim_mm.planning.transfer_plan import TransferRecipe, transfer_batch, transfer_recipe
+from symmim_mm.planning.transfer_plan import (
+    ENOUGH_STEPS,
+    TransferRecipe,
+    transfer_batch,
+    transfer_recipe,
+)
 from symmim_mm.results.collect import collect
 from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.utils.errors import UserError
@@ -174,14 +179,17 @@ def config_text(
         warmup = -(-1000 * recipe.warmup * recipe.epochs // recipe.steps) / 1000
         length |= dict(epochs=recipe.epochs, warmup_epochs=warmup)
         interval = max(1, recipe.epochs // 5)
+        last = recipe.epochs
     else:
         length |= dict(iterations=recipe.steps, warmup_iterations=recipe.warmup)
+        last = recipe.steps
     if task == 'detection':
         length['milestones'] = [max(1, recipe.steps * 8 // 9), max(2, recipe.steps * 26 // 27)]
     parts = dict(
         run=dict(dataset=setup.data),
         recipe=length,
-        train_cfg=dict(val_interval=interval),
+        # Measuring is no part of the budget: a short run is measured once, at its end.
+        train_cfg=dict(val_interval=interval if recipe.steps >= ENOUGH_STEPS else last),
         default_hooks=dict(
             checkpoint=dict(interval=interval, max_keep_ckpts=1), logger=dict(interval=10)
         ),

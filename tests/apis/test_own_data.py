@@ -253,6 +253,7 @@ def test_boxes_without_masks(
     (tmp_path / 'boxes.json').write_text(json.dumps(content))
     data = tmp_path / 'boxes.json', coco(sample_data)[1]
     cfg = config_of(detect, data, monkeypatch, tmp_path / 'out')
+    assert cfg.train_cfg.val_interval == cfg.recipe.iterations  # a short run, measured once
     assert cfg.model.roi_head.mask_head is None and cfg.val_evaluator.metric == ['bbox']
     assert not any(step.get('with_mask') for step in cfg.train_dataloader.dataset.pipeline)
     parts = [

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symmim_mm.planning.folder_plan import (
+    ENOUGH_STEPS,
     LEAST_IMAGES,
     LEAST_STEPS,
     Shape,
@@ -57,6 +58,16 @@ def test_a_budget_gives_a_sensible_recipe_or_one_refusal(
     # The time is kept, but for a first epoch that is not finished and the last one's rounding.
     assert recipe.steps * recipe.batch <= rate * seconds * 1.5 + images
     assert recipe.epochs <= 800
+
+
+def test_short_runs_have_small_batches_and_rates() -> None:
+    """Of the same images, many small steps learn more than few large ones."""
+    short, long = (
+        choose_recipe(5000, 32, 192, rate=40, seconds=seconds) for seconds in (300, 3600)
+    )
+    assert (short.batch, long.batch) == (32, 256) and short.steps >= ENOUGH_STEPS
+    assert long.lr == 1e-3 and short.lr == pytest.approx(1e-3 * (32 / 256) ** 0.5, rel=0.02)
+    assert choose_recipe(5000, 32, 192, rate=40, steps=40).batch == 256
 
 
 def test_too_few_images_are_refused() -> None:
