@@ -118,3 +118,34 @@ def test_annotations_that_cannot_work(
     (tmp_path / 'a.json').write_text(json.dumps(content))
     with pytest.raises(UserError, match=message):
         detect(tmp_path / 'a.json', coco(sample_data)[1], out=tmp_path / 'out')
+
+
+@pytest.mark.parametrize(
+    ('lines', 'message'),
+    [
+        ('cat/0.png cat\ncat/no.png cat', 'line 2: no such image'),
+        ('cat/0.png', 'line 1: not a path and a class'),
+        ('cat/0.png cat\ncat/1.png cat', 'has 1 class, and a classifier needs two'),
+        ('', 'has 0 class'),
+    ],
+)
+def test_lists_that_cannot_work(lines: str, message: str, classes: Path, tmp_path: Path) -> None:
+    (classes / 'list.txt').write_text(lines)
+    with pytest.raises(UserError, match=message):
+        finetune(classes / 'list.txt', epochs=1, out=tmp_path / 'out')
+
+
+def test_validation_with_other_classes(sample_data: Path, tmp_path: Path) -> None:
+    content = json.loads(coco(sample_data)[0].read_text())
+    content['categories'][0]['name'] += ' of another kind'
+    (tmp_path / 'val.json').write_text(json.dumps(content))
+    with pytest.raises(UserError, match='has other classes than .* of another kind'):
+        detect(*coco(sample_data), val=(tmp_path / 'val.json', coco(sample_data)[1]), out=tmp_path)
+    for number in range(2):
+        write(tmp_path / f'images/{number}.png', 9)
+        for folder, value in (('maps', 1), ('val', 2)):
+            label = np.resize(np.array([0, value], np.uint8), (40, 40))
+            write(tmp_path / f'{folder}/{number}.png', label)
+    images = tmp_path / 'images'
+    with pytest.raises(UserError, match='has the values 2, which .*maps does not have'):
+        segment(images, tmp_path / 'maps', val=(images, tmp_path / 'val'), out=tmp_path / 'out')
