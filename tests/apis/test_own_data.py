@@ -225,6 +225,26 @@ def test_boxes_without_masks(
     assert cfg.model.roi_head.bbox_roi_extractor.featmap_strides == [4.0, 8.0, 16.0]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('task', ['finetune', 'detection'])
+def test_a_list_and_boxes_train_without_validation(
+    task: str, classes: Path, backbone: Path, sample_data: Path, tmp_path: Path
+) -> None:
+    paths = sorted(classes.rglob('*.png'))
+    lines = [f'{path.relative_to(tmp_path)} {path.parent.name}' for path in paths]
+    (tmp_path / 'list.txt').write_text('\n'.join(lines))
+    content = json.loads(coco(sample_data)[0].read_text())
+    for entry in content['annotations']:
+        entry.pop('segmentation')
+    (tmp_path / 'boxes.json').write_text(json.dumps(content))
+    data = (tmp_path / 'boxes.json', coco(sample_data)[1])
+    data, metric = ((tmp_path / 'list.txt',), 'top1') if task == 'finetune' else (data, 'box_ap')
+    options = dict(val=None, backbone=backbone, epochs=1, workers=0, report=lambda _: None)
+    TASKS[task][0](*data, out=tmp_path / 'out', **options)
+    record = json.loads((tmp_path / 'out/result.json').read_text())
+    assert metric in record['metrics'] and 'mask_ap' not in record['metrics']
+
+
 def test_label_maps_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(10):
         write(tmp_path / f'images/{number}.png', number)
