@@ -8,16 +8,15 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from symmim_mm.apis.backbone import Backbone, choose_side
 from symmim_mm.apis.transfer import (
     HELD_OUT,
-    Backbone,
     Setup,
     TransferOptions,
-    choose_side,
     data_name,
     held_out_shares,
-    open_backbone,
     run_transfer,
+    transfer_backbone,
 )
 from symmim_mm.datacheck.coco.annotation_file import check_categories, check_images, load
 from symmim_mm.datacheck.report import Report
@@ -75,7 +74,7 @@ def detect(
             trained = whole.part(train_share, plan / 'train.json')
             measured = whole.part(val_share, plan / 'val.json')
         sides = np.array([(entry['width'], entry['height']) for entry in whole.content['images']])
-        backbone = open_backbone(options, int(np.median(sides.min(axis=1))))
+        backbone = transfer_backbone(options, int(np.median(sides.min(axis=1))))
         unit = 2 * backbone.patch
         longer = -(-int(np.median(sides.max(axis=1))) // unit) * unit
         size = choose_side(options.get('image_size'), longer, unit, MOST_SIDE)

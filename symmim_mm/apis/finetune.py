@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
+from symmim_mm.apis.backbone import Backbone, choose_side
 from symmim_mm.apis.transfer import (
     HELD_OUT,
-    Backbone,
     Setup,
     TransferOptions,
     check_readable,
-    choose_side,
     data_name,
     held_out_shares,
-    open_backbone,
     run_transfer,
+    transfer_backbone,
 )
 from symmim_mm.datasets.folder_scan import EXTENSIONS as SCANNED
 from symmim_mm.datasets.survey import EXTENSIONS, FolderSurvey, measure, survey
@@ -69,7 +68,7 @@ def finetune(
         train_share = (0.0, train_share[1] * labels)
         found = measure(FolderSurvey(labeled.folder, labeled.images, Counter()))
         check_readable(found)
-        backbone = open_backbone(options, found.shorter_side)
+        backbone = transfer_backbone(options, found.shorter_side)
         size = choose_side(options.get('image_size'), backbone.image, backbone.patch, 10**6)
         counts = labeled.counts
         name = min(counts, key=counts.__getitem__)

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from symmim_mm.apis.backbone import Backbone
 from symmim_mm.config.file import CONFIGS
 from symmim_mm.datasets.survey import FolderSurvey
-from symmim_mm.planning.folder_plan import MODELS, FolderRecipe, Shape, choose_batch
+from symmim_mm.planning.folder_plan import FolderRecipe, choose_batch
 
 PLAN, CONFIG = 'plan', 'pretrain.py'  # MMEngine writes its own, complete config into the run
 
@@ -12,8 +13,7 @@ PLAN, CONFIG = 'plan', 'pretrain.py'  # MMEngine writes its own, complete config
 def config_text(
     found: FolderSurvey,
     method: str,
-    model: str,
-    shape: Shape,
+    model: Backbone,
     recipe: FolderRecipe | None,
     plan: Path,
     init: str | Path | None,
@@ -24,40 +24,27 @@ def config_text(
     Args:
         found: the images.
         method: as of :func:`pretrain`.
-        model: likewise.
-        shape: of its images.
+        model: sizes of the encoder.
         recipe: None for the run whose steps are timed.
         plan: where ``train.txt`` and ``held_out.txt`` lie.
         init: checkpoint that the run starts from.
         workers: loader processes.
     """
-    width, layers, heads = MODELS[model]
     batch = recipe.batch if recipe else choose_batch(len(found.images))
     crop = recipe.crop if recipe else 0.4
     base = 'vit_b_sparse_pretrain' if method == 'symmim' else 'vit_b_pretrain'
     decoder = dict(depth=2, embed_dims=192, num_heads=3)
-    backbone = dict(
-        arch=dict(
-            _delete_=True,
-            embed_dims=width,
-            num_layers=layers,
-            num_heads=heads,
-            feedforward_channels=4 * width,
-        ),
-        img_size=shape.image,
-        patch_size=shape.patch,
-        drop_path_rate=0.0,
-    )
     settings: dict = dict(
-        backbone=backbone,
+        backbone=model.settings | dict(drop_path_rate=0.0),
         data_preprocessor=dict(mean=list(found.mean), std=list(found.std)),
     )
     if method == 'mae':
         settings['neck'] = dict(
-            num_patches=shape.patches, patch_size=shape.patch, embed_dim=width,
+            num_patches=(model.image // model.patch) ** 2, patch_size=model.patch,
+            embed_dim=model.width,
             decoder_embed_dim=192, decoder_depth=2, decoder_num_heads=3,
         )  # fmt: skip
-        settings['head'] = dict(patch_size=shape.patch)
+        settings['head'] = dict(patch_size=model.patch)
     if method == 'symmim':
         # Visible patches only, a small decoder, normalized pixels and little contrast: see
         # docs/evidence.md, condition checkerboard_contrast.
@@ -70,14 +57,14 @@ def config_text(
         return dict(data_root=str(found.root), data_prefix='', ann_file=str(plan.resolve() / name))
 
     crops = [
-        dict(type='symmim_mm.LoadRandomResizedCrop', scale=shape.image,
+        dict(type='symmim_mm.LoadRandomResizedCrop', scale=model.image,
              crop_ratio_range=(crop, 1.0), flip_prob=0.5),
         dict(type='mmpretrain.PackInputs'),
     ]  # fmt: skip
     center = [
         dict(type='symmim_mm.LoadImageStrict'),
-        dict(type='mmpretrain.ResizeEdge', scale=shape.image, edge='short'),
-        dict(type='mmpretrain.CenterCrop', crop_size=shape.image),
+        dict(type='mmpretrain.ResizeEdge', scale=model.image, edge='short'),
+        dict(type='mmpretrain.CenterCrop', crop_size=model.image),
         dict(type='mmpretrain.PackInputs'),
     ]
     held_out = dict(

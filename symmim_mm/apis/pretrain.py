@@ -6,12 +6,13 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from symmim_mm.apis.backbone import Backbone, choose_side, open_backbone
 from symmim_mm.apis.embed import show_embeddings
 from symmim_mm.apis.folder_config import CONFIG, PLAN, config_text
 from symmim_mm.apis.train import configure, has_bf16_units, train
@@ -19,12 +20,9 @@ from symmim_mm.datasets.survey import FolderSurvey, survey
 from symmim_mm.engine.launch import launched_runner
 from symmim_mm.planning.folder_plan import (
     FROM_SCRATCH,
-    MODELS,
     FolderRecipe,
-    Shape,
     choose_batch,
     choose_recipe,
-    choose_shape,
     seconds_of,
 )
 from symmim_mm.results.collect import collect
@@ -39,8 +37,9 @@ def pretrain(
     folder: str | Path,
     *,
     method: str = 'symmim',
-    model: str = 'vit-ti',
+    model: str | None = None,
     init: str | Path | None = None,
+    heads: int | None = None,
     image_size: int | None = None,
     budget: str = '1h',
     epochs: int | None = None,
@@ -59,9 +58,12 @@ def pretrain(
     Args:
         folder: of images, sub-folders included; labels are not needed.
         method: ``'symmim'``, ``'mae'`` or ``'simmim'``.
-        model: one of ``MODELS``.
+        model: one of ``MODELS`` for a random start; ``'vit-ti'`` by default.
         init: checkpoint to start from: one of ours, MAE's, timm's, Hugging Face's, DINO's, ...
-        image_size: side in pixels; by default what the images have, 224 at most.
+            Width, depth, patch size and, unless given, image size follow from it.
+        heads: attention heads, where neither the checkpoint nor its size gives them.
+        image_size: side in pixels; by default that of ``init``, else what the images have, 224 at
+            most.
         budget: time for the training, ``'30m'`` or ``'2h'``; unless there are
         epochs: passes over the images; or
         steps: optimizer steps.
@@ -77,11 +79,8 @@ def pretrain(
     Raises:
         UserError: a folder, budget, size or checkpoint that cannot work.
     """
-    if method not in METHODS or model not in MODELS:
-        raise UserError(
-            f'method must be one of {", ".join(METHODS)} and model one of {", ".join(MODELS)}, '
-            f'got {method} and {model}'
-        )
+    if method not in METHODS:
+        raise UserError(f'method must be one of {", ".join(METHODS)}, got {method}')
     if epochs is not None and steps is not None:
         raise UserError('give epochs or steps, not both')
     name = f'{Path(folder).resolve().name}-{method}'
@@ -93,22 +92,24 @@ def pretrain(
     else:
         found = survey(folder)
         report(found.describe())
-        shape = choose_shape(found.shorter_side, image_size)
-        width = MODELS[model][0]
+        backbone = open_backbone(init, model, heads, found.shorter_side, image_size)
+        # Masks are checkerboards of 2 x 2 patches.
+        side = choose_side(image_size, backbone.image, 2 * backbone.patch, backbone.image)
+        backbone = replace(backbone, image=side)
         if workers is None:
             workers = max(1, len(os.sched_getaffinity(0)) - 1)
 
         def text(recipe: FolderRecipe | None) -> str:
-            return config_text(found, method, model, shape, recipe, plan, init, workers)
+            return config_text(found, method, backbone, recipe, plan, init, workers)
 
         write_lists(found, plan, choose_batch(len(found.images)))
         report('measuring some steps')
         rate = measure_rate(text(None), init, amp=has_bf16_units())
         recipe = choose_recipe(
-            len(found.images), shape, width, rate=rate,
+            len(found.images), side, backbone.width, rate=rate,
             seconds=seconds_of(budget), epochs=epochs, steps=steps,
         )  # fmt: skip
-        report(describe(recipe, shape, method, model, rate))
+        report(describe(recipe, backbone, method, rate))
         if init is None and len(found.images) < FROM_SCRATCH:
             report(
                 f'from scratch, {len(found.images)} images teach little: weights from elsewhere '
@@ -128,7 +129,7 @@ def pretrain(
     report(f'page: {page}')
     checkpoint = max(place.glob('epoch_*.pth'), key=lambda path: int(path.stem[6:]))
     report(f'next: symmim export {checkpoint} encoder --format timm')
-    report(f'or any transfer: symmim train configs/... --backbone {checkpoint}')
+    report(f'or labels: symmim finetune, detect or segment ... --backbone {checkpoint}')
     return page
 
 
@@ -144,12 +145,13 @@ def write_lists(found: FolderSurvey, plan: Path, batch: int) -> None:
     write_atomic(plan / 'held_out.txt', '\n'.join(sorted(chosen)) + '\n')
 
 
-def describe(recipe: FolderRecipe, shape: Shape, method: str, model: str, rate: float) -> str:
+def describe(recipe: FolderRecipe, backbone: Backbone, method: str, rate: float) -> str:
     """Return the plan, in lines."""
     seconds = recipe.steps * recipe.batch / rate
     end = time.strftime('%H:%M on %d %b', time.localtime(time.time() + seconds))
     return (
-        f'{method}, {model}, {shape.image} pixels in patches of {shape.patch}\n'
+        f'{method}, ViT of width {backbone.width} and {backbone.layers} layers, {backbone.image} '
+        f'pixels in patches of {backbone.patch}\n'
         f'{recipe.epochs} epochs, {recipe.steps} steps of {recipe.batch} images, learning rate '
         f'{recipe.lr:g}, {recipe.held_out} images held out\n'
         f'{rate:.1f} images a second: {seconds / 60:.0f} minutes, until {end}'

@@ -9,17 +9,16 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from symmim_mm.apis.backbone import Backbone, choose_side
 from symmim_mm.apis.transfer import (
     HELD_OUT,
-    Backbone,
     Setup,
     TransferOptions,
     check_readable,
-    choose_side,
     data_name,
     held_out_shares,
-    open_backbone,
     run_transfer,
+    transfer_backbone,
 )
 from symmim_mm.datasets.label_maps import read_label_map
 from symmim_mm.datasets.label_share import choose_part
@@ -76,7 +75,7 @@ def segment(
             measured = whole.part(val_share, plan / 'val.txt')
         found = measure(FolderSurvey(whole.images, whole.files, Counter()))
         check_readable(found)
-        backbone = open_backbone(options, found.shorter_side)
+        backbone = transfer_backbone(options, found.shorter_side)
         size = choose_side(
             options.get('image_size'), found.shorter_side, 2 * backbone.patch, MOST_SIDE
         )

@@ -4,21 +4,25 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from mmengine.config import Config
 
+from symmim_mm.apis.backbone import Backbone, open_backbone
 from symmim_mm.apis.pretrain import measure_rate
 from symmim_mm.apis.train import train
-from symmim_mm.checkpoint.encoder import read_encoder
 from symmim_mm.config.file import CONFIGS
-from symmim_mm.config.image_size import check_image_size
 from symmim_mm.datasets.label_share import share_of_labels
 from symmim_mm.datasets.survey import FolderSurvey
-from symmim_mm.planning.folder_plan import MODELS, choose_shape, seconds_of
-from symmim_mm.planning.transfer_plan import TransferRecipe, transfer_batch, transfer_recipe
+from symmim_mm.planning.folder_plan import seconds_of
+from symmim_mm.planning.transfer_plan import (
+    ENOUGH_STEPS,
+    TransferRecipe,
+    transfer_batch,
+    transfer_recipe,
+)
 from symmim_mm.results.collect import collect
 from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.utils.errors import UserError
@@ -45,69 +49,6 @@ class TransferOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Backbone:
-    """Sizes of the plain ViT that a transfer starts from, and how its images were normalized."""
-
-    width: int
-    layers: int
-    heads: int
-    hidden: int
-    patch: int
-    image: int
-    normalization: dict = field(default_factory=dict)
-
-    @property
-    def settings(self) -> dict:
-        """The part of a config that states these sizes."""
-        arch = dict(
-            _delete_=True, embed_dims=self.width, num_layers=self.layers, num_heads=self.heads,
-            feedforward_channels=self.hidden,
-        )  # fmt: skip
-        return dict(arch=arch, img_size=self.image, patch_size=self.patch)
-
-    @property
-    def size(self) -> str:
-        """The letter of the shipped recipe for a model of about this size."""
-        return 's' if self.width < 576 else 'b' if self.width < 896 else 'l'
-
-
-def open_backbone(options: TransferOptions, shorter_side: int) -> Backbone:
-    """Return the backbone of a checkpoint, or of a named model for images of a shorter side.
-
-    Raises:
-        UserError: both are given, an unknown model, or a checkpoint that is no plain ViT.
-    """
-    file, model = options.get('backbone'), options.get('model')
-    if file and model:
-        raise UserError('give --backbone or --model, not both: a checkpoint has its own size')
-    if not file:
-        if (model := model or 'vit-ti') not in MODELS:
-            raise UserError(f'model must be one of {", ".join(MODELS)}, got {model}')
-        width, layers, heads = MODELS[model]
-        shape = choose_shape(shorter_side)
-        return Backbone(width, layers, heads, 4 * width, shape.patch, shape.image)
-    found = read_encoder(file, options.get('heads'))
-    if found.channels != 3:
-        raise UserError(f'{found.source} is for images of {found.channels} channels, not of 3')
-    return Backbone(
-        found.width, found.layers, found.heads, found.hidden, found.patch, found.image,
-        found.normalization,
-    )  # fmt: skip
-
-
-def choose_side(wanted: int | None, side: int, unit: int, most: int) -> int:
-    """Return the side of a model's images: ``wanted``, or of images of a side, in whole units.
-
-    Raises:
-        UserError: a wanted side that is no multiple of the unit.
-    """
-    if wanted:
-        check_image_size(wanted, unit)
-        return wanted
-    return max(1, min(most, side) // unit) * unit
-
-
-@dataclass(frozen=True)
 class Setup:
     """What a task found and how it is trained.
 
@@ -127,6 +68,13 @@ class Setup:
 
 
 Share = tuple[float, float]
+
+
+def transfer_backbone(options: TransferOptions, shorter_side: int) -> Backbone:
+    """Return the backbone that the options name, for images of a median shorter side."""
+    return open_backbone(
+        options.get('backbone'), options.get('model'), options.get('heads'), shorter_side
+    )
 
 
 def held_out_shares(
@@ -231,14 +179,17 @@ def config_text(
         warmup = -(-1000 * recipe.warmup * recipe.epochs // recipe.steps) / 1000
         length |= dict(epochs=recipe.epochs, warmup_epochs=warmup)
         interval = max(1, recipe.epochs // 5)
+        last = recipe.epochs
     else:
         length |= dict(iterations=recipe.steps, warmup_iterations=recipe.warmup)
+        last = recipe.steps
     if task == 'detection':
         length['milestones'] = [max(1, recipe.steps * 8 // 9), max(2, recipe.steps * 26 // 27)]
     parts = dict(
         run=dict(dataset=setup.data),
         recipe=length,
-        train_cfg=dict(val_interval=interval),
+        # Measuring is no part of the budget: a short run is measured once, at its end.
+        train_cfg=dict(val_interval=interval if recipe.steps >= ENOUGH_STEPS else last),
         default_hooks=dict(
             checkpoint=dict(interval=interval, max_keep_ckpts=1), logger=dict(interval=10)
         ),

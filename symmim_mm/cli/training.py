@@ -175,16 +175,17 @@ def _add_pretrain(parser: argparse.ArgumentParser) -> None:
         '--method', choices=('symmim', 'mae', 'simmim'), default='symmim', help='(default symmim)'
     )
     parser.add_argument(
-        '--model', choices=('vit-ti', 'vit-s', 'vit-b', 'vit-l'), default='vit-ti',
-        help='(default vit-ti)',
+        '--model', choices=('vit-ti', 'vit-s', 'vit-b', 'vit-l'),
+        help='without --init (default vit-ti)',
     )  # fmt: skip
     parser.add_argument(
         '--init', metavar='FILE',
         help='checkpoint to start from: one of ours, of MAE, timm, Hugging Face, DINO, MoCo v3',
     )  # fmt: skip
+    parser.add_argument('--heads', type=int, help='attention heads, if the checkpoint does not say')
     parser.add_argument(
         '--image-size', type=int, metavar='N',
-        help="side in pixels (default: the images' own, 224 at most)",
+        help="side in pixels (default: that of --init, else the images' own, 224 at most)",
     )  # fmt: skip
     length = parser.add_mutually_exclusive_group()
     length.add_argument('--budget', default='1h', help='time for the training (default 1h)')
@@ -200,7 +201,7 @@ def _pretrain(args: argparse.Namespace) -> None:
     from symmim_mm.apis.pretrain import pretrain
 
     pretrain(
-        args.folder, method=args.method, model=args.model, init=args.init,
+        args.folder, method=args.method, model=args.model, init=args.init, heads=args.heads,
         image_size=args.image_size, budget=args.budget, epochs=args.epochs, steps=args.steps,
         out=args.out, seed=args.seed, workers=args.workers, track=args.track,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from symmim_mm.datasets.transforms.decode_region import ImageError, open_image
 from symmim_mm.utils.errors import UserError
 
 EXTENSIONS = (
-    '.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm',
+    '.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm', '.avif',
 )  # fmt: skip
 SAMPLED = 512  # images that are decoded
 SIDE = 128  # pixels; larger images are reduced before their colors are measured

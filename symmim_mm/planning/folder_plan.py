@@ -2,7 +2,8 @@
 
 Published recipes are for a million images and days. These rules are ours, from runs on 600 to
 50,000 images (docs/evidence.md, the quickstart), and meant to be changed in the config that is
-written.
+written. Those of batch and learning rate in short runs come from three runs on the same 10,000
+crops of 5,000 CIFAR-10 images (docs/own_data.md).
 """
 
 import math
@@ -13,6 +14,7 @@ from symmim_mm.utils.errors import UserError
 LEAST_IMAGES = 50
 FROM_SCRATCH = 5000  # images under which weights from elsewhere are the better start
 LEAST_STEPS = 20
+ENOUGH_STEPS = 300  # for which the batch of a short run gets smaller
 MOST_EPOCHS = 800
 # Width, layers, heads. ViT-Ti: DeiT (arXiv 2012.12877); the others as everywhere here.
 MODELS = {
@@ -92,7 +94,7 @@ def choose_batch(images: int) -> int:
 
 def choose_recipe(
     images: int,
-    shape: Shape,
+    side: int,
     width: int,
     *,
     rate: float,
@@ -104,7 +106,7 @@ def choose_recipe(
 
     Args:
         images: in the folder.
-        shape: of the model's images.
+        side: of the model's images in pixels.
         width: of its tokens.
         rate: images per second that were measured.
         seconds: for the training.
@@ -115,6 +117,9 @@ def choose_recipe(
         UserError: too few images, or a budget of too few steps.
     """
     batch = choose_batch(images)
+    if steps is None:
+        seen = epochs * images if epochs is not None else rate * (seconds or 0)
+        batch = max(16, min(batch, 2 ** int(math.log2(max(seen / ENOUGH_STEPS, 1)))))
     held_out = max(8, min(64, images // 20))
     an_epoch = (images - held_out) // batch
     if epochs is None:
@@ -133,10 +138,11 @@ def choose_recipe(
         epochs=epochs,
         batch=batch,
         steps=steps,
-        lr=1e-3 if width <= 192 else 5e-4,
+        # Adam's rate goes with the root of the batch (arXiv 2205.10287).
+        lr=float(f'{(1e-3 if width <= 192 else 5e-4) * math.sqrt(batch / 256):.2g}'),
         warmup_epochs=math.ceil(1000 * max(1 / an_epoch, epochs / 20)) / 1000,
         momentum=round(momentum, 4),
-        crop=0.2 if shape.image >= 160 else 0.4,
+        crop=0.2 if side >= 160 else 0.4,
         held_out=held_out,
     )
 

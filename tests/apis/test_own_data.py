@@ -1,7 +1,6 @@
 """From one's own labels to a model in use, as a user types it."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,16 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
+from own_data import ade, coco, write
 
 import symmim_mm
+from symmim_mm.apis.backbone import Backbone
 from symmim_mm.apis.detect import detect
 from symmim_mm.apis.embed import write_embeddings
 from symmim_mm.apis.finetune import finetune
 from symmim_mm.apis.predict import predict
 from symmim_mm.apis.segment import segment
-from symmim_mm.apis.transfer import Backbone, data_name
+from symmim_mm.apis.transfer import data_name
 from symmim_mm.cli.own_data import _validation
 from symmim_mm.config.load import load_config
 from symmim_mm.planning.transfer_plan import ENOUGH_STEPS, transfer_recipe
@@ -44,14 +45,6 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp('backbone') / 'epoch_1.pth'
     torch.save(dict(state_dict=state, meta=dict(cfg=config.pretty_text)), path)
     return path
-
-
-def coco(root: Path) -> tuple[Path, Path]:
-    return root / 'coco/annotations/instances_train2017.json', root / 'coco/train2017'
-
-
-def ade(root: Path, split: str = 'training') -> tuple[Path, Path]:
-    return root / 'ade20k/images' / split, root / 'ade20k/annotations' / split
 
 
 TASKS = {
@@ -168,24 +161,6 @@ def test_features_of_images(backbone: Path, sample_data: Path, tmp_path: Path) -
     assert len(found['paths']) == 20 and np.isfinite(found['features']).all()
 
 
-@pytest.mark.parametrize(
-    ('names', 'message'),
-    [
-        ((), 'no checkpoint there'),
-        (('epoch_1.pth',), 'has 0 configs'),
-        (('epoch_1.pth', 'a.py', 'b.py'), 'has 2 configs'),
-        (('epoch_1.pth', 'a.py'), 'is of the task None, which predicts nothing'),
-    ],
-)
-def test_runs_that_cannot_predict(names: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    for name in names:
-        (tmp_path / name).touch()
-    with pytest.raises(UserError, match=message):
-        symmim_mm.load(tmp_path)
-    with pytest.raises(UserError, match='no such image'):
-        predict(tmp_path, [tmp_path / 'no.png'])
-
-
 def config_of(
     function: Callable[..., Path],
     data: tuple,
@@ -206,21 +181,6 @@ def config_of(
     with pytest.raises(Written):
         function(*data, **options)
     return load_config(next((out / 'plan').glob('*.py')))
-
-
-@pytest.fixture
-def classes(tmp_path: Path) -> Path:
-    """Ten images of each of two classes."""
-    for name in ('cat', 'dog'):
-        for number in range(10):
-            write(tmp_path / 'folder' / name / f'{number}.png', number)
-    return tmp_path / 'folder'
-
-
-def write(path: Path, value: int | np.ndarray, side: int = 40) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.full((side, side, 3), value, np.uint8) if isinstance(value, int) else value
-    assert cv2.imwrite(str(path), pixels)
 
 
 def test_held_out_images_are_balanced(
@@ -252,6 +212,7 @@ def test_boxes_without_masks(
     (tmp_path / 'boxes.json').write_text(json.dumps(content))
     data = tmp_path / 'boxes.json', coco(sample_data)[1]
     cfg = config_of(detect, data, monkeypatch, tmp_path / 'out')
+    assert cfg.train_cfg.val_interval == cfg.recipe.iterations  # a short run, measured once
     assert cfg.model.roi_head.mask_head is None and cfg.val_evaluator.metric == ['bbox']
     assert not any(step.get('with_mask') for step in cfg.train_dataloader.dataset.pipeline)
     parts = [
@@ -262,6 +223,26 @@ def test_boxes_without_masks(
     # Images of 96 pixels are not enlarged; the patch of 8 makes strides of 4, 8, 16.
     assert cfg.model.data_preprocessor.pad_size_divisor == 96
     assert cfg.model.roi_head.bbox_roi_extractor.featmap_strides == [4.0, 8.0, 16.0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('task', ['finetune', 'detection'])
+def test_a_list_and_boxes_train_without_validation(
+    task: str, classes: Path, backbone: Path, sample_data: Path, tmp_path: Path
+) -> None:
+    paths = sorted(classes.rglob('*.png'))
+    lines = [f'{path.relative_to(tmp_path)} {path.parent.name}' for path in paths]
+    (tmp_path / 'list.txt').write_text('\n'.join(lines))
+    content = json.loads(coco(sample_data)[0].read_text())
+    for entry in content['annotations']:
+        entry.pop('segmentation')
+    (tmp_path / 'boxes.json').write_text(json.dumps(content))
+    data = (tmp_path / 'boxes.json', coco(sample_data)[1])
+    data, metric = ((tmp_path / 'list.txt',), 'top1') if task == 'finetune' else (data, 'box_ap')
+    options = dict(val=None, backbone=backbone, epochs=1, workers=0, report=lambda _: None)
+    TASKS[task][0](*data, out=tmp_path / 'out', **options)
+    record = json.loads((tmp_path / 'out/result.json').read_text())
+    assert metric in record['metrics'] and 'mask_ap' not in record['metrics']
 
 
 def test_label_maps_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,91 +293,6 @@ def test_any_values_of_label_maps(
     assert dataset.metainfo['classes'] == classes and cfg.model.decode_head.num_classes == 2
     found = dataset[0]['data_samples'].gt_sem_seg.data[0].numpy()
     assert (found == np.vectorize(mapped.get)(label)).all()
-
-
-def _spoil_case(root: Path) -> dict:
-    shutil.copytree(root, root.with_name('val'))
-    (root.with_name('val') / 'dog').rename(root.with_name('val') / 'Dog')
-    return dict(val=root.with_name('val'))
-
-
-def _spoil_bare(root: Path) -> dict:
-    write(root / 'bare.png', 3)
-    return {}
-
-
-def _spoil_image(root: Path) -> dict:
-    path = root / 'cat/0.png'
-    path.write_bytes(path.read_bytes()[:60])
-    return {}
-
-
-def _spoil_small(root: Path) -> dict:
-    for number in range(2, 10):
-        (root / f'cat/{number}.png').unlink()
-    return {}
-
-
-@pytest.mark.parametrize(
-    ('spoil', 'message'),
-    [
-        (_spoil_case, 'other classes than the training images: only one of them has Dog, dog'),
-        (_spoil_bare, '1 images are in no class folder, e.g. bare.png'),
-        (_spoil_image, 'cannot be read'),
-        (_spoil_small, 'class cat has 2 images, too few'),
-        (lambda root: dict(val=1.5), 'between 0 and 1'),
-        (lambda root: dict(labels=0.0), 'labels must be a share'),
-        (lambda root: dict(labels=0.01), 'too few to train'),
-        (lambda root: dict(model='vit-x'), 'model must be one of vit-ti'),
-        (lambda root: dict(model='vit-s', backbone='x.pth'), 'not both'),
-        (lambda root: dict(image_size=30), 'multiple of the patch size'),
-        (lambda root: dict(backbone=root / 'cat/1.png'), 'is not a PyTorch checkpoint'),
-    ],
-)
-def test_class_folders_that_cannot_work(
-    spoil: Callable[[Path], dict], message: str, classes: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(UserError, match=message):
-        finetune(classes, **spoil(classes), epochs=1, out=tmp_path / 'out', report=lambda _: None)
-    assert not (tmp_path / 'out/plan/finetune.py').exists()
-
-
-@pytest.mark.parametrize(
-    ('names', 'value', 'message'),
-    [
-        (('a.png', 'b.jpg'), 1, 'images that end in .*.png.*: MMSegmentation reads one'),
-        (('a.png', 'c.png'), 1, '0 of the 2 images of .* have a label map'),
-        (('0.png', '1.png'), 0, 'no label map has more than one class'),
-    ],
-)
-def test_label_maps_that_cannot_work(
-    names: tuple[str, ...], value: int, message: str, tmp_path: Path
-) -> None:
-    for name in names:
-        write(tmp_path / 'images' / name, 9)
-    for number in range(2):
-        write(tmp_path / f'masks/{number}.png', np.full((40, 40), value * number, np.uint8))
-    with pytest.raises(UserError, match=message):
-        segment(tmp_path / 'images', tmp_path / 'masks', out=tmp_path / 'out')
-
-
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        (lambda content: content.pop('images'), "has no list 'images'"),
-        (lambda content: content['images'][0].update(file_name='no.png'), 'are not in .*no.png'),
-        (lambda content: content.update(annotations=[]), 'no objects'),
-        (lambda content: content['categories'][0].pop('name'), 'category 0: without name'),
-    ],
-)
-def test_annotations_that_cannot_work(
-    change: Callable[[dict], object], message: str, sample_data: Path, tmp_path: Path
-) -> None:
-    content = json.loads(coco(sample_data)[0].read_text())
-    change(content)
-    (tmp_path / 'a.json').write_text(json.dumps(content))
-    with pytest.raises(UserError, match=message):
-        detect(tmp_path / 'a.json', coco(sample_data)[1], out=tmp_path / 'out')
 
 
 def test_few_labels_mean_many_epochs() -> None:

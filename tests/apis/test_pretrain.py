@@ -78,3 +78,19 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / 'b/plan/pretrain.py').exists()
     with pytest.raises(UserError, match='no such folder'):
         pretrain(tmp_path / 'nowhere', out=tmp_path / 'c')
+
+
+def test_the_model_follows_from_its_weights(folder: Path, tmp_path: Path) -> None:
+    """Width, patch and image size are those of ``init``, and a model beside it is refused."""
+    from tiny_models import backbone_weights, vit
+
+    init = tmp_path / 'init.pth'
+    torch.save(dict(state_dict=backbone_weights(vit())), init)
+    with pytest.raises(UserError, match='not both'):
+        pretrain(folder, init=init, model='vit-s', out=tmp_path / 'a')
+    options = dict(heads=4, epochs=1, workers=0, report=lambda line: None)
+    pretrain(folder, init=init, out=tmp_path / 'b', **options)
+    backbone = Config.fromfile(tmp_path / 'b/plan/pretrain.py').model.backbone
+    state = torch.load(init)['state_dict']
+    assert backbone.arch.embed_dims == len(state['backbone.cls_token'][0, 0])
+    assert backbone.patch_size == state['backbone.patch_embed.projection.weight'].shape[-1]

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symmim_mm.planning.folder_plan import (
+    ENOUGH_STEPS,
     LEAST_IMAGES,
     LEAST_STEPS,
     Shape,
@@ -45,7 +46,7 @@ def test_a_budget_gives_a_sensible_recipe_or_one_refusal(
     images: int, rate: float, seconds: float
 ) -> None:
     try:
-        recipe = choose_recipe(images, Shape(224, 16), 192, rate=rate, seconds=seconds)
+        recipe = choose_recipe(images, 224, 192, rate=rate, seconds=seconds)
     except UserError as error:
         assert 'give a longer --budget' in str(error)
         assert rate * seconds < max(LEAST_STEPS * 256, images)
@@ -59,9 +60,19 @@ def test_a_budget_gives_a_sensible_recipe_or_one_refusal(
     assert recipe.epochs <= 800
 
 
+def test_short_runs_have_small_batches_and_rates() -> None:
+    """Of the same images, many small steps learn more than few large ones."""
+    short, long = (
+        choose_recipe(5000, 32, 192, rate=40, seconds=seconds) for seconds in (300, 3600)
+    )
+    assert (short.batch, long.batch) == (32, 256) and short.steps >= ENOUGH_STEPS
+    assert long.lr == 1e-3 and short.lr == pytest.approx(1e-3 * (32 / 256) ** 0.5, rel=0.02)
+    assert choose_recipe(5000, 32, 192, rate=40, steps=40).batch == 256
+
+
 def test_too_few_images_are_refused() -> None:
     with pytest.raises(UserError, match='too few to learn from'):
-        choose_recipe(LEAST_IMAGES - 1, Shape(32, 4), 192, rate=10, epochs=1)
+        choose_recipe(LEAST_IMAGES - 1, 32, 192, rate=10, epochs=1)
 
 
 @pytest.mark.parametrize(('text', 'seconds'), [('90s', 90), ('2h', 7200), ('1.5m', 90)])

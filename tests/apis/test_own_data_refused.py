@@ -1,0 +1,151 @@
+"""Labels, options and runs that cannot work are refused before anything is trained."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from own_data import coco, write
+
+import symmim_mm
+from symmim_mm.apis.detect import detect
+from symmim_mm.apis.finetune import finetune
+from symmim_mm.apis.predict import predict
+from symmim_mm.apis.segment import segment
+from symmim_mm.utils.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ('names', 'message'),
+    [
+        ((), 'no checkpoint there'),
+        (('epoch_1.pth',), 'has 0 configs'),
+        (('epoch_1.pth', 'a.py', 'b.py'), 'has 2 configs'),
+        (('epoch_1.pth', 'a.py'), 'is of the task None, which predicts nothing'),
+    ],
+)
+def test_runs_that_cannot_predict(names: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=message):
+        symmim_mm.load(tmp_path)
+    with pytest.raises(UserError, match='no such image'):
+        predict(tmp_path, [tmp_path / 'no.png'])
+
+
+def _spoil_case(root: Path) -> dict:
+    shutil.copytree(root, root.with_name('val'))
+    (root.with_name('val') / 'dog').rename(root.with_name('val') / 'Dog')
+    return dict(val=root.with_name('val'))
+
+
+def _spoil_bare(root: Path) -> dict:
+    write(root / 'bare.png', 3)
+    return {}
+
+
+def _spoil_image(root: Path) -> dict:
+    path = root / 'cat/0.png'
+    path.write_bytes(path.read_bytes()[:60])
+    return {}
+
+
+def _spoil_small(root: Path) -> dict:
+    for number in range(2, 10):
+        (root / f'cat/{number}.png').unlink()
+    return {}
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'message'),
+    [
+        (_spoil_case, 'other classes than the training images: only one of them has Dog, dog'),
+        (_spoil_bare, '1 images are in no class folder, e.g. bare.png'),
+        (_spoil_image, 'cannot be read'),
+        (_spoil_small, 'class cat has 2 images, too few'),
+        (lambda root: dict(val=1.5), 'between 0 and 1'),
+        (lambda root: dict(labels=0.0), 'labels must be a share'),
+        (lambda root: dict(labels=0.01), 'too few to train'),
+        (lambda root: dict(model='vit-x'), 'model must be one of vit-ti'),
+        (lambda root: dict(model='vit-s', backbone='x.pth'), 'not both'),
+        (lambda root: dict(image_size=30), 'multiple of the patch size'),
+        (lambda root: dict(backbone=root / 'cat/1.png'), 'is not a PyTorch checkpoint'),
+    ],
+)
+def test_class_folders_that_cannot_work(
+    spoil: Callable[[Path], dict], message: str, classes: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        finetune(classes, **spoil(classes), epochs=1, out=tmp_path / 'out', report=lambda _: None)
+    assert not (tmp_path / 'out/plan/finetune.py').exists()
+
+
+@pytest.mark.parametrize(
+    ('names', 'value', 'message'),
+    [
+        (('a.png', 'b.jpg'), 1, 'images that end in .*.png.*: MMSegmentation reads one'),
+        (('a.png', 'c.png'), 1, '0 of the 2 images of .* have a label map'),
+        (('0.png', '1.png'), 0, 'no label map has more than one class'),
+    ],
+)
+def test_label_maps_that_cannot_work(
+    names: tuple[str, ...], value: int, message: str, tmp_path: Path
+) -> None:
+    for name in names:
+        write(tmp_path / 'images' / name, 9)
+    for number in range(2):
+        write(tmp_path / f'masks/{number}.png', np.full((40, 40), value * number, np.uint8))
+    with pytest.raises(UserError, match=message):
+        segment(tmp_path / 'images', tmp_path / 'masks', out=tmp_path / 'out')
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda content: content.pop('images'), "has no list 'images'"),
+        (lambda content: content['images'][0].update(file_name='no.png'), 'are not in .*no.png'),
+        (lambda content: content.update(annotations=[]), 'no objects'),
+        (lambda content: content['categories'][0].pop('name'), 'category 0: without name'),
+    ],
+)
+def test_annotations_that_cannot_work(
+    change: Callable[[dict], object], message: str, sample_data: Path, tmp_path: Path
+) -> None:
+    content = json.loads(coco(sample_data)[0].read_text())
+    change(content)
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    with pytest.raises(UserError, match=message):
+        detect(tmp_path / 'a.json', coco(sample_data)[1], out=tmp_path / 'out')
+
+
+@pytest.mark.parametrize(
+    ('lines', 'message'),
+    [
+        ('cat/0.png cat\ncat/no.png cat', 'line 2: no such image'),
+        ('cat/0.png', 'line 1: not a path and a class'),
+        ('cat/0.png cat\ncat/1.png cat', 'has 1 class, and a classifier needs two'),
+        ('', 'has 0 class'),
+    ],
+)
+def test_lists_that_cannot_work(lines: str, message: str, classes: Path, tmp_path: Path) -> None:
+    (classes / 'list.txt').write_text(lines)
+    with pytest.raises(UserError, match=message):
+        finetune(classes / 'list.txt', epochs=1, out=tmp_path / 'out')
+
+
+def test_validation_with_other_classes(sample_data: Path, tmp_path: Path) -> None:
+    content = json.loads(coco(sample_data)[0].read_text())
+    content['categories'][0]['name'] += ' of another kind'
+    (tmp_path / 'val.json').write_text(json.dumps(content))
+    with pytest.raises(UserError, match='has other classes than .* of another kind'):
+        detect(*coco(sample_data), val=(tmp_path / 'val.json', coco(sample_data)[1]), out=tmp_path)
+    for number in range(2):
+        write(tmp_path / f'images/{number}.png', 9)
+        for folder, value in (('maps', 1), ('val', 2)):
+            label = np.resize(np.array([0, value], np.uint8), (40, 40))
+            write(tmp_path / f'{folder}/{number}.png', label)
+    images = tmp_path / 'images'
+    with pytest.raises(UserError, match='has the values 2, which .*maps does not have'):
+        segment(images, tmp_path / 'maps', val=(images, tmp_path / 'val'), out=tmp_path / 'out')
