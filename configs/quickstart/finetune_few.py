@@ -3,3 +3,4 @@ _base_ = ['./finetune.py']
 train_dataloader = dict(dataset=dict(labels=0.1))
 recipe = dict(epochs=40, batch=20, lr_batch=20, warmup_epochs=4)
 train_cfg = dict(val_interval=40)
+default_hooks = dict(checkpoint=dict(interval=10))  # a step of so small a model is short

@@ -1,5 +1,6 @@
 """Start of a training or a test: the launcher's environment, processes, and the runner."""
 
+import functools
 import gc
 import os
 import subprocess
@@ -57,6 +58,29 @@ def substitute_types(cfg: Config) -> None:
     for name in LOADERS:
         if loader := cfg.get(name):
             loader.dataset = use_label_share(loader.dataset)
+
+
+def cache_config_format() -> None:
+    """Format each text once per process in yapf, whose output depends on its arguments alone.
+
+    MMEngine has the whole config formatted anew for every checkpoint and several times at the
+    start, which takes longer than writing the checkpoint of a small model.
+    """
+    from yapf.yapflib import yapf_api
+
+    original = yapf_api.FormatCode
+    if hasattr(original, '__wrapped__'):
+        return
+    results: dict[str, tuple[str, bool]] = {}
+
+    @functools.wraps(original)
+    def format_code(*args: object, **options: object) -> tuple[str, bool]:
+        key = repr((args, sorted(options.items())))
+        if key not in results:
+            results[key] = original(*args, **options)
+        return results[key]
+
+    yapf_api.FormatCode = format_code
 
 
 def rank_info(launcher: str) -> tuple[int, int, int]:
@@ -123,6 +147,7 @@ def launched_runner(cfg: Config, launcher: str, again: str = RESUME) -> Iterator
     _check_evaluation(cfg)
     substitute_types(cfg)
     use_safe_loaders()
+    cache_config_format()
     cfg.launcher = launcher
     if launcher != 'none' and not torch.cuda.is_available():
         # Without a device, DDP must not be given one.

@@ -17,6 +17,7 @@ from symmim_mm.config.load import load_config
 from symmim_mm.engine.data_check import check_data
 from symmim_mm.engine.launch import (
     RANK_VARIABLES,
+    cache_config_format,
     init_cpu_processes,
     launched_runner,
     rank_info,
@@ -86,6 +87,26 @@ def test_impossible_work_dirs_are_refused(tmp_path: Path, name: str, make, probl
     make(tmp_path / name)
     with pytest.raises(UserError, match=f'--work-dir .*{problem}'):
         load_config(PRETRAIN, work_dir=tmp_path / name, check_data=False)
+
+
+def test_equal_config_texts_are_formatted_once(monkeypatch) -> None:
+    from yapf.yapflib import yapf_api
+
+    formatted = []
+    original = yapf_api.FormatCode
+
+    def counting(text: str, **options: object) -> tuple[str, bool]:
+        formatted.append(text)
+        return original(text, **options)
+
+    monkeypatch.setattr(yapf_api, 'FormatCode', counting)
+    cfg, other = Config(dict(a=dict(b=1))), Config(dict(a=dict(b=2)))
+    expected = cfg.pretty_text, other.pretty_text
+    formatted.clear()
+    cache_config_format()
+    cache_config_format()  # as every run of a process does
+    assert [cfg.pretty_text, other.pretty_text, cfg.pretty_text] == [*expected, expected[0]]
+    assert len(formatted) == 2
 
 
 def test_only_mmengines_types_are_substituted() -> None:
