@@ -21,7 +21,7 @@ TIMEOUT = 3600
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tools/benchmark.py startup``."""
     parser.add_argument(
-        '--pictures', type=int, default=256_000, help='files to make, all empty (default 256000)'
+        '--images', type=int, default=256_000, help='files to make, all empty (default 256000)'
     )
     parser.add_argument('--folders', type=int, default=1000, help='of classes (default 1000)')
     parser.add_argument('--repeats', type=int, default=3, help='(default 3)')
@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict:
     """Make a folder, open it in fresh processes, remove it."""
-    if not 1 <= args.folders <= args.pictures:
-        raise UserError('--folders must be 1 or more, and not more than --pictures')
+    if not 1 <= args.folders <= args.images:
+        raise UserError('--folders must be 1 or more, and not more than --images')
     place = Path(tempfile.mkdtemp(prefix='symmim-startup-', dir=args.tmp))
     try:
-        say(f'making {args.pictures} files below {place}')
-        make_tree(place / 'pictures', args.pictures, args.folders)
+        say(f'making {args.images} files below {place}')
+        make_tree(place / 'pictures', args.images, args.folders)
         peaks: dict[str, list[dict]] = {STOCK: [], FIRST: [], AGAIN: []}
         cases = {name: partial(_probe, name, place, args.labels, peaks[name]) for name in peaks}
         cases[STOCK]()  # the system now knows the folder, whoever comes first
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> dict:
             peak_mib=spread([probe['peak_mib'] for probe in peaks[name]]),
             added_mib=spread([probe['added_mib'] for probe in peaks[name]]),
         )
-    settings = dict(pictures=args.pictures, folders=args.folders, labels=args.labels)
+    settings = dict(pictures=args.images, folders=args.folders, labels=args.labels)
     return dict(settings=settings, repeats=args.repeats, environment=before, cases=found)
 
 

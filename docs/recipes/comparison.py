@@ -112,12 +112,14 @@ def compare(recipe: PublishedRecipe, configs: Path) -> list[Row]:
         ValueError: a value differs and no reason is given, or a reason is given for a setting that
             does not differ.
     """
+    paths = {size: configs / recipe.configs.format(size=size.lower()) for size in SIZES}
+    configs_read = {size: read_config_file(path) for size, path in paths.items()}
     rows: list[Row] = []
     for name, setting in recipe.settings.items():
-        found = []
-        for size in SIZES:
-            cfg = read_config_file(configs / recipe.configs.format(size=size.lower()))
-            found.append(_compare_one(recipe, name, size, FIELDS[name][1](cfg)))
+        found = [
+            _compare_one(recipe, name, size, FIELDS[name][1](cfg))
+            for size, cfg in configs_read.items()
+        ]
         if setting.difference and not any(row.difference for row in found):
             raise ValueError(f'{recipe.title}: {name} does not differ from what is published')
         joined = found[:1]

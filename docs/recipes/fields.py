@@ -1,5 +1,6 @@
 """Settings of a recipe, read from its config, in the form in which papers state them."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,7 @@ def _clip(cfg: Config) -> float | None:
 
 def _undecayed(cfg: Config) -> tuple[str, ...]:
     """Return the parameters of the backbone without weight decay."""
+    cfg = copy.deepcopy(cfg)
     model = build_without_storage(cfg)
     cfg.optim_wrapper.optimizer.lr = 1.0
     names = {n for g in parameter_groups(model, cfg) if g.weight_decay == 0 for n in g.names}

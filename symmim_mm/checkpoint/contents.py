@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from symmim_mm.checkpoint.encoder import Encoder, read_encoder
+from symmim_mm.checkpoint.encoder import Encoder, encoder_of
 from symmim_mm.checkpoint.heads import Classifier, Decoder, read_classifier, read_decoder
 from symmim_mm.checkpoint.read import read_checkpoint
 
@@ -27,8 +27,8 @@ def read_contents(
     checkpoint: str | Path, heads: int | None, branch: str, card: str = '', raw_images: bool = False
 ) -> Contents:
     """Read what is exported of a checkpoint; parameters as of ``export_backbone``."""
-    encoder = read_encoder(checkpoint, heads, branch)
     whole = read_checkpoint(checkpoint)
+    encoder = encoder_of(whole, f'checkpoint {checkpoint}', heads, branch)
     return Contents(
         encoder,
         read_classifier(whole, encoder.width),

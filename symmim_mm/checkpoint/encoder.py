@@ -90,8 +90,11 @@ def read_encoder(
         UserError: an unreadable file, no plain ViT or an incomplete one, one without a final norm
             or for images that are not square, or a size for which ``heads`` must be given.
     """
-    source = f'checkpoint {checkpoint}'
-    whole = read_checkpoint(checkpoint)
+    return encoder_of(read_checkpoint(checkpoint), f'checkpoint {checkpoint}', heads, branch)
+
+
+def encoder_of(whole: dict, source: str, heads: int | None, branch: str) -> Encoder:
+    """Return the backbone of a checkpoint that has been read; see :func:`read_encoder`."""
     _, state = backbone_state(whole, source, branch)
     state.pop('mask_token', None)  # of the pre-training only
     if any(key not in state or state[key].ndim != ndim for key, ndim in SIZE_TENSORS.items()):

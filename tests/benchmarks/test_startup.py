@@ -18,7 +18,7 @@ def test_tree(tmp_path: Path) -> None:
 def test_command(tool, tmp_path: Path) -> None:
     result = tmp_path / 'startup.json'
     done = tool(
-        'benchmark.py', 'startup', '--pictures', '60', '--folders', '5', '--repeats', '2',
+        'benchmark.py', 'startup', '--images', '60', '--folders', '5', '--repeats', '2',
         '--tmp', tmp_path, '--json', result, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -28,5 +28,5 @@ def test_command(tool, tmp_path: Path) -> None:
     ]  # fmt: skip
     assert found['cases']['CustomDataset']['times_faster']['median'] == 1
     assert [path.name for path in tmp_path.iterdir()] == ['startup.json']
-    wrong = tool('benchmark.py', 'startup', '--pictures', '2', '--folders', '5', '--json', result)
+    wrong = tool('benchmark.py', 'startup', '--images', '2', '--folders', '5', '--json', result)
     assert wrong.returncode == 2 and '--folders must be' in wrong.stderr

@@ -263,6 +263,13 @@ def test_negatives_come_from_the_batch_of_all_processes() -> None:
     assert abs(float(parts['loss_con'] - whole['loss_con'])) > 0.05
 
 
+def test_a_group_of_tests_stays_in_one_process(request: pytest.FixtureRequest) -> None:
+    """With another pytest, pytest-xdist finds no groups, and every process starts the fixtures."""
+    if not request.config.getoption('loadgroup', False):
+        pytest.skip('run without --dist loadgroup')
+    assert request.node.nodeid.endswith('@together')
+
+
 @pytest.mark.parametrize('name', ['symmim', 'simmim', 'mae'])
 def test_ranks_draw_the_shares_of_the_joint_masks(name: str) -> None:
     """The comparison above relies on this."""

@@ -16,7 +16,7 @@ from warm_commands import WarmCommands, warm_commands
 REHEARSE = os.environ.get('SYMMIM_REHEARSE') == '1'
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope='session', autouse=True)  # before a fixture that trains
 def device() -> torch.device:
     """The GPU, or the CPU in a rehearsal."""
     if torch.cuda.is_available():
