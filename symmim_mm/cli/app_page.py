@@ -135,7 +135,7 @@ def _add_reconstruction(explorer: Explorer, image: gr.Image) -> None:
             blank = np.zeros(explorer.shown(image).shape[:2], np.uint8)
             mask = explorer.painted_mask(np.maximum.reduce(layers) if layers else blank)
         else:
-            mask = _tell(explorer.draw_mask, kind, block=block, ratio=ratio, seed=seed)
+            mask = _tell(explorer.draw_mask, kind, block=int(block), ratio=ratio, seed=seed)
         drawn, error = explorer.reconstruct(image, mask)
         hidden = f'{int(mask.sum())} of {mask.numel()} patches masked'
         return [*drawn, f'{hidden}; mean error of their pixels {error:.1f} of 255']
@@ -150,7 +150,7 @@ def _add_reconstruction(explorer: Explorer, image: gr.Image) -> None:
     gr.on([image.change, kind.change], open_editor, [image, kind], paint).then(
         reconstruct, inputs, outputs
     )
-    gr.on([block.release, ratio.release, paint.change], reconstruct, inputs, outputs)
+    gr.on([block.release, ratio.release, paint.input], reconstruct, inputs, outputs)
 
 
 def _add_similarity(explorer: Explorer, image: gr.Image) -> None:
