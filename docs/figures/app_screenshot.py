@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 OUT = Path(__file__).with_name('app.png')
 with sync_playwright() as play:
     browser = play.chromium.launch(executable_path='/usr/bin/chromium', args=['--no-sandbox'])
-    page = browser.new_page(viewport=dict(width=1240, height=640), color_scheme='light')
+    page = browser.new_page(viewport=dict(width=1280, height=760), color_scheme='light')
     page.goto(sys.argv[1])
     page.locator('#held-out .thumbnail-item').nth(2).click()
     page.locator('#figures').get_by_text('patches masked').wait_for()

@@ -75,7 +75,9 @@ def build_page(explorer: Explorer) -> gr.Blocks:
     def choose(event: gr.SelectData) -> np.ndarray:
         return explorer.held_out[event.index]
 
-    with gr.Blocks(title=f'symmim app: {explorer.name}', analytics_enabled=False) as page:
+    with gr.Blocks(
+        title=f'symmim app: {explorer.name}', analytics_enabled=False, fill_width=True
+    ) as page:
         gr.Markdown(f'## {explorer.name}')
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
@@ -85,7 +87,7 @@ def build_page(explorer: Explorer) -> gr.Blocks:
                 )  # fmt: skip
                 if explorer.held_out:
                     gallery = gr.Gallery(
-                        explorer.held_out, label='Held out by the run', columns=4,
+                        explorer.held_out, label='Held out by the run', columns=3,
                         allow_preview=False, **PICTURE, elem_id='held-out',
                     )  # fmt: skip
                     gallery.select(choose, None, image)
