@@ -24,7 +24,7 @@ def class_attention(backbone: VisionTransformer, images: Tensor) -> Tensor:
     handle = last.attn.register_forward_pre_hook(lambda module, x: entered.append(x[0]))
     try:
         backbone.eval()
-        backbone(images)
+        VisionTransformer.forward(backbone, images)  # of MAE's, too, without a mask
     finally:
         handle.remove()
     attention = last.attn
@@ -53,7 +53,7 @@ def patch_similarity(
         ``(B, len(patches), h, w)``.
     """
     backbone.eval()
-    tokens = normalize(backbone(images)[-1][:, 1:].float(), dim=-1)
+    tokens = normalize(VisionTransformer.forward(backbone, images)[-1][:, 1:].float(), dim=-1)
     size = backbone.patch_embed.projection.kernel_size
     height, width = images.shape[2] // size[0], images.shape[3] // size[1]
     if not patches:

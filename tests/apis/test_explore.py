@@ -9,6 +9,7 @@ from explorer_runs import PHOTO, make_run
 from torch.nn.functional import cosine_similarity
 
 from symmim_mm.apis.explore import AS_TRAINED, CHECKERBOARD, RANDOM, Explorer
+from symmim_mm.apis.visualize import visualize
 from symmim_mm.models.mae import reconstruct_mae
 from symmim_mm.models.masks import checkerboard
 from symmim_mm.utils.errors import UserError
@@ -61,6 +62,9 @@ def test_maps_and_neighbors(tmp_path: Path) -> None:
         assert len(cosines) == 3 and cosines == sorted(cosines, reverse=True)
         assert cosines[0] > least
         assert np.abs(nearest[0][0] - other.shown(PHOTO).astype(int)).mean() < 20
+    drawn = dict(images=[run / 'images/0.png'], out=tmp_path)
+    for kind in ('similarity', 'attention'):
+        assert list(visualize(kind, run / 'config.py', run / 'epoch_1.pth', **drawn))
     features = explorer.encoder(explorer._normalize(PHOTO))[-1][0, 1:]
     row = cosine_similarity(features[7:8], features).detach().clamp(min=0)
     assert np.array_equal(explorer._draw_map(row.view(4, 4)), similarity)
