@@ -7,13 +7,16 @@ SHELL := /bin/bash
 PYTHON_VENV := .venv/bin/python
 ARGS ?=
 
-.PHONY: help setup demo test lint docs site clean
+.PHONY: help setup app demo test lint docs site clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 setup:  ## .venv with the pinned packages
 	@bash tools/setup_env.sh
+
+app: setup  ## what `symmim app` needs besides (350 MiB)
+	@$(PYTHON_VENV) -m pip install -q --no-deps -r requirements/app_pins.txt
 
 demo: setup  ## sample data, pre-train, transfer, compare: table and work_dirs/quickstart/report/index.html
 	@$(PYTHON_VENV) tools/run_suite.py configs/suites/quickstart.yaml $(ARGS)

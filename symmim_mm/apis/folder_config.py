@@ -61,14 +61,11 @@ def config_text(
              crop_ratio_range=(crop, 1.0), flip_prob=0.5),
         dict(type='mmpretrain.PackInputs'),
     ]  # fmt: skip
-    center = [
-        dict(type='symmim_mm.LoadImageStrict'),
-        dict(type='mmpretrain.ResizeEdge', scale=model.image, edge='short'),
-        dict(type='mmpretrain.CenterCrop', crop_size=model.image),
-        dict(type='mmpretrain.PackInputs'),
-    ]
     held_out = dict(
-        type='symmim_mm.ImageFolder', with_label=False, pipeline=center, **dataset('held_out.txt')
+        type='symmim_mm.ImageFolder',
+        with_label=False,
+        pipeline=center_pipeline(model.image),
+        **dataset('held_out.txt'),
     )
     parts = dict(
         run=dict(dataset=found.root.name),
@@ -102,3 +99,13 @@ def config_text(
         f'_base_ = [{str(CONFIGS / method / (base + ".py"))!r}]',
     ]
     return '\n'.join([*lines, *(f'{key} = {value!r}' for key, value in parts.items()), ''])
+
+
+def center_pipeline(side: int) -> list[dict]:
+    """Return the steps that load an image and take its center, ``side`` pixels wide and high."""
+    return [
+        dict(type='symmim_mm.LoadImageStrict'),
+        dict(type='mmpretrain.ResizeEdge', scale=side, edge='short'),
+        dict(type='mmpretrain.CenterCrop', crop_size=side),
+        dict(type='mmpretrain.PackInputs'),
+    ]

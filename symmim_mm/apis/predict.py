@@ -10,12 +10,10 @@ import cv2
 import numpy as np
 import torch
 from mmengine.device import get_device
-from mmengine.registry import MODELS, init_default_scope
 
 from symmim_mm.apis.prediction import Classes, LabelMap, Objects, Prediction
-from symmim_mm.apis.test import load_weights
-from symmim_mm.checkpoint.mmengine import use_safe_loaders
-from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint, read_model_state
+from symmim_mm.apis.test import build_trained
+from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
 from symmim_mm.config.file import read_config_file
 from symmim_mm.datasets.survey import survey
 from symmim_mm.datasets.transforms.decode_region import open_image
@@ -50,7 +48,6 @@ class Predictor:
     """A model of a finished fine-tuning, detection or segmentation; made by :func:`load`."""
 
     def __init__(self, run: str | Path, device: str | None = None) -> None:
-        use_safe_loaders()
         warnings.filterwarnings('ignore', module='mmseg|mmdet')  # advice on losses
         self.checkpoint, config = find_run(run)
         self.cfg = read_config_file(config)
@@ -60,19 +57,14 @@ class Predictor:
                 f'{config} is of the task {self.task}, which predicts nothing: `symmim embed` '
                 'gives the features of a pre-training'
             )
-        init_default_scope(self.cfg.get('default_scope', 'mmpretrain'))
-        if 'data_preprocessor' in self.cfg:
-            self.cfg.model.setdefault('data_preprocessor', self.cfg.data_preprocessor)
-        model = MODELS.build(self.cfg.model)
-        state = read_model_state(self.checkpoint)
-        load_weights(model, state, f'checkpoint {self.checkpoint} does not fit {config}')
+        model = build_trained(self.cfg, config, self.checkpoint)
         meta = read_checkpoint(self.checkpoint).get('meta') or {}
         names = (meta.get('dataset_meta') or {}).get('classes') or ()
         self.classes = tuple(map(str, names))
         if not self.classes:
             raise UserError(f'checkpoint {self.checkpoint} does not name its classes')
         model.cfg = model._config = self.cfg  # where the libraries' functions look for it
-        self.model = model.to(device or get_device()).eval()
+        self.model = model.to(device or get_device())
         self._infer = self._inference()
 
     def _inference(self) -> Callable[[np.ndarray], Any]:

@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
 from symmim_mm.apis.train import RECORD_HOOK
+from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.checkpoint.read import read_model_state
 from symmim_mm.config.load import load_config
 from symmim_mm.engine.annotation_check import check_annotations
@@ -52,6 +56,25 @@ def test(
         check_annotations(cfg, ('test',))
         load_weights(unwrap(runner.model), state, f'checkpoint {checkpoint} does not fit {config}')
         return runner.test()
+
+
+def build_trained(cfg: Config, config: str | Path, checkpoint: str | Path | None) -> BaseModel:
+    """Build the model of a config in evaluation mode, with all weights of a checkpoint, if any.
+
+    The default scope becomes that of the config, named ``config`` in messages.
+
+    Raises:
+        UserError: an unreadable checkpoint, or one that does not fit.
+    """
+    use_safe_loaders()
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    if 'data_preprocessor' in cfg:
+        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    model = MODELS.build(cfg.model)
+    if checkpoint is not None:
+        state = read_model_state(checkpoint)
+        load_weights(model, state, f'checkpoint {checkpoint} does not fit {config}')
+    return model.eval()
 
 
 def load_weights(model: nn.Module, state: Mapping[str, Tensor], problem: str) -> None:

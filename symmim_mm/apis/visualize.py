@@ -8,11 +8,9 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS
 
-from symmim_mm.apis.test import load_weights
-from symmim_mm.checkpoint.mmengine import use_safe_loaders
-from symmim_mm.checkpoint.read import read_model_state
+from symmim_mm.apis.test import build_trained
 from symmim_mm.config.file import read_config_file
 from symmim_mm.datasets.samplers.seeding import seed_everything
 from symmim_mm.datasets.transforms.decode_region import open_image
@@ -49,21 +47,12 @@ def visualize(
     Raises:
         UserError: a file that does not exist or does not fit.
     """
-    use_safe_loaders()
-    cfg = read_config_file(config)
-    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-    if 'data_preprocessor' in cfg:
-        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    model = MODELS.build(cfg.model)
-    if kind == 'masks':
-        if not isinstance(model, MaskedImageModel):
-            raise UserError(f'{config}: masks are drawn of SymMIM and SimMIM')
-    elif checkpoint is None:
+    if kind != 'masks' and checkpoint is None:
         raise UserError(f'{kind} needs a checkpoint of {config}')
-    else:
-        state = read_model_state(checkpoint)
-        load_weights(model, state, f'checkpoint {checkpoint} does not fit {config}')
-    model.eval()
+    cfg = read_config_file(config)
+    model = build_trained(cfg, config, checkpoint)
+    if kind == 'masks' and not isinstance(model, MaskedImageModel):
+        raise UserError(f'{config}: masks are drawn of SymMIM and SimMIM')
     seed_everything(seed)
     if kind == 'masks':
         drawn = iter([_draw_masks(model)])
@@ -101,9 +90,16 @@ def _draw_masks(model: MaskedImageModel) -> np.ndarray:
 
 
 def read_center(path: str | Path, size: tuple[int, int]) -> torch.Tensor:
-    """Read an image, BGR uint8 ``(1, 3, H, W)``: resized to cover ``size``, center crop."""
+    """Read an image and fit it to a size, see :func:`fit_center`."""
     opened = open_image(path)
-    image = opened.crop(0, 0, *opened.size[::-1])
+    return fit_center(opened.crop(0, 0, *opened.size[::-1]), size)
+
+
+def fit_center(image: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
+    """Resize an image, BGR uint8 ``(H, W, 3)``, to cover a size; return its center, BGR uint8.
+
+    The result is ``(1, 3, *size)``.
+    """
     scale = max(size[0] / image.shape[0], size[1] / image.shape[1])
     height, width = (max(round(a * scale), b) for a, b in zip(image.shape[:2], size, strict=True))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -142,9 +138,7 @@ def _maps(
     maps = compute(model.backbone, images)[0].clamp(min=0).cpu().numpy()
     panels = [vis.enlarge(inputs[0].numpy().transpose(1, 2, 0)[..., ::-1])]
     for weights in maps:
-        gray = (255 * weights / max(weights.max(), 1e-9)).astype(np.uint8)
-        gray = cv2.resize(gray, panels[0].shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        panels.append(cv2.applyColorMap(gray, cv2.COLORMAP_VIRIDIS)[..., ::-1])
+        panels.append(vis.heat_map(weights, panels[0].shape[:2]))
     return vis.side_by_side(*panels)
 
 

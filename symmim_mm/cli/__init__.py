@@ -4,12 +4,12 @@ import argparse
 import sys
 
 from symmim_mm import __version__
-from symmim_mm.cli import data, own_data, results, training
+from symmim_mm.cli import app, data, own_data, results, training
 from symmim_mm.cli.run import run
 
 __all__ = ['COMMANDS', 'main', 'run', 'run_command']
 
-COMMANDS = training.COMMANDS | own_data.COMMANDS | results.COMMANDS | data.COMMANDS
+COMMANDS = training.COMMANDS | own_data.COMMANDS | results.COMMANDS | app.COMMANDS | data.COMMANDS
 
 
 def run_command(name: str, prog: str, arguments: list[str] | None = None) -> None:

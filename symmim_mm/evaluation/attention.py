@@ -1,5 +1,7 @@
 """Maps over the patches: attention of the class token, similarity to a patch."""
 
+from collections.abc import Sequence
+
 import torch
 from mmpretrain.models import VisionTransformer
 from torch import Tensor
@@ -22,7 +24,7 @@ def class_attention(backbone: VisionTransformer, images: Tensor) -> Tensor:
     handle = last.attn.register_forward_pre_hook(lambda module, x: entered.append(x[0]))
     try:
         backbone.eval()
-        backbone(images)
+        VisionTransformer.forward(backbone, images)  # of MAE's, too, without a mask
     finally:
         handle.remove()
     attention = last.attn
@@ -36,21 +38,27 @@ def class_attention(backbone: VisionTransformer, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def patch_similarity(backbone: VisionTransformer, images: Tensor) -> Tensor:
+def patch_similarity(
+    backbone: VisionTransformer, images: Tensor, patches: Sequence[tuple[int, int]] = ()
+) -> Tensor:
     """Compute the cosine of each patch token with some of them, after the final norm.
 
     Args:
         backbone: a ViT with ``out_type='raw'``.
         images: ``(B, 3, H, W)``, normalized.
+        patches: rows and columns of these patches; by default the nine in the middles of a 3 x 3
+            division of the image.
 
     Returns:
-        ``(B, 9, h, w)``: to the patches in the middles of a 3 x 3 division of the image.
+        ``(B, len(patches), h, w)``.
     """
     backbone.eval()
-    tokens = normalize(backbone(images)[-1][:, 1:].float(), dim=-1)
+    tokens = normalize(VisionTransformer.forward(backbone, images)[-1][:, 1:].float(), dim=-1)
     size = backbone.patch_embed.projection.kernel_size
     height, width = images.shape[2] // size[0], images.shape[3] // size[1]
-    rows, columns = ([side * part // 6 for part in (1, 3, 5)] for side in (height, width))
-    chosen = [row * width + column for row in rows for column in columns]
+    if not patches:
+        rows, columns = ([side * part // 6 for part in (1, 3, 5)] for side in (height, width))
+        patches = [(row, column) for row in rows for column in columns]
+    chosen = [row * width + column for row, column in patches]
     cosine = tokens[:, chosen] @ tokens.transpose(1, 2)
     return cosine.reshape(len(images), len(chosen), height, width)

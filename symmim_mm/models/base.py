@@ -68,8 +68,12 @@ class MaskedImageModel(BaseSelfSupervisor):
         return self.backbone(inputs)
 
     @torch.no_grad()
-    def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mask normalized images ``(B, 3, H, W)`` as in training and predict them.
+    def reconstruct(self, images: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mask normalized images ``(B, 3, H, W)`` and predict them.
+
+        Args:
+            images: normalized.
+            mask: bool ``(B, h, w)``; as in training by default.
 
         Returns:
             The masks, bool ``(B, h, w)``, and the raw prediction ``(B, h * w, p * p * 3)``.
@@ -79,7 +83,10 @@ class MaskedImageModel(BaseSelfSupervisor):
         """
         if not self.with_head:
             raise UserError('this model reconstructs nothing: it was trained with mim_weight=0')
-        mask, visible = self.draw_reconstruction_mask(len(images), images.device)
+        if mask is None:
+            mask, visible = self.draw_reconstruction_mask(len(images), images.device)
+        else:
+            visible = int((~mask).flatten(1).sum(dim=1).min())
         tokens, indices = self.backbone(images, mask, visible)
         return mask, self.head(tokens, indices)
 

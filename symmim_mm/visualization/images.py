@@ -10,6 +10,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from symmim_mm.models.base import MaskedImageModel
+from symmim_mm.models.mae import reconstruct_mae
 from symmim_mm.models.pixel_head import patchify, unpatchify
 from symmim_mm.utils.errors import UserError
 
@@ -47,25 +48,41 @@ def enlarge(image: np.ndarray, side: int = 224) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
 
 
-@torch.no_grad()
+def heat_map(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Color values float ``(h, w)`` of at least 0, up to their largest, at a size in pixels."""
+    gray = (255 * values / max(values.max(), 1e-9)).astype(np.uint8)
+    gray = cv2.resize(gray, size[::-1], interpolation=cv2.INTER_NEAREST)
+    return np.ascontiguousarray(cv2.applyColorMap(gray, cv2.COLORMAP_VIRIDIS)[..., ::-1])
+
+
 def reconstruct(model: BaseModel, inputs: Tensor) -> list[np.ndarray]:
-    """Draw masked input and reconstruction of images by a pre-training model.
+    """Draw for each image the panels of :func:`reconstruction_panels` side by side, enlarged."""
+    return [
+        side_by_side(*(enlarge(panel) for panel in panels))
+        for panels in reconstruction_panels(model, inputs)
+    ]
+
+
+@torch.no_grad()
+def reconstruction_panels(
+    model: BaseModel, inputs: Tensor, mask: Tensor | None = None
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return original, masked input and reconstruction of images by a pre-training model.
 
     Args:
         model: ours, or MMPretrain's ``MAE``; its preprocessor is a ``ViewPreprocessor``.
         inputs: uint8 ``(B, 3, H, W)``, as the loader gives them.
+        mask: bool ``(B, h, w)``, ``True`` = masked; drawn as in training by default.
 
     Returns:
-        For each image the panels original, masked, reconstruction (visible patches as they
-        were), side by side.
+        Three images for each one; in the reconstruction visible patches are as they were.
     """
     model.eval()
     images = model.data_preprocessor(dict(inputs=inputs), training=False)['inputs']
     if isinstance(model, MaskedImageModel):
-        mask, prediction = model.reconstruct(images)
+        mask, prediction = model.reconstruct(images, mask)
     else:
-        latent, mask, restore = model.backbone(images, mask=True)
-        prediction = model.neck(latent, restore)
+        mask, prediction = reconstruct_mae(model, images, mask)
     patch = model.head.patch_size
     grid = (images.shape[2] // patch, images.shape[3] // patch)
     target = patchify(images, patch)
@@ -84,10 +101,7 @@ def reconstruct(model: BaseModel, inputs: Tensor) -> list[np.ndarray]:
     original = to_images(target)
     cover = unpatchify(hidden.expand_as(target).float(), grid, patch).permute(0, 2, 3, 1).cpu()
     covered = np.where(cover.numpy() > 0.5, GRAY, original).astype(np.uint8)
-    return [
-        side_by_side(*(enlarge(panel) for panel in panels))
-        for panels in zip(original, covered, to_images(filled), strict=True)
-    ]
+    return list(zip(original, covered, to_images(filled), strict=True))
 
 
 def draw_instances(

@@ -24,7 +24,9 @@ BASE_PYTHON = sys._base_executable
 STAMP = ROOT / '.venv' / '.setup-done'
 LISTS = ('runtime.txt', 'export.txt', 'dev.txt')
 SETUP_INPUTS = ['tools/setup_env.sh', 'pyproject.toml', 'requirements/constraints.txt']
-SETUP_INPUTS += [f'requirements/{name}' for name in (*LISTS, 'track.txt', 'transformers.txt')]
+SETUP_INPUTS += [
+    f'requirements/{name}' for name in (*LISTS, 'track.txt', 'app.txt', 'transformers.txt')
+]
 # What is asked for and left out, and what is there in its place; see constraints.txt.
 LEFT_OUT = {'opencv-python': 'opencv-python-headless', 'imaug': None}
 IN_NAMESPACE = ['unshare', '--map-root-user', '--mount', 'bash', '-ec']

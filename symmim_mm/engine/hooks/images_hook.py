@@ -30,6 +30,8 @@ TIMES = 10  # while training
 class ImagesHook(Hook):
     """Draws a few held-out images after training into ``<work_dir>/images/``.
 
+    A pre-training with the contrastive loss alone reconstructs nothing, and nothing is drawn.
+
     Args:
         kind: ``'reconstruction'``, ``'detection'`` or ``'segmentation'``.
         count: number of images, spread evenly over the dataset.
@@ -84,6 +86,8 @@ class ImagesHook(Hook):
     def _drawings(self, runner: Runner, model: BaseModel) -> Iterator[tuple[int, np.ndarray]]:
         # The masks are the same for every run with this seed. Training does not notice: every
         # step seeds itself (ExactResumeHook).
+        if not getattr(model, 'with_head', True):
+            return
         seed_everything(runner.seed)
         model.eval()
         count = min(self.count, len(self.held_out))

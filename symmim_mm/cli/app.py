@@ -1,0 +1,48 @@
+"""The command `app`: a page on this machine to look at a pre-training with."""
+
+import argparse
+import os
+from importlib.util import find_spec
+
+from symmim_mm.cli.command import Command
+from symmim_mm.utils.errors import UserError
+
+EPILOG = """\
+The page is served to this machine alone, and loads nothing from elsewhere. The config next to the
+checkpoint is a program that is run: only use runs that you trust.
+
+example: %(prog)s work_dirs/images-symmim --predict work_dirs/birds-finetune
+"""
+
+
+def _add_app(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('run', metavar='RUN', help='folder of a pre-training, or a checkpoint')
+    parser.add_argument(
+        '--index', metavar='FOLDER',
+        help='images to look for neighbors in (default: those of the run)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--predict', metavar='RUN', help='a fine-tuning, detection or segmentation to predict with'
+    )
+    parser.add_argument(
+        '--port', type=int, metavar='N', help='(default: the first free one from 7860)'
+    )
+
+
+def _app(args: argparse.Namespace) -> None:
+    if find_spec('gradio') is None:
+        raise UserError("app needs Gradio: pip install 'symmim-mm[app]', or `make app` in a clone")
+    # Gradio reads them when it is imported.
+    os.environ |= {'GRADIO_ANALYTICS_ENABLED': 'False', 'HF_HUB_DISABLE_TELEMETRY': '1'}
+    from symmim_mm.apis.explore import Explorer
+    from symmim_mm.cli.app_page import build_page, serve
+
+    serve(build_page(Explorer(args.run, index=args.index, predict=args.predict)), args.port)
+
+
+COMMANDS = {
+    'app': Command(
+        'Look at a pre-training in the browser: mask, reconstruct, compare, find neighbors.',
+        _add_app, _app, EPILOG,
+    ),
+}  # fmt: skip
