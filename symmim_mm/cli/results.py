@@ -71,12 +71,17 @@ def _add_collect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--out', metavar='DIR', help='where to write (default: "report" in the first DIR)'
     )
+    parser.add_argument(
+        '--model-index', nargs='?', const='', metavar='URL',
+        help='write model-index.yml and metafile.yml, too, as MMPretrain reads them; checkpoints '
+        'below URL, or where they are now',
+    )  # fmt: skip
 
 
 def _collect(args: argparse.Namespace) -> None:
     from symmim_mm.results.collect import collect, show
 
-    result = collect(args.folders, args.out)
+    result = collect(args.folders, args.out, args.model_index)
     show(result)
     if result.unreadable:
         sys.exit(1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from symmim_mm.results.model_index import write_model_index
 from symmim_mm.results.record import Record, find_records
 from symmim_mm.results.render import to_csv, to_markdown, to_terminal
 from symmim_mm.results.report import render_page
@@ -30,12 +31,15 @@ class Collected:
     notes: list[str]  # records that a later one of the same run replaces
 
 
-def collect(folders: Sequence[str | Path], out: str | Path | None = None) -> Collected:
+def collect(
+    folders: Sequence[str | Path], out: str | Path | None = None, model_index: str | None = None
+) -> Collected:
     """Read all records below ``folders`` and write the table and the page into ``out``.
 
     The folders, of suites and runs, may come from others: nothing outside of a run's own folder is
     read, and strings of the records are shown with invisible characters escaped. ``out`` is by
-    default ``report`` in the first folder.
+    default ``report`` in the first folder. ``model_index`` is what the paths of checkpoints begin
+    with in the ``model-index.yml`` that is written too, ``''`` for where they are now.
 
     Raises:
         UserError: a folder does not exist or no valid record lies below any of them.
@@ -65,6 +69,8 @@ def collect(folders: Sequence[str | Path], out: str | Path | None = None) -> Col
     write_atomic(out / 'results.csv', to_csv(tables))
     write_atomic(out / 'results.md', to_markdown(tables, notes))
     write_atomic(out / 'index.html', page)
+    if model_index is not None:
+        write_model_index(runs, out, model_index)
     return Collected(tables, out / 'index.html', unreadable, problems, notes)
 
 
