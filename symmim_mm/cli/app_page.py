@@ -19,7 +19,7 @@ POLICY = (
     "connect-src 'self' data: blob:; worker-src 'self' blob:; frame-ancestors 'none'"
 )
 # Without Gradio's button that shares an image on another host.
-PICTURE: dict[str, Any] = dict(format='png', buttons=['download', 'fullscreen'])
+IMAGE_OPTIONS: dict[str, Any] = dict(format='png', buttons=['download', 'fullscreen'])
 PANELS = ('Input', 'Masked input', 'Reconstruction', 'Error')
 Image = np.ndarray | None  # RGB uint8 (H, W, 3); None where none is chosen
 
@@ -88,7 +88,7 @@ def build_page(explorer: Explorer) -> gr.Blocks:
                 if explorer.held_out:
                     gallery = gr.Gallery(
                         explorer.held_out, label='Held out by the run', columns=3,
-                        allow_preview=False, **PICTURE, elem_id='held-out',
+                        allow_preview=False, **IMAGE_OPTIONS, elem_id='held-out',
                     )  # fmt: skip
                     gallery.select(choose, None, image)
                 else:
@@ -124,7 +124,7 @@ def _add_reconstruction(explorer: Explorer, image: gr.Image) -> None:
         brush=gr.Brush(default_size=24, colors=['#6b7280']), buttons=[],
     )  # fmt: skip
     with gr.Row():
-        panels = [gr.Image(label=name, interactive=False, **PICTURE) for name in PANELS]
+        panels = [gr.Image(label=name, interactive=False, **IMAGE_OPTIONS) for name in PANELS]
     figures = gr.Markdown(elem_id='figures')
 
     def reconstruct(
@@ -137,7 +137,7 @@ def _add_reconstruction(explorer: Explorer, image: gr.Image) -> None:
             blank = np.zeros(explorer.shown(image).shape[:2], np.uint8)
             mask = explorer.painted_mask(np.maximum.reduce(layers) if layers else blank)
         else:
-            mask = _tell(explorer.draw_mask, kind, block=int(block), ratio=ratio, seed=seed)
+            mask = _report(explorer.draw_mask, kind, block=int(block), ratio=ratio, seed=seed)
         drawn, error = explorer.reconstruct(image, mask)
         hidden = f'{int(mask.sum())} of {mask.numel()} patches masked'
         return [*drawn, f'{hidden}; mean error of their pixels {error:.1f} of 255']
@@ -158,8 +158,10 @@ def _add_reconstruction(explorer: Explorer, image: gr.Image) -> None:
 def _add_similarity(explorer: Explorer, image: gr.Image) -> None:
     gr.Markdown('Click on the left: how similar the features of all patches are to those there.')
     with gr.Row():
-        shown = gr.Image(label='Image', interactive=False, **PICTURE, elem_id='similar-to')
-        found = gr.Image(label='Similarity', interactive=False, **PICTURE, elem_id='similarity')
+        shown = gr.Image(label='Image', interactive=False, **IMAGE_OPTIONS, elem_id='similar-to')
+        found = gr.Image(
+            label='Similarity', interactive=False, **IMAGE_OPTIONS, elem_id='similarity'
+        )
 
     def compare(image: Image, event: gr.SelectData) -> Image:
         if image is None:
@@ -184,7 +186,7 @@ def _add_attention(explorer: Explorer, image: gr.Image) -> None:
         )
         return
     gr.Markdown('Attention of the class token in the last block, one map for each head.')
-    maps = gr.Gallery(columns=4, **PICTURE, show_label=False, elem_id='attention')
+    maps = gr.Gallery(columns=4, **IMAGE_OPTIONS, show_label=False, elem_id='attention')
     image.change(lambda image: [] if image is None else explorer.attention(image), image, maps)
 
 
@@ -192,7 +194,7 @@ def _add_neighbors(explorer: Explorer, image: gr.Image) -> None:
     source = explorer.folder or 'the images of the run'
     build = gr.Button(f'Embed {source}', variant='primary')
     nearest = gr.Gallery(
-        label='Nearest by cosine', columns=6, **PICTURE, elem_id='nearest'
+        label='Nearest by cosine', columns=6, **IMAGE_OPTIONS, elem_id='nearest'
     )  # fmt: skip
 
     def find(image: Image) -> list:
@@ -201,7 +203,7 @@ def _add_neighbors(explorer: Explorer, image: gr.Image) -> None:
         return [(found, f'{cosine:.3f}') for found, cosine in explorer.neighbors(image)]
 
     def embed(progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008  Gradio looks for it
-        count = _tell(explorer.build_index, progress)
+        count = _report(explorer.build_index, progress)
         return gr.update(value=f'{count} images embedded: do it anew', variant='secondary')
 
     build.click(embed, None, build).then(find, image, nearest)
@@ -212,19 +214,19 @@ def _add_prediction(explorer: Explorer, image: gr.Image) -> None:
     assert explorer.predictor is not None
     gr.Markdown(f'By {explorer.predictor.checkpoint.parent.name} ({explorer.predictor.task}).')
     with gr.Row():
-        drawing = gr.Image(label='Prediction', interactive=False, **PICTURE)
+        drawing = gr.Image(label='Prediction', interactive=False, **IMAGE_OPTIONS)
         facts = gr.JSON(label='As `symmim predict` writes it', elem_id='facts')
 
     def predict(image: Image) -> tuple[Image, dict | None]:
         if image is None:
             return None, None
-        found = _tell(explorer.predict, image)
+        found = _report(explorer.predict, image)
         return found.draw(image), found.to_json()
 
     image.change(predict, image, [drawing, facts])
 
 
-def _tell(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _report(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a function; a user's mistake is shown on the page."""
     try:
         return function(*args, **kwargs)
