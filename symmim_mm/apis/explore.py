@@ -153,32 +153,32 @@ class Explorer:
         Raises:
             UserError: none can be read.
         """
-        pictures: list[np.ndarray] = []
+        images: list[np.ndarray] = []
         features: list[Tensor] = []
         batch: list[Tensor] = []
         total = 0
         for total, image in self._indexed():
             batch.append(image)
-            pictures.append(_rgb(image))
+            images.append(_rgb(image))
             if len(batch) == BATCH:
                 features.append(embed(self.encoder, self.preprocessor, batch))
                 batch = []
-                report(len(pictures) / total)
+                report(len(images) / total)
         if batch:
             features.append(embed(self.encoder, self.preprocessor, batch))
         if not features:
             raise UserError('no image of the index can be read')
-        self.index = pictures, normalize(torch.cat(features), dim=1)
-        return len(pictures)
+        self.index = images, normalize(torch.cat(features), dim=1)
+        return len(images)
 
     def neighbors(self, image: np.ndarray, count: int = 12) -> list[tuple[np.ndarray, float]]:
         """Return the nearest images of the index and their cosines, after :meth:`build_index`."""
         assert self.index is not None
-        pictures, features = self.index
+        images, features = self.index
         query = normalize(embed(self.encoder, self.preprocessor, [self.fit(image)[0]]), dim=1)
         cosines, order = (features @ query[0]).sort(descending=True)
         best = zip(order[:count].tolist(), cosines.tolist(), strict=False)
-        return [(vis.enlarge(pictures[number]), cosine) for number, cosine in best]
+        return [(vis.enlarge(images[number]), cosine) for number, cosine in best]
 
     def predict(self, image: np.ndarray) -> Prediction:
         """Predict an image with the run named ``predict``."""

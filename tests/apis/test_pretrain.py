@@ -81,7 +81,7 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_model_follows_from_its_weights(folder: Path, tmp_path: Path) -> None:
-    """Width, patch and image size are those of ``init``, and a model beside it is refused."""
+    """Width, patch and image size are those of ``init``, and a model next to it is refused."""
     from tiny_models import backbone_weights, vit
 
     init = tmp_path / 'init.pth'
