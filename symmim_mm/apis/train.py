@@ -30,6 +30,7 @@ class RunOptions(TypedDict, total=False):
 
     work_dir: str | Path | None  # where the run is kept; work_dirs/<config> by default
     backbone: str | Path | None  # checkpoint that a transfer or a pre-training starts from
+    branch: str  # 'online' or 'momentum': the encoder of a SymMIM checkpoint to start from
     amp: bool  # train in mixed precision, bf16 where possible
     compile: bool  # compile the model with torch.compile
     fsdp: bool  # shard the model over the processes
@@ -81,7 +82,9 @@ def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunO
         UserError: as :func:`load_config`, and a config that a run wrote into its folder.
     """
     backbone, fsdp = options.get('backbone'), options.get('fsdp', False)
-    source = str(backbone) if backbone else None
+    source, branch = str(backbone) if backbone else None, options.get('branch', 'online')
+    if branch != 'online' and not backbone:
+        raise UserError(f'--branch {branch} needs --backbone FILE, a checkpoint of SymMIM')
     changes = dict(options.get('cfg_options') or {})
     cfg = load_config(
         config,
@@ -99,9 +102,11 @@ def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunO
     processes = process_count(launcher)
     apply_recipe(cfg, processes)
     if backbone and not fsdp:  # which loads it before the model is sharded
-        hooks.append(dict(type='symmim_mm.LoadBackboneHook', checkpoint=source))
+        hooks.append(dict(type='symmim_mm.LoadBackboneHook', checkpoint=source, branch=branch))
     if pop_activation_checkpointing(cfg):
         hooks.append(dict(type='symmim_mm.ActivationCheckpointingHook'))
+    if branch != 'online':
+        changes['--branch'] = branch
     if options.get('amp'):
         _use_mixed_precision(cfg)
         changes['--amp'] = True
@@ -120,7 +125,7 @@ def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunO
     if fsdp:
         from symmim_mm.engine.runner.fsdp import use_fsdp
 
-        use_fsdp(cfg, processes, source, compiled='--compile' in changes)
+        use_fsdp(cfg, processes, source, branch, compiled='--compile' in changes)
     _serve_inferencers(cfg)
     return cfg
 

@@ -95,6 +95,7 @@ def _add_plan_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_train(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     _add_backbone_argument(parser)
+    add_branch_argument(parser)
     parser.add_argument('--resume', action='store_true', help='continue from the last checkpoint')
     parser.add_argument('--amp', action='store_true', help='mixed precision, bf16 where possible')
     parser.add_argument('--compile', action='store_true', help='compile the model (torch.compile)')
@@ -137,7 +138,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 def _plan(args: argparse.Namespace) -> None:
     from symmim_mm.apis.plan import dry_run
 
-    dry_run(**_options(args, 'dry_run', 'resume', 'amp', 'compile', 'fsdp', 'track'))
+    dry_run(**_options(args, 'dry_run', 'branch', 'resume', 'amp', 'compile', 'fsdp', 'track'))
 
 
 def _add_test(parser: argparse.ArgumentParser) -> None:

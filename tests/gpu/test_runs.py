@@ -143,7 +143,7 @@ def test_sharded_on_one_device(
     for name, value in (place | dict(MASTER_PORT=str(free_ports(1)[0]))).items():
         monkeypatch.setenv(name, value)
     cfg = configure(config, work_dir=tmp_path / 'work', amp=bool(amp))
-    use_fsdp(cfg, 2, None, compiled=False)  # a user with one process is refused
+    use_fsdp(cfg, 2, None, 'online', compiled=False)  # a user with one process is refused
     with launched_runner(cfg, 'pytorch') as runner:
         runner.train()
     saved, whole = (

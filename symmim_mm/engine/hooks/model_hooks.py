@@ -23,16 +23,21 @@ class LoadBackboneHook(Hook):
 
     MMEngine's own ``init_cfg=dict(type='Pretrained', prefix='backbone.')`` continues with a
     warning when keys do not fit. This stops. A resumed run keeps the weights of its checkpoint.
+
+    Args:
+        checkpoint: file to load.
+        branch: ``'online'`` or ``'momentum'``, the encoder of a SymMIM checkpoint to take.
     """
 
-    def __init__(self, checkpoint: str) -> None:
+    def __init__(self, checkpoint: str, branch: str = 'online') -> None:
         self.checkpoint = checkpoint
+        self.branch = branch
 
     def before_train(self, runner: Runner) -> None:
         """Load the backbone, unless the run was resumed."""
         if runner.iter == 0:
             model = unwrap(runner.model)
-            runner.logger.info(str(load_backbone(model.backbone, self.checkpoint)))
+            runner.logger.info(str(load_backbone(model.backbone, self.checkpoint, self.branch)))
             if runner.cfg.run.task == 'pretrain':
                 names = load_fitting_parts(model, read_checkpoint(self.checkpoint))
                 runner.logger.info(f'also loaded: {", ".join(names) or "nothing"}')

@@ -31,7 +31,9 @@ from symmim_mm.registry import STRATEGIES
 from symmim_mm.utils.errors import UserError
 
 
-def use_fsdp(cfg: Config, processes: int, backbone: str | None, compiled: bool) -> None:
+def use_fsdp(
+    cfg: Config, processes: int, backbone: str | None, branch: str, compiled: bool
+) -> None:
     """Let a run shard its model over the processes (``tools/train.py --fsdp``).
 
     Raises:
@@ -45,7 +47,10 @@ def use_fsdp(cfg: Config, processes: int, backbone: str | None, compiled: bool) 
     if compiled:
         raise UserError('--fsdp and --compile cannot be combined: leave one of them out')
     cfg.strategy = dict(
-        type='symmim_mm.ShardedStrategy', sync_bn=cfg.get('sync_bn'), backbone=backbone
+        type='symmim_mm.ShardedStrategy',
+        sync_bn=cfg.get('sync_bn'),
+        backbone=backbone,
+        branch=branch,
     )
     if 'Amp' in cfg.optim_wrapper.get('type', ''):
         cfg.optim_wrapper.use_fsdp = True
@@ -58,15 +63,21 @@ class ShardedStrategy(FSDPStrategy):
     Args:
         sync_bn: as in a config of MMEngine: ``'torch'`` where BatchNorm is to be synchronized.
         backbone: checkpoint to load into ``model.backbone`` before it is sharded.
+        branch: encoder of a SymMIM checkpoint to take.
         **kwargs: as ``FSDPStrategy``.
     """
 
     def __init__(
-        self, *, sync_bn: str | None = None, backbone: str | None = None, **kwargs: object
+        self,
+        *,
+        sync_bn: str | None = None,
+        backbone: str | None = None,
+        branch: str = 'online',
+        **kwargs: object,
     ) -> None:
         on_gpu = torch.cuda.is_available()
         super().__init__(state_dict_cfg='full', sync_bn=sync_bn if on_gpu else None, **kwargs)
-        self.backbone = backbone
+        self.backbone, self.branch = backbone, branch
         self.names: list[list[str]] = []
         self.whole_state: dict[str, Tensor] = {}
         if not on_gpu:
@@ -89,7 +100,7 @@ class ShardedStrategy(FSDPStrategy):
     def _init_model_weights(self, model: nn.Module) -> nn.Module:
         model = super()._init_model_weights(model)
         if self.backbone:
-            self.logger.info(str(load_backbone(model.backbone, self.backbone)))
+            self.logger.info(str(load_backbone(model.backbone, self.backbone, self.branch)))
         return model
 
     def _wrap_model(self, model: nn.Module) -> nn.Module:
