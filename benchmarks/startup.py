@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> dict:
     place = Path(tempfile.mkdtemp(prefix='symmim-startup-', dir=args.tmp))
     try:
         say(f'making {args.images} files below {place}')
-        make_tree(place / 'pictures', args.images, args.folders)
+        make_tree(place / 'images', args.images, args.folders)
         peaks: dict[str, list[dict]] = {STOCK: [], FIRST: [], AGAIN: []}
         cases = {name: partial(_probe, name, place, args.labels, peaks[name]) for name in peaks}
         cases[STOCK]()  # the system now knows the folder, whoever comes first
@@ -59,14 +59,14 @@ def run(args: argparse.Namespace) -> dict:
     return dict(settings=settings, repeats=args.repeats, environment=before, cases=found)
 
 
-def make_tree(root: Path, pictures: int, folders: int) -> None:
+def make_tree(root: Path, images: int, folders: int) -> None:
     """Make empty files with names as long as ImageNet's."""
     hour_ago = time.time() - 3600
     for number in range(folders):
         folder = root / f'n{number:08d}'
         folder.mkdir(parents=True)
-        for picture in range(number, pictures, folders):
-            (folder / f'n{number:08d}_{picture}.JPEG').touch()
+        for image in range(number, images, folders):
+            (folder / f'n{number:08d}_{image}.JPEG').touch()
         os.utime(folder, (hour_ago, hour_ago))
     os.utime(root, (hour_ago, hour_ago))
 
@@ -85,7 +85,7 @@ def _probe(name: str, place: Path, labels: bool, peaks: list[dict]) -> Sample:
 def _child(name: str, place: Path, labels: bool) -> dict:
     kind = 'stock' if name == STOCK else 'ours'
     command = [sys.executable, '-m', 'benchmarks.startup_probe', kind]
-    command += [str(place / 'pictures'), str(place / 'cache'), str(int(labels))]
+    command += [str(place / 'images'), str(place / 'cache'), str(int(labels))]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=TIMEOUT)
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -21,11 +21,9 @@ from symmim_mm.apis.finetune import finetune
 from symmim_mm.apis.predict import predict
 from symmim_mm.apis.segment import segment
 from symmim_mm.apis.transfer import data_name
-from symmim_mm.cli.own_data import _validation
 from symmim_mm.config.load import load_config
-from symmim_mm.planning.transfer_plan import ENOUGH_STEPS, transfer_recipe
-from symmim_mm.utils.errors import UserError
 
+pytestmark = pytest.mark.xdist_group('own_data')  # they share trained runs
 VIT = Backbone(width=48, layers=12, heads=4, hidden=96, patch=8, image=32)
 STD = [50.0, 51.0, 52.0]
 
@@ -295,27 +293,6 @@ def test_any_values_of_label_maps(
     assert (found == np.vectorize(mapped.get)(label)).all()
 
 
-def test_few_labels_mean_many_epochs() -> None:
-    few, many = (
-        transfer_recipe('finetune', images, 192, rate=1e4, seconds=3600) for images in (400, 20_000)
-    )
-    assert few.epochs > many.epochs and few.steps >= ENOUGH_STEPS and many.steps >= ENOUGH_STEPS
-    short = transfer_recipe('finetune', 400, 192, rate=100, seconds=60)
-    assert short.steps < few.steps
-    with pytest.raises(UserError, match='give a longer --budget'):
-        transfer_recipe('finetune', 400, 192, rate=1, seconds=60)
-
-
 @pytest.mark.parametrize('folder', ['cells', 'cells/train2017', 'cells/images/training'])
 def test_data_are_called_by_their_folder(folder: str, tmp_path: Path) -> None:
     assert data_name(tmp_path / folder) == 'cells'
-
-
-@pytest.mark.parametrize(
-    ('words', 'most', 'value'),
-    [(['none'], 2, None), (['0.3'], 1, 0.3), (['a', 'b'], 2, ('a', 'b')), (['a'], 1, 'a')],
-)
-def test_what_val_names(words: list[str], most: int, value: object) -> None:
-    assert _validation(words, most) == value
-    with pytest.raises(UserError, match='must be a share such as 0.2'):
-        _validation(['a', 'b', 'c'], most)
