@@ -17,9 +17,11 @@ from symmim_mm.utils.errors import Fault, UserError
 
 TOOL = Path(__file__).parents[1] / 'tools/benchmark.py'
 COMPILED = ('mae', 'mae-stock', 'simmim', 'symmim', 'symmim-sparse', 'symmim-stock')
+COMPILE = dict(eager=[], blocks=['--compile', 'blocks'], compiled=['--compile', 'loss'])
 PARTS = {  # in order of worth: its share of the minutes at most
     'checks': 0.45,
     'eager l': 0.35,
+    'blocks l': 0.35,
     'compiled l': 0.35,
     'transfer b': 0.2,
     'loader': 0.2,
@@ -30,7 +32,7 @@ PARTS = {  # in order of worth: its share of the minutes at most
     'compiled s': 0.2,
     'transfer l': 0.2,
 }
-REHEARSED = ('checks', 'eager l', 'compiled l', 'transfer b', 'loader', 'study')
+REHEARSED = ('checks', 'eager l', 'blocks l', 'compiled l', 'transfer b', 'loader', 'study')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -180,13 +182,14 @@ def _step(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[
     if args.rehearse:
         words += ['--sizes', 'quickstart', '--device', 'cpu', '--repeats', '1', '--batch', '2']
         words += ['--methods', 'mae', 'mae-stock', 'symmim', 'symmim-stock']
-        return [*words, '--compile'] if kind == 'compiled' else words
+        return words + COMPILE[kind]
     words += ['--sizes', size, '--device', 'cuda', '--amp', '--repeats', str(args.repeats)]
     if args.batch:
         words += ['--batch', str(args.batch)]
-    if kind == 'compiled':
+    words += [*COMPILE[kind], '--profile']
+    if kind != 'eager':
         # The stock ones stay eager and are there to be compared with in the same run.
-        words += ['--compile', '--methods', *COMPILED]
+        words += ['--methods', *COMPILED]
     return words
 
 

@@ -51,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--amp', action='store_true', help='bfloat16; on a CPU with AMX only')
     parser.add_argument(
-        '--compile', action='store_true', help='torch.compile, but for the stock methods'
+        '--compile', nargs='?', const='loss', choices=('loss', 'blocks'),
+        help='torch.compile, but for the stock methods: the loss (default), or block by block',
     )
     parser.add_argument(
         '--peak', action='store_true',
@@ -60,6 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--float32', action='store_true', help='with --amp: measure ours in float32, too'
     )
+    parser.add_argument(
+        '--profile', action='store_true', help="where a GPU's time goes in a step, by kernel"
+    )
     parser.add_argument('--no-memory', action='store_true', help='do not measure memory')
 
 
@@ -67,6 +71,7 @@ def run(args: argparse.Namespace) -> dict:
     """Measure every method at every size, methods in turn."""
     import torch
 
+    from benchmarks.step_profile import profile
     from benchmarks.step_trainer import matrix_rate
     from symmim_mm.apis.train import check_bf16_units
 
@@ -115,7 +120,12 @@ def run(args: argparse.Namespace) -> dict:
     for size, batch in batches.items():
         cases = _make_cases(size, methods, batch, steps, device, args)
         try:
-            result['sizes'][size] = _measure(cases, size, repeats, result, not args.no_memory)
+            found = _measure(cases, size, repeats, result, not args.no_memory)
+            if args.profile and on_gpu:
+                for method, case in cases.items():
+                    say(f'{SIZES[size]}: profiling {TITLES[method]}')
+                    found[method]['profile'] = profile(case.sample)
+            result['sizes'][size] = found
         except torch.OutOfMemoryError as error:
             raise UserError(
                 f'{SIZES[size]} with {batch} images does not fit into {device}: '
@@ -194,9 +204,10 @@ def _make_cases(
 def _measure(
     cases: dict[str, Case], size: str, repeats: int, result: dict, with_memory: bool
 ) -> dict:
+    first = {}
     for method, case in cases.items():
         say(f'{SIZES[size]}: warming {TITLES[method]} up')
-        case.sample()
+        first[method] = case.sample().seconds  # compilation, libraries, the optimizer's memory
         case.phases = {}
     samples = interleave(
         {method: case.sample for method, case in cases.items()},
@@ -205,7 +216,9 @@ def _measure(
     )
     found = {}
     for method, case in cases.items():
-        found[method] = _entry(case, size, samples, result)
+        found[method] = dict(
+            _entry(case, size, samples, result), first_repeat_seconds=first[method]
+        )
         # The CPU's operations cannot be followed inside of a compiled program.
         if with_memory and not (case.compiled and result['settings']['device'] == 'cpu'):
             say(f'{SIZES[size]}: memory of {TITLES[method]}')

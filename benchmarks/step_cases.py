@@ -81,7 +81,7 @@ def _plain(value: object) -> object:
 
 
 def make_trainer(
-    size: str, method: str, device: torch.device, amp: bool = False, compiled: bool = False
+    size: str, method: str, device: torch.device, amp: bool = False, compiled: str | None = None
 ) -> Trainer:
     """Build a case, ready to train.
 
@@ -90,7 +90,8 @@ def make_trainer(
         method: one of ``METHODS``; checkpointed ones are built as those without.
         device: where it trains.
         amp: in bfloat16; on a CPU stock cases stay in float32, as MMEngine knows nothing else.
-        compiled: as ``--compile`` of ``tools/train.py``; stock cases stay as they are.
+        compiled: ``'loss'``, as ``--compile`` of ``tools/train.py``, or ``'blocks'``; stock cases
+            stay as they are.
     """
     cfg = config_of(size, method)
     if method not in STOCK:
@@ -128,7 +129,7 @@ def make_trainer(
 
 
 def trainer_of(
-    cfg: Config, device: torch.device, amp: bool = False, compiled: bool = False
+    cfg: Config, device: torch.device, amp: bool = False, compiled: str | None = None
 ) -> Trainer:
     """Build the training of one of our configs, as ``tools/train.py`` does for one process."""
     _quiet(cfg.get('default_scope') or 'mmpretrain')
@@ -148,7 +149,7 @@ def trainer_of(
     if isinstance(wrapper, GuardedStep):
         wrapper.watch(model)
     if compiled:
-        compile_model(model)
+        compile_model(model, blocks=compiled == 'blocks')
     moved = getattr(model, 'contrast_weight', 0) > 0
     side = cfg.model.backbone.img_size
     ema = (model, 'update_momentum') if moved else None

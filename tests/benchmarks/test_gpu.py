@@ -29,9 +29,10 @@ def test_parts_are_commands(part: str) -> None:
     found = parse(gpu.part_command(part, options(batch=64), Path('part.json'), 100.0))
     kind, _, size = part.partition(' ')
     assert found.json == 'part.json'
-    if kind in ('eager', 'compiled'):
+    if kind in gpu.COMPILE:
         assert found.benchmark == 'step' and found.sizes == [size] and found.batch == 64
-        assert found.amp and found.peak and found.compile == (kind == 'compiled')
+        assert found.amp and found.peak
+        assert found.compile == dict(eager=None, blocks='blocks', compiled='loss')[kind]
     else:
         assert found.benchmark == kind
     if kind == 'study':

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.checkpoint.read import read_checkpoint
 from symmim_mm.models.activation_checkpointing import checkpoint_blocks
+from symmim_mm.models.base import transformer_blocks
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.dist import unwrap
 
@@ -102,20 +103,26 @@ class CompileHook(Hook):
         runner.logger.info('the model is compiled: the first steps take long')
 
 
-def compile_model(model: nn.Module, **options: object) -> None:
+def compile_model(model: nn.Module, blocks: bool = False, **options: object) -> None:
     """Compile, in place, the loss of a pre-training or the backbone of a transfer.
 
     MMEngine's own switch compiles ``train_step`` with the optimizer and the logging inside, which
     breaks into many graphs. The loss of a pre-training compiles to one graph. The heads of the
     transfers work on lists of objects of varying sizes, so there only the backbone is compiled. The
     model is not wrapped for several processes; ``options`` are those of ``torch.compile``.
+
+    With ``blocks`` every transformer block is compiled alone: all of one size share one program,
+    so that the first step takes seconds where the whole model takes minutes.
     """
     for module in model.modules():
         if isinstance(module, DropPath):
             # MMPretrain leaves a NumPy number here, at which the compiler breaks the graph: once
             # for every residual branch.
             module.drop_prob = float(module.drop_prob)
-    if isinstance(model, BaseSelfSupervisor):
+    if blocks:
+        for block in transformer_blocks(model):
+            block.forward = torch.compile(block.forward, **options)
+    elif isinstance(model, BaseSelfSupervisor):
         model.loss = torch.compile(model.loss, **options)
     else:
         model.backbone.forward = torch.compile(model.backbone.forward, **options)
