@@ -4,7 +4,7 @@
 #   benchmarks/gpu_host.sh FOLDER RESULT.json [options of `benchmark.py gpu`]
 #
 # FOLDER holds what was carried there: *.whl (mmcv without operators; the others of requirements/runtime.txt that the
-# host lacks) and, for the study, cifar10.tar.xz with train/<class>/ and test/<class>/.
+# host lacks), for the study cifar10.tar.xz with train/<class>/ and test/<class>/, and for the loader jpegs.tar.
 set -euo pipefail
 carried=$(cd "$1" && pwd) result=$2
 shift 2
@@ -20,5 +20,12 @@ if [ -f "$carried/cifar10.tar.xz" ]; then
     tar -xf "$carried/cifar10.tar.xz" -C "$place/data"
     root=$(dirname "$(find "$place/data" -maxdepth 3 -type d -name train | head -n 1)")
     options+=(--cifar10 "$root")
+fi
+if [ -f "$carried/jpegs.tar" ]; then
+    for copy in {1..5}; do # files enough for every worker: the system keeps all of them in memory anyway
+        mkdir -p "$place/jpegs/$copy"
+        tar -xf "$carried/jpegs.tar" -C "$place/jpegs/$copy"
+    done
+    options+=(--data "$place/jpegs")
 fi
 python3 tools/benchmark.py gpu --json "$result" "${options[@]}" "$@"

@@ -51,7 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--amp', action='store_true', help='bfloat16; on a CPU with AMX only')
     parser.add_argument(
-        '--compile', nargs='?', const='loss', choices=('loss', 'blocks'),
+        '--compile',
+        nargs='?',
+        const='loss',
+        choices=('loss', 'blocks'),
         help='torch.compile, but for the stock methods: the loss (default), or block by block',
     )
     parser.add_argument(
