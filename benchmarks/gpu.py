@@ -16,23 +16,17 @@ from benchmarks.common import environment, say, write_result
 from symmim_mm.utils.errors import Fault, UserError
 
 TOOL = Path(__file__).parents[1] / 'tools/benchmark.py'
-COMPILED = ('mae', 'mae-stock', 'simmim', 'symmim', 'symmim-sparse', 'symmim-stock')
-COMPILE = dict(eager=[], blocks=['--compile', 'blocks'], compiled=['--compile', 'loss'])
 PARTS = {  # in order of worth: its share of the minutes at most
     'checks': 0.45,
-    'eager l': 0.35,
-    'blocks l': 0.35,
-    'compiled l': 0.35,
+    'steps l': 0.6,
     'transfer b': 0.2,
     'loader': 0.2,
-    'eager b': 0.2,
+    'steps b': 0.3,
     'study': 1.0,
-    'compiled b': 0.2,
-    'eager s': 0.2,
-    'compiled s': 0.2,
+    'steps s': 0.3,
     'transfer l': 0.2,
 }
-REHEARSED = ('checks', 'eager l', 'blocks l', 'compiled l', 'transfer b', 'loader', 'study')
+REHEARSED = ('checks', 'steps l', 'transfer b', 'loader', 'study')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -181,16 +175,12 @@ def _step(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[
     words = ['step', '--peak']
     if args.rehearse:
         words += ['--sizes', 'quickstart', '--device', 'cpu', '--repeats', '1', '--batch', '2']
-        words += ['--methods', 'mae', 'mae-stock', 'symmim', 'symmim-stock']
-        return words + COMPILE[kind]
+        words += ['--methods', 'mae', 'mae-stock', 'symmim', 'symmim-stock', 'mae-compiled']
+        return words
     words += ['--sizes', size, '--device', 'cuda', '--amp', '--repeats', str(args.repeats)]
     if args.batch:
         words += ['--batch', str(args.batch)]
-    words += [*COMPILE[kind], '--profile']
-    if kind != 'eager':
-        # The stock ones stay eager and are there to be compared with in the same run.
-        words += ['--methods', *COMPILED]
-    return words
+    return [*words, '--profile', 'symmim', 'symmim-compiled', 'symmim-stock']
 
 
 def _run(command: list[str], seconds: float, **env: str) -> str | None:

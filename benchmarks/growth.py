@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common import environment, interleave, markdown, say, spread, timed, with_spread
 from benchmarks.laws import evaluate, in_words, polynomial, power
-from benchmarks.step_tables import CHECKPOINTED, METHODS, SIZES, STOCK
+from benchmarks.step_tables import OURS, SIZES
 from symmim_mm.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ AXES = {  # name: letter in laws, degree of the law of time, of memory
     'batch': ('b', 1, 1),
     'depth': ('d', 1, 1),
 }
-OURS = [name for name in METHODS if name not in STOCK and name not in CHECKPOINTED]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING
 from benchmarks.common import Sample, environment, interleave, say, spread, timed
 from benchmarks.step_tables import (
     CHECKPOINTED,
+    COMPILED,
     FLOAT32,
     METHODS,
     SIZES,
     STOCK,
     TITLES,
+    VARIANTS,
     YARDSTICK,
     tables,
 )
@@ -37,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         '--methods', nargs='+', choices=METHODS, metavar='METHOD',
-        help=f'of {", ".join(METHODS)} (default: all, on a CPU without symmim-stock)',
+        help=f'of {", ".join(METHODS)} (default: all; not symmim-stock or compiled ones on a CPU)',
     )  # fmt: skip
     parser.add_argument(
         '--batch', type=int, help='images per step (default: 4 on a CPU; on a GPU 256, ViT-L 128)'
@@ -51,13 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--amp', action='store_true', help='bfloat16; on a CPU with AMX only')
     parser.add_argument(
-        '--compile',
-        nargs='?',
-        const='loss',
-        choices=('loss', 'blocks'),
-        help='torch.compile, but for the stock methods: the loss (default), or block by block',
-    )
-    parser.add_argument(
         '--peak', action='store_true',
         help="measure the device's rate in matrix products, too, and the share of it that is used",
     )  # fmt: skip
@@ -65,8 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--float32', action='store_true', help='with --amp: measure ours in float32, too'
     )
     parser.add_argument(
-        '--profile', action='store_true', help="where a GPU's time goes in a step, by kernel"
-    )
+        '--profile', nargs='+', choices=METHODS, default=(), metavar='METHOD',
+        help="where a GPU's time goes in a step, by kernel",
+    )  # fmt: skip
     parser.add_argument('--no-memory', action='store_true', help='do not measure memory')
 
 
@@ -76,7 +73,7 @@ def run(args: argparse.Namespace) -> dict:
 
     from benchmarks.step_profile import profile
     from benchmarks.step_trainer import matrix_rate
-    from symmim_mm.apis.train import check_bf16_units
+    from symmim_mm.engine.precision import check_bf16_units
 
     device = torch.device(args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     on_gpu = device.type == 'cuda'
@@ -85,12 +82,8 @@ def run(args: argparse.Namespace) -> dict:
     if args.amp:
         check_bf16_units()
     methods = list(args.methods or ()) or [
-        name
-        for name in METHODS
-        if (on_gpu or name != 'symmim-stock') and not (args.compile and name in CHECKPOINTED)
+        name for name in METHODS if on_gpu or (name != 'symmim-stock' and name not in COMPILED)
     ]
-    if args.compile and (both := sorted(set(methods) & set(CHECKPOINTED))):
-        raise UserError(f'{both[0]} is measured without --compile only')
     if args.float32:
         methods += [name for name, ours in FLOAT32.items() if ours in methods]
     for option in ('batch', 'steps', 'repeats'):
@@ -110,7 +103,6 @@ def run(args: argparse.Namespace) -> dict:
         settings=dict(
             device=device.type,
             precision='bfloat16' if args.amp else 'float32',
-            compiled=args.compile,
             steps_a_repeat=steps,
         ),
         repeats=repeats,
@@ -124,10 +116,9 @@ def run(args: argparse.Namespace) -> dict:
         cases = _make_cases(size, methods, batch, steps, device, args)
         try:
             found = _measure(cases, size, repeats, result, not args.no_memory)
-            if args.profile and on_gpu:
-                for method, case in cases.items():
-                    say(f'{SIZES[size]}: profiling {TITLES[method]}')
-                    found[method]['profile'] = profile(case.sample)
+            for method in set(args.profile) & set(cases) if on_gpu else ():
+                say(f'{SIZES[size]}: profiling {TITLES[method]}')
+                found[method]['profile'] = profile(cases[method].step)
             result['sizes'][size] = found
         except torch.OutOfMemoryError as error:
             raise UserError(
@@ -146,33 +137,36 @@ class Case:
     """One method at one size.
 
     Args:
-        trainer: shared by the two cases with and without activation checkpointing.
-        compiled: whether a batch of another size would be compiled again.
+        trainer: shared by the cases with and without activation checkpointing or compilation.
+        variant: what this case has and the others have not.
     """
 
     method: str
     trainer: 'Trainer'
     batch: int
     steps: int
-    compiled: bool
+    variant: AbstractContextManager
     phases: dict[str, list[float]] = field(default_factory=dict)
 
     def sample(self) -> Sample:
         """Train some steps and record the times of their parts."""
-        from benchmarks.step_trainer import checkpointing
-
-        with checkpointing(self.trainer.model, self.method in CHECKPOINTED):
+        with self.variant:
             found = timed(partial(self.trainer.train, self.batch, self.steps))
         for name, seconds in self.trainer.take_phases().items():
             self.phases.setdefault(name, []).extend(seconds)
         return found
 
+    def step(self) -> None:
+        """Train one step."""
+        with self.variant:
+            self.trainer.train(self.batch)
+
     def memory(self) -> dict:
         """Return bytes: ``kept`` between steps; ``fixed + each * images`` more in a step."""
-        from benchmarks.step_trainer import bytes_per_image, checkpointing
+        from benchmarks.step_trainer import bytes_per_image
 
-        with checkpointing(self.trainer.model, self.method in CHECKPOINTED):
-            if self.compiled:
+        with self.variant:
+            if self.method in COMPILED:  # a batch of another size would be compiled again
                 fixed, each = 0.0, self.trainer.peak_bytes(self.batch) / self.batch
             else:
                 # Memory is linear in the batch: on a CPU a small one takes less time.
@@ -194,14 +188,23 @@ def _make_cases(
     trainers: dict[str, Trainer] = {}
     cases = {}
     for method in methods:
-        name = CHECKPOINTED.get(method, method)
+        name = VARIANTS.get(method, method)
         if name not in trainers:
             say(f'{SIZES[size]}: building {TITLES[name]}')
             amp = args.amp and name not in FLOAT32
-            trainers[name] = make_trainer(size, FLOAT32.get(name, name), device, amp, args.compile)
-        compiled = args.compile and method not in STOCK
-        cases[method] = Case(method, trainers[name], batch, steps, compiled)
+            trainers[name] = make_trainer(size, FLOAT32.get(name, name), device, amp)
+        cases[method] = Case(method, trainers[name], batch, steps, _variant(method, trainers[name]))
     return cases
+
+
+def _variant(method: str, trainer: 'Trainer') -> AbstractContextManager:
+    from benchmarks.step_trainer import Variant
+    from symmim_mm.engine.hooks.model_hooks import compile_model
+    from symmim_mm.models.activation_checkpointing import checkpoint_blocks
+
+    changes = ((CHECKPOINTED, checkpoint_blocks), (COMPILED, compile_model))
+    change = next((change for cases, change in changes if method in cases), None)
+    return Variant(trainer.model, change) if change else nullcontext()
 
 
 def _measure(
@@ -223,7 +226,7 @@ def _measure(
             _entry(case, size, samples, result), first_repeat_seconds=first[method]
         )
         # The CPU's operations cannot be followed inside of a compiled program.
-        if with_memory and not (case.compiled and result['settings']['device'] == 'cpu'):
+        if with_memory and not (method in COMPILED and result['settings']['device'] == 'cpu'):
             say(f'{SIZES[size]}: memory of {TITLES[method]}')
             found[method]['memory'] = case.memory()
     return found
@@ -253,6 +256,7 @@ def _entry(case: Case, size: str, samples: dict[str, list[Sample]], result: dict
         model=identity(cfg),
         stock=method in STOCK,
         checkpointed=method in CHECKPOINTED,
+        compiled=method in COMPILED,
         rate=spread(rates[method]),
         samples=[sample._asdict() for sample in samples[method]],
         step_to_yardstick=ratio(YARDSTICK, method),
@@ -265,8 +269,8 @@ def _entry(case: Case, size: str, samples: dict[str, list[Sample]], result: dict
     for plain, ours in FLOAT32.items():
         if method in (plain, ours):
             entry['speed_to_float32'] = ratio(method, plain)
-    if method in CHECKPOINTED:
-        entry['step_to_plain'] = ratio(CHECKPOINTED[method], method)
+    if method in VARIANTS:
+        entry['step_to_plain'] = ratio(VARIANTS[method], method)
     if result['matrix_rate']:
         peak = result['matrix_rate']['rate']['median']
         entry['utilisation'] = operations * entry['rate']['median'] / peak

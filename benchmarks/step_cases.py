@@ -21,12 +21,12 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 import symmim_mm
-from benchmarks.step_tables import CHECKPOINTED, STOCK
+from benchmarks.step_tables import STOCK, VARIANTS
 from benchmarks.step_trainer import Trainer
 from symmim_mm.config.recipe import apply_recipe
-from symmim_mm.engine.hooks.model_hooks import compile_model
 from symmim_mm.engine.launch import substitute_types
 from symmim_mm.engine.optim.guarded_wrapper import GuardedStep
+from symmim_mm.engine.precision import use_mixed_precision
 from symmim_mm.models.masks import checkerboard, draw_parity
 
 CONFIGS = Path(symmim_mm.__file__).parents[1] / 'configs'
@@ -45,7 +45,7 @@ def config_of(size: str, method: str) -> Config:
         size: one of ``SIZES``.
         method: one of ``METHODS``.
     """
-    method = STOCK.get(method, CHECKPOINTED.get(method, method))
+    method = STOCK.get(method, VARIANTS.get(method, method))
     kind = method.removesuffix('-sparse')
     folder = CONFIGS / 'quickstart' if size == 'quickstart' else CONFIGS / kind
     name = f'{kind}_pretrain.py' if size == 'quickstart' else f'vit_{size}_pretrain.py'
@@ -80,22 +80,18 @@ def _plain(value: object) -> object:
     return dict(value) if isinstance(value, dict) else value
 
 
-def make_trainer(
-    size: str, method: str, device: torch.device, amp: bool = False, compiled: str | None = None
-) -> Trainer:
+def make_trainer(size: str, method: str, device: torch.device, amp: bool = False) -> Trainer:
     """Build a case, ready to train.
 
     Args:
         size: one of ``SIZES``.
-        method: one of ``METHODS``; checkpointed ones are built as those without.
+        method: one of ``METHODS``; checkpointed and compiled ones are built as those without.
         device: where it trains.
         amp: in bfloat16; on a CPU stock cases stay in float32, as MMEngine knows nothing else.
-        compiled: ``'loss'``, as ``--compile`` of ``tools/train.py``, or ``'blocks'``; stock cases
-            stay as they are.
     """
     cfg = config_of(size, method)
     if method not in STOCK:
-        return trainer_of(cfg, device, amp, compiled)
+        return trainer_of(cfg, device, amp)
     stock = Config.fromfile(STOCK_CONFIGS / STOCK_RECIPES[method])
     normalize = dict(Config.fromfile(STOCK_CONFIGS / STOCK_RECIPES['mae-stock']).data_preprocessor)
     _quiet()
@@ -128,9 +124,7 @@ def make_trainer(
     return Trainer(model, wrapper, lambda n: _two_views(n, side, device, model.grid), ema, True)
 
 
-def trainer_of(
-    cfg: Config, device: torch.device, amp: bool = False, compiled: str | None = None
-) -> Trainer:
+def trainer_of(cfg: Config, device: torch.device, amp: bool = False) -> Trainer:
     """Build the training of one of our configs, as ``tools/train.py`` does for one process."""
     _quiet(cfg.get('default_scope') or 'mmpretrain')
     model = MODELS.build(copy.deepcopy(cfg.model))
@@ -140,16 +134,11 @@ def trainer_of(
     settings.optim_wrapper.optimizer.lr = RATE
     settings.optim_wrapper.pop('accumulative_counts', None)
     if amp:
-        if device.type == 'cpu':
-            settings.optim_wrapper.type = 'symmim_mm.CpuAmpOptimWrapper'
-        else:
-            settings.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16')
+        use_mixed_precision(settings)
     substitute_types(settings)
     wrapper = build_optim_wrapper(model, settings.optim_wrapper)
     if isinstance(wrapper, GuardedStep):
         wrapper.watch(model)
-    if compiled:
-        compile_model(model, blocks=compiled == 'blocks')
     moved = getattr(model, 'contrast_weight', 0) > 0
     side = cfg.model.backbone.img_size
     ema = (model, 'update_momentum') if moved else None

@@ -4,30 +4,35 @@ from benchmarks.common import markdown, with_spread
 
 SIZES = dict(s='ViT-S', b='ViT-B', l='ViT-L', quickstart='quickstart')
 
-METHODS = {
+PLAIN = {
     'mae': 'MAE',
     'mae-stock': 'MAE, stock MMPretrain',
     'simmim': 'SimMIM',
     'symmim': 'SymMIM dense',
     'symmim-sparse': 'SymMIM sparse',
     'symmim-stock': 'SymMIM of stock parts',
-    'symmim-checkpointed': 'SymMIM dense, checkpointed',
-    'symmim-sparse-checkpointed': 'SymMIM sparse, checkpointed',
 }
 
 STOCK = {'mae-stock': 'mae', 'symmim-stock': 'symmim'}
 """Cases built from MMPretrain's parts, and the cases of ours that they correspond to."""
 
-CHECKPOINTED = {
-    'symmim-checkpointed': 'symmim',
-    'symmim-sparse-checkpointed': 'symmim-sparse',
-}
-"""Cases with activation checkpointing, and the cases without it whose model they share."""
+OURS = tuple(name for name in PLAIN if name not in STOCK)
 
-FLOAT32 = {f'{name}-float32': name for name in METHODS if name not in STOCK | CHECKPOINTED}
+CHECKPOINTED = {f'{name}-checkpointed': name for name in ('symmim', 'symmim-sparse')}
+COMPILED = {f'{name}-compiled': name for name in OURS}
+VARIANTS = CHECKPOINTED | COMPILED
+"""Cases with activation checkpointing, or compiled, and the cases whose model they share."""
+
+METHODS = PLAIN | {
+    f'{name}-{how}': f'{PLAIN[name]}, {how}'
+    for how, cases in (('checkpointed', CHECKPOINTED), ('compiled', COMPILED))
+    for name in cases.values()
+}
+
+FLOAT32 = {f'{name}-float32': name for name in OURS}
 """Cases in float32 next to mixed precision, and the cases that they correspond to."""
 
-TITLES = METHODS | {name: f'{METHODS[ours]}, float32' for name, ours in FLOAT32.items()}
+TITLES = METHODS | {name: f'{PLAIN[ours]}, float32' for name, ours in FLOAT32.items()}
 
 YARDSTICK = 'simmim'
 """Case whose step the others are compared with."""

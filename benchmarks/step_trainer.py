@@ -2,18 +2,16 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 
 import torch
 from mmengine.optim import OptimWrapper
-from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from torch import Tensor, nn
 
 from benchmarks.common import spread
-from symmim_mm.models.activation_checkpointing import checkpoint_blocks
+from symmim_mm.models.base import transformer_blocks
 from symmim_mm.planning.memory import PeakMemory
 
 PHASES = ('backward', 'optimizer', 'ema')  # the rest of a step is its forward part
@@ -181,17 +179,27 @@ def shares_of(phases: dict[str, list[float]]) -> dict[str, float]:
     return dict(forward=1 - sum(found.values()), **found)
 
 
-@contextmanager
-def checkpointing(model: nn.Module, wanted: bool) -> Iterator[None]:
-    """Checkpoint the activations of a model within the block."""
-    if wanted:
-        checkpoint_blocks(model)
-    try:
-        yield
-    finally:
-        for module in model.modules():
-            if isinstance(module, TransformerEncoderLayer):
-                module.__dict__.pop('forward', None)
+class Variant:
+    """Changed transformer blocks of a model, which it has within ``with`` only.
+
+    Args:
+        model: stays as it is.
+        change: replaces ``forward`` of its blocks, as ``checkpoint_blocks`` does.
+    """
+
+    def __init__(self, model: nn.Module, change: Callable[[nn.Module], object]) -> None:
+        change(model)
+        self.forwards = [
+            (block, block.__dict__.pop('forward')) for block in transformer_blocks(model)
+        ]
+
+    def __enter__(self) -> None:
+        for block, forward in self.forwards:
+            block.forward = forward
+
+    def __exit__(self, *_: object) -> None:
+        for block, _ in self.forwards:
+            del block.forward
 
 
 def bytes_per_image(trainer: Trainer, images: int) -> tuple[float, float]:

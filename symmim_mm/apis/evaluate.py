@@ -13,12 +13,12 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from torch import Tensor, nn
 
-from symmim_mm.apis.train import check_bf16_units
 from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.config.load import load_config
 from symmim_mm.datasets.samplers.seeding import seed_everything
 from symmim_mm.engine.faults import report_faults
+from symmim_mm.engine.precision import check_bf16_units, half_dtype
 from symmim_mm.evaluation.choice import check_grid, judge
 from symmim_mm.evaluation.feature_cache import cached, features_key
 from symmim_mm.evaluation.features import POOLINGS, build_loaders, extract
@@ -153,8 +153,7 @@ def evaluate_features(
 
 def _encode_half(model: nn.Module, images: Tensor) -> Sequence[Tensor]:
     device = images.device.type
-    half = device == 'cuda' and not torch.cuda.is_bf16_supported()
-    with torch.autocast(device, torch.float16 if half else torch.bfloat16):
+    with torch.autocast(device, half_dtype(device)):
         return model(images)
 
 

@@ -15,9 +15,10 @@ from mmengine.runner import Runner
 from symmim_mm.apis.backbone import Backbone, choose_side, open_backbone
 from symmim_mm.apis.embed import show_embeddings
 from symmim_mm.apis.folder_config import CONFIG, PLAN, config_text
-from symmim_mm.apis.train import configure, has_bf16_units, train
+from symmim_mm.apis.train import configure, train
 from symmim_mm.datasets.survey import FolderSurvey, survey
 from symmim_mm.engine.launch import launched_runner
+from symmim_mm.engine.precision import has_bf16_units
 from symmim_mm.planning.folder_plan import (
     FROM_SCRATCH,
     FolderRecipe,

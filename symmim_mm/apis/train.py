@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 
@@ -14,6 +13,7 @@ from symmim_mm.config.recipe import apply_recipe, recipe_of
 from symmim_mm.engine.annotation_check import check_annotations
 from symmim_mm.engine.data_check import check_data
 from symmim_mm.engine.launch import launched_runner, process_count
+from symmim_mm.engine.precision import use_mixed_precision
 from symmim_mm.engine.resume import resume_from_latest, was_restarted
 from symmim_mm.engine.tracking import use_trackers
 from symmim_mm.models.activation_checkpointing import pop_activation_checkpointing
@@ -108,7 +108,7 @@ def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunO
     if branch != 'online':
         changes['--branch'] = branch
     if options.get('amp'):
-        _use_mixed_precision(cfg)
+        use_mixed_precision(cfg)
         changes['--amp'] = True
     if options.get('compile'):
         hooks.append(dict(type='symmim_mm.CompileHook'))
@@ -144,35 +144,6 @@ def _serve_inferencers(cfg: Config) -> None:
         dict(step, type='LoadImageFromFile') if step.type == IMAGE_STEP else step for step in steps
     ]
     cfg.test_dataloader = test
-
-
-def _use_mixed_precision(cfg: Config) -> None:
-    wrapper = cfg.optim_wrapper
-    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise UserError(f'--amp does not work with optim_wrapper type {wrapper.type}')
-    check_bf16_units()
-    if not torch.cuda.is_available():
-        wrapper.type = 'symmim_mm.CpuAmpOptimWrapper'
-        return
-    wrapper.type = 'AmpOptimWrapper'
-    wrapper.setdefault('dtype', 'bfloat16' if torch.cuda.is_bf16_supported() else 'float16')
-
-
-def has_bf16_units() -> bool:
-    """Return whether mixed precision makes this machine faster: a GPU, or a CPU with AMX."""
-    return torch.cuda.is_available() or bool(torch.cpu.get_capabilities().get('amx_bf16'))
-
-
-def check_bf16_units() -> None:
-    """Refuse mixed precision on a processor that it would make slower.
-
-    Raises:
-        UserError: neither a GPU nor a processor with bf16 matrix units.
-    """
-    if not has_bf16_units():
-        raise UserError(
-            '--amp needs a GPU, or a processor with bf16 matrix units (AMX): leave it out here'
-        )
 
 
 def _count_flops(cfg: Config, amp: bool) -> None:

@@ -80,8 +80,8 @@ def _run_differences(runner: Runner, checkpoint: dict) -> Iterator[str]:
     groups = [group['params'] for group in wrapper.optimizer.param_groups]
     groups = runner.strategy.whole_groups() if sharded else groups
     yield from _optimizer_differences(saved, wrapper.optimizer, groups)
-    if 'loss_scaler' in saved and hasattr(wrapper, 'loss_scaler'):
-        scaler = wrapper.loss_scaler.state_dict()
+    scaler = wrapper.loss_scaler.state_dict() if hasattr(wrapper, 'loss_scaler') else {}
+    if scaler and 'loss_scaler' in saved:  # one that is turned off has no state
         yield from differences(saved['loss_scaler'], scaler, 'optimizer.loss_scaler')
     if runner.param_schedulers is not None:
         current = [scheduler.state_dict() for scheduler in runner.param_schedulers]

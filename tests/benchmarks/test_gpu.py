@@ -29,10 +29,9 @@ def test_parts_are_commands(part: str) -> None:
     found = parse(gpu.part_command(part, options(batch=64), Path('part.json'), 100.0))
     kind, _, size = part.partition(' ')
     assert found.json == 'part.json'
-    if kind in gpu.COMPILE:
+    if kind == 'steps':
         assert found.benchmark == 'step' and found.sizes == [size] and found.batch == 64
         assert found.amp and found.peak
-        assert found.compile == dict(eager=None, blocks='blocks', compiled='loss')[kind]
     else:
         assert found.benchmark == kind
     if kind == 'study':
@@ -49,7 +48,7 @@ def test_parts_that_fail_or_take_too_long_are_reported() -> None:
 
 def test_tables_bear_the_name_of_their_part() -> None:
     step = dict(benchmark='step', sizes={}, matrix_rate=None)
-    assert gpu.tables(dict(parts={'eager l': step})) == {}
+    assert gpu.tables(dict(parts={'steps l': step})) == {}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Every training of a user, on a GPU: pre-trained, stopped, resumed, compiled, carried over."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,17 +49,26 @@ def succeed(done) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+class Runs(dict[str, Path]):
+    """Work directories of a whole pre-training of each method, which is run where one is needed."""
+
+    def __init__(self, pretrain: Callable[[str], Path]) -> None:
+        self.pretrain = pretrain
+
+    def __missing__(self, method: str) -> Path:
+        self[method] = self.pretrain(method)
+        return self[method]
+
+
 @pytest.fixture(scope='module')
-def runs(command, amp, sample_data: Path, tmp_path_factory) -> dict[str, Path]:
-    """Work directories of a whole pre-training of each method."""
-    found = {}
-    for method in METHODS:
+def runs(command, amp, sample_data: Path, tmp_path_factory) -> Runs:
+    def pretrain(method: str) -> Path:
         place = tmp_path_factory.mktemp(method)
         config = pretrain_config(place / 'whole', method, sample_data, recorded())
-        done = command('train.py', config, '--work-dir', place / 'work', *amp)
-        succeed(done)
-        found[method] = place / 'work'
-    return found
+        succeed(command('train.py', config, '--work-dir', place / 'work', *amp))
+        return place / 'work'
+
+    return Runs(pretrain)
 
 
 @pytest.mark.parametrize('method', METHODS)

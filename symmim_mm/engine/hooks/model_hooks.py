@@ -103,26 +103,21 @@ class CompileHook(Hook):
         runner.logger.info('the model is compiled: the first steps take long')
 
 
-def compile_model(model: nn.Module, blocks: bool = False, **options: object) -> None:
-    """Compile, in place, the loss of a pre-training or the backbone of a transfer.
+def compile_model(model: nn.Module, **options: object) -> None:
+    """Compile, in place, the transformer blocks of a pre-training or the backbone of a transfer.
 
+    Blocks of one size share one program, so that the first step takes seconds where the whole loss
+    takes minutes. A transfer's blocks differ in their rates of stochastic depth: its backbone is
+    compiled in one piece, and its heads, which work on lists of objects of varying sizes, are not.
     MMEngine's own switch compiles ``train_step`` with the optimizer and the logging inside, which
-    breaks into many graphs. The loss of a pre-training compiles to one graph. The heads of the
-    transfers work on lists of objects of varying sizes, so there only the backbone is compiled. The
-    model is not wrapped for several processes; ``options`` are those of ``torch.compile``.
-
-    With ``blocks`` every transformer block is compiled alone: all of one size share one program,
-    so that the first step takes seconds where the whole model takes minutes.
+    breaks into many graphs. The model is not wrapped for several processes; ``options`` are those
+    of ``torch.compile``.
     """
     for module in model.modules():
         if isinstance(module, DropPath):
             # MMPretrain leaves a NumPy number here, at which the compiler breaks the graph: once
             # for every residual branch.
             module.drop_prob = float(module.drop_prob)
-    if blocks:
-        for block in transformer_blocks(model):
-            block.forward = torch.compile(block.forward, **options)
-    elif isinstance(model, BaseSelfSupervisor):
-        model.loss = torch.compile(model.loss, **options)
-    else:
-        model.backbone.forward = torch.compile(model.backbone.forward, **options)
+    whole = [] if isinstance(model, BaseSelfSupervisor) else [model.backbone]
+    for module in whole or transformer_blocks(model):
+        module.forward = torch.compile(module.forward, **options)

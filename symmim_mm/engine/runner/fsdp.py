@@ -54,6 +54,9 @@ def use_fsdp(
     )
     if 'Amp' in cfg.optim_wrapper.get('type', ''):
         cfg.optim_wrapper.use_fsdp = True
+        if cfg.optim_wrapper.get('dtype') == 'float16':
+            # The verdict of torch's sharded scaler has a shape that its fused kernels refuse.
+            cfg.optim_wrapper.optimizer.fused = False
 
 
 @STRATEGIES.register_module()

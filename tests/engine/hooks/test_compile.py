@@ -1,4 +1,6 @@
-"""What goes through torch.compile, and that it goes in one piece."""
+"""What goes through torch.compile, in how many pieces."""
+
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from paths import ROOT
 from torch import nn
 
 from symmim_mm.engine.hooks.model_hooks import compile_model
+from symmim_mm.models.base import transformer_blocks
 
 SPARSE = dict(
     backbone=dict(encoding='sparse'),
@@ -18,11 +21,11 @@ SPARSE = dict(
 def build(kind: str, change: dict | None = None) -> nn.Module:
     cfg = Config.fromfile(ROOT / f'configs/quickstart/{kind}.py')
     cfg.merge_from_dict(dict(model=change or {}))
-    cfg.model.backbone.arch.num_layers = 2
+    cfg.model.backbone.arch.num_layers = 6
     if kind == 'mask_rcnn':
-        cfg.model.backbone.update(out_indices=(1,), global_blocks=1)
+        cfg.model.backbone.update(out_indices=(5,), global_blocks=1)
     elif kind == 'upernet':
-        cfg.model.backbone.update(out_indices=(0, 1))
+        cfg.model.backbone.update(out_indices=(0, 5))
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     if 'data_preprocessor' in cfg:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
@@ -48,21 +51,29 @@ def build(kind: str, change: dict | None = None) -> nn.Module:
         ('simmim_pretrain', {}),
     ],
 )
-def test_pretraining_loss_is_one_graph(kind: str, change: dict) -> None:
+def test_blocks_of_a_pretraining_share_programs(kind: str, change: dict) -> None:
     """``fullgraph`` fails at any graph break; a second batch must not compile anew."""
     torch._dynamo.reset()
     model = build(kind, change).train()
+    programs = []
+
+    def compiler(graph: torch.fx.GraphModule, _: list) -> Callable:
+        programs.append(graph)
+        return graph.forward
+
     views = [torch.randn(4, 3, 64, 64) for _ in range(2)]
     inputs = views if kind == 'symmim_pretrain' else views[0]
     torch.manual_seed(1)
     expected = model.loss(inputs, [])
-    compile_model(model, backend='eager', fullgraph=True)
+    compile_model(model, backend=compiler, fullgraph=True)
     torch.manual_seed(1)
     found = model.loss(inputs, [])
     assert found.keys() == expected.keys()
     for key, value in expected.items():
         torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-5)
     sum(found.values()).backward()
+    # Online, momentum and decoder blocks, each also with stochastic depth.
+    assert 0 < len(programs) <= 4 < len(transformer_blocks(model))
     with torch._dynamo.config.patch(error_on_recompile=True):
         model.loss([view + 1 for view in views] if isinstance(inputs, list) else inputs + 1, [])
 

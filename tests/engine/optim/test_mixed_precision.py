@@ -185,6 +185,7 @@ def test_the_flag_turns_it_on(
         wrapper = configured('mae/vit_s_pretrain', data, tmp_path).optim_wrapper
     assert issubclass(OPTIM_WRAPPERS.get(wrapper.type), AmpOptimWrapper)
     assert wrapper.dtype == dtype
+    assert wrapper.get('loss_scale') == (dict(enabled=False) if bf16 else None)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='this machine has a GPU')
