@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> dict:
             code = process.wait()
         configs = {path.name: path.read_text() for path in sorted(place.glob('*.py'))}
         records = {
-            path.parent.name: json.loads(path.read_text())
+            path.parent.name: json.loads(path.read_text().replace(f'{place}/', ''))
             for path in sorted(work.glob('*/result.json'))
         }
         failed = {
@@ -175,12 +175,12 @@ def write_suite(place: Path, epochs: int, args: argparse.Namespace, workers: int
 
 
 def tables(result: dict) -> dict[str, str]:
-    """Return a Markdown table: accuracy of every condition."""
+    """Return a Markdown table: top-1 of every condition, as chosen on held-out training images."""
     found: dict[str, dict[str, list[float]]] = {}
     for record in result['records'].values():
-        for name, value in record['metrics'].items():
-            row = found.setdefault(record['method'], {})
-            row.setdefault(f'{record["task"]} {name}', []).append(value)
+        row = found.setdefault(record['method'], {})
+        if 'chosen_top1' in record['metrics']:
+            row.setdefault(record['task'], []).append(record['metrics']['chosen_top1'])
     columns = sorted({name for row in found.values() for name in row})
     rows = [
         [method, *(' / '.join(f'{value:.2f}' for value in row.get(name, [])) for name in columns)]
