@@ -39,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f'of {", ".join(CONDITIONS)} (default: the first five)',
     )  # fmt: skip
     parser.add_argument('--seeds', type=int, default=1, help='(default 1)')
-    parser.add_argument('--jobs', type=int, default=3, help='runs at a time (default 3)')
+    parser.add_argument(
+        '--jobs', type=int, default=max(1, len(os.sched_getaffinity(0)) // 3),
+        help='runs at a time; a small ViT leaves a GPU waiting (default: a third of the cores)',
+    )  # fmt: skip
     parser.add_argument('--batch', type=int, default=256, help='images per step (default 256)')
     parser.add_argument('--epochs', type=int, help='(default: what the minutes allow)')
     parser.add_argument('--amp', action='store_true', help='bfloat16; needs a GPU')
