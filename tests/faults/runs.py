@@ -7,7 +7,6 @@ than a small run, the scripts import them once and fork a process for every atte
 import argparse
 import os
 import random
-import runpy
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / 'support'))
 from paths import ROOT  # noqa: E402
 from processes import free_ports as free_ports  # noqa: E402
+from warm_commands import become, import_libraries  # noqa: E402
 
 TASKS = ('pretrain', 'finetune', 'detection', 'segmentation')
 CONFIGS = dict(
@@ -124,12 +124,9 @@ def sample_data(folder: Path) -> Path:
 
 def preload() -> None:
     """Import the modules of a run."""
-    sys.path[:0] = [str(ROOT), str(ROOT / 'tools')]  # the latter as for a script that is run
+    sys.path.insert(0, str(ROOT))
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
-    import symmim_mm  # noqa: F401, I001  first: its stand-ins serve the others
-    import mmdet.models  # noqa: F401
-    import mmpretrain.models  # noqa: F401
-    import mmseg.models  # noqa: F401
+    import_libraries()
     import torch
 
     import symmim_mm.apis.train
@@ -150,34 +147,15 @@ def start(
     child = os.fork()
     if child:
         return child
-    code = 70
     try:
         os.setsid()
         # A shell starts background jobs deaf to Ctrl-C, and what they start inherits it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(ROOT)
-        os.environ.update(environment or {})
-        with open(log, 'ab', buffering=0) as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-        sys.argv = [f'tools/{tool}', *map(str, arguments)]
-        try:
-            runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
-            code = 0
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 1
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-            code = 1
-        import multiprocessing.util
-
-        multiprocessing.util._exit_function()  # ends loader workers, as at a normal end
-        sys.stdout.flush()
-        sys.stderr.flush()
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        become([f'tools/{tool}', *map(str, arguments)], environment or {}, file, file)
     finally:
-        os._exit(code)
+        os._exit(70)
 
 
 def ended(process: int) -> int | None:
