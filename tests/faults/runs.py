@@ -19,6 +19,7 @@ from typing import NamedTuple
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / 'support'))
+import quickstart  # noqa: E402
 from paths import ROOT  # noqa: E402
 from processes import free_ports as free_ports  # noqa: E402
 from warm_commands import become, import_libraries  # noqa: E402
@@ -28,11 +29,6 @@ CONFIGS = dict(
     pretrain='symmim_pretrain', finetune='finetune', detection='mask_rcnn', segmentation='upernet',
     knn='knn',
 )  # fmt: skip
-LAYOUTS = dict(
-    pretrain='imagenet', finetune='imagenet', detection='coco', segmentation='ade20k',
-    knn='imagenet',
-)  # fmt: skip
-
 ARCH = 'dict(_delete_=True, embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)'
 DEEPER = ARCH.replace('num_layers=2', 'num_layers=4')  # a tap of UperNet is a block of its own
 # Small, but with everything random that the full recipes have: views and masks, mixing of images,
@@ -93,24 +89,7 @@ def write_config(folder: Path, task: str, data: Path, changes: str = '') -> Path
         data: the sample data, all layouts.
         changes: further lines of a config, merged on top.
     """
-    layout = data / LAYOUTS[task]
-    splits = ['train'] if task == 'pretrain' else ['train', 'val', 'test']
-    small = folder / f'{task}_small.py'
-    lines = [f"_base_ = ['{ROOT}/configs/quickstart/{CONFIGS[task]}.py']", CHANGES[task]]
-    small.write_text('\n'.join(lines))
-    lines = [f"_base_ = ['{small}']"]
-    lines += [f"{split}_dataloader = dict(dataset=dict(data_root='{layout}'))" for split in splits]
-    if task == 'pretrain':
-        images = f"dict(dataset=dict(data_root='{layout}'))"
-        lines.append(f'default_hooks = dict(images={images})')
-    if task == 'detection':
-        annotations = layout / 'annotations' / 'instances_val2017.json'
-        lines += [f"{s}_evaluator = dict(ann_file='{annotations}')" for s in splits[1:]]
-    placed = folder / f'{task}_placed.py'
-    placed.write_text('\n'.join([*lines, '']))
-    path = folder / f'{task}.py'
-    path.write_text('\n'.join([f"_base_ = ['{placed}']", changes, '']))
-    return path
+    return Path(quickstart.write_config(folder, CONFIGS[task], data, CHANGES[task], changes))
 
 
 def sample_data(folder: Path) -> Path:

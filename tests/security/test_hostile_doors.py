@@ -15,13 +15,13 @@ from hostile_files import hostile_checkpoint
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from paths import ROOT
+from quickstart import LAYOUTS, data_options
 from warm_commands import WarmCommands
 
 pytestmark = pytest.mark.slow
 
 CONFIGS = ROOT / 'configs' / 'quickstart'
 PRETRAIN = 'symmim_pretrain'
-LAYOUTS = {'mask_rcnn': 'coco', 'upernet': 'ade20k'}
 
 
 @pytest.fixture(scope='module')
@@ -39,14 +39,7 @@ def states() -> dict[str, dict[str, torch.Tensor]]:
 
 def options(config: str, folder: Path, data: Path, *more: str) -> list[str]:
     """Options that point a config at the small dataset."""
-    root = data / LAYOUTS.get(config, 'imagenet')
-    splits = ('train',) if config == PRETRAIN else ('train', 'val', 'test')
-    words = [f'{split}_dataloader.dataset.data_root={root}/' for split in splits]
-    if config == PRETRAIN:
-        words.append(f'default_hooks.images.dataset.data_root={root}')
-    if config == 'mask_rcnn':
-        annotations = root / 'annotations' / 'instances_val2017.json'
-        words += [f'{split}_evaluator.ann_file={annotations}' for split in ('val', 'test')]
+    words = data_options(config, data)
     if config not in ('knn', 'linear'):
         words.append('recipe.batch=4')
     return ['--work-dir', str(folder), '--cfg-options', *words, *more]
