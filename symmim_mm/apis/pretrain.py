@@ -27,6 +27,9 @@ from symmim_mm.planning.folder_plan import (
     seconds_of,
 )
 from symmim_mm.results.collect import collect
+from symmim_mm.results.record import FILE_NAME, Record
+from symmim_mm.results.report import next_commands
+from symmim_mm.results.runs import RecordedRun
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 
@@ -125,12 +128,18 @@ def pretrain(
                 config, work_dir=place, resume=True, seed=seed,
                 backbone=str(init) if init else None, amp=has_bf16_units(), track=track,
             )  # fmt: skip
-    show_embeddings(place, report)
-    page = collect([place], place / 'report').page
+    for line in show_embeddings(place):
+        report(line)
+    return finish(place, report)
+
+
+def finish(work_dir: Path, report: Callable[[str], None]) -> Path:
+    """Write the page of a finished run, and report it and the commands to go on with."""
+    page = collect([work_dir]).page
     report(f'page: {page}')
-    checkpoint = max(place.glob('epoch_*.pth'), key=lambda path: int(path.stem[6:]))
-    report(f'next: symmim export {checkpoint} encoder --format timm')
-    report(f'or labels: symmim finetune, detect or segment ... --backbone {checkpoint}')
+    run = RecordedRun(Record.read(work_dir / FILE_NAME), work_dir)
+    for what, command in next_commands(run):
+        report(f'{what}: {command}')
     return page
 
 

@@ -83,6 +83,7 @@ def _printable(record: Record) -> Record:
         update={name: text and visible(text) for name in names for text in [getattr(record, name)]}
         | {
             'hardware': machine.model_copy(update={'gpu': gpu, 'cpu': cpu}),
+            'findings': list(map(visible, record.findings)),
             'versions': {visible(key): visible(value) for key, value in record.versions.items()},
         }
     )

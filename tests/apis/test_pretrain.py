@@ -30,12 +30,15 @@ def test_from_a_folder_to_a_page(method: str, folder: Path, tmp_path: Path) -> N
     assert page == out / 'report/index.html'
     text = page.read_text()
     assert 'Map of the embedding' in text and 'Nearest neighbors' in text
+    assert 'Comparison' not in text and '<table class="compare">' not in text
+    assert f'symmim finetune FOLDER --backbone {out}/epoch_1.pth' in text
     assert text.count('<img') == 8
     assert (out / 'images/neighbors.png').is_file() and (out / 'images/map.png').is_file()
     record = json.loads((out / 'result.json').read_text())
     assert record['method'] == method and record['dataset'] == 'imagenet'
     assert {'images/map.png', 'images/neighbors.png'} <= set(record['figures'])
     reported = '\n'.join(lines)
+    assert 'k-NN' in record['findings'][0] and all(line in text for line in record['findings'])
     assert '60 images' in reported and 'teach little' in reported and str(page) in reported
 
     # What is trained on and what is held out are all images, each once.
