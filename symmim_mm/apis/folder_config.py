@@ -69,7 +69,7 @@ def config_text(
     )
     parts = dict(
         run=dict(dataset=found.root.name),
-        custom_hooks=[dict(type='symmim_mm.ProgressHook')],
+        custom_hooks=[dict(type='symmim_mm.ProgressHook'), dict(type='symmim_mm.PageHook')],
         model=settings,
         train_dataloader=dict(
             num_workers=workers, persistent_workers=workers > 0,
@@ -89,7 +89,10 @@ def config_text(
             checkpoint=dict(interval=max(1, recipe.epochs // 10) if recipe else 1),
             logger=dict(interval=10),
             health=dict(dataset=held_out),
-            images=dict(type='symmim_mm.ImagesHook', kind='reconstruction', dataset=held_out),
+            images=dict(
+                type='symmim_mm.ImagesHook', kind='reconstruction', dataset=held_out,
+                while_training=True,
+            ),
         ),
     )  # fmt: skip
     lines = [

@@ -26,7 +26,7 @@ from symmim_mm.planning.folder_plan import (
     choose_recipe,
     seconds_of,
 )
-from symmim_mm.results.collect import collect
+from symmim_mm.results.collect import collect, write_progress
 from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.results.report import next_commands
 from symmim_mm.results.runs import RecordedRun
@@ -128,6 +128,7 @@ def pretrain(
                 config, work_dir=place, resume=True, seed=seed,
                 backbone=str(init) if init else None, amp=has_bf16_units(), track=track,
             )  # fmt: skip
+    write_progress(Record.read(place / FILE_NAME), place, 'trained; its images are compared')
     for line in show_embeddings(place):
         report(line)
     return finish(place, report)
@@ -203,7 +204,8 @@ def measure_rate(
         cfg = configure(path, work_dir=folder, backbone=str(init) if init else None, amp=amp)
         for name in ('health', 'images'):
             cfg.default_hooks.pop(name, None)
-        cfg.custom_hooks = [hook for hook in cfg.custom_hooks if 'Progress' not in hook.type]
+        shown = ('symmim_mm.ProgressHook', 'symmim_mm.PageHook')
+        cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type not in shown]
         batch = cfg.train_dataloader.batch_size
         with (
             open(os.devnull, 'w') as nowhere,

@@ -191,7 +191,8 @@ def config_text(
         ),
         **parts,
     )
-    parts['custom_hooks'] = [*parts.get('custom_hooks', []), dict(type='symmim_mm.ProgressHook')]
+    hooks = [dict(type='symmim_mm.ProgressHook'), dict(type='symmim_mm.PageHook')]
+    parts['custom_hooks'] = [*parts.get('custom_hooks', []), *hooks]
     for loader in ('train_dataloader', 'val_dataloader'):
         parts[loader] |= dict(num_workers=workers, persistent_workers=workers > 0)
     parts['model']['backbone'] = setup.backbone.settings | parts['model']['backbone']

@@ -25,6 +25,7 @@ SECTIONS = {
 
 # Figures of many images, next to the drawings of single ones.
 OVERVIEWS = {
+    'over_time.png': ('Reconstructions over time', 'The same masks at every step.'),
     'map.png': ('Map of the embedding', 'Thumbnails by the two principal components of features.'),
     'neighbors.png': (
         'Nearest neighbors',

@@ -22,10 +22,12 @@ def render_page(
     tables: Sequence[Table],
     notes: Sequence[str],
     problems: list[str],
+    progress: str = '',
 ) -> str:
     """Render the page of ``runs`` and their ``tables``; ``notes`` are lines that it shows.
 
-    ``problems`` gets a line for each curve and image that is missing or broken.
+    ``problems`` gets a line for each curve and image that is missing or broken. ``progress`` is how
+    far a run is that goes on: the page then loads itself again.
     """
     runs = sort_runs(runs)
     curves = curve_sections(runs, problems)
@@ -43,6 +45,7 @@ def render_page(
     environment.globals |= {'published_metrics': published_metrics, 'costs_heads': COSTS}
     return environment.get_template('report.html.j2').render(
         title=title,
+        progress=progress,
         legend=LEGEND,
         last=max((format_time(run.record.finished) for run in runs), default=''),
         # A table without a cell compares nothing.
