@@ -12,7 +12,7 @@ from pathlib import Path
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from symmim_mm.apis.backbone import Backbone, choose_side, open_backbone
+from symmim_mm.apis.backbone import Backbone, choose_side, decoder_sizes, open_backbone
 from symmim_mm.apis.embed import show_embeddings
 from symmim_mm.apis.folder_config import CONFIG, PLAN, config_text
 from symmim_mm.apis.train import configure, train
@@ -99,7 +99,9 @@ def pretrain(
         backbone = open_backbone(init, model, heads, found.shorter_side, image_size)
         # Masks are checkerboards of 2 x 2 patches.
         side = choose_side(image_size, backbone.image, 2 * backbone.patch, backbone.image)
-        backbone = replace(backbone, image=side)
+        # Another method's decoder does not predict what this one's does.
+        decoder = decoder_sizes(init) if init and method == 'mae' else backbone.decoder
+        backbone = replace(backbone, image=side, decoder=decoder)
         if workers is None:
             workers = max(1, len(os.sched_getaffinity(0)) - 1)
 

@@ -24,19 +24,25 @@ class PageHook(Hook):
 
     priority = 'LOWEST'  # after whatever writes scalars, images and the record
 
+    recorder: RecordHook | None = None  # of a training; a test has no page
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the record of the run."""
+        self.recorder = next(hook for hook in runner.hooks if isinstance(hook, RecordHook))
+
     @master_only
     def after_train_iter(self, runner: Runner, **_: object) -> None:
         """Write the page up to this step, when it is due."""
         if is_due(runner):
-            recorder = next(hook for hook in runner.hooks if isinstance(hook, RecordHook))
+            record = self.recorder.so_far(runner)
             progress = f'step {runner.iter + 1} of {runner.max_iters}'
-            folder = Path(runner.work_dir)
-            self._try(runner, partial(write_progress, recorder.so_far(runner), folder, progress))
+            self._try(runner, partial(write_progress, record, Path(runner.work_dir), progress))
 
     @master_only
     def after_run(self, runner: Runner) -> None:
         """Write the page of the finished run."""
-        self._try(runner, partial(collect, [runner.work_dir]))
+        if self.recorder:
+            self._try(runner, partial(collect, [runner.work_dir]))
 
     def _try(self, runner: Runner, write: Callable[[], object]) -> None:
         try:
