@@ -8,7 +8,13 @@ from dataclasses import asdict
 from json import dumps
 from pathlib import Path
 
+from mmengine.logging import MMLogger
+
+from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.config.load import load_config
+from symmim_mm.engine.launch import process_count
+from symmim_mm.planning.run_plan import plan_run
+from symmim_mm.planning.text import write_plan
 from symmim_mm.utils.errors import UserError
 
 
@@ -33,12 +39,6 @@ def dry_run(
     Raises:
         UserError: as a run, except for absent data; a file that cannot be written.
     """
-    # Here, so that `--help` does not wait for all three libraries.
-    from symmim_mm.checkpoint.mmengine import use_safe_loaders
-    from symmim_mm.engine.launch import process_count
-    from symmim_mm.planning.run_plan import plan_run
-    from symmim_mm.planning.text import write_plan
-
     use_safe_loaders()
     cfg = load_config(
         config, work_dir=work_dir, seed=seed, cfg_options=cfg_options, backbone=backbone,
@@ -61,7 +61,5 @@ def dry_run(
 
 def silence_libraries() -> None:
     """Hide MMEngine's lines on frozen parameters and MMSegmentation's on a default."""
-    from mmengine.logging import MMLogger
-
     MMLogger.get_current_instance().setLevel(logging.ERROR)
     warnings.filterwarnings('ignore', message='Default ``avg_non_ignore``')

@@ -5,6 +5,7 @@ import os
 from importlib.util import find_spec
 
 from symmim_mm.cli.command import Command
+from symmim_mm.cli.run import importing_libraries
 from symmim_mm.utils.errors import UserError
 
 EPILOG = """\
@@ -34,8 +35,9 @@ def _app(args: argparse.Namespace) -> None:
         raise UserError("app needs Gradio: pip install 'symmim-mm[app]', or `make app` in a clone")
     # Gradio reads them when it is imported.
     os.environ |= {'GRADIO_ANALYTICS_ENABLED': 'False', 'HF_HUB_DISABLE_TELEMETRY': '1'}
-    from symmim_mm.apis.explore import Explorer
-    from symmim_mm.cli.app_page import build_page, serve
+    with importing_libraries():
+        from symmim_mm.apis.explore import Explorer
+        from symmim_mm.cli.app_page import build_page, serve
 
     serve(build_page(Explorer(args.run, index=args.index, predict=args.predict)), args.port)
 

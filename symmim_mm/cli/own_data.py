@@ -5,6 +5,7 @@ from functools import partial
 from importlib import import_module
 
 from symmim_mm.cli.command import Command
+from symmim_mm.cli.run import importing_libraries
 from symmim_mm.utils.errors import UserError
 
 EPILOG = """\
@@ -76,7 +77,8 @@ def _transfer(task: str, args: argparse.Namespace) -> None:
     options = vars(args)
     data = [options.pop(name) for name, _, _ in arguments]
     options['val'] = _validation(options['val'], most)
-    function = getattr(import_module(f'symmim_mm.apis.{task}'), task)
+    with importing_libraries():
+        function = getattr(import_module(f'symmim_mm.apis.{task}'), task)
     function(*data, **options)
 
 
@@ -111,7 +113,8 @@ def _add_use(out: str, parser: argparse.ArgumentParser) -> None:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from symmim_mm.apis.predict import predict
+    with importing_libraries():
+        from symmim_mm.apis.predict import predict
 
     predict(**vars(args))
 
@@ -122,7 +125,8 @@ def _add_embed(parser: argparse.ArgumentParser) -> None:
 
 
 def _embed(args: argparse.Namespace) -> None:
-    from symmim_mm.apis.embed import write_embeddings
+    with importing_libraries():
+        from symmim_mm.apis.embed import write_embeddings
 
     write_embeddings(**vars(args))
 

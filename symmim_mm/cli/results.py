@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 from symmim_mm.cli.command import Command
+from symmim_mm.cli.run import importing_libraries
 from symmim_mm.cli.training import add_branch_argument
 from symmim_mm.config.file import find_config
 from symmim_mm.utils.errors import UserError
@@ -110,7 +111,8 @@ def _add_visualize(parser: argparse.ArgumentParser) -> None:
 
 
 def _visualize(args: argparse.Namespace) -> None:
-    from symmim_mm.apis.visualize import visualize
+    with importing_libraries():
+        from symmim_mm.apis.visualize import visualize
 
     for path in visualize(**vars(args)):
         print(path)
@@ -132,7 +134,8 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    from symmim_mm.apis.export import export
+    with importing_libraries():
+        from symmim_mm.apis.export import export
 
     how = export(args.checkpoint, args.format, args.out, args.heads, args.branch, args.raw_images)
     print(f'{args.out}: {how}')

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from symmim_mm.cli.command import Command
+from symmim_mm.cli.run import importing_libraries
 from symmim_mm.config.file import find_config
 from symmim_mm.utils.errors import UserError
 
@@ -123,7 +124,8 @@ def _train(args: argparse.Namespace) -> None:
     plan = {'--gpus': args.gpus, '--list-parameters': args.list_parameters, '--json': args.json}
     if given := [name for name, value in plan.items() if value not in (None, False)]:
         raise UserError(f'{given[0]} belongs to --dry-run')
-    from symmim_mm.apis.train import train
+    with importing_libraries():
+        from symmim_mm.apis.train import train
 
     train(**_options(args, 'dry_run', 'gpus', 'list_parameters', 'json'))
 
@@ -136,7 +138,8 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 
 
 def _plan(args: argparse.Namespace) -> None:
-    from symmim_mm.apis.plan import dry_run
+    with importing_libraries():
+        from symmim_mm.apis.plan import dry_run
 
     dry_run(**_options(args, 'dry_run', 'branch', 'resume', 'amp', 'compile', 'fsdp', 'track'))
 
@@ -148,7 +151,8 @@ def _add_test(parser: argparse.ArgumentParser) -> None:
 
 
 def _test(args: argparse.Namespace) -> None:
-    from symmim_mm.apis.test import test
+    with importing_libraries():
+        from symmim_mm.apis.test import test
 
     test(**_options(args))
 
@@ -165,7 +169,8 @@ def _add_evaluation(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(task: str, args: argparse.Namespace) -> None:
-    from symmim_mm.apis.evaluate import evaluate_features
+    with importing_libraries():
+        from symmim_mm.apis.evaluate import evaluate_features
 
     evaluate_features(task, **_options(args))
 
@@ -199,7 +204,8 @@ def _add_pretrain(parser: argparse.ArgumentParser) -> None:
 
 
 def _pretrain(args: argparse.Namespace) -> None:
-    from symmim_mm.apis.pretrain import pretrain
+    with importing_libraries():
+        from symmim_mm.apis.pretrain import pretrain
 
     pretrain(
         args.folder, method=args.method, model=args.model, init=args.init, heads=args.heads,

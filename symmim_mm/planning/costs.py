@@ -1,5 +1,6 @@
 """Cost of one training step: FLOPs, and memory besides the weights, on fake tensors."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -9,17 +10,11 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_iter
-from torch.utils.flop_counter import (
-    FlopCounterMode,
-    sdpa_backward_flop_count,
-    sdpa_flop_count,
-)
 
 from symmim_mm.config.image_size import training_image_size
 from symmim_mm.planning.fake_model import build_without_storage, make_runnable
+from symmim_mm.planning.flops import FlopCounter
 from symmim_mm.planning.memory import PeakMemory
-
-aten = torch.ops.aten
 
 
 class TrainingStep(nn.Module):
@@ -117,39 +112,44 @@ class Activations:
     bfloat16: int  # bytes in mixed precision
 
 
-def count_flops(step: TrainingStep, mode: FakeTensorMode, images: int = 2) -> Flops:
-    """Run a step on fake tensors, of a model made runnable by ``mode``, and count its FLOPs.
+def measure_step(
+    step: TrainingStep, mode: FakeTensorMode, images: int
+) -> tuple[Flops, Activations]:
+    """Run steps on fake tensors, of a model made runnable by ``mode``: FLOPs and memory.
 
     ``images`` must be 2 at least for BatchNorm over single numbers.
     """
-    # Not in one pass with the memory: the counter's hooks keep tensors alive.
-    counter = _flop_counter()
-    with mode, counter:
-        loss = step(step.make_batch(images))
-        forward = counter.get_total_flops()
-        parts = _parts(counter, step.model)
-        if step.trains:
-            loss.backward()
-    step.zero_grad(set_to_none=True)
-    return Flops(
-        forward=forward // images,
-        forward_backward=counter.get_total_flops() // images if step.trains else 0,
-        parts={name: count // images for name, count in parts.items()},
-    )
+    flops, float32 = _measure(step, mode, images)
+    bfloat16 = _run(step, mode, images, amp=True)
+    return flops, Activations(images, float32, bfloat16)
 
 
 def flops_per_image(cfg: Config) -> Flops:
     """Count the FLOPs of a training step of a config for one image; no data are needed."""
     model = build_without_storage(cfg)
-    return count_flops(TrainingStep(model, cfg), make_runnable(model))
+    return _measure(TrainingStep(model, cfg), make_runnable(model), images=2)[0]
 
 
-def measure_activations(step: TrainingStep, mode: FakeTensorMode, images: int) -> Activations:
-    """Run steps on fake tensors and measure their memory; arguments as for :func:`count_flops`."""
-    return Activations(images, *(_peak(step, mode, images, amp) for amp in (False, True)))
+def _measure(step: TrainingStep, mode: FakeTensorMode, images: int) -> tuple[Flops, int]:
+    """Return the FLOPs of a step and the peak of its memory in bytes."""
+    counter = FlopCounter(step.model)
+    peak = _run(step, mode, images, counter=counter)
+    flops = Flops(
+        forward=counter.forward // images,
+        forward_backward=counter.total // images if step.trains else 0,
+        parts={name: count // images for name, count in counter.parts.items()},
+    )
+    return flops, peak
 
 
-def _peak(step: TrainingStep, mode: FakeTensorMode, images: int, amp: bool) -> int:
+def _run(
+    step: TrainingStep,
+    mode: FakeTensorMode,
+    images: int,
+    amp: bool = False,
+    counter: FlopCounter | None = None,
+) -> int:
+    """Run a step, which ``counter`` counts, and return the peak of its memory in bytes."""
     with mode:
         inputs = step.make_batch(images)
         gradients = []
@@ -159,41 +159,16 @@ def _peak(step: TrainingStep, mode: FakeTensorMode, images: int, amp: bool) -> i
                 if parameter.requires_grad:
                     parameter.grad = torch.empty_like(parameter)
                     gradients.append(parameter.grad)
-        with PeakMemory([*step.parameters(), *step.buffers(), *gradients]) as memory:
+        known = [*step.parameters(), *step.buffers(), *gradients]
+        with PeakMemory(known) as memory, counter or nullcontext():
             with torch.autocast('cpu', dtype=torch.bfloat16, enabled=amp):
                 loss = step(inputs)
+            if counter:
+                counter.end_forward()
             if step.trains:
                 loss.backward()
     step.zero_grad(set_to_none=True)
     return memory.peak
-
-
-def _flop_counter() -> FlopCounterMode:
-    """Return PyTorch's counter, extended by the CPU's fused attention."""
-    attention = aten._scaled_dot_product_flash_attention_for_cpu
-    backward = aten._scaled_dot_product_flash_attention_for_cpu_backward
-    mapping = {attention: _attention, backward: _attention_backward}
-    return FlopCounterMode(display=False, custom_mapping=mapping)
-
-
-def _attention(*shapes: tuple, **_: object) -> int:
-    return sdpa_flop_count(*shapes[:3])  # of query, key and value
-
-
-def _attention_backward(*shapes: tuple, **_: object) -> int:
-    return sdpa_backward_flop_count(*shapes[:4])  # of the gradient and those
-
-
-def _parts(counter: FlopCounterMode, model: nn.Module) -> dict[str, int]:
-    """Return FLOPs by child of the model; those of ``roi_head`` and ``momentum`` by their own."""
-    counts = counter.get_flop_counts()
-    found = {}
-    for name, child in model.named_children():
-        inner = [f'{name}.{part}' for part, _ in child.named_children()]
-        for part in [name] if f'TrainingStep.model.{name}' in counts else inner:
-            if total := sum(counts.get(f'TrainingStep.model.{part}', {}).values()):
-                found[part] = total
-    return found
 
 
 def _total(found: dict | list) -> Tensor:

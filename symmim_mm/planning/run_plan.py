@@ -15,8 +15,7 @@ from symmim_mm.planning.costs import (
     Activations,
     Flops,
     TrainingStep,
-    count_flops,
-    measure_activations,
+    measure_step,
 )
 from symmim_mm.planning.fake_model import build_without_storage, make_runnable
 from symmim_mm.planning.groups import ParameterGroup, parameter_groups
@@ -105,7 +104,8 @@ def plan_run(cfg: Config, processes: int) -> RunPlan:
     parts = ModelSize(_count(model), trained, _count(model.backbone))
 
     mode = make_runnable(model)
-    step = TrainingStep(model, cfg)
+    # BatchNorm cannot train on single numbers.
+    flops, activations = measure_step(TrainingStep(model, cfg), mode, max(batch.per_process, 2))
     return RunPlan(
         task=cfg.run.task,
         method=cfg.run.get('method'),
@@ -121,9 +121,8 @@ def plan_run(cfg: Config, processes: int) -> RunPlan:
         groups=groups,
         memory=memory,
         sharded=sharded,
-        flops=count_flops(step, mode),
-        # BatchNorm cannot train on single numbers.
-        activations=measure_activations(step, mode, max(batch.per_process, 2)),
+        flops=flops,
+        activations=activations,
     )
 
 

@@ -12,8 +12,7 @@ from symmim_mm.planning.costs import (
     Activations,
     Flops,
     TrainingStep,
-    count_flops,
-    measure_activations,
+    measure_step,
 )
 from symmim_mm.planning.fake_model import build_without_storage, make_runnable
 
@@ -27,11 +26,11 @@ def step_of(name: str, **changes) -> tuple[TrainingStep, FakeTensorMode]:
 
 
 def cost_of(name: str, images: int = 2, **changes) -> Flops:
-    return count_flops(*step_of(name, **changes), images)
+    return measure_step(*step_of(name, **changes), images)[0]
 
 
 def memory_of(name: str, images: int, **changes) -> Activations:
-    return measure_activations(*step_of(name, **changes), images)
+    return measure_step(*step_of(name, **changes), images)[1]
 
 
 def embedding(patches: int, width: int, pixels: int = 16 * 16 * 3) -> int:

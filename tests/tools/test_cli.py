@@ -1,6 +1,7 @@
 """Commands as a user runs them: help, mistakes, one short run of each kind."""
 
 import argparse
+import gc
 import json
 import os
 import socket
@@ -16,6 +17,7 @@ from mmengine.registry import MODELS, init_default_scope
 from paths import ROOT
 
 from symmim_mm import cli
+from symmim_mm.cli.run import importing_libraries
 from symmim_mm.config.file import CONFIGS, find_config
 
 TOOLS = sorted(path.name for path in (ROOT / 'tools').glob('[!_]*.py'))
@@ -44,6 +46,15 @@ def test_the_console_command_imports_no_library_for_its_help() -> None:
         assert done.stdout.endswith('\n[]\n')
     done = subprocess.run([sys.executable, '-m', 'symmim_mm.cli', 'x'], capture_output=True)
     assert done.returncode == 2 and b"invalid choice: 'x'" in done.stderr
+
+
+def test_imports_pause_garbage_collection_and_no_more() -> None:
+    before = gc.get_freeze_count()
+    with pytest.raises(ImportError), importing_libraries():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled() and gc.get_freeze_count() > before
+    gc.unfreeze()
 
 
 def test_a_tool_without_its_libraries_says_what_to_activate(tmp_path: Path) -> None:
