@@ -10,52 +10,24 @@ from mmengine.registry import Registry
 
 SCOPE = 'symmim_mm'
 
-STRATEGIES = Registry(
-    'strategy', parent=root.STRATEGIES, scope=SCOPE, locations=['symmim_mm.engine.runner.fsdp']
+
+def _child(parent: Registry, *modules: str) -> Registry:
+    """Return a registry below one of MMEngine's, for the types of some modules of this package."""
+    locations = [f'symmim_mm.{module}' for module in modules]
+    return Registry(parent.name, parent=parent, scope=SCOPE, locations=locations)
+
+
+MODELS = _child(root.MODELS, 'models')
+DATASETS = _child(root.DATASETS, 'datasets.image_folder')
+TRANSFORMS = _child(
+    root.TRANSFORMS,
+    'datasets.transforms.loading',
+    'datasets.transforms.load_random_resized_crop',
 )
-MODELS = Registry('model', parent=root.MODELS, scope=SCOPE, locations=['symmim_mm.models'])
-DATASETS = Registry(
-    'dataset', parent=root.DATASETS, scope=SCOPE, locations=['symmim_mm.datasets.image_folder']
-)
-TRANSFORMS = Registry(
-    'transform',
-    parent=root.TRANSFORMS,
-    scope=SCOPE,
-    locations=[
-        'symmim_mm.datasets.transforms.loading',
-        'symmim_mm.datasets.transforms.load_random_resized_crop',
-    ],
-)
-DATA_SAMPLERS = Registry(
-    'data sampler',
-    parent=root.DATA_SAMPLERS,
-    scope=SCOPE,
-    locations=['symmim_mm.datasets.samplers.shard_sampler'],
-)
-HOOKS = Registry(
-    'hook',
-    parent=root.HOOKS,
-    scope=SCOPE,
-    locations=['symmim_mm.engine.hooks', 'symmim_mm.evaluation.knn_hook'],
-)
-OPTIM_WRAPPER_CONSTRUCTORS = Registry(
-    'optimizer wrapper constructor',
-    parent=root.OPTIM_WRAPPER_CONSTRUCTORS,
-    scope=SCOPE,
-    locations=['symmim_mm.engine.optim.layer_decay'],
-)
-OPTIM_WRAPPERS = Registry(
-    'optimizer wrapper',
-    parent=root.OPTIM_WRAPPERS,
-    scope=SCOPE,
-    locations=['symmim_mm.engine.optim.guarded_wrapper'],
-)
-LOOPS = Registry(
-    'loop', parent=root.LOOPS, scope=SCOPE, locations=['symmim_mm.engine.runner.loops']
-)
-METRICS = Registry(
-    'metric',
-    parent=root.METRICS,
-    scope=SCOPE,
-    locations=['symmim_mm.evaluation.held_out_accuracy'],
-)
+DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'datasets.samplers.shard_sampler')
+HOOKS = _child(root.HOOKS, 'engine.hooks', 'evaluation.knn_hook')
+LOOPS = _child(root.LOOPS, 'engine.runner.loops')
+OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine.optim.guarded_wrapper')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine.optim.layer_decay')
+STRATEGIES = _child(root.STRATEGIES, 'engine.runner.fsdp')
+METRICS = _child(root.METRICS, 'evaluation.held_out_accuracy')

@@ -15,6 +15,7 @@ from hostile_files import hostile_checkpoint
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from paths import ROOT
+from processes import error_line
 from quickstart import LAYOUTS, data_options
 from warm_commands import WarmCommands
 
@@ -48,10 +49,7 @@ def options(config: str, folder: Path, data: Path, *more: str) -> list[str]:
 def refused(done: subprocess.CompletedProcess, folder: Path, *words: str, ranks: int = 1) -> None:
     """Nothing of the file has run, and the command said so in one line (of each process)."""
     assert not (folder / 'marker').exists(), 'the file has run'
-    assert done.returncode == 2, done.stdout[-1000:] + done.stderr[-3000:]
-    lines = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
-    assert 1 <= len(lines) <= ranks and 'Traceback' not in done.stderr, done.stderr[-3000:]
-    assert all(word in line for word in words for line in lines)
+    error_line(done, *words, ranks=ranks)
 
 
 # A command, a config, and how the file comes to it; then the layout of the file.

@@ -1,7 +1,8 @@
-"""What tests with other processes share: ports that stay free, and waiting."""
+"""What tests with other processes share: ports that stay free, waiting, errors of one line."""
 
 import random
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,3 +39,12 @@ def wait_until(condition: Callable[[], object], seconds: float = WAIT_S) -> bool
             return False
         time.sleep(0.02)
     return True
+
+
+def error_line(done: subprocess.CompletedProcess, *words: str, ranks: int = 1) -> str:
+    """The one line (of each process) with which a command refused a mistake; it has the words."""
+    assert done.returncode == 2, done.stdout[-1000:] + done.stderr[-3000:]
+    lines = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
+    assert 1 <= len(lines) <= ranks and 'Traceback' not in done.stderr, done.stderr[-3000:]
+    assert all(word in line for word in words for line in lines), lines
+    return lines[0]

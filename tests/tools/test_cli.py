@@ -15,6 +15,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from paths import ROOT
+from processes import error_line
 
 from symmim_mm import cli
 from symmim_mm.cli.run import importing_libraries
@@ -209,14 +210,6 @@ def test_models_that_do_not_fit(train_fails, data, checkpoint: Path) -> None:
                 problem=('ViT of another size', '128 wide, 6 layers', '4 layers'))  # fmt: skip
 
 
-def one_line(result, *words: str) -> None:
-    """The command failed with one clear line that holds the words."""
-    assert result.returncode == 2, result.stdout + result.stderr
-    lines = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
-    assert len(lines) == 1 and 'Traceback' not in result.stderr, result.stderr
-    assert all(word in lines[0] for word in words), lines[0]
-
-
 @pytest.mark.slow
 def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
     """Two epochs of SymMIM, a resumption that does not fit, a fine-tuning and its test."""
@@ -237,8 +230,8 @@ def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
     assert len(record['figures']) == 6
     result = tool('train.py', PRETRAIN, '--work-dir', first, '--seed', '3', '--resume',
                   *short, 'model.backbone.arch.embed_dims=64')  # fmt: skip
-    one_line(result, f'--resume: {first / record["checkpoint"]} does not belong to this config',
-             'backbone.cls_token is (1, 1, 128) ')  # fmt: skip
+    error_line(result, f'--resume: {first / record["checkpoint"]} does not belong to this config',
+               'backbone.cls_token is (1, 1, 128) ')  # fmt: skip
 
     backbone = first / record['checkpoint']
     tuned = run('train.py', FINETUNE, tmp_path / 'ft', '--backbone', backbone, '--cfg-options',
@@ -251,7 +244,7 @@ def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
     result = tool('test.py', FINETUNE, tmp_path / 'ft' / tuned['checkpoint'], *words)
     assert result.returncode == 0, result.stderr[-2000:]
     assert f'accuracy/top1: {tuned["metrics"]["top1"]:.4f}' in result.stdout + result.stderr
-    one_line(tool('test.py', FINETUNE, backbone, *words), 'does not fit')
+    error_line(tool('test.py', FINETUNE, backbone, *words), 'does not fit')
 
     # The config that the run wrote: testing leaves the record, training names the original.
     written = tmp_path / 'ft' / Path(FINETUNE).name
@@ -259,7 +252,7 @@ def test_pretrain_then_transfer(tool, tmp_path: Path, data) -> None:
     result = tool('test.py', written, tmp_path / 'ft' / tuned['checkpoint'], *words)
     assert result.returncode == 0, result.stderr[-2000:]
     assert (tmp_path / 'ft' / 'result.json').read_bytes() == before
-    one_line(tool('train.py', written, *words), FINETUNE)
+    error_line(tool('train.py', written, *words), FINETUNE)
 
 
 def test_visualize(monkeypatch, capsys, tmp_path: Path, checkpoint: Path, sample_data) -> None:
