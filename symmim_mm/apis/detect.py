@@ -8,16 +8,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from symmim_mm.apis import transfer
 from symmim_mm.apis.backbone import Backbone, choose_side
-from symmim_mm.apis.transfer import (
-    HELD_OUT,
-    Setup,
-    TransferOptions,
-    data_name,
-    held_out_shares,
-    run_transfer,
-    transfer_backbone,
-)
 from symmim_mm.datacheck.coco.annotation_file import check_categories, check_images, load
 from symmim_mm.datacheck.report import Report
 from symmim_mm.datasets.label_share import choose_part
@@ -34,8 +26,8 @@ def detect(
     annotations: str | Path,
     images: str | Path,
     *,
-    val: tuple[str | Path, str | Path] | float | None = HELD_OUT,
-    **options: Unpack[TransferOptions],
+    val: tuple[str | Path, str | Path] | float | None = transfer.HELD_OUT,
+    **options: Unpack[transfer.TransferOptions],
 ) -> Path:
     """Train Mask R-CNN on one's own images, and write a page of how well it detects.
 
@@ -57,10 +49,10 @@ def detect(
     """
     file, folder = Path(annotations), Path(images)
 
-    def prepare(plan: Path) -> Setup:
+    def prepare(plan: Path) -> transfer.Setup:
         whole = _open(file, folder)
         labels = float(options.get('labels') or 1.0)
-        train_share, val_share, line = held_out_shares(val)
+        train_share, val_share, line = transfer.held_out_shares(val)
         trained = measured = whole
         if isinstance(val, tuple):
             measured = _open(Path(val[0]), Path(val[1]))
@@ -74,7 +66,7 @@ def detect(
             trained = whole.part(train_share, plan / 'train.json')
             measured = whole.part(val_share, plan / 'val.json')
         sides = np.array([(entry['width'], entry['height']) for entry in whole.content['images']])
-        backbone = transfer_backbone(options, int(np.median(sides.min(axis=1))))
+        backbone = transfer.transfer_backbone(options, int(np.median(sides.min(axis=1))))
         unit = 2 * backbone.patch
         longer = -(-int(np.median(sides.max(axis=1))) // unit) * unit
         size = choose_side(options.get('image_size'), longer, unit, MOST_SIDE)
@@ -83,9 +75,9 @@ def detect(
         def parts(recipe: TransferRecipe) -> dict[str, Any]:
             return _parts(trained, measured, labels, backbone, size, scale)
 
-        return Setup(
+        return transfer.Setup(
             backbone, max(1, round(trained.annotated * labels)),
-            data_name(folder) + (f', {labels:.0%} of the labels' if labels < 1 else ''), parts,
+            transfer.data_name(folder, labels), parts,
             [
                 f'{len(sides)} images, {len(whole.content["annotations"])} objects of '
                 f'{len(whole.classes)} classes ({listed(whole.classes, 8)}), '
@@ -95,7 +87,7 @@ def detect(
             ],
         )  # fmt: skip
 
-    return run_transfer('detection', data_name(folder), prepare, **options)
+    return transfer.run_transfer('detection', transfer.data_name(folder), prepare, **options)
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
+from symmim_mm.apis import transfer
 from symmim_mm.apis.backbone import Backbone, choose_side
-from symmim_mm.apis.transfer import (
-    HELD_OUT,
-    Setup,
-    TransferOptions,
-    check_readable,
-    data_name,
-    held_out_shares,
-    run_transfer,
-    transfer_backbone,
-)
 from symmim_mm.datasets.folder_scan import EXTENSIONS as SCANNED
-from symmim_mm.datasets.survey import EXTENSIONS, FolderSurvey, measure, survey
+from symmim_mm.datasets.survey import EXTENSIONS, survey
 from symmim_mm.planning.transfer_plan import TransferRecipe
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
@@ -32,8 +23,8 @@ FILL = [104, 116, 124]  # ImageNet's mean color, BGR, as in the full recipe
 def finetune(
     data: str | Path,
     *,
-    val: str | Path | float | None = HELD_OUT,
-    **options: Unpack[TransferOptions],
+    val: str | Path | float | None = transfer.HELD_OUT,
+    **options: Unpack[transfer.TransferOptions],
 ) -> Path:
     """Fine-tune a classifier on one's own images, and write a page of how well it does.
 
@@ -56,19 +47,18 @@ def finetune(
     if all((source / split).is_dir() for split in SPLITS):
         val = source / 'val' if isinstance(val, float) else val
         source = source / 'train'
-    title = data_name(source)
+    title = transfer.data_name(source)
 
-    def prepare(plan: Path) -> Setup:
+    def prepare(plan: Path) -> transfer.Setup:
         labeled = _open(source, plan / 'train.txt')
         measured = labeled
         if isinstance(val, str | Path):
             measured = _open(Path(val), plan / 'val.txt', labeled.classes)
         labels = float(options.get('labels') or 1.0)
-        train_share, val_share, line = held_out_shares(val)
+        train_share, val_share, line = transfer.held_out_shares(val)
         train_share = (0.0, train_share[1] * labels)
-        found = measure(FolderSurvey(labeled.folder, labeled.images, Counter()))
-        check_readable(found)
-        backbone = transfer_backbone(options, found.shorter_side)
+        side = transfer.readable_side(labeled.folder, labeled.images)
+        backbone = transfer.transfer_backbone(options, side)
         size = choose_side(options.get('image_size'), backbone.image, backbone.patch, 10**6)
         counts = labeled.counts
         name = min(counts, key=counts.__getitem__)
@@ -86,9 +76,9 @@ def finetune(
         def parts(recipe: TransferRecipe) -> dict[str, Any]:
             return _parts(labeled, measured, train_share, val_share, backbone, size, recipe)
 
-        return Setup(
+        return transfer.Setup(
             backbone, sum(round(count * train_share[1]) for count in counts.values()),
-            title + (f', {labels:.0%} of the labels' if labels < 1 else ''), parts,
+            transfer.data_name(source, labels), parts,
             [
                 f'{sum(counts.values())} images in {len(counts)} classes, '
                 f'{min(counts.values())} to {max(counts.values())} each: '
@@ -97,7 +87,7 @@ def finetune(
             ],
         )  # fmt: skip
 
-    return run_transfer('finetune', title, prepare, **options)
+    return transfer.run_transfer('finetune', title, prepare, **options)
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,11 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from symmim_mm.apis import transfer
 from symmim_mm.apis.backbone import Backbone, choose_side
-from symmim_mm.apis.transfer import (
-    HELD_OUT,
-    Setup,
-    TransferOptions,
-    check_readable,
-    data_name,
-    held_out_shares,
-    run_transfer,
-    transfer_backbone,
-)
 from symmim_mm.datasets.label_maps import read_label_map
 from symmim_mm.datasets.label_share import choose_part
-from symmim_mm.datasets.survey import FolderSurvey, measure, survey
+from symmim_mm.datasets.survey import survey
 from symmim_mm.datasets.transforms.decode import IGNORED
 from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.planning.transfer_plan import TransferRecipe
@@ -37,8 +28,8 @@ def segment(
     images: str | Path,
     masks: str | Path,
     *,
-    val: tuple[str | Path, str | Path] | float | None = HELD_OUT,
-    **options: Unpack[TransferOptions],
+    val: tuple[str | Path, str | Path] | float | None = transfer.HELD_OUT,
+    **options: Unpack[transfer.TransferOptions],
 ) -> Path:
     """Train UperNet on one's own images, and write a page of how well it segments.
 
@@ -59,9 +50,9 @@ def segment(
         UserError: data, options or a checkpoint that cannot work.
     """
 
-    def prepare(plan: Path) -> Setup:
+    def prepare(plan: Path) -> transfer.Setup:
         labels = float(options.get('labels') or 1.0)
-        train_share, val_share, line = held_out_shares(val)
+        train_share, val_share, line = transfer.held_out_shares(val)
         trained = measured = whole = _open(Path(images), Path(masks), plan / 'all.txt')
         if isinstance(val, tuple):
             measured = _open(Path(val[0]), Path(val[1]), plan / 'val.txt')
@@ -73,12 +64,9 @@ def segment(
         elif val is not None:
             trained = whole.part(train_share, plan / 'train.txt')
             measured = whole.part(val_share, plan / 'val.txt')
-        found = measure(FolderSurvey(whole.images, whole.files, Counter()))
-        check_readable(found)
-        backbone = transfer_backbone(options, found.shorter_side)
-        size = choose_side(
-            options.get('image_size'), found.shorter_side, 2 * backbone.patch, MOST_SIDE
-        )
+        side = transfer.readable_side(whole.images, whole.files)
+        backbone = transfer.transfer_backbone(options, side)
+        size = choose_side(options.get('image_size'), side, 2 * backbone.patch, MOST_SIDE)
 
         def parts(recipe: TransferRecipe) -> dict[str, Any]:
             return _parts(trained, measured, labels, backbone, size)
@@ -92,13 +80,15 @@ def segment(
             lines.append(
                 f'{len(whole.bare)} images have no label map and are left out, e.g. {whole.bare[0]}'
             )
-        return Setup(
+        return transfer.Setup(
             backbone, max(1, round(len(trained.files) * labels)),
-            data_name(Path(images)) + (f', {labels:.0%} of the labels' if labels < 1 else ''),
+            transfer.data_name(Path(images), labels),
             parts, lines,
         )  # fmt: skip
 
-    return run_transfer('segmentation', data_name(Path(images)), prepare, **options)
+    return transfer.run_transfer(
+        'segmentation', transfer.data_name(Path(images)), prepare, **options
+    )
 
 
 @dataclass(frozen=True)

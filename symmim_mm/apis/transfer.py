@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from symmim_mm.apis.pretrain import finish, measure_rate
 from symmim_mm.apis.train import train
 from symmim_mm.config.file import CONFIGS
 from symmim_mm.datasets.label_share import share_of_labels
-from symmim_mm.datasets.survey import FolderSurvey
+from symmim_mm.datasets.survey import FolderSurvey, measure
 from symmim_mm.planning.folder_plan import seconds_of
 from symmim_mm.planning.transfer_plan import (
     ENOUGH_STEPS,
@@ -204,22 +205,27 @@ def config_text(
     return '\n'.join([*lines, Config(parts).pretty_text + 'test_dataloader = val_dataloader\n'])
 
 
-def data_name(folder: Path) -> str:
-    """Return what to call the data in a folder: its name, or that of the folder around a part."""
+def data_name(folder: Path, labels: float = 1.0) -> str:
+    """Return what to call the data in a folder: its name, or that of the folder around a part.
+
+    A share of the labels is named, too.
+    """
     path = folder.resolve()
     while path.name.startswith(('train', 'images')) and path.parent.name:
         path = path.parent
-    return path.stem
+    return path.stem + (f', {labels:.0%} of the labels' if labels < 1 else '')
 
 
-def check_readable(found: FolderSurvey) -> None:
-    """Refuse a folder with images that cannot be read: a supervised training would stop there.
+def readable_side(folder: Path, files: Sequence[str]) -> int:
+    """Return the median shorter side of images in pixels.
 
     Raises:
-        UserError: such an image is in the sample.
+        UserError: one of the sample cannot be read, at which a supervised training would stop.
     """
+    found = measure(FolderSurvey(folder, list(files), Counter()))
     for path, reason in found.unreadable.items():
         raise UserError(
-            f'{found.root / path} cannot be read ({reason}), one of {len(found.unreadable)} in a '
+            f'{folder / path} cannot be read ({reason}), one of {len(found.unreadable)} in a '
             f'sample of {found.sampled}: repair or remove them; `symmim check` finds all'
         )
+    return found.shorter_side
