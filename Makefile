@@ -32,7 +32,7 @@ lint: setup  ## ruff (rules and format) and mypy
 docs: setup  ## docs/recipes.md from the configs
 	@$(PYTHON_VENV) docs/recipes/build.py $(ARGS)
 
-site: .venv/site/bin/mkdocs  ## the documentation as a site: site/index.html
+site: .venv/site/bin/mkdocs  ## the documentation as a site: site/index.html (its search: `python3 -m http.server -d site`)
 	@NO_MKDOCS_2_WARNING=1 .venv/site/bin/mkdocs build --strict $(ARGS)
 
 # Apart from the packages that train: it reads the source and imports none of it.

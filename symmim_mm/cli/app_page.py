@@ -82,12 +82,12 @@ def build_page(explorer: Explorer) -> gr.Blocks:
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
                 image = gr.Image(
-                    label='Image: choose one below, or drop your own', height=280, buttons=[],
+                    label='Image: choose below, or drop one', height=280, buttons=[],
                     sources=['upload', 'clipboard'], elem_id='image',
                 )  # fmt: skip
                 if explorer.held_out:
                     gallery = gr.Gallery(
-                        explorer.held_out, label='Held out by the run', columns=3,
+                        explorer.held_out, label='Held out by the run', columns=2,
                         allow_preview=False, **IMAGE_OPTIONS, elem_id='held-out',
                     )  # fmt: skip
                     gallery.select(choose, None, image)

@@ -45,6 +45,7 @@ def test_every_page_is_in_the_navigation() -> None:
     text = (ROOT / 'mkdocs.yml').read_text()
     named = set(re.findall(r'[\w/]+\.md', str(yaml.safe_load(text)['nav'])))
     made = {'index.md', 'contributing.md', 'changes.md'}
+    made |= {f'notebooks/{path.stem}.md' for path in DOCS.glob('notebooks/*.ipynb')}
     assert named - made == {str(page.relative_to(DOCS)) for page in DOCS.rglob('*.md')}
 
 
