@@ -24,6 +24,7 @@ TRANSFORMS = Registry(
     locations=[
         'symmim_mm.datasets.transforms.loading',
         'symmim_mm.datasets.transforms.load_random_resized_crop',
+        'symmim_mm.datasets.transforms.load_center_crop',
     ],
 )
 DATA_SAMPLERS = Registry(
