@@ -116,11 +116,7 @@ def find_entry(measured: dict, wanted: dict, checkpointed: bool, path: str) -> d
                     continue
                 name = f'{METHODS[method]} {SIZES[size]}'
                 others.append(name)
-                if (
-                    case['model'] == wanted
-                    and case['checkpointed'] == checkpointed
-                    and not case.get('compiled')
-                ):
+                if case['model'] == wanted and case['checkpointed'] == checkpointed:
                     more = {key: part[key] for key in ('settings', 'repeats', 'environment')}
                     found.append(dict(case, name=name, **more))
     if not found:

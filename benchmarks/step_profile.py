@@ -2,10 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
-from torch.profiler import ProfilerActivity
-from torch.profiler import profile as record
-
 KINDS = {  # the first whose word is in the kernel's name
     'attention': ('flash', 'fmha', 'attention', 'cudnn_generated'),
     'matrix products': ('gemm', 'cutlass', 'nvjet', 'cublas', 'splitk'),
@@ -30,6 +26,10 @@ def profile(steps: Callable[[], object]) -> dict:
         of which the GPU waited (both 0 where the driver lets nobody watch); ``kinds``: seconds by
         kind; ``kernels``: the longest ones, ``dict(name, calls, seconds)``.
     """
+    import torch
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as record
+
     with record(activities=[ProfilerActivity.CUDA]) as found:
         steps()
     spans = [

@@ -1,6 +1,7 @@
 """Names and tables of ``tools/benchmark.py step``."""
 
 from benchmarks.common import markdown, with_spread
+from benchmarks.step_profile import KINDS
 
 SIZES = dict(s='ViT-S', b='ViT-B', l='ViT-L', quickstart='quickstart')
 
@@ -41,13 +42,15 @@ MIB = 2**20
 
 
 def tables(result: dict) -> dict[str, str]:
-    """Return Markdown tables of a result: ``SIZE``, ``parts SIZE`` and ``memory SIZE``."""
+    """Return Markdown tables of a result: ``SIZE``, and ``parts``, ``memory``, ``kernels SIZE``."""
     found = {}
     for size, cases in result['sizes'].items():
         found[size] = _speed(size, cases, result)
         found[f'parts {size}'] = _parts(cases)
         if any('memory' in case for case in cases.values()):
             found[f'memory {size}'] = _memory(cases)
+        if any('profile' in case for case in cases.values()):
+            found[f'kernels {size}'] = _kernels(cases)
     return found
 
 
@@ -57,7 +60,7 @@ def _speed(size: str, cases: dict, result: dict) -> str:
         f'{SIZES[size]}, {next(iter(cases.values()))["batch"]} images', 'images per second',
         "step, times SimMIM's", 'by FLOPs', "speed, times stock's", 'GFLOP per image',
     ]  # fmt: skip
-    in_float32 = any('speed_to_float32' in case for case in cases.values())
+    in_float32 = any(case.get('speed_to_float32') for case in cases.values())
     if in_float32:
         header.append("speed, times float32's")
     if result['matrix_rate']:
@@ -85,6 +88,9 @@ def _speed(size: str, cases: dict, result: dict) -> str:
 def _parts(cases: dict) -> str:
     """Return the shares of the step; the last column is for the batch of the recipe."""
     header = ['', 'forward', 'backward', 'optimizer', 'EMA', 'optimizer + EMA in the recipe']
+    with_first = any('first_repeat_seconds' in case for case in cases.values())
+    if with_first:
+        header.append('first steps')
     rows = []
     for method, case in cases.items():
         shares = case['shares']
@@ -94,6 +100,7 @@ def _parts(cases: dict) -> str:
             *(f'{shares[name]:.1%}' if name in shares else ''
               for name in ('forward', 'backward', 'optimizer', 'ema')),
             f'{update:.1%} of {case["recipe_batch"]} images',
+            *([f'{case["first_repeat_seconds"]:.1f} s'] if with_first else []),
         ])  # fmt: skip
     return markdown(header, rows)
 
@@ -113,6 +120,20 @@ def _memory(cases: dict) -> str:
         sizes = [memory[name] / MIB for name in ('each', 'fixed', 'kept')] if memory else []
         cells = [f'{size:.0f}' for size in sizes] or ['', '', '']
         rows.append([TITLES[method], *cells, _ratio(case.get('step_to_plain'))])
+    return markdown(header, rows)
+
+
+def _kernels(cases: dict) -> str:
+    """Return milliseconds of a step by kind of kernel; what is left of the step the GPU waits."""
+    profiles = {name: case['profile'] for name, case in cases.items() if 'profile' in case}
+    kinds = [kind for kind in KINDS if any(kind in found['kinds'] for found in profiles.values())]
+    header = ['ms', *(TITLES[name] for name in profiles)]
+    rows = [
+        [kind, *(f'{1e3 * found["kinds"].get(kind, 0):.1f}' for found in profiles.values())]
+        for kind in [*kinds, 'other']
+    ]
+    waits = (found['span'] - found['seconds'] for found in profiles.values())
+    rows.append(['none: the GPU waits', *(f'{1e3 * seconds:.1f}' for seconds in waits)])
     return markdown(header, rows)
 
 

@@ -1,6 +1,6 @@
 """The text of ``docs/recipes.md``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from docs.recipes.comparison import RECIPES, comparison_lines, read_recipe
@@ -40,18 +40,20 @@ and the reason is given. A source is a file (`repository@commit:path`) or a pape
 """
 
 
-def full_configs(configs: Path) -> list[Path]:
-    """Return every config for data of full size, in order."""
-    found = (p for p in configs.rglob('*.py') if not set(SMALL) & set(p.relative_to(configs).parts))
-    return sorted(found)
+def full_configs(configs: Path) -> list[str]:
+    """Return the names of all configs for data of full size, in order."""
+    paths = sorted(path.relative_to(configs) for path in configs.rglob('*.py'))
+    return [path.with_suffix('').as_posix() for path in paths if path.parts[0] not in SMALL]
+
+
+def make_plans(configs: Path, names: Iterable[str]) -> dict[str, RunPlan]:
+    """Plan the runs of some configs by their names; this takes some seconds for each."""
+    return {name: plan_run(read_config_file(configs / f'{name}.py'), GPUS) for name in names}
 
 
 def write_document(configs: Path) -> str:
-    """Return the whole document; this takes some seconds for every config."""
-    plans = {}
-    for path in full_configs(configs):
-        name = path.relative_to(configs).with_suffix('').as_posix()
-        plans[name] = plan_run(read_config_file(path), GPUS)
+    """Return the whole document."""
+    plans = make_plans(configs, full_configs(configs))
     parts = [INTRODUCTION, SIZES, *size_lines(plans), '', SCHEDULES, *schedule_lines(plans), '']
     return '\n'.join(parts) + '\n' + write_comparison(configs)
 

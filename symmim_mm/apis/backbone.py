@@ -4,14 +4,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from symmim_mm.checkpoint.encoder import read_encoder
+from symmim_mm.checkpoint.heads import read_decoder
+from symmim_mm.checkpoint.read import read_checkpoint
 from symmim_mm.config.image_size import check_image_size
 from symmim_mm.planning.folder_plan import MODELS, choose_shape
 from symmim_mm.utils.errors import UserError
 
+SMALL_DECODER = (192, 2, 3)  # of a random start
+
 
 @dataclass(frozen=True)
 class Backbone:
-    """Sizes of a plain ViT, and how its images were normalized."""
+    """Sizes of a plain ViT, how its images were normalized, and the decoder next to it.
+
+    ``decoder``: width, layers and heads.
+    """
 
     width: int
     layers: int
@@ -20,6 +27,7 @@ class Backbone:
     patch: int
     image: int
     normalization: dict = field(default_factory=dict)
+    decoder: tuple[int, int, int] = SMALL_DECODER
 
     @property
     def settings(self) -> dict:
@@ -70,6 +78,12 @@ def open_backbone(
         found.width, found.layers, found.heads, found.hidden, found.patch, found.image,
         found.normalization,
     )  # fmt: skip
+
+
+def decoder_sizes(file: str | Path) -> tuple[int, int, int]:
+    """Return width, layers and heads of the decoder in a file, or else ``SMALL_DECODER``."""
+    found = read_decoder(read_checkpoint(file))
+    return (found.width, found.layers, found.heads) if found and found.heads else SMALL_DECODER
 
 
 def choose_side(wanted: int | None, side: int, unit: int, most: int) -> int:

@@ -1,7 +1,7 @@
 """Features of images: into a file, and what they say of the images of a pre-training."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from symmim_mm.apis.predict import list_images
 from symmim_mm.apis.visualize import read_center
+from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.checkpoint.encoder import read_encoder
 from symmim_mm.checkpoint.read import checkpoint_files
 from symmim_mm.config.file import read_config_file
@@ -21,49 +22,75 @@ from symmim_mm.evaluation.knn import classify_knn
 from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import replacing
-from symmim_mm.visualization.embeddings import SHOWN, draw_map, draw_neighbors, thumbnail
+from symmim_mm.visualization.embeddings import (
+    MOST_PAIRS,
+    SHOWN,
+    draw_map,
+    draw_neighbors,
+    draw_pairs,
+    thumbnail,
+)
 from symmim_mm.visualization.images import save
 
 MOST_IMAGES = 1000
 BATCH = 64
 DUPLICATE = 0.99  # correlation of reduced images that are nearly the same
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
-FIGURES = ('images/map.png', 'images/neighbors.png')
+LISTS = ('train.txt', 'held_out.txt')
 
 
-def show_embeddings(work_dir: Path, report: Callable[[str], None] = print) -> None:
-    """Embed images of a finished run of :func:`symmim_mm.pretrain`; draw and report them.
+def show_embeddings(work_dir: Path) -> list[str]:
+    """Embed images of a finished run of :func:`symmim_mm.pretrain`; draw and describe them.
 
-    ``images/map.png``: thumbnails on the two principal components. ``images/neighbors.png``:
-    images with their nearest neighbors by the trained encoder and, below, by a random one. Both
-    join the figures of the run's record. Near duplicates, and the accuracy of k-NN where folders
-    may be classes, are reported.
+    The figures of the run's record get ``images/map.png``: thumbnails on the two principal
+    components; ``images/neighbors.png``: images with their nearest neighbors by the trained
+    encoder, the weights that it started from, and random ones; ``images/duplicates.png``: pairs
+    that are nearly the same. Its findings get these pairs' names, and the accuracy of k-NN where
+    folders may be classes.
 
-    Args:
-        work_dir: of the run.
-        report: gets the lines.
+    Returns:
+        The findings.
     """
     cfg = read_config_file(work_dir / 'plan' / 'pretrain.py')
     init_default_scope('mmpretrain')
+    record = Record.read(work_dir / FILE_NAME)
     encoder = read_encoder(checkpoint_files(work_dir)[-1], cfg.model.backbone.arch.num_heads)
     paths, images = _read(cfg, work_dir)
+    models = {'trained': encoder.build()}
+    if record.backbone:
+        models['start'] = encoder.build()
+        load_backbone(models['start'], record.backbone)
     torch.manual_seed(0)
-    untrained = encoder.build()
-    for module in untrained.modules():
+    models['random'] = encoder.build()
+    for module in models['random'].modules():
         if hasattr(module, 'reset_parameters'):
             module.reset_parameters()
     settings = {key: cfg.model.data_preprocessor[key] for key in ('mean', 'std')}
     preprocessor = ClsDataPreprocessor(**settings, to_rgb=True)
-    features = [embed(model, preprocessor, images) for model in (encoder.build(), untrained)]
+    features = {name: embed(model, preprocessor, images) for name, model in models.items()}
     pixels = [image.numpy().transpose(1, 2, 0)[..., ::-1] for image in images]
     queries = [number * len(images) // SHOWN for number in range(min(SHOWN, len(images)))]
-    save(work_dir / FIGURES[0], draw_map(features[0], pixels))
-    save(work_dir / FIGURES[1], draw_neighbors(features, pixels, queries))
-    record = Record.read(work_dir / FILE_NAME)
-    record.figures = [*dict.fromkeys([*record.figures, *FIGURES])]
+    drawn = {
+        'images/map.png': draw_map(features['trained'], pixels),
+        'images/neighbors.png': draw_neighbors(features, pixels, queries),
+    }
+    record.findings = list(_accuracy(features, paths))
+    if pairs := find_duplicates(pixels):
+        shown = pairs[:MOST_PAIRS]
+        drawn['images/duplicates.png'] = draw_pairs(shown, pixels)
+        names = ', '.join(
+            f'({number}) {paths[first]} and {paths[second]}'
+            for number, (first, second) in enumerate(shown, 1)
+        )
+        record.findings.append(
+            f'{len(pairs)} of {len(paths)} images are nearly the same as another: {names}'
+            + (', ...' if len(pairs) > len(shown) else '')
+        )
+    for name, image in drawn.items():
+        save(work_dir / name, image)
+    record.figures = [*dict.fromkeys([*record.figures, *drawn])]
     record.write(work_dir)
-    for line in [*_duplicates(pixels, paths), *_accuracy(features, paths)]:
-        report(line)
+    return record.findings
 
 
 @torch.no_grad()
@@ -125,34 +152,37 @@ def write_embeddings(
 def _read(cfg: Config, work_dir: Path) -> tuple[list[str], list[Tensor]]:
     """Return paths below the folder and images uint8 ``(3, H, W)``, spread over the folder."""
     settings = cfg.default_hooks.images.dataset.copy()
-    settings.ann_file = str((work_dir / 'plan' / 'train.txt').resolve())
-    dataset = DATASETS.build(settings)
-    count = min(MOST_IMAGES, len(dataset))
-    chosen = [number * len(dataset) // count for number in range(count)]
     paths, images = [], []
-    for index in chosen:
-        try:
-            image = dataset[index]['inputs']
-        except ImageError:  # was skipped in training, too
-            continue
-        images.append(image)
-        path = dataset.get_data_info(index)['img_path']
-        paths.append(os.path.relpath(path, settings.data_root))
+    for name in LISTS:
+        settings.ann_file = str((work_dir / 'plan' / name).resolve())
+        dataset = DATASETS.build(settings)
+        count = min(MOST_IMAGES, len(dataset))
+        for index in (number * len(dataset) // count for number in range(count)):
+            try:
+                images.append(dataset[index]['inputs'])
+            except ImageError:  # was skipped in training, too
+                continue
+            path = dataset.get_data_info(index)['img_path']
+            paths.append(os.path.relpath(path, settings.data_root))
     return paths, images
 
 
-def _duplicates(pixels: list[np.ndarray], paths: list[str]) -> Iterator[str]:
-    """Compare images by 16 x 16 pixels of each: features of a short run are all alike."""
+def find_duplicates(pixels: Sequence[np.ndarray]) -> list[tuple[int, int]]:
+    """Return each image that is nearly the same as an earlier one, after the first such one.
+
+    16 x 16 pixels of each are compared: features of a short run are all alike.
+
+    Args:
+        pixels: images, uint8 ``(H, W, 3)``.
+    """
     small = np.stack([thumbnail(image, 16).reshape(-1) for image in pixels]).astype(np.float64)
     small -= small.mean(axis=1, keepdims=True)
     small /= np.maximum(np.linalg.norm(small, axis=1, keepdims=True), 1e-6)
-    first, second = np.nonzero(np.triu(small @ small.T, 1) > DUPLICATE)
-    if len(first):
-        example = f'{paths[first[0]]} and {paths[second[0]]}'
-        yield f'{len(first)} pairs of images are nearly the same, e.g. {example}'
+    alike = np.triu(small @ small.T, 1) > DUPLICATE
+    return [(int(alike[:, j].argmax()), j) for j in range(len(alike)) if alike[:, j].any()]
 
 
-def _accuracy(features: list[Tensor], paths: list[str]) -> Iterator[str]:
+def _accuracy(features: Mapping[str, Tensor], paths: list[str]) -> Iterator[str]:
     """Classify every other image by the rest, if folders may be classes."""
     names = [path.split(os.sep)[0] for path in paths]
     classes = sorted(set(names))
@@ -160,12 +190,12 @@ def _accuracy(features: list[Tensor], paths: list[str]) -> Iterator[str]:
         return
     labels = torch.tensor([classes.index(name) for name in names])
     odd = torch.arange(len(labels)) % 2 == 1
+    k = min(20, int((~odd).sum()))
     found = []
-    for embedding in features:
-        k = min(20, int((~odd).sum()))
+    for name, embedding in features.items():
         guessed = classify_knn(embedding[~odd], labels[~odd], embedding[odd], len(classes), k)
-        found.append(100 * float((guessed == labels[odd]).double().mean()))
+        found.append(f'{100 * float((guessed == labels[odd]).double().mean()):.1f} % ({name})')
     yield (
-        f'if the {len(classes)} folders are classes: k-NN {found[0]:.1f} % right on '
-        f'{int(odd.sum())} images, {found[1]:.1f} % by a random encoder'
+        f'if the {len(classes)} folders are classes: k-NN is right on {", ".join(found)} of '
+        f'{int(odd.sum())} images'
     )

@@ -33,19 +33,20 @@ def config_text(
     batch = recipe.batch if recipe else choose_batch(len(found.images))
     crop = recipe.crop if recipe else 0.4
     base = 'vit_b_sparse_pretrain' if method == 'symmim' else 'vit_b_pretrain'
-    decoder = dict(depth=2, embed_dims=192, num_heads=3)
     settings: dict = dict(
         backbone=model.settings | dict(drop_path_rate=0.0),
         data_preprocessor=dict(mean=list(found.mean), std=list(found.std)),
     )
+    width, depth, heads = model.decoder
     if method == 'mae':
         settings['neck'] = dict(
             num_patches=(model.image // model.patch) ** 2, patch_size=model.patch,
-            embed_dim=model.width,
-            decoder_embed_dim=192, decoder_depth=2, decoder_num_heads=3,
+            embed_dim=model.width, decoder_embed_dim=width, decoder_depth=depth,
+            decoder_num_heads=heads,
         )  # fmt: skip
         settings['head'] = dict(patch_size=model.patch)
     if method == 'symmim':
+        decoder = dict(depth=depth, embed_dims=width, num_heads=heads)
         # Visible patches only, a small decoder, normalized pixels and little contrast: see
         # docs/evidence.md, condition checkerboard_contrast.
         settings['head'] = dict(loss='l2', norm_pix=True, decoder=decoder)
@@ -69,7 +70,7 @@ def config_text(
     )
     parts = dict(
         run=dict(dataset=found.root.name),
-        custom_hooks=[dict(type='symmim_mm.ProgressHook')],
+        custom_hooks=[dict(type='symmim_mm.ProgressHook'), dict(type='symmim_mm.PageHook')],
         model=settings,
         train_dataloader=dict(
             num_workers=workers, persistent_workers=workers > 0,
@@ -89,7 +90,10 @@ def config_text(
             checkpoint=dict(interval=max(1, recipe.epochs // 10) if recipe else 1),
             logger=dict(interval=10),
             health=dict(dataset=held_out),
-            images=dict(type='symmim_mm.ImagesHook', kind='reconstruction', dataset=held_out),
+            images=dict(
+                type='symmim_mm.ImagesHook', kind='reconstruction', dataset=held_out,
+                while_training=True,
+            ),
         ),
     )  # fmt: skip
     lines = [

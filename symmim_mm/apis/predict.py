@@ -14,14 +14,13 @@ from mmengine.device import get_device
 from symmim_mm.apis.prediction import Classes, LabelMap, Objects, Prediction
 from symmim_mm.apis.test import build_trained
 from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
+from symmim_mm.config import PREDICTING
 from symmim_mm.config.file import read_config_file
 from symmim_mm.datasets.survey import survey
 from symmim_mm.datasets.transforms.decode_region import open_image
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 from symmim_mm.visualization import images as vis
-
-TASKS = ('finetune', 'linear', 'detection', 'segmentation')
 
 
 def find_run(run: str | Path) -> tuple[Path, Path]:
@@ -52,7 +51,7 @@ class Predictor:
         self.checkpoint, config = find_run(run)
         self.cfg = read_config_file(config)
         self.task = (self.cfg.get('run') or {}).get('task')
-        if self.task not in TASKS:
+        if self.task not in PREDICTING:
             raise UserError(
                 f'{config} is of the task {self.task}, which predicts nothing: `symmim embed` '
                 'gives the features of a pre-training'

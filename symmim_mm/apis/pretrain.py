@@ -12,7 +12,7 @@ from pathlib import Path
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from symmim_mm.apis.backbone import Backbone, choose_side, open_backbone
+from symmim_mm.apis.backbone import Backbone, choose_side, decoder_sizes, open_backbone
 from symmim_mm.apis.embed import show_embeddings
 from symmim_mm.apis.folder_config import CONFIG, PLAN, config_text
 from symmim_mm.apis.train import configure, train
@@ -26,7 +26,10 @@ from symmim_mm.planning.folder_plan import (
     choose_recipe,
     seconds_of,
 )
-from symmim_mm.results.collect import collect
+from symmim_mm.results.collect import collect, write_progress
+from symmim_mm.results.record import FILE_NAME, Record
+from symmim_mm.results.report import next_commands
+from symmim_mm.results.runs import RecordedRun
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 
@@ -96,7 +99,9 @@ def pretrain(
         backbone = open_backbone(init, model, heads, found.shorter_side, image_size)
         # Masks are checkerboards of 2 x 2 patches.
         side = choose_side(image_size, backbone.image, 2 * backbone.patch, backbone.image)
-        backbone = replace(backbone, image=side)
+        # Another method's decoder does not predict what this one's does.
+        decoder = decoder_sizes(init) if init and method == 'mae' else backbone.decoder
+        backbone = replace(backbone, image=side, decoder=decoder)
         if workers is None:
             workers = max(1, len(os.sched_getaffinity(0)) - 1)
 
@@ -125,12 +130,19 @@ def pretrain(
                 config, work_dir=place, resume=True, seed=seed,
                 backbone=str(init) if init else None, amp=has_bf16_units(), track=track,
             )  # fmt: skip
-    show_embeddings(place, report)
-    page = collect([place], place / 'report').page
+    write_progress(Record.read(place / FILE_NAME), place, 'trained; its images are compared')
+    for line in show_embeddings(place):
+        report(line)
+    return finish(place, report)
+
+
+def finish(work_dir: Path, report: Callable[[str], None]) -> Path:
+    """Write the page of a finished run, and report it and the commands to go on with."""
+    page = collect([work_dir]).page
     report(f'page: {page}')
-    checkpoint = max(place.glob('epoch_*.pth'), key=lambda path: int(path.stem[6:]))
-    report(f'next: symmim export {checkpoint} encoder --format timm')
-    report(f'or labels: symmim finetune, detect or segment ... --backbone {checkpoint}')
+    run = RecordedRun(Record.read(work_dir / FILE_NAME), work_dir)
+    for what, command in next_commands(run):
+        report(f'{what}: {command}')
     return page
 
 
@@ -194,7 +206,8 @@ def measure_rate(
         cfg = configure(path, work_dir=folder, backbone=str(init) if init else None, amp=amp)
         for name in ('health', 'images'):
             cfg.default_hooks.pop(name, None)
-        cfg.custom_hooks = [hook for hook in cfg.custom_hooks if 'Progress' not in hook.type]
+        shown = ('symmim_mm.ProgressHook', 'symmim_mm.PageHook')
+        cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type not in shown]
         batch = cfg.train_dataloader.batch_size
         with (
             open(os.devnull, 'w') as nowhere,

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, Unpack
 from mmengine.config import Config
 
 from symmim_mm.apis.backbone import Backbone, open_backbone
-from symmim_mm.apis.pretrain import measure_rate
+from symmim_mm.apis.pretrain import finish, measure_rate
 from symmim_mm.apis.train import train
 from symmim_mm.config.file import CONFIGS
 from symmim_mm.datasets.label_share import share_of_labels
@@ -23,7 +23,6 @@ from symmim_mm.planning.transfer_plan import (
     transfer_batch,
     transfer_recipe,
 )
-from symmim_mm.results.collect import collect
 from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
@@ -160,11 +159,8 @@ def run_transfer(
                 backbone=backbone,
             )  # fmt: skip
     record = Record.read(place / FILE_NAME)
-    page = collect([place], place / 'report').page
     report(', '.join(f'{key} {value:.1f}' for key, value in record.metrics.items()))
-    report(f'page: {page}')
-    report(f'next: symmim predict {place} IMAGES')
-    return page
+    return finish(place, report)
 
 
 def config_text(
@@ -195,7 +191,8 @@ def config_text(
         ),
         **parts,
     )
-    parts['custom_hooks'] = [*parts.get('custom_hooks', []), dict(type='symmim_mm.ProgressHook')]
+    hooks = [dict(type='symmim_mm.ProgressHook'), dict(type='symmim_mm.PageHook')]
+    parts['custom_hooks'] = [*parts.get('custom_hooks', []), *hooks]
     for loader in ('train_dataloader', 'val_dataloader'):
         parts[loader] |= dict(num_workers=workers, persistent_workers=workers > 0)
     parts['model']['backbone'] = setup.backbone.settings | parts['model']['backbone']

@@ -78,13 +78,7 @@ def backbone_state(
     Raises:
         UserError: there is none, or one that :func:`check_weights` refuses.
     """
-    containers = (checkpoint.get(name) for name in CONTAINERS)
-    whole = next((state for state in containers if isinstance(state, dict)), checkpoint)
-    state = {
-        key: value
-        for key, value in whole.items()
-        if isinstance(key, str) and isinstance(value, Tensor)
-    }
+    state = tensors_of(checkpoint)
     prefix = BRANCHES[branch]
     if branch == 'online' and OWN_MARKER not in state and (known := key_map.recognize(state)):
         dialect, wrapper = known
@@ -99,6 +93,7 @@ def backbone_state(
             'momentum encoder; take --branch online'
         )
     if not found:
+        whole = _container(checkpoint)
         heads = sorted({key.split('.')[0] for key in whole if isinstance(key, str)})
         raise UserError(
             f"{source} has no '{PREFIX}' entries "
@@ -108,6 +103,17 @@ def backbone_state(
         )
     check_weights(found, source)
     return '', found
+
+
+def _container(checkpoint: dict) -> dict:
+    containers = (checkpoint.get(name) for name in CONTAINERS)
+    return next((state for state in containers if isinstance(state, dict)), checkpoint)
+
+
+def tensors_of(checkpoint: dict) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint, bare or in one of ``CONTAINERS``."""
+    whole = _container(checkpoint).items()
+    return {k: v for k, v in whole if isinstance(k, str) and isinstance(v, Tensor)}
 
 
 def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online') -> LoadReport:
@@ -138,7 +144,9 @@ def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online')
             report.unexpected.append(key)
             continue
         if key == 'pos_embed':
-            resized = _fit_pos_embed(value, backbone, str(path))
+            grid = tuple(backbone.patch_embed.init_out_size)
+            resized = resize_positions(value, grid, str(path))
+            resized = resized if backbone.cls_token is not None else resized[:, 1:]
             if resized.shape != value.shape:
                 report.resized.append(f'pos_embed {value.shape[1]} -> {resized.shape[1]} positions')
             value = resized
@@ -194,8 +202,12 @@ def _check_same_size(state: dict[str, Tensor], target: dict[str, Tensor], source
         )
 
 
-def _fit_pos_embed(value: Tensor, backbone: nn.Module, source: str) -> Tensor:
-    """Resize a position embedding ``(1, 1 + n, C)`` of a square grid to the backbone's grid."""
+def resize_positions(value: Tensor, grid: tuple[int, int], source: str) -> Tensor:
+    """Resize a position embedding ``(1, 1 + n, C)`` of a square grid to another grid.
+
+    Raises:
+        UserError: it is that of no square grid.
+    """
     whole = value.ndim == 3 and value.shape[0] == 1
     side = round(max(value.shape[1] - 1, 0) ** 0.5) if whole else 0
     if not side or side * side + 1 != value.shape[1]:
@@ -203,6 +215,4 @@ def _fit_pos_embed(value: Tensor, backbone: nn.Module, source: str) -> Tensor:
             f'checkpoint {source}: pos_embed of shape {tuple(value.shape)} is not that of a class '
             'token and a square grid'
         )
-    grid = tuple(backbone.patch_embed.init_out_size)
-    resized = resize_pos_embed(value, (side, side), grid, 'bicubic', num_extra_tokens=1)
-    return resized if backbone.cls_token is not None else resized[:, 1:]
+    return resize_pos_embed(value, (side, side), grid, 'bicubic', num_extra_tokens=1)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from symmim_mm.checkpoint.key_map import to_dialect
+from symmim_mm.checkpoint.backbone import tensors_of
+from symmim_mm.checkpoint.key_map import MAE_DECODER, mae_decoder, to_dialect
 from symmim_mm.checkpoint.saved_config import read_settings
 from symmim_mm.checkpoint.weights import check_weights
 
@@ -48,7 +49,7 @@ class Decoder:
 
 def read_classifier(checkpoint: dict, width: int) -> Classifier | None:
     """Return the classifier of a fine-tuning or linear probe, if it is one linear layer."""
-    state = _weights(checkpoint)
+    state = named_weights(checkpoint)
     weight, bias = (state.get(f'head.fc.{leaf}') for leaf in ('weight', 'bias'))
     if weight is None or bias is None or weight.shape != (len(bias), width):
         return None
@@ -63,7 +64,7 @@ def read_classifier(checkpoint: dict, width: int) -> Classifier | None:
 def read_decoder(checkpoint: dict) -> Decoder | None:
     """Return the decoder of a pre-training, if it has one of MAE's kind."""
     blocks, state = {}, {}
-    for name, value in _weights(checkpoint).items():
+    for name, value in named_weights(checkpoint).items():
         if found := re.fullmatch(BLOCK, name):
             blocks[f'layers.{found[1]}.{found[2]}'] = value
         for pattern, theirs in DECODER.items():
@@ -81,18 +82,22 @@ def read_decoder(checkpoint: dict) -> Decoder | None:
         )
 
     heads = stated('model.neck.decoder_num_heads', 'model.head.decoder.num_heads')
+    width = state['decoder_embed.weight'].shape[0]
+    published = MAE_DECODER in tensors_of(checkpoint)
+    if published and width % 32 == 0:  # models_mae.py: 16 heads at a width of 512
+        heads = width // 32
     ratio = stated('model.backbone.mask_ratio')
     return Decoder(
         state=state,
-        width=state['decoder_embed.weight'].shape[0],
+        width=width,
         layers=len({name.split('.')[1] for name in blocks}),
         heads=heads if type(heads) is int else None,
-        normalized=bool(settings.get(('model', 'head', 'norm_pix'))),
+        normalized=bool(stated('model.head.norm_pix')) or published,
         mask_ratio=ratio if isinstance(ratio, float) else 0.75,
     )
 
 
-def _weights(checkpoint: dict) -> dict[str, Tensor]:
-    state = checkpoint.get('state_dict')
-    items = state.items() if isinstance(state, dict) else ()
-    return {k: v for k, v in items if isinstance(k, str) and isinstance(v, Tensor)}
+def named_weights(checkpoint: dict) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint, MAE's own decoder by MMPretrain's names."""
+    state = tensors_of(checkpoint)
+    return state | mae_decoder(state)

@@ -109,6 +109,7 @@ HF_MODEL = replace(
     marker='layers.0.attention.q_proj.weight',
 )
 
+MAE_DECODER = 'decoder_blocks.0.norm1.weight'
 DIALECTS = {'timm': TIMM, 'hf-model': HF_MODEL, 'hf': HF}
 
 
@@ -201,6 +202,24 @@ def from_dialect(
             raise UserError(f'{source} has parts of {short(name)} that do not fit together')
         renamed[name] = torch.cat([found[index] for index in sorted(found)])
     return renamed
+
+
+def mae_decoder(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the decoder of MAE's own full checkpoint by MMPretrain's names; none without one.
+
+    Its blocks are timm's (models_mae.py).
+    """
+    if not {MAE_DECODER, 'mask_token'} <= state.keys():
+        return {}
+    own = {name: value for name, value in state.items() if name.startswith('decoder_')}
+    blocks = {
+        name.removeprefix('decoder_'): own.pop(name) for name in list(own) if '_blocks.' in name
+    }
+    own = {name.replace('decoder_norm', 'ln1'): value for name, value in own.items()}
+    for name, value in from_dialect(blocks, 'timm').items():
+        own[name.replace('layers', 'decoder_blocks', 1)] = value
+    own['mask_token'] = state['mask_token']
+    return {f'neck.{name}': value for name, value in own.items()}
 
 
 def _parts(name: str, layers: str) -> tuple[str, str, str]:

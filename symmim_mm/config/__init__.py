@@ -6,5 +6,7 @@ TASKS = (
 )  # fmt: skip
 EVALUATIONS = ('linear', 'knn')
 """Tasks with a command that evaluates frozen features; a linear probe may also be trained."""
+PREDICTING = ('finetune', 'linear', 'detection', 'segmentation')
+"""Tasks whose runs predict images of one's own."""
 RANDOM = 'random'
 """Method name of a transfer that starts from random weights."""

@@ -16,8 +16,8 @@ from symmim_mm.datacheck.kinds import NOTICE, PROBLEM
 from symmim_mm.datacheck.layout import Job, Outcome, Plan
 from symmim_mm.datacheck.report import Report, check_writable, plural, write_json
 from symmim_mm.datacheck.workers import CHUNK, check_jobs
-from symmim_mm.datasets.progress import progress_bar
 from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.progress import progress_bar
 
 LAYOUTS = ('imagenet', 'folder', 'coco', 'ade20k')
 

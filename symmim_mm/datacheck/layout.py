@@ -1,7 +1,6 @@
 """What the check of a layout hands on: images to look at, and what becomes of each outcome."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -10,8 +9,6 @@ from symmim_mm.datasets.folder_scan import FolderScan
 
 HINT_DEPTH = 3
 HINT_FOLDERS = 500  # folders looked into for a hint
-SUFFIXES = 20  # different extensions counted among the files that are not read
-OTHER = 'otherwise'
 
 
 class Job(NamedTuple):
@@ -49,19 +46,10 @@ class Listing(FolderScan):
     def __init__(self, root: str, report: Report | None = None) -> None:
         super().__init__(root)
         self.report = report or Report('', root)
-        self.others: Counter[str] = Counter()  # files that are not read, by extension
-        self.examples: dict[str, str] = {}
 
     def notice(self, kind: str, path: str, reason: str = '') -> None:
-        """Report an odd entry; a file that is no image by its name is counted first."""
-        if kind != 'not-read':
-            self.report.add(kind, path, reason)
-            return
-        suffix = os.path.splitext(path)[1].lower()
-        if suffix not in self.others and len(self.others) >= SUFFIXES:
-            suffix = OTHER
-        self.others[suffix] += 1
-        self.examples.setdefault(suffix, path)
+        """Report an odd entry."""
+        self.report.add(kind, path, reason)
 
     def report_other_files(self) -> None:
         """Add a finding for each extension that was not read."""

@@ -20,9 +20,9 @@ from symmim_mm.datasets.image_table import (
     read_table,
     write_table,
 )
-from symmim_mm.datasets.progress import progress_bar
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.locks import file_lock
+from symmim_mm.utils.progress import progress_bar
 
 VERSION = 2
 STEP = 4096  # images between two reports of progress

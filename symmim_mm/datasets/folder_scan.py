@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 from symmim_mm.utils.errors import UserError
@@ -12,6 +13,9 @@ EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')
 # A folder that changes again within this time of a change may keep its time stamp.
 STAMP_NANOSECONDS = 2 * 10**9
 UNKNOWN = -1
+
+SUFFIXES = 20  # different extensions counted among the files that are not read
+OTHER = 'otherwise'
 
 
 class FolderScan:
@@ -26,12 +30,17 @@ class FolderScan:
     Attributes:
         folder_times: last change, in ns, of every folder that was listed, by path; ``UNKNOWN``
             where it was so recent that one more change might not show.
+        others: number of files that are no images, by extension in lower case, those beyond the
+            first ``SUFFIXES`` as ``OTHER``.
+        examples: the first of each.
     """
 
     def __init__(self, root: str, extensions: tuple[str, ...] = EXTENSIONS) -> None:
         self.root = root
         self.extensions = tuple(extensions)
         self.folder_times: dict[str, int] = {}
+        self.others: Counter[str] = Counter()
+        self.examples: dict[str, str] = {}
         self.started = time.time_ns()
 
     def images(self, folder: str = '', deep: bool = True) -> Iterator[str]:
@@ -64,7 +73,7 @@ class FolderScan:
                             if path.lower().endswith(self.extensions):
                                 yield path
                             else:
-                                self.notice('not-read', path)
+                                self._count_other(path)
                         elif not is_file and not is_folder and entry.is_symlink():
                             self.notice('broken-link', path, f'to {os.readlink(entry.path)}')
             except OSError as error:
@@ -94,6 +103,13 @@ class FolderScan:
             raise UserError(f'cannot read the folder {self._full(path)}: {reason}')
         if kind == 'link-loop':
             raise UserError(f'{self._full(path)} links to a folder around it: remove the link')
+
+    def _count_other(self, path: str) -> None:
+        suffix = os.path.splitext(path)[1].lower()
+        if suffix not in self.others and len(self.others) >= SUFFIXES:
+            suffix = OTHER
+        self.others[suffix] += 1
+        self.examples.setdefault(suffix, path)
 
     def _full(self, folder: str) -> str:
         return os.path.join(self.root, folder)

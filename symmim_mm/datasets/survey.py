@@ -57,20 +57,6 @@ class FolderSurvey:
         return '\n'.join(lines)
 
 
-class _Scan(FolderScan):
-    """Counts the files that are no images, by suffix."""
-
-    def __init__(self, root: str, extensions: tuple[str, ...]) -> None:
-        super().__init__(root, extensions)
-        self.others: Counter[str] = Counter()
-
-    def notice(self, kind: str, path: str, reason: str = '') -> None:
-        """Count a file that is not read; what training refuses is refused here, too."""
-        if kind == 'not-read':
-            self.others[Path(path).suffix.lower() or 'without suffix'] += 1
-        super().notice(kind, path, reason)
-
-
 def survey(folder: str | os.PathLike, sample: int = SAMPLED) -> FolderSurvey:
     """List a folder and decode a sample of its images, spread evenly.
 
@@ -85,8 +71,9 @@ def survey(folder: str | os.PathLike, sample: int = SAMPLED) -> FolderSurvey:
     root = Path(folder).resolve()
     if not root.is_dir():
         raise UserError(f'{folder}: no such folder')
-    scan = _Scan(str(root), EXTENSIONS)
-    images, others = sorted(scan.images()), scan.others
+    scan = FolderScan(str(root), EXTENSIONS)
+    images = sorted(scan.images())
+    others = Counter({name or 'without suffix': number for name, number in scan.others.items()})
     found = FolderSurvey(root, images, others)
     if len(images) < sum(others.values()) or not images:
         raise UserError(

@@ -52,8 +52,8 @@ def chart(
     ys = [y for line in lines for _, y in line.points] + ([] if chance is None else [chance])
     logarithmic = min(ys) > 0 and max(ys) > 8 * min(ys) and chance is None
     y_ticks = _log_ticks(min(ys), max(ys)) if logarithmic else _ticks(min(ys), max(ys))
-    x_ticks = _ticks(min(0, *xs), max(xs), inside=True)
     x_low, x_high = min(0, *xs), max(0, *xs) or 1.0
+    x_ticks = _ticks(x_low, x_high, inside=True)
     scale = math.log if logarithmic else float
     y_low, y_high = scale(y_ticks[0]), scale(y_ticks[-1])
 

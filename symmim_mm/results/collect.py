@@ -74,6 +74,19 @@ def collect(
     return Collected(tables, out / 'index.html', unreadable, problems, notes)
 
 
+def write_progress(record: Record, work_dir: Path, progress: str) -> None:
+    """Write the page of a run that goes on, which a browser loads again until it has finished.
+
+    Args:
+        record: of the run up to now.
+        work_dir: of the run; the page is that of :func:`collect`.
+        progress: how far it is.
+    """
+    runs = [RecordedRun(_printable(record), work_dir)]
+    page = render_page(visible(work_dir.resolve().name), runs, [], [], [], progress)
+    write_atomic(work_dir / 'report' / 'index.html', page)
+
+
 def _printable(record: Record) -> Record:
     """Return a record whose names can be shown; the paths of its files stay as they are."""
     names = ('run', 'method', 'arch', 'dataset', 'config', 'backbone', 'parent')
@@ -83,6 +96,7 @@ def _printable(record: Record) -> Record:
         update={name: text and visible(text) for name in names for text in [getattr(record, name)]}
         | {
             'hardware': machine.model_copy(update={'gpu': gpu, 'cpu': cpu}),
+            'findings': list(map(visible, record.findings)),
             'versions': {visible(key): visible(value) for key, value in record.versions.items()},
         }
     )

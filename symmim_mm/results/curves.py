@@ -138,7 +138,7 @@ def curve_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[dic
                     'charts': drawn,
                     'small': drawn_small,
                     'legend': [(method_name(method), slots[method]) for method in methods],
-                    'note': note if task == 'pretrain' else '',
+                    'note': note if task == 'pretrain' and len(methods) > 1 else '',
                 }
             )
     return sections

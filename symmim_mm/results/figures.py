@@ -12,6 +12,7 @@ from symmim_mm.utils.paths import file_inside
 
 MAX_ROWS = 6
 MAX_WIDTH = 720
+WIDE = 1440  # of an overview, twice the pixels of the page
 MOST_PIXELS = 1 << 25
 MOST_BYTES = 1 << 25
 SECTIONS = {
@@ -22,18 +23,23 @@ SECTIONS = {
 }
 
 
-# Figures of an embedding, next to the drawings of single images.
-EMBEDDINGS = {
+# Figures of many images, next to the drawings of single ones.
+OVERVIEWS = {
+    'over_time.png': ('Reconstructions over time', 'The same masks at every step.'),
     'map.png': ('Map of the embedding', 'Thumbnails by the two principal components of features.'),
     'neighbors.png': (
         'Nearest neighbors',
-        'Each: an image and its nearest by the trained encoder; below, by a random one.',
+        'An image and its nearest, by the encoder as trained, as it started, and with random '
+        'weights.',
     ),
+    'duplicates.png': ('Near duplicates', 'Images that are nearly the same as an earlier one.'),
 }
 
 
 def figure_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[dict[str, Any]]:
     """Return the page's figures by task and dataset: an image a row, a method a column.
+
+    Overviews, and what was found about the images, are as wide as the page.
 
     Columns are in the order of ``runs``; of a method those with the lowest seed are shown.
     ``problems`` gets a line for each image that cannot be shown.
@@ -58,13 +64,13 @@ def figure_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[di
         ]  # fmt: skip
         names = dict.fromkeys(Path(file).name for run in columns for file in run.record.figures)
         title, caption = SECTIONS[task]
-        drawn = [name for name in names if name not in EMBEDDINGS][:MAX_ROWS]
-        parts = [(title, caption, drawn)]
-        parts += [(*EMBEDDINGS[name], [name]) for name in names if name in EMBEDDINGS]
-        for title, caption, shown in parts:
+        drawn = [name for name in names if name not in OVERVIEWS][:MAX_ROWS]
+        parts = [(title, caption, drawn, MAX_WIDTH)]
+        parts += [(*OVERVIEWS[name], [name], WIDE) for name in OVERVIEWS if name in names]
+        for title, caption, shown, width in parts:
             rows = [
                 [
-                    {'data': _drawing(run, name, problems), 'alt': f'{head}: {name}'}
+                    {'data': _drawing(run, name, width, problems), 'alt': f'{head}: {name}'}
                     for run, head in zip(columns, heads, strict=True)
                 ]
                 for name in shown
@@ -75,19 +81,22 @@ def figure_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[di
                     'caption': caption,
                     'heads': heads,
                     'rows': rows,
+                    'wide': width == WIDE,
+                    'findings': [],
                 }
             )
+        sections[-1]['findings'] = [line for run in columns for line in run.record.findings]
     return sections
 
 
-def _drawing(run: RecordedRun, name: str, problems: list[str]) -> str | None:
+def _drawing(run: RecordedRun, name: str, width: int, problems: list[str]) -> str | None:
     """Return a run's figure of a name as a data address, ``None`` if it has none to show."""
     file = next((file for file in run.record.figures if Path(file).name == name), None)
-    return embed_image(run.folder, file, problems) if file else None
+    return embed_image(run.folder, file, problems, width) if file else None
 
 
-def embed_image(folder: Path, name: str, problems: list[str]) -> str | None:
-    """Return a PNG in a run's folder as a data address, made narrower where it is very wide.
+def embed_image(folder: Path, name: str, problems: list[str], width: int) -> str | None:
+    """Return a PNG in a run's folder as a data address, at most ``width`` pixels wide.
 
     ``problems`` gets a line if the image cannot be shown; the result is then ``None``.
     """
@@ -99,7 +108,7 @@ def embed_image(folder: Path, name: str, problems: list[str]) -> str | None:
             if image.width * image.height > MOST_PIXELS:
                 raise UserError(f'{path}: has {image.width} x {image.height} pixels')
             shown = image.convert('RGB')
-            shown.thumbnail((MAX_WIDTH, image.height))
+            shown.thumbnail((width, image.height))
             buffer = io.BytesIO()
             shown.save(buffer, 'PNG')
     except UserError as error:

@@ -117,6 +117,7 @@ class Record(_Strict):
     ``metrics`` and ``chance`` (the level of blind guessing) are in percent, 0..100, except
     losses. ``curve``, ``figures`` (drawn images) and ``checkpoint`` are paths relative to the run
     directory; an evaluation without training has ``None`` for ``checkpoint`` and ``curve``.
+    ``findings`` are sentences on the images, for the page.
     ``dataset`` is the name that the config gives the data, ``data`` what they are (``None``: of a
     version that did not record it). ``images`` is the number of images that the run read,
     ``flops_per_image`` those of forward and backward pass. ``duration_s`` is in seconds,
@@ -144,6 +145,7 @@ class Record(_Strict):
     chance: dict[str, Number] = {}
     curve: RunPath | None = None
     figures: list[RunPath] = []
+    findings: list[Text] = []
     hardware: Hardware
     versions: dict[str, Text]
     images: Count | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from symmim_mm.config import EVALUATIONS
+from symmim_mm.config import EVALUATIONS, PREDICTING
 from symmim_mm.results.curves import curve_sections
 from symmim_mm.results.figures import figure_sections
 from symmim_mm.results.render import COSTS, LEGEND, published_for, published_metrics, row_costs
@@ -22,10 +22,12 @@ def render_page(
     tables: Sequence[Table],
     notes: Sequence[str],
     problems: list[str],
+    progress: str = '',
 ) -> str:
     """Render the page of ``runs`` and their ``tables``; ``notes`` are lines that it shows.
 
-    ``problems`` gets a line for each curve and image that is missing or broken.
+    ``problems`` gets a line for each curve and image that is missing or broken. ``progress`` is how
+    far a run is that goes on: the page then loads itself again.
     """
     runs = sort_runs(runs)
     curves = curve_sections(runs, problems)
@@ -43,14 +45,17 @@ def render_page(
     environment.globals |= {'published_metrics': published_metrics, 'costs_heads': COSTS}
     return environment.get_template('report.html.j2').render(
         title=title,
+        progress=progress,
         legend=LEGEND,
         last=max((format_time(run.record.finished) for run in runs), default=''),
-        tables=[(table, published_for(table)) for table in tables],
+        # A table without a cell compares nothing.
+        tables=[(t, published_for(t)) for t in tables if any(row.cells for row in t.rows)],
         curves=curves,
         figures=figures,
         facts=_facts(runs),
         runs=[run.record for run in runs],
         commands=_commands(runs),
+        next=next_commands(runs[0]) if len(runs) == 1 else [],
         notes=notes,
         problems=problems,
     )
@@ -89,6 +94,28 @@ def _commands(runs: Sequence[RecordedRun]) -> str:
             words += ['--backbone', str(backbone)]
         lines.append(visible(shlex.join(words)))
     return '\n'.join(lines)
+
+
+def next_commands(run: RecordedRun) -> list[tuple[str, str]]:
+    """Return what can be done with a run, and the command that does it."""
+    record, folder = run.record, _from_here(run.folder)
+    file = _quoted(folder / str(record.checkpoint))
+    found = []
+    if record.task == 'pretrain' and record.checkpoint:
+        found = [
+            ('The encoder for timm', f'symmim export {file} encoder --format timm'),
+            ('The features of images', f'symmim embed {file} IMAGES --out features.npz'),
+            ('Classes, from folders', f'symmim finetune FOLDER --backbone {file}'),
+            ('Objects', f'symmim detect COCO.json IMAGES --backbone {file}'),
+            ('Label maps', f'symmim segment IMAGES MASKS --backbone {file}'),
+        ]
+    elif record.task in PREDICTING and record.checkpoint:
+        found = [('Other images', f'symmim predict {_quoted(folder)} IMAGES')]
+    return found
+
+
+def _quoted(path: Path) -> str:
+    return visible(shlex.quote(str(path)))
 
 
 def _from_here(folder: Path) -> Path:

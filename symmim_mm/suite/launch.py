@@ -10,12 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from symmim_mm.suite.display import Display, last_lines
 from symmim_mm.suite.file import Suite
+from symmim_mm.suite.step_logs import last_lines, last_step
 from symmim_mm.suite.steps import Step
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.locks import file_lock
+from symmim_mm.utils.progress import ProgressDisplay
+from symmim_mm.utils.text import format_duration
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 KEEPER = Path(__file__).with_name('keeper.py')
 POLL_S = 0.2
@@ -64,6 +70,41 @@ class _Job:
             os.killpg(self.process.pid, number)
 
 
+class _StepDisplay(ProgressDisplay):
+    """Shows how many of ``total`` steps are done and what the running ones last logged."""
+
+    def __init__(self, total: int) -> None:
+        super().__init__(counts=False, stderr=False)
+        self.total, self.done = total, 0
+        self.all = self.add('all', total)
+        self.running: dict[str, tuple[TaskID, Path, float]] = {}
+
+    def started(self, name: str, log: Path) -> None:
+        """Add a running step."""
+        self.running[name] = self.add(name), log, time.monotonic()
+
+    def ended(self, name: str, error: str | None) -> None:
+        """Report the end of a step, with its error if it failed."""
+        bar, _, start = self.running.pop(name)
+        took = format_duration(time.monotonic() - start)
+        self.remove(bar)
+        self.done += 1
+        self.update(self.all, self.done)
+        how = f'finished in {took}' if error is None else f'failed after {took}: {error}'
+        self.print(f'[{self.done}/{self.total}] {name} {how}')
+
+    def refresh(self) -> None:
+        """Update the bars; without a terminal print now and then what is running."""
+        if self.live:
+            for bar, log, _ in self.running.values():
+                self.update(bar, detail=last_step(log))
+        elif self.running and self.is_due():
+            now = (
+                f'{name} {last_step(log)}'.rstrip() for name, (_, log, _) in self.running.items()
+            )
+            self.print(f'[{self.done}/{self.total}] running: {"; ".join(now)}')
+
+
 def launch(
     suite: Suite, steps: Sequence[Step], jobs: int, lock: int, slurm: bool = False
 ) -> dict[str, str]:
@@ -103,7 +144,7 @@ def launch(
             )  # fmt: skip
             return _Job(step, process, log.tell())
 
-    with Display(len(steps)) as display, _sigterm_as_interrupt():
+    with _StepDisplay(len(steps)) as display, _sigterm_as_interrupt():
 
         def attempt(step: Step, action: Callable[[], _Job | None]) -> _Job | None:
             try:

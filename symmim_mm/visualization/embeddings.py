@@ -1,6 +1,6 @@
-"""Drawings of an embedding: a map of thumbnails, and images with their nearest neighbors."""
+"""Drawings of an embedding: a map of thumbnails, nearest neighbors, pairs that are alike."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -8,8 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CANVAS, THUMBNAIL = 1000, 40
-SHOWN, NEIGHBORS = 8, 6
+from symmim_mm.visualization.images import side_by_side, titled
+
+MAP_WIDTH, MAP_HEIGHT = 1440, 810
+FILLED = 0.3  # of the map, where there are few images
+THUMBNAIL = 80
+SHOWN, NEIGHBORS = 8, 5
+MOST_PAIRS, PAIRS_IN_A_ROW = 12, 4
 
 
 def project(features: Tensor) -> Tensor:
@@ -27,45 +32,66 @@ def draw_map(features: Tensor, images: Sequence[np.ndarray]) -> np.ndarray:
         images: RGB uint8, N of them; where two would overlap, the earlier one is drawn.
 
     Returns:
-        RGB uint8 ``(CANVAS, CANVAS, 3)``.
+        RGB uint8 ``(MAP_HEIGHT, MAP_WIDTH, 3)``.
     """
-    canvas = np.full((CANVAS, CANVAS, 3), 255, np.uint8)
+    size = (MAP_WIDTH, MAP_HEIGHT)
+    side = round(min(96, max(40, (FILLED * MAP_WIDTH * MAP_HEIGHT / len(images)) ** 0.5)))
+    canvas = np.full((*size[::-1], 3), 255, np.uint8)
     # Ranks instead of values: outliers would push all others into one corner.
     ranks = project(features).argsort(dim=0).argsort(dim=0).double()
-    places = (ranks / max(len(features) - 1, 1) * (CANVAS - THUMBNAIL)).round().long().tolist()
-    taken = np.zeros((CANVAS, CANVAS), bool)
+    room = torch.tensor(size) - side
+    places = (ranks / max(len(features) - 1, 1) * room).round().long().tolist()
+    taken = np.zeros(size[::-1], bool)
     for (left, top), image in zip(places, images, strict=True):
-        region = np.s_[top : top + THUMBNAIL, left : left + THUMBNAIL]
+        region = np.s_[top : top + side, left : left + side]
         if not taken[region].any():
-            canvas[region] = thumbnail(image, THUMBNAIL)
+            canvas[region] = thumbnail(image, side)
             taken[region] = True
     return canvas
 
 
 def draw_neighbors(
-    features: Sequence[Tensor], images: Sequence[np.ndarray], queries: Sequence[int]
+    embeddings: Mapping[str, Tensor], images: Sequence[np.ndarray], queries: Sequence[int]
 ) -> np.ndarray:
-    """Draw images with their nearest neighbors by cosine, one row for each image and embedding.
+    """Draw images, a row each, with their nearest neighbors by cosine in each embedding.
 
     Args:
-        features: ``(N, C)`` each, of several embeddings of the same images.
+        embeddings: ``(N, C)`` each, of the same images, by what their columns are headed with.
         images: RGB uint8, N of them.
         queries: indices of the images.
 
     Returns:
-        RGB uint8; the rows of an image lie together, in the order of the embeddings.
+        RGB uint8.
     """
-    rows = []
-    for query in queries:
-        for embedding in features:
-            unit = F.normalize(embedding.double(), dim=1)
+    columns = [titled('', np.concatenate([thumbnail(images[i], THUMBNAIL) for i in queries]))]
+    for name, features in embeddings.items():
+        unit = F.normalize(features.double(), dim=1)
+        rows = []
+        for query in queries:
             nearest = (unit @ unit[query]).argsort(descending=True).tolist()
             chosen = [index for index in nearest if index != query][:NEIGHBORS]
-            row = [thumbnail(images[index], 2 * THUMBNAIL) for index in [query, *chosen]]
-            gap = np.full((2 * THUMBNAIL, 12, 3), 255, np.uint8)
-            rows.append(np.concatenate([row[0], gap, *row[1:]], axis=1))
-        rows.append(np.full((8, rows[-1].shape[1], 3), 255, np.uint8))
-    return np.concatenate(rows[:-1])
+            rows.append(np.hstack([thumbnail(images[index], THUMBNAIL) for index in chosen]))
+        columns.append(titled(name, np.concatenate(rows)))
+    return side_by_side(*columns, gap=16)
+
+
+def draw_pairs(pairs: Sequence[tuple[int, int]], images: Sequence[np.ndarray]) -> np.ndarray:
+    """Draw pairs of images, numbered from 1; RGB uint8.
+
+    Args:
+        pairs: of indices.
+        images: RGB uint8.
+    """
+    drawn = [
+        titled(f'{number}', np.hstack([thumbnail(images[i], 2 * THUMBNAIL) for i in pair]))
+        for number, pair in enumerate(pairs, 1)
+    ]
+    blank = np.full_like(drawn[0], 255)
+    drawn += [blank] * (-len(drawn) % min(len(drawn), PAIRS_IN_A_ROW))
+    rows = range(0, len(drawn), PAIRS_IN_A_ROW)
+    return np.concatenate(
+        [side_by_side(*drawn[start : start + PAIRS_IN_A_ROW], gap=16) for start in rows]
+    )
 
 
 def thumbnail(image: np.ndarray, side: int) -> np.ndarray:

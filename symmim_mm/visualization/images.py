@@ -41,6 +41,13 @@ def side_by_side(*panels: np.ndarray, gap: int = 4) -> np.ndarray:
     return np.concatenate(parts[1:], axis=1)
 
 
+def titled(title: str, image: np.ndarray) -> np.ndarray:
+    """Put a line of text, ASCII, above an image."""
+    head = np.full((24, image.shape[1], 3), 255, np.uint8)
+    cv2.putText(head, title, (1, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (90, 90, 90), 1, cv2.LINE_AA)
+    return np.concatenate([head, image])
+
+
 def enlarge(image: np.ndarray, side: int = 224) -> np.ndarray:
     """Scale a small image up so that its shorter side has at least ``side`` pixels."""
     factor = max(1, round(side / min(image.shape[:2])))

@@ -10,7 +10,9 @@ from mmengine.config import Config
 
 from symmim_mm.apis.pretrain import METHODS, pretrain
 from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.results import collect as results
 from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import write_atomic
 
 pytestmark = pytest.mark.slow
 
@@ -21,8 +23,18 @@ def folder(sample_data: Path) -> Path:
 
 
 @pytest.mark.parametrize('method', METHODS)
-def test_from_a_folder_to_a_page(method: str, folder: Path, tmp_path: Path) -> None:
+def test_from_a_folder_to_a_page(
+    method: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines: list[str] = []
+    pages: list[str] = []
+
+    def write(path: Path, content: str) -> None:
+        write_atomic(path, content)
+        if path.name == 'index.html':
+            pages.append(content)
+
+    monkeypatch.setattr(results, 'write_atomic', write)
     out = tmp_path / 'out'
     page = pretrain(
         folder, method=method, epochs=1, out=out, workers=0, image_size=32, report=lines.append
@@ -30,12 +42,19 @@ def test_from_a_folder_to_a_page(method: str, folder: Path, tmp_path: Path) -> N
     assert page == out / 'report/index.html'
     text = page.read_text()
     assert 'Map of the embedding' in text and 'Nearest neighbors' in text
-    assert text.count('<img') == 8
+    assert 'Comparison' not in text and '<table class="compare">' not in text
+    assert f'symmim finetune FOLDER --backbone {out}/epoch_1.pth' in text
+    assert text.count('<img') == 9
+    # Pages of the training, one between it and the comparison, and the two of the finished run.
+    renewed = ['http-equiv="refresh"' in found for found in pages]
+    assert renewed == [True, True, True, False, True, False] and text == pages[-1]
+    assert 'step 2 of 3' in pages[1] and 'over time' in pages[1] and pages[1].count('<img') == 7
     assert (out / 'images/neighbors.png').is_file() and (out / 'images/map.png').is_file()
     record = json.loads((out / 'result.json').read_text())
     assert record['method'] == method and record['dataset'] == 'imagenet'
     assert {'images/map.png', 'images/neighbors.png'} <= set(record['figures'])
     reported = '\n'.join(lines)
+    assert 'k-NN' in record['findings'][0] and all(line in text for line in record['findings'])
     assert '60 images' in reported and 'teach little' in reported and str(page) in reported
 
     # What is trained on and what is held out are all images, each once.

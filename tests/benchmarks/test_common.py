@@ -107,6 +107,7 @@ def test_tables_come_from_results(tmp_path: Path) -> None:
         with_tables('<!-- table: loader alone -->\n<!-- end -->', tmp_path)
 
 
-def test_the_tables_of_our_document_are_those_of_its_results() -> None:
-    text = (ROOT / 'docs/performance.md').read_text()
+@pytest.mark.parametrize('name', ['performance', 'evidence'])
+def test_the_tables_of_our_documents_are_those_of_their_results(name: str) -> None:
+    text = (ROOT / f'docs/{name}.md').read_text()
     assert with_tables(text, ROOT / 'docs/benchmarks') == text and '<!-- table: ' in text

@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -12,11 +13,13 @@ from torch import nn
 
 from benchmarks import step_cases, step_trainer
 from benchmarks.step_cases import STOCK_CONFIGS, StockSymMIM, config_of, identity, make_trainer
-from benchmarks.step_tables import CHECKPOINTED, METHODS, STOCK, tables, update_share
-from benchmarks.step_trainer import bytes_per_image, checkpointing, shares_of
+from benchmarks.step_profile import kind_of
+from benchmarks.step_tables import PLAIN, STOCK, tables, update_share
+from benchmarks.step_trainer import Variant, bytes_per_image, shares_of
+from symmim_mm.engine.hooks.model_hooks import compile_model
+from symmim_mm.models.activation_checkpointing import checkpoint_blocks
 
 CPU = torch.device('cpu')
-BUILT = [name for name in METHODS if name not in CHECKPOINTED]
 
 
 @pytest.mark.parametrize('size', ['s', 'b', 'l'])
@@ -95,7 +98,7 @@ def copy_weights(ours: nn.Module, stock: StockSymMIM) -> None:
                 target.load_state_dict(source.state_dict())
 
 
-@pytest.mark.parametrize('method', BUILT)
+@pytest.mark.parametrize('method', PLAIN)
 def test_every_method_trains(method: str) -> None:
     trainer = make_trainer('quickstart', method, CPU)
     before = {name: value.clone() for name, value in trainer.model.named_parameters()}
@@ -119,12 +122,39 @@ def test_every_method_trains(method: str) -> None:
 def test_checkpointing_saves_memory_and_ends() -> None:
     trainer = make_trainer('quickstart', 'symmim', CPU)
     plain = bytes_per_image(trainer, 4)
-    with checkpointing(trainer.model, True):
+    with Variant(trainer.model, checkpoint_blocks):
         saving = bytes_per_image(trainer, 4)
     assert plain[1] > 1.5 * saving[1] > 0
     assert bytes_per_image(trainer, 4) == plain
     parameters = sum(value.numel() for value in trainer.model.parameters())
     assert trainer.kept_bytes() > 4 * parameters
+
+
+def test_compiled_blocks_are_those_of_one_case() -> None:
+    trainer = make_trainer('quickstart', 'mae', CPU)
+    programs = []
+    backend = lambda graph, _: programs.append(graph) or graph.forward  # noqa: E731
+    variant = Variant(trainer.model, partial(compile_model, backend=backend))
+    trainer.train(2)
+    assert not programs
+    for _ in range(2):
+        with variant:
+            trainer.train(2)
+        assert len(programs) == 2  # of the encoder's and of the decoder's blocks
+    trainer.train(3)
+    assert len(programs) == 2
+
+
+def test_kinds_of_kernels() -> None:
+    for name, kind in {
+        'nvjet_sm90_tst_256x128_64x4_1x2_h_bz_coopA_bias_TNT': 'matrix products',
+        'pytorch_flash::flash_fwd_kernel<cutlass::bfloat16_t>': 'attention',
+        'multi_tensor_apply_kernel<FusedAdamMathFunctor>': 'optimizer and EMA',
+        'vectorized_elementwise_kernel<8, bfloat16_copy_kernel_cuda>': 'copies and casts',
+        'triton_poi_fused_gelu_view_8': 'compiled',
+        'kernel of our own': 'other',
+    }.items():
+        assert kind_of(name) == kind
 
 
 def test_bytes_per_image() -> None:
@@ -175,9 +205,5 @@ def test_command(tool, tmp_path) -> None:
     )
     assert list(tables(found)) == ['quickstart', 'parts quickstart', 'memory quickstart']
     assert '| SymMIM dense, checkpointed |' in done.stdout
-    for wrong, message in (
-        (['--batch', '1'], '--batch is too small'),
-        (['--compile', '--methods', 'symmim-checkpointed'], 'without --compile only'),
-    ):
-        done = tool('benchmark.py', 'step', *wrong, '--json', result)
-        assert done.returncode == 2 and message in done.stderr
+    done = tool('benchmark.py', 'step', '--batch', '1', '--json', result)
+    assert done.returncode == 2 and '--batch is too small' in done.stderr

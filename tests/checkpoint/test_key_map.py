@@ -1,19 +1,26 @@
 """The key map: both ways for every name, and foreign checkpoints through the one loading door."""
 
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from mmpretrain.models import MAEPretrainDecoder
 from safetensors.torch import save_file
 from tiny_models import POOLED, TINY, vit
-from torch import Tensor
+from torch import Tensor, nn
 
+from symmim_mm.apis.backbone import decoder_sizes
 from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.checkpoint.key_map import DIALECTS, from_dialect, recognize, to_dialect
+from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.engine.hooks.model_hooks import load_fitting_parts
 from symmim_mm.utils.errors import UserError
+
+NORM = partial(nn.LayerNorm, eps=1e-6)
 
 # What transformers 5.23.0 writes with ViTModel(config).save_pretrained(), one layer, without the
 # pooler, and our name of each. That the pairs belong together was seen by giving exported weights
@@ -230,3 +237,49 @@ def test_a_damaged_safetensors_file_is_refused(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-500])
     with pytest.raises(UserError, match='x.safetensors is not a safetensors file or is damaged'):
         load_backbone(vit(), file)
+
+
+def mae_full(width: int = 64, layers: int = 2) -> tuple[dict, nn.ModuleDict]:
+    """A full file with the names of models_mae.py, and the decoder in it."""
+    from timm.models.vision_transformer import Block
+
+    decoder = nn.ModuleDict({
+        'decoder_embed': nn.Linear(32, width),
+        'decoder_blocks': nn.Sequential(
+            *(Block(width, width // 32, qkv_bias=True, norm_layer=NORM) for _ in range(layers))
+        ),
+        'decoder_norm': NORM(width),
+        'decoder_pred': nn.Linear(width, 8 * 8 * 3),
+    })  # fmt: skip
+    for parameter in decoder.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    tokens = dict(mask_token=torch.randn(1, 1, width), decoder_pos_embed=torch.randn(1, 17, width))
+    state = to_dialect(vit().state_dict(), 'timm') | decoder.state_dict() | tokens
+    return dict(model=state, args=Namespace(norm_pix_loss=True), epoch=799), decoder
+
+
+@torch.no_grad()
+def test_the_decoder_of_a_full_mae_file_computes_the_same(tmp_path: Path) -> None:
+    """As forward_decoder of models_mae.py; positions of another image size are resized."""
+    whole, decoder = mae_full()
+    torch.save(whole, tmp_path / 'full.pth')
+    assert decoder_sizes(tmp_path / 'full.pth') == (64, 2, 2)
+    sizes = dict(embed_dim=32, decoder_embed_dim=64, decoder_depth=2, decoder_num_heads=2)
+    model = nn.Module()
+    model.neck = MAEPretrainDecoder(num_patches=16, patch_size=8, **sizes)
+    assert load_fitting_parts(model, read_checkpoint(tmp_path / 'full.pth')) == ['neck']
+    visible, order = torch.randn(2, 5, 32), torch.stack([torch.randperm(16) for _ in range(2)])
+    state = whole['model']
+    filled = state['mask_token'].repeat(2, 16, 1)
+    tokens = decoder['decoder_embed'](visible)
+    for image, kept in enumerate(order.argsort()[:, :4]):
+        filled[image, kept] = tokens[image, 1:]
+    x = torch.cat([tokens[:, :1], filled], dim=1) + state['decoder_pos_embed']
+    x = decoder['decoder_pred'](decoder['decoder_norm'](decoder['decoder_blocks'](x)))[:, 1:]
+    assert torch.allclose(model.neck(visible, order), x, atol=1e-5)
+
+    model.neck = MAEPretrainDecoder(num_patches=64, patch_size=8, **sizes)
+    assert load_fitting_parts(model, whole) == ['neck']
+    for other in (dict(decoder_embed_dim=32), dict(decoder_depth=1)):
+        model.neck = MAEPretrainDecoder(num_patches=16, patch_size=8, **(sizes | other))
+        assert load_fitting_parts(model, whole) == []

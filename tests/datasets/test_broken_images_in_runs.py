@@ -5,23 +5,16 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from image_samples import damaged_animation, png_of_size
 from paths import ROOT
-from warm_commands import WarmCommands, warm_commands
+from quickstart import LAYOUTS, data_options
+from warm_commands import WarmCommands
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope='module')
-def warm_tool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmCommands]:
-    """The fixture ``tool`` without the libraries' imports in every command."""
-    with warm_commands(ROOT, tmp_path_factory.mktemp('commands')) as commands:
-        yield commands
 
 
 @pytest.fixture
@@ -52,13 +45,8 @@ PRETRAIN = ('recipe.epochs=2', 'recipe.warmup_epochs=0', 'recipe.batch=8',
             'train_dataloader.num_workers=2')  # fmt: skip
 
 
-def roots_of(root: Path) -> list[str]:
-    names = ('train_dataloader', 'default_hooks.images')
-    return [f'{name}.dataset.data_root={root}' for name in names]
-
-
 def test_a_pretraining_on_broken_images(
-    tool, warm_tool: WarmCommands, broken_data: Path, tmp_path: Path
+    tool: WarmCommands, broken_data: Path, tmp_path: Path
 ) -> None:
     """It ends well, with a list; with a limit that these pass it ends in one line."""
     root = broken_data / 'imagenet'
@@ -69,7 +57,7 @@ def test_a_pretraining_on_broken_images(
     paths[24].write_bytes(png_of_size(60_000, 60_000))
     paths[31].write_bytes(damaged_animation())  # of which OpenCV 4.12 alone would die
     damage(images(root / 'val')[0])  # the first of those that are drawn at the end
-    roots = roots_of(root)
+    roots = data_options('symmim_pretrain', broken_data)
     config = 'configs/quickstart/symmim_pretrain.py'
     run = tmp_path / 'run'
     done = tool('train.py', config, '--work-dir', run, '--cfg-options', *roots, *PRETRAIN)
@@ -81,7 +69,7 @@ def test_a_pretraining_on_broken_images(
     assert 'skipped an image: ' in done.stdout + done.stderr
 
     limits = ['default_hooks.unreadable.least_seen=20', 'default_hooks.unreadable.most_share=0.03']
-    done = warm_tool('train.py', config, '--work-dir', tmp_path / 'limit', '--cfg-options', *roots,
+    done = tool('train.py', config, '--work-dir', tmp_path / 'limit', '--cfg-options', *roots,
                      *PRETRAIN, *limits)  # fmt: skip
     assert 'images cannot be read, more than 3.00%: fix or remove those' in error_line(done)
 
@@ -92,7 +80,7 @@ def test_two_processes_count_together(broken_data: Path, tmp_path: Path) -> None
     broken = images(root / 'train')[::8]
     for path in broken:
         path.write_bytes(b'')
-    options = [*roots_of(root), *PRETRAIN,
+    options = [*data_options('mae_pretrain', broken_data), *PRETRAIN,
                'train_dataloader.num_workers=1', 'recipe.epochs=9',
                'default_hooks.unreadable.least_seen=70']  # fmt: skip
     done = subprocess.run(
@@ -112,33 +100,29 @@ def test_two_processes_count_together(broken_data: Path, tmp_path: Path) -> None
 
 
 SUPERVISED = {
-    'finetune': ('imagenet', 'train'),
-    'knn': ('imagenet', 'train'),
-    'linear': ('imagenet', 'val'),
-    'mask_rcnn': ('coco', 'train2017'),
-    'upernet': ('ade20k', 'images/training'),
-    'upernet label map': ('ade20k', 'annotations/training'),
+    'finetune': 'train',
+    'knn': 'train',
+    'linear': 'val',
+    'mask_rcnn': 'train2017',
+    'upernet': 'images/training',
+    'upernet label map': 'annotations/training',
 }
 
 
 @pytest.mark.parametrize('task', SUPERVISED)
 def test_supervised_tasks_refuse(
-    warm_tool: WarmCommands, broken_data: Path, tmp_path: Path, task: str
+    tool: WarmCommands, broken_data: Path, tmp_path: Path, task: str
 ) -> None:
-    layout, folder = SUPERVISED[task]
     name = task.split()[0]
-    broken = [str(path) for path in images(broken_data / layout / folder)]
+    folder = broken_data / LAYOUTS.get(name, 'imagenet') / SUPERVISED[task]
+    broken = [str(path) for path in images(folder)]
     for path in broken:
         Path(path).write_bytes(bytes(500))  # of which no library has anything to say on stderr
-    options = [f'{split}_dataloader.dataset.data_root={broken_data / layout}/'
-               for split in ('train', 'val', 'test')]  # fmt: skip
+    options = data_options(name, broken_data)
     if name not in ('knn', 'linear'):
         options += ['recipe.batch=4', 'train_dataloader.num_workers=1']
-    if name == 'mask_rcnn':
-        annotations = broken_data / layout / 'annotations' / 'instances_val2017.json'
-        options += [f'{split}_evaluator.ann_file={annotations}' for split in ('val', 'test')]
     command = name if name in ('knn', 'linear') else 'train'
-    done = warm_tool(f'{command}.py', f'configs/quickstart/{name}.py',
+    done = tool(f'{command}.py', f'configs/quickstart/{name}.py',
                      '--work-dir', tmp_path / 'run', '--cfg-options', *options)  # fmt: skip
     line = error_line(done)
     assert any(path in line for path in broken), line
@@ -147,7 +131,7 @@ def test_supervised_tasks_refuse(
 
 @pytest.mark.parametrize(('command', 'split'), [('train', 'train'), ('test', 'val')])
 def test_detection_refuses_annotations(
-    warm_tool: WarmCommands, broken_data: Path, tmp_path: Path, command: str, split: str
+    tool: WarmCommands, broken_data: Path, tmp_path: Path, command: str, split: str
 ) -> None:
     """A training on boxes without end would end with a segmentation fault."""
     root = broken_data / 'coco'
@@ -161,8 +145,8 @@ def test_detection_refuses_annotations(
         # The annotations are looked at before the weights are fitted into the model.
         torch.save({'state_dict': {'x': torch.zeros(1)}}, tmp_path / 'other.pth')
         arguments = [tmp_path / 'other.pth']
-    roots = [f'{part}_dataloader.dataset.data_root={root}/' for part in ('train', 'val', 'test')]
-    done = warm_tool(f'{command}.py', 'configs/quickstart/mask_rcnn.py', *arguments,
+    roots = data_options('mask_rcnn', broken_data)
+    done = tool(f'{command}.py', 'configs/quickstart/mask_rcnn.py', *arguments,
                      '--work-dir', tmp_path / 'run', '--cfg-options', *roots)  # fmt: skip
     line = error_line(done)
     assert f'{path}: annotation ' in line and 'bbox [0, 0, inf, 1]' in line

@@ -10,6 +10,7 @@ import pytest
 import torch
 from paths import ROOT, SUPPORT
 from processes import free_ports
+from quickstart import data_options, write_config
 from two_processes import two_processes
 
 from symmim_mm.apis.test import test as evaluate
@@ -19,8 +20,14 @@ from symmim_mm.checkpoint.read import read_checkpoint
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group('two_processes')]  # a fixture trains
 LIMIT_S = 900
 
-DATA = dict(finetune='imagenet', mask_rcnn='coco', upernet='ade20k')
 # An odd number of images: one of two ranks evaluates an image a second time, which must not count.
+SEVEN = """
+custom_imports = dict(imports=['weights_hook'])
+custom_hooks = [dict(type='WeightsHook')]
+train_dataloader = dict(num_workers=0)
+val_dataloader = dict(dataset=dict(indices=7))
+test_dataloader = dict(dataset=dict(indices=7))
+"""
 # Without augmentation, and with nothing random in the model, training depends on the number of
 # processes through rounding alone.
 CHANGES = dict(
@@ -30,7 +37,7 @@ plain = [
     dict(type='mmpretrain.CenterCrop', crop_size=64),
     dict(type='mmpretrain.PackInputs'),
 ]
-train_dataloader['dataset']['pipeline'] = plain
+train_dataloader = dict(dataset=dict(pipeline=plain))
 model = dict(backbone=dict(drop_path_rate=0.0))
 recipe = dict(epochs=2, batch=8, lr=1e-3, lr_batch=8, warmup_epochs=0)
 train_cfg = dict(val_interval=2)
@@ -39,8 +46,6 @@ train_cfg = dict(val_interval=2)
 recipe = dict(iterations=60, batch=4, warmup_iterations=10)
 train_cfg = dict(val_interval=60)
 default_hooks = dict(checkpoint=dict(interval=60))
-val_evaluator = dict(ann_file=DATA + '/annotations/instances_val2017.json')
-test_evaluator = val_evaluator
 """,
     upernet="""
 recipe = dict(iterations=8, batch=4, warmup_iterations=2, min_lr=1e-5)  # 0 would change nothing
@@ -69,28 +74,11 @@ def finish(process: subprocess.Popen) -> None:
     assert process.returncode == 0, output[-3000:]
 
 
-def write_config(folder: Path, name: str, data: str) -> Path:
-    """Write a config that inherits one of the quickstart's, with a hook that notes the weights."""
-    seven = f"dict(dataset=dict(data_root='{data}', indices=7))"
-    lines = [
-        f"_base_ = ['{ROOT}/configs/quickstart/{name}.py']",
-        "custom_imports = dict(imports=['weights_hook'])",
-        "custom_hooks = [dict(type='WeightsHook')]",
-        f"train_dataloader = dict(num_workers=0, dataset=dict(data_root='{data}'))",
-        f'val_dataloader = {seven}',
-        f'test_dataloader = {seven}',
-        CHANGES[name].replace('DATA', repr(data)),
-    ]
-    path = folder / f'{name}.py'
-    path.write_text('\n'.join(lines))
-    return path
-
-
 @pytest.fixture(scope='module')
 def runs(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Configs ``<task>.py``, runs of two processes in ``<task>``, tests in ``<task>-test``."""
     out = tmp_path_factory.mktemp('runs')
-    paths = {name: write_config(out, name, f'{sample_data / DATA[name]}') for name in DATA}
+    paths = {name: write_config(out, name, sample_data, SEVEN, CHANGES[name]) for name in CHANGES}
     calls = [('train', dict(config=path, work_dir=out / name)) for name, path in paths.items()]
     for name in ('mask_rcnn', 'upernet'):
         options = dict(config=paths[name], checkpoint=out / name / LAST[name])
@@ -112,7 +100,7 @@ def metrics_of(folder: Path) -> dict:
     return {key: value for key, value in found.items() if key not in ('data_time', 'time')}
 
 
-@pytest.mark.parametrize('name', DATA)
+@pytest.mark.parametrize('name', CHANGES)
 def test_ranks_stay_in_step_and_their_metrics_are_those_of_one(
     name: str, runs: Path, tmp_path: Path
 ) -> None:
@@ -144,11 +132,10 @@ def assert_same_weights(first: Path, second: Path) -> None:
 def test_two_launches_with_the_settings_of_two_nodes_are_one_job(
     sample_data: Path, tmp_path: Path
 ) -> None:
-    root = sample_data / 'imagenet'
     options = [
         'configs/quickstart/mae_pretrain.py', '1', '--work-dir', tmp_path / 'run', '--cfg-options',
-        f'train_dataloader.dataset.data_root={root}', 'recipe.epochs=1', 'recipe.warmup_epochs=0',
-        f'default_hooks.images.dataset.data_root={root}', 'recipe.batch=8',
+        *data_options('mae_pretrain', sample_data), 'recipe.epochs=1', 'recipe.warmup_epochs=0',
+        'recipe.batch=8',
     ]  # fmt: skip
     (port,) = free_ports(1)
     settings = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=str(port))

@@ -7,7 +7,6 @@ than a small run, the scripts import them once and fork a process for every atte
 import argparse
 import os
 import random
-import runpy
 import signal
 import subprocess
 import sys
@@ -20,19 +19,16 @@ from typing import NamedTuple
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / 'support'))
+import quickstart  # noqa: E402
 from paths import ROOT  # noqa: E402
 from processes import free_ports as free_ports  # noqa: E402
+from warm_commands import become, import_libraries  # noqa: E402
 
 TASKS = ('pretrain', 'finetune', 'detection', 'segmentation')
 CONFIGS = dict(
     pretrain='symmim_pretrain', finetune='finetune', detection='mask_rcnn', segmentation='upernet',
     knn='knn',
 )  # fmt: skip
-LAYOUTS = dict(
-    pretrain='imagenet', finetune='imagenet', detection='coco', segmentation='ade20k',
-    knn='imagenet',
-)  # fmt: skip
-
 ARCH = 'dict(_delete_=True, embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)'
 DEEPER = ARCH.replace('num_layers=2', 'num_layers=4')  # a tap of UperNet is a block of its own
 # Small, but with everything random that the full recipes have: views and masks, mixing of images,
@@ -93,24 +89,7 @@ def write_config(folder: Path, task: str, data: Path, changes: str = '') -> Path
         data: the sample data, all layouts.
         changes: further lines of a config, merged on top.
     """
-    layout = data / LAYOUTS[task]
-    splits = ['train'] if task == 'pretrain' else ['train', 'val', 'test']
-    small = folder / f'{task}_small.py'
-    lines = [f"_base_ = ['{ROOT}/configs/quickstart/{CONFIGS[task]}.py']", CHANGES[task]]
-    small.write_text('\n'.join(lines))
-    lines = [f"_base_ = ['{small}']"]
-    lines += [f"{split}_dataloader = dict(dataset=dict(data_root='{layout}'))" for split in splits]
-    if task == 'pretrain':
-        images = f"dict(dataset=dict(data_root='{layout}'))"
-        lines.append(f'default_hooks = dict(images={images})')
-    if task == 'detection':
-        annotations = layout / 'annotations' / 'instances_val2017.json'
-        lines += [f"{s}_evaluator = dict(ann_file='{annotations}')" for s in splits[1:]]
-    placed = folder / f'{task}_placed.py'
-    placed.write_text('\n'.join([*lines, '']))
-    path = folder / f'{task}.py'
-    path.write_text('\n'.join([f"_base_ = ['{placed}']", changes, '']))
-    return path
+    return Path(quickstart.write_config(folder, CONFIGS[task], data, CHANGES[task], changes))
 
 
 def sample_data(folder: Path) -> Path:
@@ -124,12 +103,9 @@ def sample_data(folder: Path) -> Path:
 
 def preload() -> None:
     """Import the modules of a run."""
-    sys.path[:0] = [str(ROOT), str(ROOT / 'tools')]  # the latter as for a script that is run
+    sys.path.insert(0, str(ROOT))
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
-    import symmim_mm  # noqa: F401, I001  first: its stand-ins serve the others
-    import mmdet.models  # noqa: F401
-    import mmpretrain.models  # noqa: F401
-    import mmseg.models  # noqa: F401
+    import_libraries()
     import torch
 
     import symmim_mm.apis.train
@@ -150,34 +126,15 @@ def start(
     child = os.fork()
     if child:
         return child
-    code = 70
     try:
         os.setsid()
         # A shell starts background jobs deaf to Ctrl-C, and what they start inherits it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(ROOT)
-        os.environ.update(environment or {})
-        with open(log, 'ab', buffering=0) as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-        sys.argv = [f'tools/{tool}', *map(str, arguments)]
-        try:
-            runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
-            code = 0
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 1
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-            code = 1
-        import multiprocessing.util
-
-        multiprocessing.util._exit_function()  # ends loader workers, as at a normal end
-        sys.stdout.flush()
-        sys.stderr.flush()
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        become([f'tools/{tool}', *map(str, arguments)], environment or {}, file, file)
     finally:
-        os._exit(code)
+        os._exit(70)
 
 
 def ended(process: int) -> int | None:

@@ -4,13 +4,10 @@ Each script injects its faults into real runs and compares the outcome with that
 any; it ends with 0 only if all were survived.
 """
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
 pytestmark = pytest.mark.slow
 
 
@@ -27,14 +24,9 @@ pytestmark = pytest.mark.slow
         ('interrupts.py --times 1', 3),
     ],
 )
-def test_survived(command: str, lines: int, tmp_path: Path) -> None:
+def test_survived(tool, command: str, lines: int, tmp_path: Path) -> None:
     name, *options = command.split()
-    result = subprocess.run(
-        [sys.executable, str(HERE / name), *options, '--keep', str(tmp_path)],
-        cwd=HERE.parents[1],
-        capture_output=True,
-        text=True,
-    )
+    result = tool(f'../tests/faults/{name}', *options, '--keep', tmp_path, timeout=1800)
     assert result.returncode == 0, result.stdout + result.stderr[-3000:]
     rows = [line.split('|')[2:4] for line in result.stdout.splitlines()[2:]]
     assert len(rows) >= lines

@@ -145,7 +145,7 @@ def run(name: str, batch: int, step: bool, data: Path, tmp_path: Path, **options
 def branches_dropped(names: set[str], parameters: dict[str, Tensor]) -> set[str]:
     """Of the names, those of residual branches that stochastic depth may have dropped as a whole.
 
-    With one picture a branch is left out for the whole batch now and then; never in block 0, whose
+    With one image a branch is left out for the whole batch now and then; never in block 0, whose
     rate is 0.
     """
     found: set[str] = set()
@@ -157,7 +157,24 @@ def branches_dropped(names: set[str], parameters: dict[str, Tensor]) -> set[str]
     return found
 
 
-# Config -> batch, and the sides that its pictures may have in the model.
+# Options of configs that would take minutes: half of the side, which no size of a parameter depends
+# on, and for the largest detector less memory for activations.
+HALF = {
+    **dict.fromkeys(
+        ('segmentation/upernet_vit_b_160k_ade20k', 'segmentation/upernet_vit_l_160k_ade20k'),
+        {
+            'train_dataloader.dataset.pipeline.3.crop_size': (256, 256),
+            'model.data_preprocessor.size': (256, 256),
+        },
+    ),
+    'detection/mask-rcnn_vitdet_l_100ep_coco': {
+        'train_dataloader.dataset.pipeline.3.scale': (512, 512),
+        'train_dataloader.dataset.pipeline.4.crop_size': (512, 512),
+        'model.data_preprocessor.pad_size_divisor': 512,
+        'activation_checkpointing': True,
+    },
+}
+# Config -> batch, and the sides that its images may have in the model.
 STEPS = {
     'symmim/vit_b_pretrain': (4, {224}),
     'symmim/vit_b_sparse_pretrain': (4, {224}),
@@ -166,7 +183,7 @@ STEPS = {
     'classification/vit_b_finetune_imagenet': (2, {224}),
     'classification/vit_b_scratch_imagenet': (2, {224}),
     'classification/vit_b_linear_imagenet': (2, {224}),
-    'segmentation/upernet_vit_b_160k_ade20k': (2, {512}),
+    'segmentation/upernet_vit_b_160k_ade20k': (2, {256}),
     'segmentation/linear_vit_b_ade20k': (2, {512}),
     # 480 to 800 pixels and not more than 1333, padded to multiples of 32.
     'detection/mask-rcnn_vit_b_1x_coco': (1, set(range(480, 1345, 32))),
@@ -177,7 +194,7 @@ STEPS = {
 @pytest.mark.parametrize('name', STEPS)
 def test_one_optimizer_step_of_vit_b(name: str, data: Path, tmp_path: Path) -> None:
     batch, sides = STEPS[name]
-    probe, parameters = run(name, batch, True, data, tmp_path)
+    probe, parameters = run(name, batch, True, data, tmp_path, **HALF.get(name, {}))
     assert probe.losses and all(math.isfinite(value) for value in probe.losses.values())
     assert probe.shapes and all(shape[:2] == (batch, 3) for shape in probe.shapes)
     assert {side for shape in probe.shapes for side in shape[2:]} <= sides
@@ -206,20 +223,7 @@ def test_one_optimizer_step_of_vit_b(name: str, data: Path, tmp_path: Path) -> N
         )  # fmt: skip
 
 
-# Config -> batch, side of the pictures, options. Half of the side where the full size would take
-# minutes; detection with its memory for activations cut down.
-QUARTER = {
-    'segmentation/upernet_vit_l_160k_ade20k': {
-        'train_dataloader.dataset.pipeline.3.crop_size': (256, 256),
-        'model.data_preprocessor.size': (256, 256),
-    },
-    'detection/mask-rcnn_vitdet_l_100ep_coco': {
-        'train_dataloader.dataset.pipeline.3.scale': (512, 512),
-        'train_dataloader.dataset.pipeline.4.crop_size': (512, 512),
-        'model.data_preprocessor.pad_size_divisor': 512,
-        'activation_checkpointing': True,
-    },
-}
+# Config -> batch and side of the images.
 GRADIENTS = {
     'symmim/vit_l_pretrain': (2, 224),
     'mae/vit_l_pretrain': (2, 224),
@@ -234,7 +238,7 @@ GRADIENTS = {
 @pytest.mark.parametrize('name', GRADIENTS)
 def test_forward_and_backward_of_vit_l(name: str, data: Path, tmp_path: Path) -> None:
     batch, side = GRADIENTS[name]
-    probe, parameters = run(name, batch, False, data, tmp_path, **QUARTER.get(name, {}))
+    probe, parameters = run(name, batch, False, data, tmp_path, **HALF.get(name, {}))
     assert {shape for shape in probe.shapes} == {(batch, 3, side, side)}
     assert not probe.unused
     assert probe.without_gradient == branches_dropped(probe.without_gradient, parameters)

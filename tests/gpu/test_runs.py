@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from processes import free_ports
-from small_suite import write_config
+from quickstart import write_config
 
 from symmim_mm.apis.train import configure
 from symmim_mm.checkpoint.read import read_checkpoint
@@ -35,8 +35,7 @@ def recorded(kill_at: int = -1) -> str:
 
 def pretrain_config(folder: Path, method: str, data: Path, changes: str = '') -> str:
     folder.mkdir()
-    images = f"default_hooks['images'] = dict(dataset=dict(data_root='{data / 'imagenet'}'))\n"
-    return write_config(folder, f'{method}_pretrain', data, EPOCHS + images + changes)
+    return write_config(folder, f'{method}_pretrain', data, EPOCHS + changes)
 
 
 def stream(folder: Path) -> dict[int, dict]:
@@ -123,10 +122,6 @@ def test_transfers(
     if name == 'finetune':
         changes = 'recipe = dict(epochs=1, batch=8, warmup_epochs=0)\n'
         changes += 'train_cfg = dict(val_interval=1)\n'
-    if name == 'mask_rcnn':
-        annotations = sample_data / 'coco/annotations/instances_val2017.json'
-        changes += f"val_evaluator = dict(ann_file='{annotations}')\n"
-        changes += f"test_evaluator = dict(ann_file='{annotations}')\n"
     config = write_config(tmp_path, name, sample_data, changes)
     backbone = runs[method] / 'epoch_2.pth'
     done = command(
@@ -139,7 +134,7 @@ def test_transfers(
 
 @pytest.mark.parametrize('name', ['knn', 'linear'])
 def test_frozen_features(name: str, runs, command, sample_data: Path, tmp_path: Path) -> None:
-    config = write_config(tmp_path, name, sample_data, '')
+    config = write_config(tmp_path, name, sample_data)
     words = ['--backbone', runs['symmim'] / 'epoch_2.pth', '--work-dir', tmp_path / 'work']
     succeed(command(f'{name}.py', config, *words))
 

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.models.necks import ClsBatchNormNeck
 from paths import ROOT
-from small_suite import write_config
+from quickstart import write_config
 from tiny_models import tiny_config
 
 from symmim_mm.apis.train import train

@@ -17,6 +17,7 @@ from PIL import Image
 from symmim_mm.results.chart import Series, chart, thin
 from symmim_mm.results.collect import collect
 from symmim_mm.results.curves import read_curve
+from symmim_mm.results.record import Record
 from symmim_mm.utils.errors import UserError
 
 
@@ -125,6 +126,30 @@ def test_every_point_lies_inside_the_chart(values):
     assert all(12 <= float(y) <= 222 for y in y_text)
     assert '&lt;&amp;&gt;' in svg
     assert chart([Series('none', 0, [])], 'x', 'loss') == ''
+
+
+@pytest.mark.parametrize('task', ['pretrain', 'segmentation'])
+def test_the_page_of_one_run(task: str, tmp_path: Path) -> None:
+    """No table without a value; what was found; overviews as wide as the page; what to do next."""
+    run = write(tmp_path, record('random', task, findings=['two <images> are alike']), figures=1)
+    found = Record.read(run / 'result.json')
+    Image.new('RGB', (1500, 600)).save(run / 'figures/map.png')
+    found.figures.append('figures/map.png')
+    found.write(run)
+    text = collect([run]).page.read_text()
+    assert ('<table class="compare">' in text) == (task != 'pretrain')
+    assert 'two &lt;images&gt; are alike' in text
+    sizes = [
+        Image.open(io.BytesIO(base64.b64decode(data))).size
+        for data in re.findall(r'data:image/png;base64,([^"]+)', text)
+    ]
+    assert sizes == [(24, 8), (1440, 576)]
+    commands = re.findall('<pre class="copy">(.*)</pre>', text)
+    first = {
+        'pretrain': f'symmim export {run}/last.pth encoder --format timm',
+        'segmentation': f'symmim predict {run} IMAGES',
+    }
+    assert commands[0] == first[task]
 
 
 def test_nothing_to_collect(tmp_path):

@@ -7,7 +7,6 @@ so that a command which reads it would read it to the end.
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,13 @@ from hostile_files import hostile_checkpoint
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from paths import ROOT
-from warm_commands import WarmCommands, warm_commands
+from quickstart import LAYOUTS, data_options
+from warm_commands import WarmCommands
 
 pytestmark = pytest.mark.slow
 
 CONFIGS = ROOT / 'configs' / 'quickstart'
 PRETRAIN = 'symmim_pretrain'
-LAYOUTS = {'mask_rcnn': 'coco', 'upernet': 'ade20k'}
 
 
 @pytest.fixture(scope='module')
@@ -38,22 +37,9 @@ def states() -> dict[str, dict[str, torch.Tensor]]:
     return found
 
 
-@pytest.fixture(scope='module')
-def warm_tool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmCommands]:
-    with warm_commands(ROOT, tmp_path_factory.mktemp('commands')) as commands:
-        yield commands
-
-
 def options(config: str, folder: Path, data: Path, *more: str) -> list[str]:
     """Options that point a config at the small dataset."""
-    root = data / LAYOUTS.get(config, 'imagenet')
-    splits = ('train',) if config == PRETRAIN else ('train', 'val', 'test')
-    words = [f'{split}_dataloader.dataset.data_root={root}/' for split in splits]
-    if config == PRETRAIN:
-        words.append(f'default_hooks.images.dataset.data_root={root}')
-    if config == 'mask_rcnn':
-        annotations = root / 'annotations' / 'instances_val2017.json'
-        words += [f'{split}_evaluator.ann_file={annotations}' for split in ('val', 'test')]
+    words = data_options(config, data)
     if config not in ('knn', 'linear'):
         words.append('recipe.batch=4')
     return ['--work-dir', str(folder), '--cfg-options', *words, *more]
@@ -84,17 +70,17 @@ DOORS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(('tool', 'config', 'way', 'form'), DOORS)
+@pytest.mark.parametrize(('name', 'config', 'way', 'form'), DOORS)
 def test_runs(
-    warm_tool: WarmCommands, states: dict, tmp_path: Path, sample_data: Path,
-    tool: str, config: str, way: str, form: str,
+    tool: WarmCommands, states: dict, tmp_path: Path, sample_data: Path,
+    name: str, config: str, way: str, form: str,
 ) -> None:  # fmt: skip
     own = way in ('load_from', '--resume', 'resume=True', 'positional')
     epochs = 'iter_1.pth' if config in LAYOUTS else 'epoch_1.pth'
-    name = epochs if way == '--resume' else 'hostile.pth'
     file = hostile_checkpoint(
-        tmp_path / name, tmp_path / 'marker', states[config if own else PRETRAIN], form
-    )
+        tmp_path / (epochs if way == '--resume' else 'hostile.pth'),
+        tmp_path / 'marker', states[config if own else PRETRAIN], form,
+    )  # fmt: skip
     if way == 'resume=True':  # as MMEngine does it
         (tmp_path / 'last_checkpoint').write_text(str(file))
     first = {'--backbone': ['--backbone', file], '--resume': ['--resume'], 'positional': [file]}
@@ -105,9 +91,9 @@ def test_runs(
         'resume=True': ['resume=True'],
     }  # fmt: skip
     words = options(config, tmp_path, sample_data, *more.get(way, []))
-    done = warm_tool(tool, CONFIGS / f'{config}.py', *first.get(way, []), *words)
-    refused(done, tmp_path, tmp_path.name if way == '--resume' else name)
-    assert f'{name} was refused' in done.stdout + done.stderr
+    done = tool(name, CONFIGS / f'{config}.py', *first.get(way, []), *words)
+    refused(done, tmp_path, tmp_path.name if way == '--resume' else file.name)
+    assert f'{file.name} was refused' in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize('way', ['--backbone', 'load_from'])
@@ -131,13 +117,13 @@ def test_sharded_over_processes(states: dict, tmp_path: Path, sample_data: Path,
      ('segment', 'upernet')],
 )  # fmt: skip
 def test_visualize(
-    warm_tool: WarmCommands, states: dict, tmp_path: Path, sample_data: Path, kind: str, config: str
+    tool: WarmCommands, states: dict, tmp_path: Path, sample_data: Path, kind: str, config: str
 ) -> None:
     file = hostile_checkpoint(tmp_path / 'hostile.pth', tmp_path / 'marker', states[config], 'zip')
     words = [CONFIGS / f'{config}.py', file]
     if config == PRETRAIN:
         words.append(next((sample_data / 'imagenet' / 'val').rglob('*.png')))
-    done = warm_tool('visualize.py', kind, *words, '--out', tmp_path / 'out')
+    done = tool('visualize.py', kind, *words, '--out', tmp_path / 'out')
     refused(done, tmp_path, 'hostile.pth')
 
 
@@ -146,10 +132,10 @@ def test_visualize(
     [('timm', 'out.safetensors', 'zip'), ('hf', 'out', 'legacy'), ('onnx', 'out.onnx', 'zip')],
 )
 def test_export(
-    warm_tool: WarmCommands, states: dict, tmp_path: Path, format: str, name: str, form: str
+    tool: WarmCommands, states: dict, tmp_path: Path, format: str, name: str, form: str
 ) -> None:
     file = hostile_checkpoint(tmp_path / 'hostile.pth', tmp_path / 'marker', states[PRETRAIN], form)
     out = tmp_path / name
-    done = warm_tool('export_backbone.py', file, '--format', format, out, '--heads', '4')
+    done = tool('export_backbone.py', file, '--format', format, out, '--heads', '4')
     refused(done, tmp_path, 'hostile.pth')
     assert not out.exists()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from paths import ROOT
+from quickstart import data_options
 from warm_commands import WarmCommands, warm_commands
 
 pytestmark = pytest.mark.slow
@@ -59,36 +60,38 @@ def test_the_whole_way_without_a_network(
         assert not log.exists(), log.read_text()
         assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
 
-    def options(layout: str, *more: str, splits: tuple = ('train', 'val', 'test')) -> list[str]:
-        roots = [f'{split}_dataloader.dataset.data_root={sample_data / layout}/'
-                 for split in splits]  # fmt: skip
-        return ['--cfg-options', *roots, *more]
+    def options(config: str, *more: str) -> list[str]:
+        return ['--cfg-options', *data_options(config, sample_data), *more]
 
     run('make_sample_data.py', tmp_path / 'data', '--train', '10', '--val', '10',
         '--coco-train', '1', '--coco-val', '1', '--ade-train', '1', '--ade-val', '1')  # fmt: skip
     run('check_dataset.py', 'coco', sample_data / 'coco', '--quick')
-    held_out = f'default_hooks.images.dataset.data_root={sample_data / "imagenet"}'
     first = tmp_path / 'symmim'
     run('train.py', CONFIGS / 'symmim_pretrain.py', '--work-dir', first,
-        *options('imagenet', held_out, 'recipe.epochs=1', 'recipe.warmup_epochs=0',
-                 'recipe.batch=8', splits=('train',)))  # fmt: skip
+        *options('symmim_pretrain', 'recipe.epochs=1', 'recipe.warmup_epochs=0',
+                 'recipe.batch=8'))  # fmt: skip
     backbone = first / json.loads((first / 'result.json').read_text())['checkpoint']
     run('train.py', CONFIGS / 'finetune.py', '--work-dir', tmp_path / 'finetune', '--backbone',
-        backbone, *options('imagenet', 'recipe.epochs=1', 'recipe.warmup_epochs=0',
+        backbone, *options('finetune', 'recipe.epochs=1', 'recipe.warmup_epochs=0',
                            'recipe.batch=8', 'train_cfg.val_interval=1'))  # fmt: skip
-    annotations = sample_data / 'coco' / 'annotations' / 'instances_val2017.json'
     short = ['recipe.iterations=2', 'recipe.warmup_iterations=1', 'recipe.batch=2',
              'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=2']  # fmt: skip
-    run('train.py', CONFIGS / 'mask_rcnn.py', '--work-dir', tmp_path / 'detection', '--backbone',
-        backbone, *options('coco', *short, *(f'{split}_evaluator.ann_file={annotations}'
-                                             for split in ('val', 'test'))))  # fmt: skip
+    run(
+        'train.py',
+        CONFIGS / 'mask_rcnn.py',
+        '--work-dir',
+        tmp_path / 'detection',
+        '--backbone',
+        backbone,
+        *options('mask_rcnn', *short),
+    )
     run('train.py', CONFIGS / 'upernet.py', '--work-dir', tmp_path / 'segmentation', '--backbone',
-        backbone, *options('ade20k', *short))  # fmt: skip
+        backbone, *options('upernet', *short))  # fmt: skip
     run('test.py', CONFIGS / 'upernet.py', tmp_path / 'segmentation' / 'iter_2.pth', '--work-dir',
-        tmp_path / 'test', *options('ade20k'))  # fmt: skip
+        tmp_path / 'test', *options('upernet'))  # fmt: skip
     for name in ('knn', 'linear'):
         run(f'{name}.py', CONFIGS / f'{name}.py', '--work-dir', tmp_path / name, '--backbone',
-            backbone, *options('imagenet', splits=('train', 'val')))  # fmt: skip
+            backbone, *options(name))  # fmt: skip
     picture = next((sample_data / 'imagenet' / 'val').rglob('*.png'))
     for kind in ('reconstruct', 'similarity'):
         run('visualize.py', kind, CONFIGS / 'symmim_pretrain.py', backbone, picture, '--out',
@@ -105,8 +108,7 @@ def test_in_a_machine_without_network_devices(tmp_path: Path, sample_data: Path)
     alone = ['unshare', '--user', '--map-root-user', '--net']
     if not shutil.which('unshare') or subprocess.run([*alone, 'true']).returncode:
         pytest.skip('unshare --net is not permitted here')
-    roots = [f'train_dataloader.dataset.data_root={sample_data / "imagenet"}',
-             f'default_hooks.images.dataset.data_root={sample_data / "imagenet"}']  # fmt: skip
+    roots = data_options('mae_pretrain', sample_data)
     done = subprocess.run(
         [*alone, sys.executable, 'tools/train.py', str(CONFIGS / 'mae_pretrain.py'), '--work-dir',
          str(tmp_path), '--cfg-options', 'recipe.epochs=1', 'recipe.warmup_epochs=0',

@@ -14,9 +14,9 @@ from processes import WAIT_S, wait_until
 
 from symmim_mm.results.record import Record
 from symmim_mm.suite import launch
-from symmim_mm.suite.display import last_lines
 from symmim_mm.suite.file import load_suite
 from symmim_mm.suite.run_suite import run_suite
+from symmim_mm.suite.step_logs import last_lines
 from symmim_mm.utils.errors import UserError
 
 STANDIN = Path(__file__).with_name('standin')

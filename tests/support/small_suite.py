@@ -3,19 +3,7 @@
 import json
 from pathlib import Path
 
-from paths import ROOT
-
-
-def write_config(folder: Path, name: str, data: Path, changes: str) -> str:
-    """A config that inherits one of the quickstart's, with its data in another place."""
-    part = {'mask_rcnn': 'coco', 'upernet': 'ade20k'}.get(name, 'imagenet')
-    loaders = ['train'] if name.endswith('pretrain') else ['train', 'val', 'test']
-    lines = [f"_base_ = ['{ROOT}/configs/quickstart/{name}.py']"]
-    root = f"dict(dataset=dict(data_root='{data / part}'))"
-    lines += [f'{loader}_dataloader = {root}' for loader in loaders]
-    path = folder / f'{name}.py'
-    path.write_text('\n'.join([*lines, changes, '']))
-    return str(path)
+from quickstart import write_config
 
 
 def write_small_suite(folder: Path) -> Path:
@@ -24,20 +12,16 @@ def write_small_suite(folder: Path) -> Path:
     Its work directory is ``folder / 'work'``.
     """
     data = folder / 'work' / 'data'
-    held_out = f"dict(images=dict(dataset=dict(data_root='{data / 'imagenet'}')))"
-    annotations = data / 'coco' / 'annotations' / 'instances_val2017.json'
     iterations = 'recipe = dict(iterations=4, warmup_iterations=0)\n'
     iterations += 'train_cfg = dict(val_interval=4)\n'
     iterations += 'default_hooks = dict(checkpoint=dict(interval=4))'
     configs = {
-        'symmim_pretrain': f'recipe = dict(epochs=1, batch=8, warmup_epochs=0)\n'
-        f'default_hooks = {held_out}',
+        'symmim_pretrain': 'recipe = dict(epochs=1, batch=8, warmup_epochs=0)',
         'finetune': 'recipe = dict(epochs=1, batch=8, warmup_epochs=0)\n'
         'train_cfg = dict(val_interval=1)',
         'knn': '',
         'linear': '',
-        'mask_rcnn': f"val_evaluator = dict(ann_file='{annotations}')\n"
-        f"test_evaluator = dict(ann_file='{annotations}')\n{iterations}",
+        'mask_rcnn': iterations,
         'upernet': iterations,
     }
     paths = {name: write_config(folder, name, data, text) for name, text in configs.items()}

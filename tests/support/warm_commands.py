@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 LIBRARIES = ('torch', 'torchvision', 'cv2', 'rich.console', 'mmengine.runner', 'mmcv.ops',
              'mmpretrain.models', 'mmpretrain.datasets', 'mmpretrain.evaluation', 'mmdet.models',
@@ -65,13 +66,23 @@ def warm_commands(root: Path, folder: Path, **env: str) -> Iterator[WarmCommands
         commands.close()
 
 
-def _run(argv: list[str], env: dict[str, str], out: str, err: str, timeout: float) -> None:
-    """In the child: become the command, which SIGALRM ends after a time."""
-    signal.setitimer(signal.ITIMER_REAL, timeout)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for path, number in ((out, 1), (err, 2)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    sys.stdout, sys.stderr = (os.fdopen(number, 'w', buffering=1) for number in (1, 2))
+def import_libraries() -> None:
+    """Import what the commands import of others, and of this project what they miss."""
+    import symmim_mm  # noqa: F401  first: its stand-ins serve the others
+
+    for name in LIBRARIES:
+        importlib.import_module(name)
+
+
+def become(argv: list[str], env: dict[str, str], out: int, err: int) -> NoReturn:
+    """In a forked process: run a file as ``python FILE ARGUMENTS`` would, and end.
+
+    ``out`` and ``err`` are descriptors of open files.
+    """
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    # A command may start others like this: its own streams must not close these descriptors.
+    sys.stdout, sys.stderr = (os.fdopen(n, 'w', 1, closefd=False) for n in (1, 2))
     os.environ.update(env)
     sys.argv = argv
     sys.path.insert(0, os.path.dirname(argv[0]))  # as for a program
@@ -89,13 +100,18 @@ def _run(argv: list[str], env: dict[str, str], out: str, err: str, timeout: floa
     os._exit(code)
 
 
+def _run(argv: list[str], env: dict[str, str], out: str, err: str, timeout: float) -> NoReturn:
+    """In the child: become the command, which SIGALRM ends after a time."""
+    signal.setitimer(signal.ITIMER_REAL, timeout)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    files = (os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for path in (out, err))
+    become(argv, env, *files)
+
+
 def main() -> None:
     answers = os.fdopen(os.dup(1), 'w', buffering=1)
     os.dup2(2, 1)
-    import symmim_mm  # noqa: F401  with its stand-ins for what the libraries miss
-
-    for name in LIBRARIES:
-        importlib.import_module(name)
+    import_libraries()
     loaded = [name for name in sys.modules if name.startswith('symmim_mm.')]
     assert all(name.split('.')[1] in ('compat', 'utils') for name in loaded), loaded
     for line in sys.stdin:

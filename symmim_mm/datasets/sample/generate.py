@@ -14,13 +14,13 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from symmim_mm.datasets.progress import progress_bar
 from symmim_mm.datasets.sample import layouts
 from symmim_mm.datasets.sample.layouts import COCO_ID_STEP, VERSION
 from symmim_mm.datasets.sample.scenes import CLASSES, SEGMENTATION_CLASSES, SEGMENTATION_PALETTE
 from symmim_mm.datasets.sample.shapes import SHAPES
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.paths import file_inside
+from symmim_mm.utils.progress import progress_bar
 
 __all__ = [
     'CLASSES', 'SEGMENTATION_CLASSES', 'SEGMENTATION_PALETTE', 'SHAPES', 'write_sample_data',

@@ -20,7 +20,7 @@ Mask = NDArray[np.bool_]
 Image = NDArray[np.uint8]
 
 CLASS_SHAPES = ('disc', 'ring')
-CLASS_TEXTURES = ('halved', 'ringed', 'striped', 'checked', 'dotted')
+CLASS_TEXTURES = ('halved', 'ringed', 'sectored', 'blotched', 'dotted')
 CLASSES = tuple(f'{shape}_{texture}' for shape in CLASS_SHAPES for texture in CLASS_TEXTURES)
 
 SEGMENTATION_CLASSES = SHAPES + ('sky', 'ground')
@@ -72,7 +72,7 @@ def _thing(
     if rng.random() < 0.5:
         colors.reverse()
     # Patterns that have a middle keep it near the middle of the object.
-    shift = scale * (0.1 if texture in ('halved', 'ringed') else 0.5)
+    shift = scale * (0.1 if texture in ('halved', 'ringed', 'sectored') else 0.5)
     light_angle = rng.uniform(0, 2 * math.pi)
     slope = rng.uniform(0, 0.45)
     return Thing(

@@ -18,7 +18,7 @@ Array = NDArray[np.float32]
 Window = tuple[slice, slice]
 
 SHAPES = ('disc', 'square', 'triangle', 'star', 'ring', 'cross')
-TEXTURES = ('plain', 'halved', 'ringed', 'striped', 'checked', 'dotted')
+TEXTURES = ('plain', 'halved', 'ringed', 'sectored', 'blotched', 'dotted')
 
 # Half-widths and radii that make the area 1.
 _DISC_RADIUS = math.sqrt(1 / math.pi)
@@ -29,6 +29,10 @@ _RING_INNER = 0.55
 _RING_RADIUS = math.sqrt(1 / (math.pi * (1 - _RING_INNER**2)))
 _CROSS_ARM = 0.32  # half-width of an arm over half the cross
 _CROSS_RADIUS = math.sqrt(1 / (8 * _CROSS_ARM - 4 * _CROSS_ARM**2))
+
+_FIVE_WAYS = tuple(math.pi * turn / 5 for turn in range(5))
+_ROW = math.sqrt(3) / 2  # between rows of a triangular lattice of period 1
+_DOT_RADIUS = math.sqrt(_ROW / (2 * math.pi))  # dots that cover half of it
 
 # Distance from the center to the farthest point, in the same units.
 REACH = {
@@ -83,35 +87,59 @@ def signed_distance(shape: str, x: Array, y: Array) -> Array:
     raise ValueError(f'unknown shape {shape!r}, expected one of {", ".join(SHAPES)}')
 
 
-def _wave(u: Array, period: float) -> Array:
-    """Return a square wave with flanks of one pixel: values in [-1, 1], mean 0."""
+def _triangle_wave(u: Array, period: float) -> Array:
+    """Return a triangle wave that rises or falls by 2 a pixel: mean 0."""
     u = u / period
-    distance = np.abs(u - np.floor(u) - 0.5)  # 0 .. 0.5, triangle wave
-    return np.clip((distance - 0.25) * (2 * period), -1, 1)
+    return (np.abs(u - np.floor(u) - 0.5) - 0.25) * (2 * period)
+
+
+def _turned(u: Array, v: Array, angles: tuple[float, ...]) -> list[Array]:
+    """Return the coordinate along each of several directions."""
+    return [u * math.cos(angle) + v * math.sin(angle) for angle in angles]
+
+
+def _lattice_distance(u: Array, v: Array, period: float) -> Array:
+    """Return the distance to the nearest point of a lattice of ``period`` x two rows."""
+    du = u / period
+    dv = v / (2 * _ROW * period)
+    du = (du - np.floor(du) - 0.5) * period
+    dv = (dv - np.floor(dv) - 0.5) * (2 * _ROW * period)
+    return np.sqrt(du * du + dv * dv)
 
 
 def texture_weight(texture: str, u: Array, v: Array, period: float) -> Array:
     """Return the share of the second color at the points ``(u, v)``, float32 in [0, 1].
 
     Every texture but ``plain`` gives both colors about half of the area, so that a color
-    histogram does not tell them apart. ``u`` goes across the stripes; all lengths are in pixels.
+    histogram does not tell them apart. None has checkers or stripes along two axes, which the mask
+    of one method could match better than that of another. All lengths are in pixels.
     """
     if texture == 'plain':
         return np.zeros_like(u)
     if texture == 'halved':
         return np.clip(0.5 + u / 2, 0, 1)
     if texture == 'ringed':
-        return 0.5 + 0.5 * _wave(np.sqrt(u * u + v * v), period)
-    if texture == 'striped':
-        return 0.5 + 0.5 * _wave(u, period)
-    if texture == 'checked':
-        # Fields of half a period; two waves multiply to the checkerboard.
-        return 0.5 + 0.5 * _wave(u, period) * _wave(v, period)
+        rings = _triangle_wave(np.sqrt(u * u + v * v), period)
+        return 0.5 + 0.5 * np.clip(rings, -1, 1)
+    if texture == 'sectored':
+        # Three lines through the middle cut six sectors of alternate sign.
+        one, two, three = _turned(u, v, (0, math.pi / 3, 2 * math.pi / 3))
+        return 0.5 + 0.5 * np.clip(one, -1, 1) * np.clip(two, -1, 1) * np.clip(three, -1, 1)
+    if texture == 'blotched':
+        # The sum of waves in five directions has no period; its sign gives the blotches. The waves
+        # are displaced, as the point where all of them start would look like a ring.
+        waves = sum(
+            _triangle_wave(line + 0.29 * turn * period, 1.5 * period)
+            for turn, line in enumerate(_turned(u, v, _FIVE_WAYS))
+        )
+        return 0.5 + 0.5 * np.clip(0.5 * waves, -1, 1)
     if texture == 'dotted':
-        du = u / period - np.floor(u / period) - 0.5
-        dv = v / period - np.floor(v / period) - 0.5
-        radius = math.sqrt(0.5 / math.pi)
-        return np.clip(0.5 + (radius - np.sqrt(du * du + dv * dv)) * period, 0, 1)
+        # Dots on a triangular lattice: the nearer one of two rectangular lattices.
+        nearest = np.minimum(
+            _lattice_distance(u, v, period),
+            _lattice_distance(u + period / 2, v + _ROW * period, period),
+        )
+        return np.clip(0.5 + _DOT_RADIUS * period - nearest, 0, 1)
     raise ValueError(f'unknown texture {texture!r}, expected one of {", ".join(TEXTURES)}')
 
 

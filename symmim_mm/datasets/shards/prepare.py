@@ -11,7 +11,6 @@ import numpy as np
 from symmim_mm.datasets.decoding_pool import LIMIT_S
 from symmim_mm.datasets.folder_index import open_index
 from symmim_mm.datasets.folder_scan import EXTENSIONS
-from symmim_mm.datasets.progress import progress_bar
 from symmim_mm.datasets.shards.image_list import write_list
 from symmim_mm.datasets.shards.manifest import (
     MANIFEST,
@@ -30,6 +29,7 @@ from symmim_mm.datasets.shards.writer import AGAIN, Recipe, ShardContent, Task, 
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import remove_parts
 from symmim_mm.utils.locks import file_lock
+from symmim_mm.utils.progress import progress_bar
 
 LOCK = '.lock'
 

@@ -8,6 +8,7 @@ from symmim_mm.engine.hooks import (  # noqa: F401
     logging_hooks,
     model_hooks,
     not_finite_hook,
+    page_hook,
     preemption_hook,
     progress_hook,
     record_hook,

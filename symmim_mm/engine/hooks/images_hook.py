@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from mmengine.dist import is_main_process
@@ -15,7 +16,8 @@ from symmim_mm.datasets.samplers.seeding import seed_everything
 from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.dist import unwrap
-from symmim_mm.visualization.images import save
+from symmim_mm.visualization.embeddings import thumbnail
+from symmim_mm.visualization.images import save, side_by_side, titled
 from symmim_mm.visualization.predictions import (
     draw_detection,
     draw_reconstruction,
@@ -23,7 +25,9 @@ from symmim_mm.visualization.predictions import (
 )
 
 FOLDER = 'images'
+OVER_TIME = 'over_time.png'
 TIMES = 10  # while training
+SIDE = 112  # pixels of an image in OVER_TIME
 
 
 @HOOKS.register_module()
@@ -36,8 +40,9 @@ class ImagesHook(Hook):
         kind: ``'reconstruction'``, ``'detection'`` or ``'segmentation'``.
         count: number of images, spread evenly over the dataset.
         dataset: config of the held-out data; the validation set by default.
-        while_training: draw them ``TIMES`` times on the way, too, for the trackers of the run;
-            not of a model that is sharded.
+        while_training: draw them ``TIMES`` times on the way, too, for the trackers of the run, and
+            reconstructions side by side in ``images/over_time.png``; not of a model that is
+            sharded.
     """
 
     def __init__(
@@ -64,14 +69,17 @@ class ImagesHook(Hook):
             self.held_out = runner.val_loop.dataloader.dataset
 
     def after_train_iter(self, runner: Runner, **_: object) -> None:
-        """Draw the images for the trackers, on rank 0."""
-        step = runner.iter + 1
-        due = self.while_training and step % max(1, runner.max_iters // TIMES) == 0
+        """Draw the images as they are now, on rank 0."""
+        due = self.while_training and is_due(runner)
         if not due or not is_main_process() or hasattr(runner, 'whole_model'):
             return
+        work_dir = Path(runner.work_dir)
         for number, image in self._drawings(runner, unwrap(runner.model)):
-            runner.visualizer.add_image(f'held_out_{number}', image, step)
+            runner.visualizer.add_image(f'held_out_{number}', image, runner.iter + 1)
+            save(work_dir / FOLDER / f'{number}.png', image)
         runner.model.train()
+        if self.draw is draw_reconstruction:
+            draw_over_time(work_dir)
 
     def after_train(self, runner: Runner) -> None:
         """Write the images on rank 0."""
@@ -97,3 +105,28 @@ class ImagesHook(Hook):
                 yield number, self.draw(model, self.held_out, int(index))
             except ImageError as error:  # no reason to lose days of training
                 runner.logger.warning(f'image {number} is not drawn: {error}')
+
+
+def is_due(runner: Runner) -> bool:
+    """Return whether a run has come to one of about ``TIMES`` steps, evenly spaced."""
+    return (runner.iter + 1) % max(1, runner.max_iters // TIMES) == 0
+
+
+def draw_over_time(work_dir: Path) -> None:
+    """Draw images and their reconstructions after each step that was drawn, in all attempts."""
+    columns: dict[str, dict[int, np.ndarray]] = {'image': {}}
+    files = work_dir.glob('*/vis_data/vis_image/held_out_*_*.png')
+    for path in sorted(files, key=lambda path: (int(path.stem.split('_')[3]), path)):
+        if (image := cv2.imread(str(path))) is not None:  # else cut off as the run was killed
+            panels = np.array_split(image[..., ::-1], 3, axis=1)
+            _, _, number, step = path.stem.split('_')
+            columns['image'][int(number)] = thumbnail(panels[0], SIDE)
+            columns.setdefault(f'step {step}', {})[int(number)] = thumbnail(panels[2], SIDE)
+    numbers = sorted(columns['image'])
+    whole = {name: column for name, column in columns.items() if len(column) == len(numbers)}
+    if numbers:
+        drawn = [
+            titled(name, np.concatenate([column[number] for number in numbers]))
+            for name, column in whole.items()
+        ]
+        save(work_dir / FOLDER / OVER_TIME, side_by_side(*drawn))

@@ -5,14 +5,17 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.models.selfsup import BaseSelfSupervisor
-from torch import Tensor, nn
+from torch import nn
 
-from symmim_mm.checkpoint.backbone import load_backbone
+from symmim_mm.checkpoint.backbone import load_backbone, resize_positions
+from symmim_mm.checkpoint.heads import named_weights
 from symmim_mm.checkpoint.read import read_checkpoint
 from symmim_mm.models.activation_checkpointing import checkpoint_blocks
 from symmim_mm.models.base import transformer_blocks
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.dist import unwrap
+
+POSITIONS = 'decoder_pos_embed'
 
 
 @HOOKS.register_module()
@@ -49,19 +52,24 @@ class LoadBackboneHook(Hook):
 def load_fitting_parts(model: nn.Module, checkpoint: dict) -> list[str]:
     """Load decoder and heads of a checkpoint of the same method, each whole or not at all.
 
+    MAE's own full file has a decoder for ``MAEPretrainDecoder``, whose positions are resized.
+
     Returns:
         Names of the parts that were loaded.
     """
-    state = checkpoint.get('state_dict')
-    state = state if isinstance(state, dict) else {}
-    names = []
+    state, names = named_weights(checkpoint), []
     for name, part in model.named_children():
         if name in ('backbone', 'momentum', 'data_preprocessor'):
             continue
         own = part.state_dict()
-        given = {key: state.get(f'{name}.{key}') for key in own}
-        fits = (isinstance(given[k], Tensor) and given[k].shape == own[k].shape for k in own)
-        if own and all(fits):
+        given = {k.removeprefix(f'{name}.'): state[k] for k in state if k.startswith(f'{name}.')}
+        if POSITIONS in own and POSITIONS in given:
+            side = round((own[POSITIONS].shape[1] - 1) ** 0.5)
+            given[POSITIONS] = resize_positions(
+                given[POSITIONS], (side, side), f'{name}.{POSITIONS}'
+            )
+        shapes = [{k: v.shape for k, v in tensors.items()} for tensors in (own, given)]
+        if own and shapes[0] == shapes[1]:
             part.load_state_dict(given)
             names.append(name)
     return names

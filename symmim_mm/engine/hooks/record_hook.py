@@ -13,9 +13,10 @@ from mmengine.runner import Runner
 
 from symmim_mm.config.mask_branch import measures_masks
 from symmim_mm.engine.hooks.images_hook import FOLDER as IMAGES
+from symmim_mm.engine.hooks.images_hook import OVER_TIME
 from symmim_mm.registry import HOOKS
 from symmim_mm.results.metrics import DETECTION, chance_levels, has_objects, in_percent
-from symmim_mm.results.record import FILE_NAME, is_number
+from symmim_mm.results.record import FILE_NAME, Record, is_number
 from symmim_mm.results.run_info import add_costs, describe_batch, describe_data, describe_run
 from symmim_mm.utils.dist import on_main_rank
 from symmim_mm.utils.errors import UserError
@@ -106,6 +107,14 @@ class RecordHook(Hook):
         if runner.val_loop is not None and not self.metrics:
             runner.val_loop.run()
 
+    def so_far(self, runner: Runner) -> Record:
+        """Return the record of a run that goes on, with its curve and images up to now."""
+        folder = Path(runner.work_dir)
+        parts = dict(curve=collect_curve(folder), figures=find_images(folder))
+        record = self.record.model_copy(update=parts)
+        add_costs(record, self._elapsed())
+        return record
+
     def _elapsed(self) -> float:
         return self.earlier_s + time.time() - self.started
 
@@ -195,4 +204,6 @@ def _scalars(source: Path) -> Iterator[tuple[str, float, str]]:
 def find_images(work_dir: Path) -> list[str]:
     """Return the images that ``ImagesHook`` drew, in their order, relative to ``work_dir``."""
     drawn = [path for path in work_dir.glob(f'{IMAGES}/*.png') if path.stem.isdecimal()]
-    return [str(path.relative_to(work_dir)) for path in sorted(drawn, key=lambda p: int(p.stem))]
+    drawn.sort(key=lambda path: int(path.stem))
+    drawn += work_dir.glob(f'{IMAGES}/{OVER_TIME}')
+    return [str(path.relative_to(work_dir)) for path in drawn]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_suite import write_config
+from quickstart import write_config
 
 from symmim_mm.apis.train import train
 from symmim_mm.checkpoint.read import read_checkpoint

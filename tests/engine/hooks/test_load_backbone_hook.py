@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 from paths import ROOT
-from small_suite import write_config
+from quickstart import write_config
 
 from symmim_mm.apis.train import configure
 from symmim_mm.config.file import read_config_file
@@ -28,7 +28,7 @@ def test_the_encoder_of_the_branch_is_loaded(
     file = tmp_path / 'epoch_1.pth'
     torch.save(dict(state_dict=model.state_dict(), meta={}), file)
 
-    config = write_config(tmp_path, 'finetune', sample_data, '')
+    config = write_config(tmp_path, 'finetune', sample_data)
     cfg = configure(config, work_dir=tmp_path / 'work', backbone=file, branch=branch)
     loading, record = cfg.custom_hooks[-2:]
     classifier = MODELS.build(cfg.model)
