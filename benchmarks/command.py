@@ -10,6 +10,7 @@ from symmim_mm.utils.errors import UserError
 
 BENCHMARKS = {  # module of benchmarks/: what it measures
     'loader': 'from JPEG files to batches, against MMPretrain',
+    'extraction': 'features of JPEGs by a frozen ViT, against timm and MMPretrain',
     'startup': 'opening a large folder, against MMPretrain',
     'step': 'the training step of every method, against MMPretrain',
     'growth': 'time and memory of a step against tokens, batch and depth',

@@ -23,6 +23,7 @@ TRANSFORMS = _child(
     root.TRANSFORMS,
     'datasets.transforms.loading',
     'datasets.transforms.load_random_resized_crop',
+    'datasets.transforms.load_center_crop',
 )
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'datasets.samplers.shard_sampler')
 HOOKS = _child(root.HOOKS, 'engine.hooks', 'evaluation.knn_hook')

@@ -4,11 +4,15 @@
 _base_ = ['./vit_b_finetune_imagenet.py']
 run = dict(task='knn')
 model = dict(backbone=dict(out_type='raw', final_norm=True, drop_path_rate=0.0))
+_pipeline = [
+    # The validation's resizing and crop, in half its time.
+    dict(type='symmim_mm.LoadCenterCrop', edge=256, crop=224),
+    dict(type='mmpretrain.PackInputs'),
+]
 train_dataloader = dict(
-    sampler=dict(shuffle=False),
-    drop_last=False,
-    dataset=dict(pipeline={{_base_.val_dataloader.dataset.pipeline}}),
+    sampler=dict(shuffle=False), drop_last=False, dataset=dict(pipeline=_pipeline)
 )
+val_dataloader = dict(dataset=dict(pipeline=_pipeline))
 evaluation = dict(
     pooling=['patch_mean', 'cls_token'],
     grid=dict(k=[10, 20, 100, 200]),
