@@ -102,17 +102,17 @@ def sample_data(folder: Path) -> Path:
 
 
 def preload() -> None:
-    """Import the modules of a run."""
+    """Import the modules of a run.
+
+    The number of threads is left to the environment: after ``torch.set_num_threads`` a forked
+    process now and then ends with "Invalid thread pool!", as two of its threads make a new one.
+    """
     sys.path.insert(0, str(ROOT))
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     import_libraries()
-    import torch
-
     import symmim_mm.apis.train
     import symmim_mm.engine.hooks
     import symmim_mm.models  # noqa: F401
-
-    torch.set_num_threads(1)
 
 
 def start(

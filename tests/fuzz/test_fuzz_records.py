@@ -4,6 +4,7 @@ import json
 
 import pytest
 from fuzzing import cases, one_line
+from hostile_runs import SHA, record
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,17 +15,11 @@ from symmim_mm.utils.errors import UserError
 
 pytestmark = pytest.mark.slow
 
-SHA = 'a' * 64
-GOOD_RECORD = dict(
-    schema=1, run='run', method='symmim', arch='arch', task='finetune', dataset='data',
-    config='configs/x.py', config_sha256=SHA, checkpoint='last.pth', checkpoint_sha256=SHA,
-    backbone=None, backbone_sha256=None, parent=None, seed=0, metrics={'top1': 50.0},
-    chance={'top1': 10.0}, curve='curve.jsonl', figures=['0.png'],
-    hardware={'cpu': 'cpu', 'cores': 2, 'gpu': None, 'gpus': 0, 'world_size': 1},
+GOOD_RECORD = record(
+    method='symmim', task='finetune', metrics={'top1': 50.0}, chance={'top1': 10.0}, images=1,
     data={'train': {'images': 1, 'classes': 2, 'fingerprint': SHA}, 'val': {'images': 1}},
     batch={'micro_batch': 1, 'processes': 1, 'accumulation': 1, 'batch_norm': True},
-    versions={'torch': '2'}, images=1, flops_per_image=1, duration_s=1.0, peak_memory_mib=1.0,
-    started='2026-01-01T00:00:00+00:00', finished='2026-01-01T01:00:00+00:00',
+    flops_per_image=1, peak_memory_mib=1.0,
 )  # fmt: skip
 JSON = st.recursive(
     st.one_of(
@@ -49,10 +44,10 @@ def test_record(tmp_path_factory: pytest.TempPathFactory, changes: dict, missing
     values = {key: value for key, value in (GOOD_RECORD | changes).items() if key not in missing}
     (folder / 'result.json').write_text(json.dumps(values))
     try:
-        record = Record.read(folder / 'result.json')
+        found = Record.read(folder / 'result.json')
     except UserError as error:
         return one_line(error)
-    assert record.run and record.seed == values['seed']
+    assert found.run and found.seed == values['seed']
     assert collect([folder], folder.parent / 'shown').page.is_file()
     return None
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import make_runs
 from PIL import Image
 
 SHA = 'abcdef' * 10 + '0123'
@@ -28,16 +29,12 @@ TEXTS = {
 
 
 def record(**changes: object) -> dict:
-    values = dict(
-        schema=1, run='run', method='method', arch='arch', task='pretrain', dataset='data',
-        config='configs/x.py', config_sha256=SHA, checkpoint='last.pth', checkpoint_sha256=SHA,
-        backbone=None, backbone_sha256=None, parent=None, seed=0, metrics={'loss': 0.5}, chance={},
-        curve='curve.jsonl', figures=['figures/0.png'],
-        hardware={'cpu': 'cpu', 'cores': 2, 'gpu': 'gpu', 'gpus': 1, 'world_size': 2},
-        versions={'torch': '2'}, images=1, duration_s=1.0, peak_memory_mib=1.0,
-        started='2026-01-01T00:00:00+00:00', finished='2026-01-01T01:00:00+00:00',
+    """The JSON of a valid record but for ``changes``, which may be anything."""
+    valid = make_runs.record(
+        'method', 'pretrain', run='run', arch='arch', dataset='data', config='configs/x.py',
+        config_sha256=SHA, checkpoint_sha256=SHA, curve='curve.jsonl', figures=['figures/0.png'],
     )  # fmt: skip
-    return values | changes
+    return valid.model_dump(by_alias=True) | changes
 
 
 def run_folder(folder: Path, values: dict, text: str = 'x') -> Path:
