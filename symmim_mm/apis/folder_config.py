@@ -40,11 +40,8 @@ def config_text(
     width, depth, heads = model.decoder
     if method == 'mae':
         settings['neck'] = dict(
-            num_patches=(model.image // model.patch) ** 2, patch_size=model.patch,
-            embed_dim=model.width, decoder_embed_dim=width, decoder_depth=depth,
-            decoder_num_heads=heads,
+            decoder_embed_dim=width, decoder_depth=depth, decoder_num_heads=heads,
         )  # fmt: skip
-        settings['head'] = dict(patch_size=model.patch)
     if method == 'symmim':
         decoder = dict(depth=depth, embed_dims=width, num_heads=heads)
         # Visible patches only, a small decoder, normalized pixels and little contrast: see

@@ -1,6 +1,6 @@
 """From a config and a checkpoint to images of what the model does."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -11,7 +11,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import DATASETS
 
 from symmim_mm.apis.test import build_trained
-from symmim_mm.config.file import read_config_file
+from symmim_mm.config.load import load_config
 from symmim_mm.datasets.samplers.seeding import seed_everything
 from symmim_mm.datasets.transforms.decode_region import open_image
 from symmim_mm.evaluation.attention import class_attention, patch_similarity
@@ -30,6 +30,7 @@ def visualize(
     count: int = 6,
     out: str | Path = 'images',
     seed: int = 0,
+    cfg_options: Mapping[str, object] | None = None,
 ) -> Iterator[Path]:
     """Draw images, write them as ``<out>/<kind>_<index>.png`` and yield their paths.
 
@@ -43,13 +44,14 @@ def visualize(
         count: number of images, spread evenly over the validation set.
         out: folder, created if needed.
         seed: seed of the masks.
+        cfg_options: changes of the config, by dotted name.
 
     Raises:
         UserError: a file that does not exist or does not fit.
     """
     if kind != 'masks' and checkpoint is None:
         raise UserError(f'{kind} needs a checkpoint of {config}')
-    cfg = read_config_file(config)
+    cfg = load_config(config, cfg_options=cfg_options, check_data=False)
     model = build_trained(cfg, config, checkpoint)
     if kind == 'masks' and not isinstance(model, MaskedImageModel):
         raise UserError(f'{config}: masks are drawn of SymMIM and SimMIM')

@@ -89,7 +89,7 @@ def read_model_state(path: str | Path) -> dict[str, Tensor]:
     if not whole or not state:
         raise UserError(
             f"{source} has no tensors by name under 'state_dict': take the checkpoint of a run, "
-            'as MMEngine saved it'
+            'as MMEngine saved it; weights of another library go to --backbone or --init'
         )
     check_plain(state, source)
     return dict(state)  # without the versions of modules, which torch keeps as an attribute

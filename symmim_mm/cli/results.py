@@ -8,7 +8,7 @@ from types import ModuleType
 
 from symmim_mm.cli.command import Command
 from symmim_mm.cli.run import importing_libraries
-from symmim_mm.cli.training import add_branch_argument
+from symmim_mm.cli.training import add_branch_argument, add_cfg_options
 from symmim_mm.config.file import find_config
 from symmim_mm.utils.errors import UserError
 
@@ -108,6 +108,7 @@ def _add_visualize(parser: argparse.ArgumentParser) -> None:
             kind.add_argument('--count', type=int, default=6, help='images of its validation set')
         kind.add_argument('--out', default='images', help='folder for the PNG files')
         kind.add_argument('--seed', type=int, default=0, help='seed of the masks')
+        add_cfg_options(kind)
 
 
 def _visualize(args: argparse.Namespace) -> None:

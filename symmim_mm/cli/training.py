@@ -47,6 +47,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument('--work-dir', help='directory of the run (default: work_dirs/<config>)')
     parser.add_argument('--seed', type=int, help='random seed (default: that of the config, or 0)')
+    add_cfg_options(parser)
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add the option that changes a config."""
     parser.add_argument(
         '--cfg-options', nargs='+', action=OptionsAction, metavar='KEY=VALUE',
         help='overrides of the config, e.g. train_cfg.max_epochs=2',

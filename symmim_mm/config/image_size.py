@@ -9,6 +9,11 @@ from symmim_mm.config.classes import inner_dataset
 from symmim_mm.utils.errors import UserError
 
 Size = tuple[int, int]
+# Steps that give images of one size, and the setting that is this size.
+CROPS = {
+    'LoadRandomResizedCrop': 'scale', 'RandomResizedCrop': 'scale', 'RandomCrop': 'crop_size',
+    'CenterCrop': 'crop_size',
+}  # fmt: skip
 
 
 def training_image_size(cfg: Config) -> Size:
@@ -33,6 +38,37 @@ def training_image_size(cfg: Config) -> Size:
     return tuple(math.ceil(side / divisor) * divisor for side in (height, width))
 
 
+def follow_encoder(cfg: Config) -> None:
+    """Let MAE's decoder follow its encoder, and compare the sizes of crops to the encoder's.
+
+    Raises:
+        UserError: a crop of a classifier's, pre-training's or segmentation's images has another
+            size than the position embedding.
+    """
+    vit = cfg.model.get('backbone') or {}
+    if 'img_size' not in vit or cfg.run.task == 'detection':
+        return
+    size = _pair(vit['img_size'])
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        for step in inner_dataset((cfg.get(name) or {}).get('dataset') or {}).get('pipeline') or ():
+            kind = str(step.get('type')).split('.')[-1]
+            crop = step.get(CROPS[kind]) if kind in CROPS else None
+            if isinstance(crop, int | list | tuple) and crop and _pair(crop) != size:
+                raise UserError(
+                    f'model.backbone.img_size={vit["img_size"]}, but {kind} of {name} gives '
+                    f'{CROPS[kind]}={crop}: set both'
+                )
+    neck = cfg.model.get('neck') or {}
+    if str(neck.get('type')).endswith('MAEPretrainDecoder'):
+        from mmpretrain.models import VisionTransformer
+
+        patch, arch = vit.get('patch_size', 16), vit.get('arch', 'base')
+        arch = VisionTransformer.arch_zoo.get(arch) if isinstance(arch, str) else arch
+        neck.update(num_patches=math.prod(size) // patch**2, patch_size=patch)
+        neck.update({'embed_dim': arch['embed_dims']} if arch and 'embed_dims' in arch else {})
+        cfg.merge_from_dict({'model.head.patch_size': patch})
+
+
 def _sizes(pipeline: list[dict]) -> Iterator[Size]:
     """Yield the largest scale of each resize of a pipeline, or the size of a final crop alone."""
     crops = [step for step in pipeline if step['type'].endswith('RandomCrop')]
@@ -48,7 +84,7 @@ def _sizes(pipeline: list[dict]) -> Iterator[Size]:
 
 
 def _pair(size: int | list[int] | tuple[int, ...]) -> Size:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+    return (size, size) if isinstance(size, int) else (size[0], size[-1])
 
 
 def check_image_size(img_size: int | tuple[int, int], patch_size: int) -> None:

@@ -21,7 +21,7 @@ from pydantic import (
 from symmim_mm.config import TASKS
 from symmim_mm.config.classes import follow_classes, inner_dataset
 from symmim_mm.config.file import read_config_file
-from symmim_mm.config.image_size import check_image_size
+from symmim_mm.config.image_size import check_image_size, follow_encoder
 from symmim_mm.config.mask_branch import follow_mask_branch
 from symmim_mm.utils.errors import UserError, from_validation_error
 from symmim_mm.utils.paths import checkpoint_problem
@@ -138,6 +138,7 @@ def load_config(
     _check_types(cfg, path)
     follow_classes(cfg)
     follow_mask_branch(cfg)
+    follow_encoder(cfg)
     cfg.work_dir = str(work_dir or Path('work_dirs') / path.stem)
     _check_work_dir(cfg.work_dir)
     randomness = cfg.get('randomness') or {}

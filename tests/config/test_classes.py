@@ -53,6 +53,13 @@ def test_some_of_ade20ks_classes_stay_ade20k(tmp_path: Path) -> None:
             {'val_dataloader.dataset.metainfo': dict(classes=['nucleus', 'cell'])},
             'val_dataloader.dataset.metainfo names other classes',
         ),
+        (DETECTION, {'model.roi_head.bbox_head.num_classes': 1}, 'bbox_head.num_classes=1'),
+        (SEGMENTATION, {'model.auxiliary_head.num_classes': 3}, 'auxiliary_head.num_classes=3'),
+        (
+            SEGMENTATION,
+            {'test_dataloader.dataset.metainfo': dict(classes=['nucleus', 'cell'])},
+            'test_dataloader.dataset.metainfo names other classes',
+        ),
         (
             SEGMENTATION,
             {'train_dataloader.dataset.pipeline.1.classes': 9},

@@ -272,6 +272,10 @@ def test_visualize(monkeypatch, capsys, tmp_path: Path, checkpoint: Path, sample
         words = ['reconstruct', PRETRAIN, str(checkpoint), 'none.png', '--out', str(tmp_path)]
         cli.run_command('visualize', 'visualize', words)
     assert 'error: ' in (error := capsys.readouterr().err) and 'none.png' in error
+    with pytest.raises(SystemExit):
+        options = ['--cfg-options', 'model.backbone.arch.num_layers=4']
+        cli.run_command('visualize', 'visualize', ['reconstruct', *calls['reconstruct'], *options])
+    assert 'does not fit' in capsys.readouterr().err
     with pytest.raises(SystemExit):  # dense SymMIM trains no class token
         words = ['attention', PRETRAIN, str(checkpoint), image, '--out', str(tmp_path)]
         cli.run_command('visualize', 'visualize', words)
