@@ -18,7 +18,7 @@ _API = {
     'segment': 'symmim_mm.apis.segment',
     'load': 'symmim_mm.apis.predict',
     'predict': 'symmim_mm.apis.predict',
-    'write_embeddings': 'symmim_mm.apis.embed',
+    'embed': 'symmim_mm.apis.embed',
     'load_backbone': 'symmim_mm.checkpoint.backbone',
     'export_backbone': 'symmim_mm.checkpoint.export',
     'evaluate_features': 'symmim_mm.apis.evaluate',

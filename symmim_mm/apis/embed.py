@@ -67,7 +67,7 @@ def show_embeddings(work_dir: Path) -> list[str]:
             module.reset_parameters()
     settings = {key: cfg.model.data_preprocessor[key] for key in ('mean', 'std')}
     preprocessor = ClsDataPreprocessor(**settings, to_rgb=True)
-    features = {name: embed(model, preprocessor, images) for name, model in models.items()}
+    features = {name: encode(model, preprocessor, images) for name, model in models.items()}
     pixels = [image.numpy().transpose(1, 2, 0)[..., ::-1] for image in images]
     queries = [number * len(images) // SHOWN for number in range(min(SHOWN, len(images)))]
     drawn = {
@@ -94,7 +94,7 @@ def show_embeddings(work_dir: Path) -> list[str]:
 
 
 @torch.no_grad()
-def embed(
+def encode(
     model: VisionTransformer, preprocessor: ClsDataPreprocessor, images: list[Tensor]
 ) -> Tensor:
     """Return the mean patch token ``(N, C)`` of images uint8 ``(3, H, W)``, BGR."""
@@ -108,7 +108,7 @@ def embed(
     return torch.cat(found)
 
 
-def write_embeddings(
+def embed(
     run: str | Path,
     images: Sequence[str | Path],
     *,
@@ -140,7 +140,7 @@ def write_embeddings(
     preprocessor = ClsDataPreprocessor(**{**IMAGENET, **encoder.normalization}, to_rgb=True)
     size = (encoder.image, encoder.image)
     features = [
-        embed(model, preprocessor, [read_center(path, size)[0] for path in paths[start:][:BATCH]])
+        encode(model, preprocessor, [read_center(path, size)[0] for path in paths[start:][:BATCH]])
         for start in range(0, len(paths), BATCH)
     ]
     with replacing(out) as file:

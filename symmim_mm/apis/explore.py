@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torch.utils.data import Dataset
 
-from symmim_mm.apis.embed import BATCH, IMAGENET, MOST_IMAGES, embed
+from symmim_mm.apis.embed import BATCH, IMAGENET, MOST_IMAGES, encode
 from symmim_mm.apis.folder_config import center_pipeline
 from symmim_mm.apis.predict import Prediction, find_run, list_images, load
 from symmim_mm.apis.test import build_trained
@@ -161,11 +161,11 @@ class Explorer:
             batch.append(image)
             images.append(_rgb(image))
             if len(batch) == BATCH:
-                features.append(embed(self.encoder, self.preprocessor, batch))
+                features.append(encode(self.encoder, self.preprocessor, batch))
                 batch = []
                 report(len(images) / total)
         if batch:
-            features.append(embed(self.encoder, self.preprocessor, batch))
+            features.append(encode(self.encoder, self.preprocessor, batch))
         if not features:
             raise UserError('no image of the index can be read')
         self.index = images, normalize(torch.cat(features), dim=1)
@@ -175,7 +175,7 @@ class Explorer:
         """Return the nearest images of the index and their cosines, after :meth:`build_index`."""
         assert self.index is not None
         images, features = self.index
-        query = normalize(embed(self.encoder, self.preprocessor, [self.fit(image)[0]]), dim=1)
+        query = normalize(encode(self.encoder, self.preprocessor, [self.fit(image)[0]]), dim=1)
         cosines, order = (features @ query[0]).sort(descending=True)
         best = zip(order[:count].tolist(), cosines.tolist(), strict=False)
         return [(vis.enlarge(images[number]), cosine) for number, cosine in best]

@@ -126,9 +126,9 @@ def _add_embed(parser: argparse.ArgumentParser) -> None:
 
 def _embed(args: argparse.Namespace) -> None:
     with importing_libraries():
-        from symmim_mm.apis.embed import write_embeddings
+        from symmim_mm.apis.embed import embed
 
-    write_embeddings(**vars(args))
+    embed(**vars(args))
 
 
 COMMANDS = {

@@ -16,7 +16,7 @@ from own_data import ade, coco, write
 import symmim_mm
 from symmim_mm.apis.backbone import Backbone
 from symmim_mm.apis.detect import detect
-from symmim_mm.apis.embed import write_embeddings
+from symmim_mm.apis.embed import embed
 from symmim_mm.apis.finetune import finetune
 from symmim_mm.apis.predict import predict
 from symmim_mm.apis.segment import segment
@@ -153,7 +153,7 @@ def test_the_libraries_read_a_run(
 @pytest.mark.slow
 def test_features_of_images(backbone: Path, sample_data: Path, tmp_path: Path) -> None:
     folder = sample_data / 'imagenet/val'
-    out = write_embeddings(backbone, [folder], out=tmp_path / 'a.npz', report=lambda _: None)
+    out = embed(backbone, [folder], out=tmp_path / 'a.npz', report=lambda _: None)
     found = np.load(out)
     assert found['features'].shape == (20, VIT.width) and found['features'].dtype == np.float32
     assert len(found['paths']) == 20 and np.isfinite(found['features']).all()
