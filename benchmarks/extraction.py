@@ -47,10 +47,8 @@ def run(args: argparse.Namespace) -> dict:
     made = {name: (make, args.batch[0]) for name, make in kinds}
     made |= {f'{OURS}, batch {batch}': (_ours, batch) for batch in args.batch[1:]}
     loading, encoding = {}, {}
-    with (
-        tempfile.TemporaryDirectory(prefix='symmim-extraction-') as place,
-        torch.autocast(args.device, torch.bfloat16, enabled=args.amp),
-    ):
+    args.autocast = partial(torch.autocast, args.device, torch.bfloat16, enabled=args.amp)
+    with tempfile.TemporaryDirectory(prefix='symmim-extraction-') as place:
         args.folder = Path(place) / 'images'
         (args.folder / 'class').mkdir(parents=True)
         for file in files[: args.images]:
@@ -89,7 +87,8 @@ def _timm(args: argparse.Namespace, batch: int) -> tuple[Iterable, Callable]:
     @torch.inference_mode()
     def validate() -> int:
         for images, target in loader:
-            output = model(images)
+            with args.autocast():
+                output = model(images)
             torch.nn.functional.cross_entropy(output, target).item()
             accuracy(output, target, topk=(1, 5))[0].item()
         return args.images
@@ -116,7 +115,9 @@ def _mmpretrain(args: argparse.Namespace, batch: int) -> tuple[Iterable, Callabl
     def test() -> int:
         metric = Accuracy(topk=(1, 5))
         for data in loader:
-            metric.process(data, [sample.to_dict() for sample in model.test_step(data)])
+            with args.autocast():
+                outputs = model.test_step(data)
+            metric.process(data, [sample.to_dict() for sample in outputs])
         return args.images
 
     return loader, test
@@ -126,6 +127,7 @@ def _ours(args: argparse.Namespace, batch: int) -> tuple[Iterable, Callable]:
     """Return the loader of the k-NN configs, and what ``symmim knn`` does with it."""
     from mmpretrain.registry import MODELS
 
+    from symmim_mm.engine.precision import half_encoder
     from symmim_mm.evaluation.features import extract
 
     model = MODELS.build(_backbone(args) | dict(out_type='raw')).to(args.device)
@@ -133,7 +135,8 @@ def _ours(args: argparse.Namespace, batch: int) -> tuple[Iterable, Callable]:
     preprocessor = MODELS.build(PREPROCESSOR).to(args.device)
     data = dict(type='symmim_mm.ImageFolder', index_cache=str(args.folder.parent / 'index'))
     loader = _loader(args, batch, [dict(type='symmim_mm.LoadCenterCrop')], **data)
-    return loader, lambda: len(extract(model, preprocessor, loader)[1])
+    encoder = half_encoder(model) if args.amp else model
+    return loader, lambda: len(extract(encoder, preprocessor, loader)[1])
 
 
 def _backbone(args: argparse.Namespace) -> dict:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.common import markdown, say
-from benchmarks.step_tables import METHODS, SIZES
+from benchmarks.step_tables import SIZES, TITLES
 from symmim_mm.cli.training import OptionsAction
 from symmim_mm.config.load import load_config
 from symmim_mm.utils.errors import UserError
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> dict:
             rate=entry['rate'],
         ),
         run=cost(entry, plan, args.gpus),
-        loader=loader_need(args.loader, entry['rate']['median']) if args.loader else None,
+        loader=loader_need(args.loader, step_rates(measured)) if args.loader else None,
     )
 
 
@@ -114,7 +114,7 @@ def find_entry(measured: dict, wanted: dict, checkpointed: bool, path: str) -> d
             for method, case in cases.items():
                 if case['stock']:
                     continue
-                name = f'{METHODS[method]} {SIZES[size]}'
+                name = f'{TITLES[method]} {SIZES[size]}'
                 others.append(name)
                 if case['model'] == wanted and case['checkpointed'] == checkpointed:
                     more = {key: part[key] for key in ('settings', 'repeats', 'environment')}
@@ -163,19 +163,33 @@ def cost(entry: dict, plan: 'RunPlan', gpus: int) -> dict:
     )
 
 
-def loader_need(path: str, rate: float) -> dict:
-    """Return the cores that each device needs, by the measured rates of the loader.
+def step_rates(measured: dict) -> dict[str, float]:
+    """Return the images per second of every measured step of ours, by its name."""
+    return {
+        f'{TITLES[method]} {SIZES[size]}': case['rate']['median']
+        for part in measured['steps']
+        for size, cases in part['sizes'].items()
+        for method, case in cases.items()
+        if not case['stock']
+    }
+
+
+def loader_need(path: str, steps: dict[str, float]) -> dict:
+    """Return the cores that a device needs for each step, by the measured rates of the loader.
 
     Args:
         path: JSON of ``tools/benchmark.py loader``.
-        rate: images per second of one device.
+        steps: images per second of one device, by the name of the step.
 
     Raises:
         UserError: it is no such file.
     """
     try:
         result = json.loads(Path(path).read_text())
-        cores = {name: rate / case['rate']['median'] for name, case in result['alone'].items()}
+        cores = {
+            name: {step: rate / case['rate']['median'] for step, rate in steps.items()}
+            for name, case in result['alone'].items()
+        }
         return dict(file=path, processor=result['environment']['processor'], cores=cores)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f'--loader {path} is no result of benchmark.py loader: {error}') from error
@@ -207,7 +221,8 @@ def tables(result: dict) -> dict[str, str]:
     ]  # fmt: skip
     found = {'cost': markdown(['', result['config']], rows)}
     if result['loader']:
-        cores = [[name, f'{count:.1f}'] for name, count in result['loader']['cores'].items()]
-        header = ['images from', f'cores per device ({result["loader"]["processor"]})']
-        found['loader'] = markdown(header, cores)
+        cores = result['loader']['cores']
+        rows = [[name, *(f'{count:.1f}' for count in row.values())] for name, row in cores.items()]
+        header = [f'cores ({result["loader"]["processor"]}) a device', *next(iter(cores.values()))]
+        found['loader'] = markdown(header, rows)
     return found

@@ -6,19 +6,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
-from torch import Tensor, nn
+from torch import Tensor
 
 from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.config.load import load_config
 from symmim_mm.datasets.samplers.seeding import seed_everything
 from symmim_mm.engine.faults import report_faults
-from symmim_mm.engine.precision import check_bf16_units, half_dtype
+from symmim_mm.engine.precision import check_bf16_units, half_encoder
 from symmim_mm.evaluation.choice import check_grid, judge
 from symmim_mm.evaluation.feature_cache import cached, features_key
 from symmim_mm.evaluation.features import POOLINGS, build_loaders, extract
@@ -110,13 +109,13 @@ def evaluate_features(
     device = get_device()
     model, preprocessor = model.to(device), preprocessor.to(device)
     model.eval()  # which returns nothing here
+    encoder = half_encoder(model) if amp else model
 
     folder = Path(feature_cache or Path(cfg.work_dir).parent / '.features')
     encoded, saved = {}, 0.0
     for split, loader in loaders.items():
         kept = feature_cache != 'none'
         key = features_key(model, loader.dataset, cfg, split, amp) if kept else None
-        encoder = partial(_encode_half, model) if amp else model
         encode = partial(extract, encoder, preprocessor, loader, poolings)
         begun = time.monotonic()
         with report_faults(START_AGAIN), loader.report_deaths():
@@ -149,12 +148,6 @@ def evaluate_features(
     path = record.write(cfg.work_dir)
     print(f'recorded in {path}')
     return record
-
-
-def _encode_half(model: nn.Module, images: Tensor) -> Sequence[Tensor]:
-    device = images.device.type
-    with torch.autocast(device, half_dtype(device)):
-        return model(images)
 
 
 def _poolings(pooling: str | Sequence[str]) -> list[str]:

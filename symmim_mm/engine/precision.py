@@ -1,7 +1,10 @@
 """Mixed precision: where it helps, and in which of the two 16-bit formats."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from mmengine.config import Config
+from torch import Tensor, nn
 
 from symmim_mm.utils.errors import UserError
 
@@ -27,6 +30,25 @@ def half_dtype(device: str) -> torch.dtype:
     """Return bfloat16, or float16 for a GPU that has nothing else; ``device`` is its type."""
     half = device == 'cuda' and not torch.cuda.is_bf16_supported()
     return torch.float16 if half else torch.bfloat16
+
+
+def half_encoder(model: nn.Module) -> Callable[[Tensor], Sequence[Tensor]]:
+    """Return what encodes images with a frozen model in mixed precision.
+
+    The weights of linear layers and convolutions are cast here, once and in place. Autocast would
+    cast them for every batch, to the same values.
+    """
+    device = next(model.parameters()).device.type
+    dtype = half_dtype(device)
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            module.to(dtype)
+
+    def encode(images: Tensor) -> Sequence[Tensor]:
+        with torch.autocast(device, dtype):
+            return model(images)
+
+    return encode
 
 
 def use_mixed_precision(cfg: Config) -> None:

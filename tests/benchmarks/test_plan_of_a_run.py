@@ -76,7 +76,7 @@ def test_files_that_are_no_results(tmp_path) -> None:
         with pytest.raises(UserError, match='--measured'):
             read_result(str(tmp_path / 'x.json'))
         with pytest.raises(UserError, match='--loader'):
-            loader_need(str(tmp_path / 'x.json'), 1.0)
+            loader_need(str(tmp_path / 'x.json'), dict(step=1.0))
     with pytest.raises(UserError, match='--measured'):
         read_result(str(tmp_path / 'none.json'))
 
@@ -100,7 +100,7 @@ def test_command(tool, tmp_path) -> None:
     assert math.isclose(run['hours']['median'], run['pictures'] / 200 / 3600)
     assert run['hours']['low'] > run['hours']['high'] and run['gpu_hours'] > run['hours']['median']
     assert run['memory'] > (5 + 8 * 3) * MIB
-    assert found['loader']['cores'] == dict(ours=2.0)
+    assert found['loader']['cores'] == dict(ours={'SymMIM dense quickstart': 2.0})
     for text in ('device hours', '| ours | 2.0 |', 'SymMIM dense quickstart on H100'):
         assert text in done.stdout
     other = ROOT / 'configs/quickstart/mae_pretrain.py'

@@ -11,6 +11,7 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import MODELS, OPTIM_WRAPPERS, init_default_scope
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
+from mmpretrain.models import VisionTransformer
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from mmpretrain.models.utils import MultiheadAttention
 from mmpretrain.structures import DataSample
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from benchmarks.step_cases import make_trainer
 from symmim_mm.apis.train import configure
 from symmim_mm.engine.launch import launched_runner
+from symmim_mm.engine.precision import half_encoder
 from symmim_mm.models.contrast_head import info_nce
 from symmim_mm.utils.errors import UserError
 
@@ -257,3 +259,16 @@ def test_a_step_on_a_gpu(name: str, data: Path, tmp_path: Path) -> None:
     assert types.products == {torch.bfloat16}
     assert types.streams == types.norms == {torch.float32}
     assert stop.losses and all(value.isfinite() for value in stop.losses.values())
+
+
+@torch.no_grad()
+def test_a_frozen_encoder_of_weights_cast_once() -> None:
+    """The same bits as from autocast, which casts them for every batch."""
+    model = VisionTransformer('deit-tiny', img_size=32, patch_size=8, out_type='raw')
+    model.eval()
+    images = torch.randn(2, 3, 32, 32)
+    with torch.autocast('cpu', torch.bfloat16):
+        expected = model(images)[-1]
+    assert torch.equal(half_encoder(model)(images)[-1], expected)
+    assert model.layers[0].ffn.layers[1].weight.dtype == torch.bfloat16
+    assert model.pos_embed.dtype == model.ln1.weight.dtype == torch.float32
