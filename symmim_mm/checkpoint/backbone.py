@@ -1,6 +1,7 @@
 """Loading of a pre-trained backbone, with a report of every tensor."""
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from symmim_mm.checkpoint import key_map
 from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.checkpoint.saved_config import saved_grid
 from symmim_mm.checkpoint.weights import check_weights
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.paths import file_inside
@@ -132,7 +134,8 @@ def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online')
         UserError: an unreadable file, no sound weights, another size, or keys missing or
             unexpected outside ``MAY_BE_MISSING`` and ``MAY_BE_UNEXPECTED``.
     """
-    dialect, state = backbone_state(read_checkpoint(path), f'checkpoint {path}', branch)
+    checkpoint = read_checkpoint(path)
+    dialect, state = backbone_state(checkpoint, f'checkpoint {path}', branch)
     report = LoadReport(str(path), dialect)
     target = backbone.state_dict()
     _check_same_size(state, target, str(path))
@@ -145,7 +148,7 @@ def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online')
             continue
         if key == 'pos_embed':
             grid = tuple(backbone.patch_embed.init_out_size)
-            resized = resize_positions(value, grid, str(path))
+            resized = resize_positions(value, grid, str(path), saved_grid(checkpoint))
             resized = resized if backbone.cls_token is not None else resized[:, 1:]
             if resized.shape != value.shape:
                 report.resized.append(f'pos_embed {value.shape[1]} -> {resized.shape[1]} positions')
@@ -202,17 +205,23 @@ def _check_same_size(state: dict[str, Tensor], target: dict[str, Tensor], source
         )
 
 
-def resize_positions(value: Tensor, grid: tuple[int, int], source: str) -> Tensor:
-    """Resize a position embedding ``(1, 1 + n, C)`` of a square grid to another grid.
+def resize_positions(
+    value: Tensor, grid: tuple[int, int], source: str, stated: tuple[int, int] | None = None
+) -> Tensor:
+    """Resize a position embedding ``(1, 1 + n, C)`` to another grid.
+
+    Its own is the one ``stated``, else a square one, else that of as many patches.
 
     Raises:
-        UserError: it is that of no square grid.
+        UserError: it is that of none of these.
     """
     whole = value.ndim == 3 and value.shape[0] == 1
-    side = round(max(value.shape[1] - 1, 0) ** 0.5) if whole else 0
-    if not side or side * side + 1 != value.shape[1]:
+    patches = value.shape[1] - 1 if whole else 0
+    side = round(max(patches, 0) ** 0.5)
+    start = stated or ((side, side) if side * side == patches else grid)
+    if not side or math.prod(start) != patches:
         raise UserError(
             f'checkpoint {source}: pos_embed of shape {tuple(value.shape)} is not that of a class '
             'token and a square grid'
         )
-    return resize_pos_embed(value, (side, side), grid, 'bicubic', num_extra_tokens=1)
+    return resize_pos_embed(value, start, grid, 'bicubic', num_extra_tokens=1)

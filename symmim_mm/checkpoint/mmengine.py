@@ -9,8 +9,10 @@ import os
 from typing import Any
 
 from mmengine.runner.checkpoint import CheckpointLoader
+from torch import nn
 
 from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.utils.errors import UserError
 
 # '' matches any path; MMEngine would fetch files for the others.
 PREFIXES = (
@@ -26,6 +28,27 @@ def use_safe_loaders() -> None:
     not: a project that only borrows them keeps MMEngine's loaders.
     """
     CheckpointLoader.register_scheme(prefixes=PREFIXES, loader=load_from_file, force=True)
+
+
+def check_init_cfg(model: nn.Module) -> None:
+    """Refuse an ``init_cfg`` whose file has no tensor of its module: MMEngine would only warn.
+
+    Raises:
+        UserError: there is one, or a file cannot be read.
+    """
+    for name, module in model.named_modules():
+        settings = getattr(module, 'init_cfg', None) or []
+        for init in settings if isinstance(settings, list) else [settings]:
+            if init.get('type') != 'Pretrained':
+                continue
+            state = load_from_file(init['checkpoint'])
+            prefix = init.get('prefix') or ''
+            names = {key.removeprefix(prefix).lstrip('.') for key in state.get('state_dict', state)}
+            if names.isdisjoint(module.state_dict()):
+                raise UserError(
+                    f'init_cfg of model.{name}: {init["checkpoint"]} has no tensor of it: weights '
+                    'of another library are loaded with --backbone'
+                )
 
 
 def load_from_file(filename: str, map_location: Any = None, **_: object) -> dict:

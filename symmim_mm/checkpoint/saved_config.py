@@ -14,6 +14,16 @@ def saved_heads(checkpoint: dict) -> int | None:
     return None
 
 
+def saved_grid(checkpoint: dict) -> tuple[int, int] | None:
+    """Return rows and columns of the encoder's patches, if the config states an oblong image."""
+    found = dict(read_settings(checkpoint))
+    size, patch = (found.get(('model', 'backbone', name)) for name in ('img_size', 'patch_size'))
+    sides = size if isinstance(size, list | tuple) else ()
+    if len(sides) != 2 or any(type(number) is not int for number in (*sides, patch)) or not patch:
+        return None
+    return sides[0] // patch, sides[1] // patch
+
+
 def saved_normalization(checkpoint: dict) -> dict[str, list[float]]:
     """Return mean and standard deviation of the images, in [0, 255], as far as they are stated."""
     found = {}

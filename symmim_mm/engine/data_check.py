@@ -6,6 +6,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
+from symmim_mm.checkpoint.mmengine import check_init_cfg
 from symmim_mm.datasets.label_maps import count_labels, label_table
 from symmim_mm.models.feature_pyramid import check_strides
 from symmim_mm.utils.dist import on_main_rank, unwrap
@@ -25,6 +26,7 @@ def check_data(runner: Runner) -> None:
     """
     model = unwrap(runner.model)
     check_strides(model)
+    check_init_cfg(model)
     heads = {
         name: module.num_classes
         for name, module in model.named_modules()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import POOLED, TINY, save_backbone, vit
+from tiny_models import POOLED, TINY, backbone_weights, save_backbone, vit
 
 from symmim_mm.checkpoint.backbone import backbone_state, load_backbone
 from symmim_mm.checkpoint.read import newest_whole_checkpoint, read_checkpoint
@@ -133,6 +133,19 @@ def test_resized_position_embedding_keeps_the_class_token_and_a_constant(tmp_pat
     assert target.pos_embed.shape == (1, 1 + 8 * 5, 32)
     assert (target.pos_embed[:, 0] == 7).all()
     torch.testing.assert_close(target.pos_embed[:, 1:], torch.full((1, 40, 32), 3.0))
+
+
+@pytest.mark.parametrize(('side', 'count'), [((16, 40), 11), ((40, 16), 11), (48, 37)])
+def test_oblong_grids(side: int | tuple[int, int], count: int, tmp_path: Path) -> None:
+    """An equal grid stays as it is, another one is resized by the grid that the config states."""
+    source = vit(img_size=(16, 40))
+    text = 'model = dict(backbone=dict(img_size=(16, 40), patch_size=8))'
+    file = tmp_path / 'x.pth'
+    torch.save(dict(meta=dict(cfg=text), state_dict=backbone_weights(source)), file)
+    target = vit(img_size=side)
+    report = load_backbone(target, file)
+    assert target.pos_embed.shape == (1, count, 32) and bool(report.resized) == (count != 11)
+    assert torch.equal(target.pos_embed, source.pos_embed) == (side == (16, 40))
 
 
 def test_without_class_token_positions_move_up_by_one(tmp_path: Path) -> None:

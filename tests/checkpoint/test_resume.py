@@ -215,6 +215,14 @@ def test_weights_from_elsewhere_may_fit_in_part(tmp_path: Path) -> None:
     assert isinstance(runner.model, Toy) and isinstance(runner.model.head, nn.Linear)
     assert torch.equal(runner.model.head.bias.cpu(), bias)
 
+    # MAE's own file, a bare one of timm's names, one of ours for another part.
+    for state in (dict(model={'blocks.0': bias}), {'head.b': bias}, dict(state_dict={'x': bias})):
+        torch.save(state, tmp_path / 'none.pth')
+        runner = toy_runner(tmp_path / 'none', epochs=1)
+        runner._load_from = str(tmp_path / 'none.pth')
+        with pytest.raises(UserError, match='none.pth has no tensor by a name of this model'):
+            runner.load_or_resume()
+
     torch.save(dict(state_dict={'head.bias': bias.to_sparse()}), tmp_path / 'sparse.pth')
     runner = toy_runner(tmp_path / 'other', epochs=1)
     runner._load_from = str(tmp_path / 'sparse.pth')

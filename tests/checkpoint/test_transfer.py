@@ -6,8 +6,11 @@ import pytest
 import torch
 from mmengine.registry import MODELS, init_default_scope
 from tiny_models import TINY, tiny_config
+from torch import nn
 
 from symmim_mm.checkpoint.backbone import load_backbone
+from symmim_mm.checkpoint.mmengine import check_init_cfg
+from symmim_mm.utils.errors import UserError
 
 LAYERS = 4
 PRETRAININGS = ('symmim', 'simmim', 'mae')
@@ -49,6 +52,20 @@ def test_features_equal_the_encoders_in_each_library(pretrained, scope: str) -> 
     backbone.eval()
     with torch.no_grad():
         torch.testing.assert_close(backbone(images)[-1], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('prefix', ['backbone.', None])
+def test_init_cfg_that_matches_nothing(prefix: str | None, tmp_path: Path) -> None:
+    """MMEngine warns, and trains from a random start."""
+    file = tmp_path / 'x.pth'
+    torch.save(dict(state_dict={'backbone.cls_token': torch.zeros(1)}), file)
+    model = nn.Module()
+    init_cfg = dict(type='Pretrained', checkpoint=str(file), prefix=prefix)
+    model.backbone = MODELS.build(dict(STOCK, out_type='raw', init_cfg=init_cfg))
+    if prefix:
+        return check_init_cfg(model)
+    with pytest.raises(UserError, match='init_cfg of model.backbone: .*x.pth has no tensor of it'):
+        check_init_cfg(model)
 
 
 def test_init_cfg_of_mmengine_takes_the_file_as_well(pretrained) -> None:
