@@ -216,9 +216,10 @@ def resize_positions(
         UserError: it is that of none of these.
     """
     whole = value.ndim == 3 and value.shape[0] == 1
-    side = round(max(value.shape[1] - 1, 0) ** 0.5) if whole else 0
-    start = stated or ((side, side) if side * side + 1 == value.shape[1] else grid)
-    if not side or math.prod(start) + 1 != value.shape[1]:
+    patches = value.shape[1] - 1 if whole else 0
+    side = round(max(patches, 0) ** 0.5)
+    start = stated or ((side, side) if side * side == patches else grid)
+    if not side or math.prod(start) != patches:
         raise UserError(
             f'checkpoint {source}: pos_embed of shape {tuple(value.shape)} is not that of a class '
             'token and a square grid'
