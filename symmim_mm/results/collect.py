@@ -75,7 +75,7 @@ def collect(
 
 
 def write_progress(record: Record, work_dir: Path, progress: str) -> None:
-    """Write the page of a run that goes on, which a browser loads again until it has finished.
+    """Write the page of an unfinished run, which a browser loads again until it has finished.
 
     Args:
         record: of the run up to now.

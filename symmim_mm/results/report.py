@@ -27,7 +27,7 @@ def render_page(
     """Render the page of ``runs`` and their ``tables``; ``notes`` are lines that it shows.
 
     ``problems`` gets a line for each curve and image that is missing or broken. ``progress`` is how
-    far a run is that goes on: the page then loads itself again.
+    far an unfinished run is: the page then loads itself again.
     """
     runs = sort_runs(runs)
     curves = curve_sections(runs, problems)

@@ -108,7 +108,7 @@ class RecordHook(Hook):
             runner.val_loop.run()
 
     def so_far(self, runner: Runner) -> Record:
-        """Return the record of a run that goes on, with its curve and images up to now."""
+        """Return the record of an unfinished run, with its curve and images up to now."""
         folder = Path(runner.work_dir)
         parts = dict(curve=collect_curve(folder), figures=find_images(folder))
         record = self.record.model_copy(update=parts)
