@@ -157,14 +157,15 @@ def branches_dropped(names: set[str], parameters: dict[str, Tensor]) -> set[str]
     return found
 
 
-# Options of configs that would take minutes: half of the side, which no size of a parameter depends
-# on, and for the largest detector less memory for activations.
+# Options of configs that would take minutes: half of the side, on which the position embedding's
+# size alone depends, and for the largest detector less memory for activations.
 HALF = {
     **dict.fromkeys(
         ('segmentation/upernet_vit_b_160k_ade20k', 'segmentation/upernet_vit_l_160k_ade20k'),
         {
             'train_dataloader.dataset.pipeline.3.crop_size': (256, 256),
             'model.data_preprocessor.size': (256, 256),
+            'model.backbone.img_size': 256,
         },
     ),
     'detection/mask-rcnn_vitdet_l_100ep_coco': {

@@ -27,7 +27,8 @@ def make_run(folder: Path, method: str, task: str = 'pretrain', **changes: objec
     dataset = dict(type='symmim_mm.ImageFolder', data_root=str(images), with_label=False)
     cfg = Config(
         dict(
-            run=dict(task=task), model=model, train_dataloader=dict(dataset=dataset),
+            run=dict(task=task, dataset='images'), model=model,
+            train_dataloader=dict(dataset=dataset),
             default_hooks=dict(images=None),
         )
     )  # fmt: skip
