@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> dict:
         cases = _make_cases(size, methods, batch, steps, device, args)
         try:
             found = _measure(cases, size, repeats, result, not args.no_memory)
-            for method in set(args.profile) & set(cases) if on_gpu else ():
+            for method in [name for name in cases if on_gpu and name in args.profile]:
                 say(f'{SIZES[size]}: profiling {TITLES[method]}')
                 found[method]['profile'] = profile(cases[method].step)
             result['sizes'][size] = found

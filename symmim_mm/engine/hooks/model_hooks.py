@@ -108,7 +108,7 @@ class CompileHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Compile the model."""
         compile_model(unwrap(runner.model))
-        runner.logger.info('the model is compiled: the first steps take long')
+        runner.logger.info('the model is compiled: the first step takes longer')
 
 
 def compile_model(model: nn.Module, **options: object) -> None:
