@@ -15,7 +15,7 @@ from symmim_mm.checkpoint.saved_config import saved_grid
 from symmim_mm.checkpoint.weights import check_weights
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.paths import file_inside
-from symmim_mm.utils.text import listed, short, visible
+from symmim_mm.utils.text import listed, visible
 
 PREFIX = 'backbone.'
 # Which of the two encoders of a SymMIM checkpoint; every other file has an online one only.
@@ -138,8 +138,6 @@ def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online')
     dialect, state = backbone_state(checkpoint, f'checkpoint {path}', branch)
     report = LoadReport(str(path), dialect)
     target = backbone.state_dict()
-    _check_same_size(state, target, str(path))
-
     adapted: dict[str, Tensor] = {}
     wrong: list[str] = []
     for key, value in state.items():
@@ -160,14 +158,14 @@ def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online')
     report.missing = [key for key in target if key not in state]
 
     wrong += [f'{key} missing' for key in report.missing if not MAY_BE_MISSING.match(key)]
-    wrong += [
-        f'{short(key)} unexpected'
-        for key in report.unexpected
-        if not key.startswith(MAY_BE_UNEXPECTED)
-    ]
+    unexpected = [key for key in report.unexpected if not key.startswith(MAY_BE_UNEXPECTED)]
+    wrong += [f'{key} unexpected' for key in unexpected]
     if wrong:
-        shown = '; '.join(wrong[:4]) + (f'; and {len(wrong) - 4} more' if len(wrong) > 4 else '')
-        raise UserError(f'checkpoint {path} does not fit the backbone of this config: {shown}')
+        raise UserError(
+            f'checkpoint {path} does not fit the backbone of this config, {backbone.embed_dims} '
+            f'wide with {backbone.num_layers} layers: {listed(wrong, 4)}; take the config of its '
+            'size'
+        )
     backbone.load_state_dict(adapted, strict=False)
     report.remark = _other_epsilon(Path(path), backbone)
     return report
@@ -183,26 +181,6 @@ def _other_epsilon(path: Path, backbone: nn.Module) -> str:
     if theirs == ours:
         return ''
     return f'; its layer_norm_eps is {theirs:g}, that of this model {ours:g}'
-
-
-def _check_same_size(state: dict[str, Tensor], target: dict[str, Tensor], source: str) -> None:
-    """Compare width, depth and patch size, the usual mistake, for a clear message."""
-
-    def size(tensors: dict[str, Tensor]) -> str | None:
-        weight = tensors.get('patch_embed.projection.weight')
-        if weight is None or weight.ndim != 4:
-            return None
-        depth = {key.split('.')[1] for key in tensors if key.startswith('layers.')}
-        return f'{weight.shape[0]} wide, {len(depth)} layers, patch {weight.shape[-1]}'
-
-    have, want = size(state), size(target)
-    if have is None:
-        raise UserError(f'checkpoint {source} holds no plain ViT under "{PREFIX}"')
-    if have != want:
-        raise UserError(
-            f'checkpoint {source} holds a ViT of another size ({have}; this config has {want}): '
-            'take the config of the same size'
-        )
 
 
 def resize_positions(

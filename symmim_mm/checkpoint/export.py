@@ -11,9 +11,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from symmim_mm.checkpoint.contents import Contents, read_contents, write_tensors
+from symmim_mm.checkpoint.encoder import Encoder, encoder_of
 from symmim_mm.checkpoint.export_hf import write_hf, write_hf_mae
+from symmim_mm.checkpoint.heads import read_classifier
 from symmim_mm.checkpoint.key_map import to_dialect
+from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.checkpoint.weights import write_tensors
 from symmim_mm.utils.errors import UserError
 
 ONNX_NEEDS = ('onnx', 'onnxscript')
@@ -59,29 +62,35 @@ def export_backbone(
         raise UserError(f'format {format_name} is written as {suffix}: {out} has another suffix')
     if raw_images and format_name != 'onnx':
         raise UserError('--raw-images belongs to --format onnx')
+    if branch != 'online' and format_name == 'hf-mae':
+        raise UserError("--format hf-mae: the decoder is the online encoder's: leave out --branch")
     if os.path.lexists(out):
         raise UserError(f'{out} exists: name another path or remove it')
     if os.path.lexists(out.parent) and not out.parent.is_dir():
         raise UserError(f'cannot write {out}: {out.parent} is not a folder')
     if format_name == 'onnx' and (missing := [name for name in ONNX_NEEDS if not find_spec(name)]):
         raise UserError(f'format onnx needs the package {missing[0]}: pip install {missing[0]}')
-    contents = read_contents(checkpoint, heads, branch, card, raw_images)
+    whole = read_checkpoint(checkpoint)
+    encoder = encoder_of(whole, f'checkpoint {checkpoint}', heads, branch)
+    options = dict(raw_images=True) if raw_images else {}
     parts = out.with_name(f'.{out.name}.part')
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(parts, ignore_errors=True)  # what a killed export may have left
         parts.mkdir()
-        usage = write(contents, parts / out.name)
+        usage = write(whole, encoder, parts / out.name, **options)
+        if card and (parts / out.name).is_dir():
+            (parts / out.name / 'README.md').write_text(card)
         os.rename(parts / out.name, out)
     except OSError as error:
         raise UserError(f'cannot write {out}: {error.strerror or error}') from error
     finally:
         shutil.rmtree(parts, ignore_errors=True)
-    return f'{contents.encoder}: {usage}'
+    return f'{encoder}: {usage}'
 
 
-def _write_timm(contents: Contents, part: Path) -> str:
-    encoder, classifier = contents.encoder, contents.classifier
+def _write_timm(whole: dict, encoder: Encoder, part: Path) -> str:
+    classifier = read_classifier(whole, encoder.width)
     arguments = dict(  # the weights fit this model exactly
         embed_dim=encoder.width,
         depth=encoder.layers,
@@ -124,8 +133,6 @@ def _write_timm(contents: Contents, part: Path) -> str:
     )
     part.mkdir()
     (part / 'config.json').write_text(json.dumps(config, indent=2) + '\n')
-    if contents.card:
-        (part / 'README.md').write_text(contents.card)
     write_tensors(state, part / 'model.safetensors', dict(format='pt'))
     return "for timm.create_model('local-dir:FOLDER', pretrained=True)"
 
@@ -143,17 +150,17 @@ class _RawImages(nn.Module):
         return self.model((images - self.mean) / self.std)
 
 
-def _write_onnx(contents: Contents, part: Path) -> str:
+def _write_onnx(_: dict, encoder: Encoder, part: Path, raw_images: bool = False) -> str:
     import onnx
 
-    encoder, known = contents.encoder, contents.encoder.normalization
-    if contents.raw_images and known.keys() != {'mean', 'std'}:
+    known = encoder.normalization
+    if raw_images and known.keys() != {'mean', 'std'}:
         raise UserError(f'{encoder.source} does not state its mean and std: leave out --raw-images')
     size = sum(value.numel() for value in encoder.state.values()) * 4  # float32
     if size >= ONNX_LIMIT:
         raise UserError(f'{encoder.source} is too large for one ONNX file: {size / 2**30:.1f} GiB')
     model: nn.Module = encoder.build()
-    if contents.raw_images:
+    if raw_images:
         model = _RawImages(model, **known).eval()
     images = torch.randn(2, encoder.channels, encoder.image, encoder.image)
     output = 'features' if encoder.pooled else 'tokens'
@@ -179,7 +186,7 @@ def _write_onnx(contents: Contents, part: Path) -> str:
         checked = f'{checked} and onnxruntime (largest difference {difference:.1e})'
     part.write_bytes(data)
     shape = f'(batch, {encoder.channels}, {encoder.image}, {encoder.image})'
-    kind = 'RGB images in [0, 255]' if contents.raw_images else 'normalized images'
+    kind = 'RGB images in [0, 255]' if raw_images else 'normalized images'
     return f'{kind} {shape} to {output}, {checked}'
 
 
@@ -204,7 +211,7 @@ def _difference(model: nn.Module, onnx_model: bytes, images: Tensor) -> float:
 
 
 # The function that writes each format, and the suffix of its output.
-FORMATS: dict[str, tuple[Callable[[Contents, Path], str], str]] = {
+FORMATS: dict[str, tuple[Callable[..., str], str]] = {
     'timm': (_write_timm, '.safetensors'),  # or a folder
     'hf': (write_hf, ''),
     'hf-mae': (write_hf_mae, ''),

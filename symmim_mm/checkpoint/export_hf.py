@@ -12,15 +12,17 @@ from pathlib import Path
 from mmpretrain.models.utils import build_2d_sincos_position_embedding
 from torch import Tensor, nn
 
-from symmim_mm.checkpoint.contents import Contents, write_tensors
+from symmim_mm.checkpoint.encoder import Encoder
+from symmim_mm.checkpoint.heads import read_classifier, read_decoder
 from symmim_mm.checkpoint.key_map import to_dialect
+from symmim_mm.checkpoint.weights import write_tensors
 from symmim_mm.utils.errors import UserError
 
 
-def write_hf(contents: Contents, folder: Path) -> str:
-    """Write the encoder, with its classifier if there is one."""
-    encoder, classifier = contents.encoder, contents.classifier
-    config, state = _config(contents), to_dialect(encoder.state, 'hf')
+def write_hf(whole: dict, encoder: Encoder, folder: Path) -> str:
+    """Write the encoder of a checkpoint, with the classifier there if there is one."""
+    classifier = read_classifier(whole, encoder.width)
+    config, state = _config(encoder), to_dialect(encoder.state, 'hf')
     if encoder.pooled:
         kind = 'Beit'
         # It has no bias of the keys, which changes nothing: it moves all logits of a query alike.
@@ -40,18 +42,18 @@ def write_hf(contents: Contents, folder: Path) -> str:
         state |= {'classifier.weight': classifier.weight, 'classifier.bias': classifier.bias}
         config['id2label'] = dict(enumerate(classifier.names))
         config['label2id'] = {name: index for index, name in enumerate(classifier.names)}
-    _write(contents, folder, config | dict(architectures=[architecture]), state)
+    _write(encoder, folder, config | dict(architectures=[architecture]), state)
     option = '' if classifier or encoder.pooled else ', add_pooling_layer=False'
     return f'for transformers.{architecture}.from_pretrained(FOLDER{option})'
 
 
-def write_hf_mae(contents: Contents, folder: Path) -> str:
-    """Write encoder and decoder.
+def write_hf_mae(whole: dict, encoder: Encoder, folder: Path) -> str:
+    """Write encoder and decoder of a checkpoint.
 
     Raises:
         UserError: there is no decoder of MAE's kind, or its attention heads are unknown.
     """
-    encoder, decoder = contents.encoder, contents.decoder
+    decoder = read_decoder(whole)
     if decoder is None or decoder.heads is None or encoder.pooled:
         raise UserError(
             f"{encoder.source} holds no decoder of MAE's kind together with the config of its run: "
@@ -65,18 +67,17 @@ def write_hf_mae(contents: Contents, folder: Path) -> str:
         table = table.view(1, side, side, -1).transpose(1, 2).flatten(1, 2)
         state['decoder.decoder_pos_embed'] = nn.functional.pad(table, (0, 0, 1, 0))  # class token
     state |= {f'vit.{name}': value for name, value in to_dialect(encoder.state, 'hf').items()}
-    config = _config(contents) | dict(
+    config = _config(encoder) | dict(
         architectures=['ViTMAEForPreTraining'], model_type='vit_mae', qkv_bias=True,
         decoder_hidden_size=decoder.width, decoder_num_hidden_layers=decoder.layers,
         decoder_num_attention_heads=decoder.heads, decoder_intermediate_size=4 * decoder.width,
         mask_ratio=decoder.mask_ratio, norm_pix_loss=decoder.normalized,
     )  # fmt: skip
-    _write(contents, folder, config, state)
+    _write(encoder, folder, config, state)
     return 'for transformers.ViTMAEForPreTraining.from_pretrained(FOLDER)'
 
 
-def _config(contents: Contents) -> dict:
-    encoder = contents.encoder
+def _config(encoder: Encoder) -> dict:
     return dict(
         hidden_size=encoder.width,
         num_hidden_layers=encoder.layers,
@@ -93,9 +94,8 @@ def _config(contents: Contents) -> dict:
     )
 
 
-def _write(contents: Contents, folder: Path, config: dict, state: dict[str, Tensor]) -> None:
+def _write(encoder: Encoder, folder: Path, config: dict, state: dict[str, Tensor]) -> None:
     folder.mkdir()
-    encoder = contents.encoder
     files = {'config.json': config}
     if encoder.normalization.keys() == {'mean', 'std'}:
         mean, std = ([v / 255 for v in encoder.normalization[key]] for key in ('mean', 'std'))
@@ -106,6 +106,4 @@ def _write(contents: Contents, folder: Path, config: dict, state: dict[str, Tens
         )  # fmt: skip
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content, indent=2, sort_keys=True) + '\n')
-    if contents.card:
-        (folder / 'README.md').write_text(contents.card)
     write_tensors(state, folder / 'model.safetensors', dict(format='pt'))

@@ -74,25 +74,19 @@ def read_decoder(checkpoint: dict) -> Decoder | None:
         return None
     check_weights(blocks | state, 'the decoder')
     state |= {f'decoder_{name}': value for name, value in to_dialect(blocks, 'hf').items()}
-    settings = dict(read_settings(checkpoint))
-
-    def stated(*paths: str) -> object:
-        return next(
-            (settings[key] for p in paths if (key := tuple(p.split('.'))) in settings), None
-        )
-
-    heads = stated('model.neck.decoder_num_heads', 'model.head.decoder.num_heads')
+    stated = read_settings(checkpoint)
+    heads = stated.get('model.neck.decoder_num_heads', stated.get('model.head.decoder.num_heads'))
     width = state['decoder_embed.weight'].shape[0]
     published = MAE_DECODER in tensors_of(checkpoint)
     if published and width % 32 == 0:  # models_mae.py: 16 heads at a width of 512
         heads = width // 32
-    ratio = stated('model.backbone.mask_ratio')
+    ratio = stated.get('model.backbone.mask_ratio')
     return Decoder(
         state=state,
         width=width,
         layers=len({name.split('.')[1] for name in blocks}),
         heads=heads if type(heads) is int else None,
-        normalized=bool(stated('model.head.norm_pix')) or published,
+        normalized=bool(stated.get('model.head.norm_pix')) or published,
         mask_ratio=ratio if isinstance(ratio, float) else 0.75,
     )
 

@@ -95,7 +95,8 @@ def _run_differences(runner: Runner, checkpoint: dict) -> Iterator[str]:
 
 def _position_differences(runner: Runner, meta: dict) -> Iterator[str]:
     loop, epoch, iteration = runner.train_loop, meta['epoch'], meta['iter']
-    yield from differences(meta['seed'], runner.seed, 'meta.seed', exact=True)
+    if meta['seed'] != runner.seed:
+        yield f'meta.seed is {meta["seed"]} in the checkpoint and {runner.seed} here'
     if getattr(loop.dataloader.batch_sampler, 'endless', True):
         if iteration > loop.max_iters:
             yield f'it was saved after {iteration} iterations, and {loop.max_iters} are to be done'
@@ -121,8 +122,8 @@ def _optimizer_differences(
         settings = {key: group[key] for key in group if key in then or key == 'lr'}
         current.append({**then, **settings, 'params': [next(indices) for _ in members]})
     yield from differences(saved['param_groups'], current, 'optimizer.param_groups')
-    numbers = ([group['params'] for group in found] for found in (saved['param_groups'], current))
-    yield from differences(*numbers, 'parameters of optimizer.param_groups', exact=True)
+    if [group['params'] for group in saved['param_groups']] != [g['params'] for g in current]:
+        yield 'its optimizer has the parameters in another order'
 
     made: dict[tuple, dict[str, Any]] = {}
     for index, state in saved['state'].items():
@@ -148,26 +149,25 @@ def _new_state(optimizer: Optimizer, like: Tensor) -> dict[str, Any]:
     return other.state[parameter]
 
 
-def differences(saved: Any, current: Any, name: str, exact: bool = False) -> Iterator[str]:
+def differences(saved: Any, current: Any, name: str) -> Iterator[str]:
     """Yield where a saved value cannot take the place of the run's own.
 
-    Names, lengths, types, shapes, dtypes and memory formats must be equal, and numbers finite or,
-    with ``exact``, equal. A dict whose ``name`` is empty has names that stand alone.
+    Names, lengths, types, shapes, dtypes and memory formats must be equal, and numbers finite. A
+    dict whose ``name`` is empty has names that stand alone.
     """
     if isinstance(saved, dict) and isinstance(current, dict):
         for key in chain(current, (key for key in saved if key not in current)):
             inner = f'{name}.{_shown(key)}' if name else _shown(key)
-            pair = saved.get(key, MISSING), current.get(key, MISSING)
-            yield from differences(*pair, inner, exact)
+            yield from differences(saved.get(key, MISSING), current.get(key, MISSING), inner)
     elif isinstance(saved, list | tuple) and isinstance(current, list | tuple):
         if len(saved) != len(current):
             yield f'{name} has {len(saved)} entries in the checkpoint and {len(current)} here'
             return
         for index, pair in enumerate(zip(saved, current, strict=True)):
-            yield from differences(*pair, f'{name}[{index}]', exact)
+            yield from differences(*pair, f'{name}[{index}]')
     elif isinstance(saved, Tensor) and (problem := not_plain(saved)):
         yield f'{name} {problem}'
-    elif not _fits(saved, current) or exact and saved != current:
+    elif not _fits(saved, current):
         yield f'{name} is {_shown(saved)} in the checkpoint and {_shown(current)} here'
 
 

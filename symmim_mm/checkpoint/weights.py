@@ -1,8 +1,10 @@
-"""Checks of the tensors of a file before a model loads them as its weights."""
+"""Weights in files: checks before a model loads them, and writing them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from symmim_mm.utils.errors import UserError
@@ -71,3 +73,13 @@ def _no_weight(value: Tensor) -> str | None:
     if not (least >= -LARGEST and most <= LARGEST):
         return 'holds NaN, Inf or numbers beyond float32'
     return None
+
+
+def write_tensors(state: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
+    """Write tensors as safetensors, with the user's usual permissions."""
+    # safetensors' own save_file makes files that only their owner can read.
+    # It refuses tensors that share memory, as those of some checkpoints do: each gets its own.
+    copies = {
+        key: value.clone(memory_format=torch.contiguous_format) for key, value in state.items()
+    }
+    file.write_bytes(save(copies, metadata))

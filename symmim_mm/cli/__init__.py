@@ -9,13 +9,13 @@ from symmim_mm.cli.run import run
 
 __all__ = ['COMMANDS', 'main', 'run', 'run_command']
 
-COMMANDS = training.COMMANDS | own_data.COMMANDS | results.COMMANDS | app.COMMANDS | data.COMMANDS
+COMMANDS = own_data.COMMANDS | training.COMMANDS | results.COMMANDS | app.COMMANDS | data.COMMANDS
 
 
 def run_command(name: str, prog: str, arguments: list[str] | None = None) -> None:
     """Run one command as a program: parse, call, end with its exit code."""
     command = COMMANDS[name]
-    run(command.call, lambda: command.build_parser(prog), arguments)
+    run(command.run, lambda: command.build_parser(prog), arguments)
 
 
 def main() -> None:

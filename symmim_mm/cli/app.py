@@ -4,7 +4,7 @@ import argparse
 import os
 from importlib.util import find_spec
 
-from symmim_mm.cli.command import Command
+from symmim_mm.cli.command import Command, Options, add_options
 from symmim_mm.cli.run import importing_libraries
 from symmim_mm.utils.errors import UserError
 
@@ -18,16 +18,12 @@ example: %(prog)s work_dirs/images-symmim --predict work_dirs/birds-finetune
 
 def _add_app(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('run', metavar='RUN', help='folder of a pre-training, or a checkpoint')
-    parser.add_argument(
-        '--index', metavar='FOLDER',
-        help='images to look for neighbors in (default: those of the run)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--predict', metavar='RUN', help='a fine-tuning, detection or segmentation to predict with'
-    )
-    parser.add_argument(
-        '--port', type=int, metavar='N', help='(default: the first free one from 7860)'
-    )
+    options: Options = {
+        '--index': ('FOLDER', None, 'images to look for neighbors in (default: those of the run)'),
+        '--predict': ('RUN', None, 'a fine-tuning, detection or segmentation to predict with'),
+        '--port': (int, None, '(default: the first free one from 7860)'),
+    }
+    add_options(parser, options)
 
 
 def _app(args: argparse.Namespace) -> None:

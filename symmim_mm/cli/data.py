@@ -2,7 +2,7 @@
 
 import argparse
 
-from symmim_mm.cli.command import Command
+from symmim_mm.cli.command import Command, Options, add_options, call
 
 CHECK_EPILOG = """\
 A problem stops a training or makes it learn or measure something wrong; it ends the command with
@@ -43,51 +43,43 @@ example: %(prog)s work_dirs/quickstart/data
 """
 
 
-def _add_integers(parser: argparse.ArgumentParser, options: dict[str, tuple[int, str]]) -> None:
-    for name, (default, text) in options.items():
-        parser.add_argument(
-            name, type=int, default=default, metavar='N', help=f'{text} (default {default})'
-        )
-
-
 def _add_check(parser: argparse.ArgumentParser) -> None:
     from symmim_mm.datacheck.check import default_workers
     from symmim_mm.datacheck.image import MAX_PIXELS
 
     checks = parser.add_subparsers(dest='layout', required=True, metavar='LAYOUT')
     imagenet = checks.add_parser('imagenet', help='ROOT/{train,val}/<class>/, with labels')
-    imagenet.add_argument('--train', default='train', metavar='NAME', help='its training folder')
-    imagenet.add_argument('--val', default='val', metavar='NAME', help='its validation folder')
     folder = checks.add_parser('folder', help='any folder of images, for pre-training')
     coco = checks.add_parser('coco', help='ROOT/{annotations,train2017,val2017}, or a file')
-    coco.add_argument('--images', metavar='DIR', help='folder of the images, where ROOT is a file')
     ade20k = checks.add_parser('ade20k', help='ROOT/{images,annotations}/{training,validation}')
+    own: Options = {
+        '--train': ('NAME', 'train', 'its training folder'),
+        '--val': ('NAME', 'val', 'its validation folder'),
+    }
+    add_options(imagenet, own)
+    add_options(coco, {'--images': ('DIR', None, 'folder of the images, where ROOT is a file')})
+    classes = (
+        'how many classes there must be, or a file of their names, one a line (default: those of '
+        'the full dataset, others are a notice)'
+    )
+    state = (
+        'record there what was checked: an interrupted check continues, an unchanged image is not '
+        'checked again'
+    )
+    options: Options = {
+        '--quick': (bool, None, 'read headers only, decode no image'),
+        '--strict': (bool, None, 'notices, too, end with exit code 2'),
+        '--json': ('FILE', None, 'write the findings there as well'),
+        '--state': ('FILE', None, state),
+        '--workers': (int, default_workers(), 'processes, one for each processor up to 16'),
+        '--max-pixels': (int, MAX_PIXELS, 'pixels above which an image is not decoded'),
+        '--limit': (int, 10, 'findings of a kind that are printed'),
+    }
     for layout in (imagenet, folder, coco, ade20k):
         layout.add_argument('root', metavar='ROOT', help='the folder of the dataset')
         if layout is not folder:
-            layout.add_argument(
-                '--classes', metavar='N|FILE',
-                help='how many classes there must be, or a file of their names, one a line '
-                '(default: those of the full dataset, others are a notice)',
-            )  # fmt: skip
-        layout.add_argument(
-            '--quick', action='store_true', help='read headers only, decode no image'
-        )
-        layout.add_argument(
-            '--strict', action='store_true', help='notices, too, end with exit code 2'
-        )
-        layout.add_argument('--json', metavar='FILE', help='write the findings there as well')
-        layout.add_argument(
-            '--state', metavar='FILE',
-            help='record there what was checked: an interrupted check continues, an unchanged '
-            'image is not checked again',
-        )  # fmt: skip
-        options = {
-            '--workers': (default_workers(), 'processes, one for each processor up to 16'),
-            '--max-pixels': (MAX_PIXELS, 'pixels above which an image is not decoded but reported'),
-            '--limit': (10, 'findings of a kind that are printed'),
-        }
-        _add_integers(layout, options)
+            add_options(layout, {'--classes': ('N|FILE', None, classes)})
+        add_options(layout, options)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -103,20 +95,16 @@ def _check(args: argparse.Namespace) -> None:
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('src', metavar='SRC', help='folder of images; sub-folders are classes')
     parser.add_argument('out', metavar='OUT', help='folder to write')
-    options = {
-        '--short-side': (320, 'pixels of the shorter side; smaller images stay as they are'),
-        '--quality': (90, 'JPEG quality'),
-        '--shard-images': (2048, 'images of a shard'),
-        '--seed': (0, 'of the distribution of images over shards'),
-        '--jobs': (1, 'processes'),
+    options: Options = {
+        '--short-side': (int, 320, 'pixels of the shorter side; smaller images stay as they are'),
+        '--quality': (int, 90, 'JPEG quality'),
+        '--shard-images': (int, 2048, 'images of a shard'),
+        '--seed': (int, 0, 'of the distribution of images over shards'),
+        '--jobs': (int, 1, 'processes'),
+        '--skip-unreadable': (bool, None, 'leave out what cannot be decoded'),
+        '--verify': (bool, None, 'only compare the files in OUT with their hashes'),
     }
-    _add_integers(parser, options)
-    parser.add_argument(
-        '--skip-unreadable', action='store_true', help='leave out what cannot be decoded'
-    )
-    parser.add_argument(
-        '--verify', action='store_true', help='only compare the files in OUT with their hashes'
-    )
+    add_options(parser, options)
 
 
 def _prepare(args: argparse.Namespace) -> None:
@@ -126,10 +114,8 @@ def _prepare(args: argparse.Namespace) -> None:
     options = vars(args)
     if options.pop('verify'):
         found = verify(args.out)
-        print(
-            f'{args.out}: {len(found.shards)} shards with {found.images} images are as they were '
-            'written'
-        )
+        counts = f'{len(found.shards)} shards with {found.images} images'
+        print(f'{args.out}: {counts} are as they were written')
         return
     manifest = prepare(options.pop('src'), **options)
     size = sum(shard.bytes for shard in manifest.shards)
@@ -141,24 +127,22 @@ def _prepare(args: argparse.Namespace) -> None:
 
 def _add_sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('out', metavar='OUT', help='folder to write; must not hold other files')
-    options = {
-        '--seed': (0, 'random seed, 0 or more'),
-        '--size': (96, 'side of the detection and segmentation images, in pixels'),
-        '--class-size': (72, 'side of the classification images, in pixels'),
-        '--train': (2000, 'classification images to train on'),
-        '--val': (500, 'classification images to validate on'),
-        '--coco-train': (300, 'detection images to train on'),
-        '--coco-val': (100, 'detection images to validate on'),
-        '--ade-train': (300, 'segmentation images to train on'),
-        '--ade-val': (100, 'segmentation images to validate on'),
+    options: Options = {
+        '--seed': (int, 0, 'random seed, 0 or more'),
+        '--size': (int, 96, 'side of the detection and segmentation images, in pixels'),
+        '--class-size': (int, 72, 'side of the classification images, in pixels'),
+        '--train': (int, 2000, 'classification images to train on'),
+        '--val': (int, 500, 'classification images to validate on'),
+        '--coco-train': (int, 300, 'detection images to train on'),
+        '--coco-val': (int, 100, 'detection images to validate on'),
+        '--ade-train': (int, 300, 'segmentation images to train on'),
+        '--ade-val': (int, 100, 'segmentation images to validate on'),
     }
-    _add_integers(parser, options)
+    add_options(parser, options)
 
 
 def _sample(args: argparse.Namespace) -> None:
-    from symmim_mm.datasets.sample.generate import write_sample_data
-
-    manifest = write_sample_data(**vars(args))
+    manifest = call('datasets.sample.generate:write_sample_data', args)
     images = sum(sum(splits.values()) for splits in manifest['counts'].values())
     print(f'{args.out}: {images} images, sha256 {manifest["sha256"]}')
 

@@ -6,9 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from symmim_mm.cli.command import Command
-from symmim_mm.cli.run import importing_libraries
-from symmim_mm.cli.training import add_branch_argument, add_cfg_options
+from symmim_mm.cli.command import Command, Options, add_options, call
+from symmim_mm.cli.training import BRANCH, add_cfg_options
 from symmim_mm.config.file import find_config
 from symmim_mm.utils.errors import UserError
 
@@ -42,35 +41,25 @@ def _add_suite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'path', type=find_config, metavar='SUITE.yaml', help='what to run, see configs/suites'
     )
-    parser.add_argument(
-        '--work-dir', metavar='DIR', help='where the runs go (default: work_dirs/<name of suite>)'
-    )
-    parser.add_argument(
-        '--size', metavar='S', help='value of {size} in the suite file: l for ViT-L'
-    )
-    parser.add_argument(
-        '--dry-run', action='store_true', help='list the commands that would run, and run nothing'
-    )
-    parser.add_argument(
-        '--jobs', type=int, metavar='N',
-        help='runs at a time (default: number of cores; 1 where the suite has gpus; with --slurm: '
-        '100)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--slurm', action='store_true', help='make every run a Slurm job ("slurm" in the suite)'
-    )
+    jobs = 'runs at a time (default: number of cores; 1 where the suite has gpus; --slurm: 100)'
+    options: Options = {
+        '--work-dir': ('DIR', None, 'where the runs go (default: work_dirs/<name of suite>)'),
+        '--size': ('S', None, 'value of {size} in the suite file: l for ViT-L'),
+        '--dry-run': (bool, None, 'list the commands that would run, and run nothing'),
+        '--jobs': (int, None, jobs),
+        '--slurm': (bool, None, 'make every run a Slurm job ("slurm" in the suite)'),
+    }
+    add_options(parser, options)
 
 
 def _suite(args: argparse.Namespace) -> None:
-    from symmim_mm.suite.run_suite import run_suite
-
-    sys.exit(run_suite(**vars(args)))
+    sys.exit(call('suite.run_suite:run_suite', args))
 
 
 def _add_collect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('folders', nargs='+', metavar='DIR', help='directory of a suite or of runs')
-    parser.add_argument(
-        '--out', metavar='DIR', help='where to write (default: "report" in the first DIR)'
+    add_options(
+        parser, {'--out': ('DIR', None, 'where to write (default: "report" in the first DIR)')}
     )
     parser.add_argument(
         '--model-index', nargs='?', const='', metavar='URL',
@@ -80,10 +69,8 @@ def _add_collect(parser: argparse.ArgumentParser) -> None:
 
 
 def _collect(args: argparse.Namespace) -> None:
-    from symmim_mm.results.collect import collect, show
-
-    result = collect(args.folders, args.out, args.model_index)
-    show(result)
+    result = call('results.collect:collect', args)
+    result.show()
     if result.unreadable:
         sys.exit(1)
 
@@ -105,41 +92,34 @@ def _add_visualize(parser: argparse.ArgumentParser) -> None:
         if name in ('reconstruct', 'attention', 'similarity'):
             kind.add_argument('images', nargs='+', metavar='IMAGE', help='image files')
         elif name != 'masks':
-            kind.add_argument('--count', type=int, default=6, help='images of its validation set')
-        kind.add_argument('--out', default='images', help='folder for the PNG files')
-        kind.add_argument('--seed', type=int, default=0, help='seed of the masks')
+            add_options(kind, {'--count': (int, 6, 'images of its validation set')})
+        options: Options = {
+            '--out': ('DIR', 'images', 'folder for the PNG files'),
+            '--seed': (int, 0, 'seed of the masks'),
+        }
+        add_options(kind, options)
         add_cfg_options(kind)
 
 
 def _visualize(args: argparse.Namespace) -> None:
-    with importing_libraries():
-        from symmim_mm.apis.visualize import visualize
-
-    for path in visualize(**vars(args)):
+    for path in call('apis.visualize:visualize', args):
         print(path)
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='what to export')
-    parser.add_argument('--format', required=True, choices=FORMATS, help='for which library')
+    parser.add_argument(
+        '--format', dest='format_name', required=True, choices=FORMATS, help='for which library'
+    )
     parser.add_argument('out', metavar='OUT', help='file or folder to write')
-    parser.add_argument(
-        '--heads', type=int, metavar='N',
-        help="attention heads; needed for sizes other than the standard ones, as the quickstart's",
-    )  # fmt: skip
-    parser.add_argument(
-        '--raw-images', action='store_true',
-        help='ONNX takes RGB images in [0, 255] and normalizes them as the run did',
-    )  # fmt: skip
-    add_branch_argument(parser)
+    heads = "attention heads; needed for sizes other than the standard ones, as the quickstart's"
+    raw = 'ONNX takes RGB images in [0, 255] and normalizes them as the run did'
+    options: Options = {'--heads': (int, None, heads), '--raw-images': (bool, None, raw), **BRANCH}
+    add_options(parser, options)
 
 
 def _export(args: argparse.Namespace) -> None:
-    with importing_libraries():
-        from symmim_mm.apis.export import export
-
-    how = export(args.checkpoint, args.format, args.out, args.heads, args.branch, args.raw_images)
-    print(f'{args.out}: {how}')
+    print(f'{args.out}: {call("apis.export:export", args)}')
 
 
 def _benchmarks() -> ModuleType:

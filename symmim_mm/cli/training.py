@@ -3,14 +3,19 @@
 import argparse
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
-from symmim_mm.cli.command import Command
-from symmim_mm.cli.run import importing_libraries
+from symmim_mm.cli.command import Command, Options, add_options, call
 from symmim_mm.config.file import find_config
 from symmim_mm.utils.errors import UserError
 
-LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+BRANCH: Options = {
+    '--branch': (('online', 'momentum'), 'online', 'which encoder of a SymMIM checkpoint')
+}
+PLAN: Options = {
+    '--gpus': (int, None, 'plan for N processes (default: those launched, or 1)'),
+    '--list-parameters': (bool, None, 'name the parameters of every group'),
+    '--json': ('FILE', None, 'write the plan there, too'),
+}
 
 
 class OptionsAction(argparse.Action):
@@ -45,8 +50,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         'config', type=find_config, metavar='CONFIG',
         help='a config file, or its name below configs/, e.g. symmim/vit_b_pretrain',
     )  # fmt: skip
-    parser.add_argument('--work-dir', help='directory of the run (default: work_dirs/<config>)')
-    parser.add_argument('--seed', type=int, help='random seed (default: that of the config, or 0)')
+    options: Options = {
+        '--work-dir': ('DIR', None, 'directory of the run (default: work_dirs/<config>)'),
+        '--seed': (int, None, 'random seed (default: that of the config, or 0)'),
+    }
+    add_options(parser, options)
     add_cfg_options(parser)
 
 
@@ -58,19 +66,8 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _add_backbone_argument(parser: argparse.ArgumentParser, purpose: str = 'start from') -> None:
-    parser.add_argument('--backbone', metavar='FILE', help=f'pre-trained checkpoint to {purpose}')
-
-
-def add_branch_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the choice between the two encoders of a SymMIM checkpoint."""
-    parser.add_argument(
-        '--branch', choices=('online', 'momentum'), default='online',
-        help='which encoder of a SymMIM checkpoint (default: online)',
-    )  # fmt: skip
-
-
-def _add_track_argument(parser: argparse.ArgumentParser) -> None:
+def add_track_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of trackers."""
     parser.add_argument(
         '--track', nargs='+', choices=('tensorboard', 'wandb', 'mlflow'), default=[],
         help='follow the run: scalars and held-out images, in files of the run unless WANDB_MODE '
@@ -81,32 +78,25 @@ def _add_track_argument(parser: argparse.ArgumentParser) -> None:
 def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that the launch scripts set."""
     parser.add_argument(
-        '--launcher', choices=LAUNCHERS, default='none',
+        '--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none',
         help='set by the dist_*.sh and slurm_train.sh scripts',
     )  # fmt: skip
     # Of older launchers; the rank is read from the environment.
     parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
 
 
-def _add_plan_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--gpus', type=int, metavar='N', help='plan for N processes (default: those launched, or 1)'
-    )
-    parser.add_argument(
-        '--list-parameters', action='store_true', help='name the parameters of every group'
-    )
-    parser.add_argument('--json', metavar='FILE', help='write the plan there, too')
-
-
 def _add_train(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
-    _add_backbone_argument(parser)
-    add_branch_argument(parser)
-    parser.add_argument('--resume', action='store_true', help='continue from the last checkpoint')
-    parser.add_argument('--amp', action='store_true', help='mixed precision, bf16 where possible')
-    parser.add_argument('--compile', action='store_true', help='compile the model (torch.compile)')
-    parser.add_argument('--fsdp', action='store_true', help='shard the model over the processes')
-    _add_track_argument(parser)
+    options: Options = {
+        '--backbone': ('FILE', None, 'pre-trained checkpoint to start from'),
+        **BRANCH,
+        '--resume': (bool, None, 'continue from the last checkpoint'),
+        '--amp': (bool, None, 'mixed precision, bf16 where possible'),
+        '--compile': (bool, None, 'compile the model (torch.compile)'),
+        '--fsdp': (bool, None, 'shard the model over the processes'),
+    }
+    add_options(parser, options)
+    add_track_argument(parser)
     _add_launch_arguments(parser)
     group = parser.add_argument_group('dry run')
     group.add_argument(
@@ -114,39 +104,26 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         help='print model size, FLOPs, tokens, schedule, parameter groups, steps and memory, and '
         'stop; needs no data and no GPU',
     )  # fmt: skip
-    _add_plan_arguments(group)
-
-
-def _options(args: argparse.Namespace, *left_out: str) -> dict[str, Any]:
-    """Return the arguments for a function of ``symmim_mm.apis`` that takes them by their names."""
-    return {k: v for k, v in vars(args).items() if k not in ('local_rank', *left_out)}
+    add_options(group, PLAN)
 
 
 def _train(args: argparse.Namespace) -> None:
-    if args.dry_run:
-        _plan(args)
-        return
-    plan = {'--gpus': args.gpus, '--list-parameters': args.list_parameters, '--json': args.json}
-    if given := [name for name, value in plan.items() if value not in (None, False)]:
-        raise UserError(f'{given[0]} belongs to --dry-run')
-    with importing_libraries():
-        from symmim_mm.apis.train import train
-
-    train(**_options(args, 'dry_run', 'gpus', 'list_parameters', 'json'))
+    planning = {name: vars(args).pop(name) for name in ('gpus', 'list_parameters', 'json')}
+    if vars(args).pop('dry_run'):
+        for name in ('branch', 'resume', 'amp', 'compile', 'fsdp', 'track'):
+            delattr(args, name)
+        call('apis.plan:dry_run', argparse.Namespace(**vars(args), **planning))
+    elif given := [name for name, value in planning.items() if value not in (None, False)]:
+        raise UserError(f'--{given[0].replace("_", "-")} belongs to --dry-run')
+    else:
+        call('apis.train:train', args)
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
-    _add_backbone_argument(parser)
+    add_options(parser, {'--backbone': ('FILE', None, 'pre-trained checkpoint to start from')})
     _add_launch_arguments(parser)
-    _add_plan_arguments(parser)
-
-
-def _plan(args: argparse.Namespace) -> None:
-    with importing_libraries():
-        from symmim_mm.apis.plan import dry_run
-
-    dry_run(**_options(args, 'dry_run', 'branch', 'resume', 'amp', 'compile', 'fsdp', 'track'))
+    add_options(parser, PLAN)
 
 
 def _add_test(parser: argparse.ArgumentParser) -> None:
@@ -155,94 +132,40 @@ def _add_test(parser: argparse.ArgumentParser) -> None:
     _add_launch_arguments(parser)
 
 
-def _test(args: argparse.Namespace) -> None:
-    with importing_libraries():
-        from symmim_mm.apis.test import test
-
-    test(**_options(args))
-
-
-def _add_evaluation(parser: argparse.ArgumentParser) -> None:
+def _add_evaluation(task: str, parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(task=task)
     add_run_arguments(parser)
-    _add_backbone_argument(parser, 'encode with')
-    add_branch_argument(parser)
-    parser.add_argument('--amp', action='store_true', help='encode in mixed precision')
-    parser.add_argument(
-        '--feature-cache', metavar='DIR',
-        help='folder of encoded features (default: .features next to --work-dir; none: keep none)',
-    )  # fmt: skip
-
-
-def _evaluate(task: str, args: argparse.Namespace) -> None:
-    with importing_libraries():
-        from symmim_mm.apis.evaluate import evaluate_features
-
-    evaluate_features(task, **_options(args))
-
-
-def _add_pretrain(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('folder', metavar='FOLDER', help='images, sub-folders included')
-    parser.add_argument(
-        '--method', choices=('symmim', 'mae', 'simmim'), default='symmim', help='(default symmim)'
-    )
-    parser.add_argument(
-        '--model', choices=('vit-ti', 'vit-s', 'vit-b', 'vit-l'),
-        help='without --init (default vit-ti)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--init', metavar='FILE',
-        help='checkpoint to start from: one of ours, of MAE, timm, Hugging Face, DINO, MoCo v3',
-    )  # fmt: skip
-    parser.add_argument('--heads', type=int, help='attention heads, if the checkpoint does not say')
-    parser.add_argument(
-        '--image-size', type=int, metavar='N',
-        help="side in pixels (default: that of --init, else the images' own, 224 at most)",
-    )  # fmt: skip
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument('--budget', default='1h', help='time for the training (default 1h)')
-    length.add_argument('--epochs', type=int, help='passes over the images')
-    length.add_argument('--steps', type=int, help='optimizer steps')
-    parser.add_argument('--out', help='(default: work_dirs/FOLDER-METHOD)')
-    parser.add_argument('--seed', type=int, default=0, help='random seed (default 0)')
-    parser.add_argument('--workers', type=int, help='loader processes (default: cores less one)')
-    _add_track_argument(parser)
-
-
-def _pretrain(args: argparse.Namespace) -> None:
-    with importing_libraries():
-        from symmim_mm.apis.pretrain import pretrain
-
-    pretrain(
-        args.folder, method=args.method, model=args.model, init=args.init, heads=args.heads,
-        image_size=args.image_size, budget=args.budget, epochs=args.epochs, steps=args.steps,
-        out=args.out, seed=args.seed, workers=args.workers, track=args.track,
-    )  # fmt: skip
+    options: Options = {
+        '--backbone': ('FILE', None, 'pre-trained checkpoint to encode with'),
+        **BRANCH,
+        '--amp': (bool, None, 'encode in mixed precision'),
+        '--feature-cache': (
+            'DIR', None,
+            'folder of encoded features (default: .features next to --work-dir; none: keep none)',
+        ),
+    }  # fmt: skip
+    add_options(parser, options)
 
 
 COMMANDS = {
-    'pretrain': Command(
-        'Pre-train on a folder of images and write a page of what was learned.',
-        _add_pretrain, _pretrain,
-        'The same command again continues an interrupted run.',
-    ),
     'train': Command(
         'Train one config: a pre-training, or a transfer in any of the three libraries.',
         _add_train, _train,
     ),
     'test': Command(
         'Evaluate the checkpoint of a finished run with the test set and metrics of its config.',
-        _add_test, _test,
+        _add_test, 'apis.test:test',
     ),
     'plan': Command(
         'Print what a run will be, without data or GPU: the dry run of `train`.',
-        _add_plan, _plan,
+        _add_plan, 'apis.plan:dry_run',
     ),
     'knn': Command(
         'Classify frozen features by their nearest neighbors (weighted k-NN).',
-        _add_evaluation, partial(_evaluate, 'knn'),
+        partial(_add_evaluation, 'knn'), 'apis.evaluate:evaluate_features',
     ),
     'linear': Command(
         'Fit a linear classifier on frozen features.',
-        _add_evaluation, partial(_evaluate, 'linear'),
+        partial(_add_evaluation, 'linear'), 'apis.evaluate:evaluate_features',
     ),
 }  # fmt: skip

@@ -30,6 +30,17 @@ class Collected:
     problems: list[str]  # curves and images that are missing or broken
     notes: list[str]  # records that a later one of the same run replaces
 
+    def show(self) -> None:
+        """Print the tables and the page's path; say on stderr what was left out, a line each."""
+        # A log file has no width of its own: a table needs more than the 80 columns of rich.
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 160
+        console = Console(width=width, highlight=False, soft_wrap=False)
+        for table in to_terminal(self.tables):
+            console.print(table)
+        for line in (*self.unreadable, *self.problems, *self.notes):
+            print('warning: ' + ' '.join(line.split()), file=sys.stderr)
+        print(f'report: {self.page}')
+
 
 def collect(
     folders: Sequence[str | Path], out: str | Path | None = None, model_index: str | None = None
@@ -100,15 +111,3 @@ def _printable(record: Record) -> Record:
             'versions': {visible(key): visible(value) for key, value in record.versions.items()},
         }
     )
-
-
-def show(result: Collected) -> None:
-    """Print the tables and the page's path; report what was left out on stderr, a line each."""
-    # A log file has no width of its own: a table needs more than the 80 columns rich would take.
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 160
-    console = Console(width=width, highlight=False, soft_wrap=False)
-    for table in to_terminal(result.tables):
-        console.print(table)
-    for line in (*result.unreadable, *result.problems, *result.notes):
-        print('warning: ' + ' '.join(line.split()), file=sys.stderr)
-    print(f'report: {result.page}')

@@ -4,7 +4,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from symmim_mm.results.collect import collect, show
+from symmim_mm.results.collect import collect
 from symmim_mm.results.record import find_records
 from symmim_mm.suite.file import DATA, PROGRAM, Run, Suite, load_suite
 from symmim_mm.suite.finished import backbone_of, data_finished, pending
@@ -70,7 +70,7 @@ def run_suite(
             print(f'{suite.name}: all {total} runs are finished', flush=True)
         left = pending(suite) if steps else []
         if find_records([suite.work_dir]):
-            show(collect([suite.work_dir], suite.work_dir / 'report'))
+            collect([suite.work_dir], suite.work_dir / 'report').show()
     logs = {step.name: suite.relative(step.log) for step in steps}
     for name, error in failed.items():
         print(f'failed: {name}: {error} (log: {logs[name]})', file=sys.stderr)

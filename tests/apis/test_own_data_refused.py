@@ -14,7 +14,7 @@ from symmim_mm.apis.detect import detect
 from symmim_mm.apis.finetune import finetune
 from symmim_mm.apis.predict import predict
 from symmim_mm.apis.segment import segment
-from symmim_mm.cli.own_data import _validation
+from symmim_mm.cli.own_data import validation
 from symmim_mm.utils.errors import UserError
 
 
@@ -157,6 +157,6 @@ def test_validation_with_other_classes(sample_data: Path, tmp_path: Path) -> Non
     [(['none'], 2, None), (['0.3'], 1, 0.3), (['a', 'b'], 2, ('a', 'b')), (['a'], 1, 'a')],
 )
 def test_what_val_names(words: list[str], most: int, value: object) -> None:
-    assert _validation(words, most) == value
+    assert validation(words, most) == value
     with pytest.raises(UserError, match='must be a share such as 0.2'):
-        _validation(['a', 'b', 'c'], most)
+        validation(['a', 'b', 'c'], most)

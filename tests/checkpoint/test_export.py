@@ -119,25 +119,12 @@ def without(tmp_path: Path, *keys: str, **kwargs) -> Path:
     ('make', 'form', 'words'),
     [
         (lambda path: without(path, 'layers.1.ln2.bias'), 'timm', 'see layers.1.ln2.bias'),
-        (
-            lambda path: without(path, final_norm=False),
-            'timm',
-            'not exactly one norm after its layers',
-        ),
+        (lambda path: without(path, final_norm=False), 'timm', 'not exactly one norm after its'),
         (lambda path: without(path, out_type='avg_featmap'), 'timm', 'not exactly one norm'),
         (lambda path: without(path, 'cls_token'), 'hf', 'no class token'),
         (lambda path: without(path, 'pos_embed'), 'hf', 'absolute position embedding'),
         (lambda path: without(path, img_size=(32, 48)), 'timm', 'not square'),
         (without, 'hf-mae', "no decoder of MAE's kind"),
-    ],
-    ids=[
-        'incomplete',
-        'no norm',
-        'two norms',
-        'no class',
-        'no positions',
-        'not square',
-        'no decoder',
     ],
 )
 def test_checkpoints_that_do_not_suit(tmp_path: Path, make, form: str, words: str) -> None:

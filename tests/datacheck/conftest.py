@@ -12,4 +12,4 @@ def run_check() -> Callable[..., None]:
     """Run the command in this process: ``run_check('folder', root, '--quick')``."""
     command = COMMANDS['check']
     parser = command.build_parser('check')
-    return lambda *arguments: command.call(parser.parse_args([*map(str, arguments)]))
+    return lambda *arguments: command.run(parser.parse_args([*map(str, arguments)]))

@@ -30,7 +30,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def call(name: str, *options: str) -> None:
         command = COMMANDS['train']
         words = [str(ROOT / name), '--dry-run', *options]
-        command.call(command.build_parser('train').parse_args(words))
+        command.run(command.build_parser('train').parse_args(words))
         assert list(empty.iterdir()) == []
 
     return call
@@ -117,7 +117,7 @@ def test_options_of_dry_runs_alone_are_refused() -> None:
     train = COMMANDS['train']
     words = ['quickstart/mae_pretrain', '--gpus', '8']
     with pytest.raises(UserError, match='--gpus belongs to --dry-run'):
-        train.call(train.build_parser('train').parse_args(words))
+        train.run(train.build_parser('train').parse_args(words))
 
 
 def test_only_one_of_many_processes_prints(run, monkeypatch, capsys: pytest.CaptureFixture) -> None:

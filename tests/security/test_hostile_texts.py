@@ -9,7 +9,7 @@ from hostile_runs import SHA, TEXTS, record, run_folder
 from html_structure import Structure
 from markdown_it import MarkdownIt
 
-from symmim_mm.results.collect import Collected, collect, show
+from symmim_mm.results.collect import Collected, collect
 from symmim_mm.utils.text import visible
 
 MARKDOWN_TAGS = {'h1', 'h2', 'h3', 'p', 'ul', 'li', 'em', 'strong', 'br',
@@ -74,7 +74,7 @@ def test_every_output_shows_strings_as_strings(
         assert not cell.startswith(('=', '+', '-', '@', '\t', '\r'))
         assert visible(cell) == cell
 
-    show(result)
+    result.show()
     out = capsys.readouterr()
     for line in (out.out + out.err).split('\n'):
         assert visible(line) == line, ascii(line)

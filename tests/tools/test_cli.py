@@ -207,7 +207,7 @@ def test_models_that_do_not_fit(train_fails, data, checkpoint: Path) -> None:
                 problem=('num_classes=7', '10 classes'))  # fmt: skip
     train_fails(FINETUNE, '--backbone', checkpoint, '--cfg-options', *data, 'recipe.batch=8',
                 'model.backbone.arch.num_layers=4',
-                problem=('ViT of another size', '128 wide, 6 layers', '4 layers'))  # fmt: skip
+                problem=('128 wide with 4 layers', 'take the config of its size'))  # fmt: skip
 
 
 @pytest.mark.slow
