@@ -205,6 +205,10 @@ def _add_pretrain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', help='(default: work_dirs/FOLDER-METHOD)')
     parser.add_argument('--seed', type=int, default=0, help='random seed (default 0)')
     parser.add_argument('--workers', type=int, help='loader processes (default: cores less one)')
+    parser.add_argument(
+        '--map', choices=('pca', 'tsne'), default='pca', dest='projection',
+        help="of the embedding (default pca; tsne: pip install 'symmim-mm[tsne]')",
+    )  # fmt: skip
     _add_track_argument(parser)
 
 
@@ -215,7 +219,8 @@ def _pretrain(args: argparse.Namespace) -> None:
     pretrain(
         args.folder, method=args.method, model=args.model, init=args.init, heads=args.heads,
         image_size=args.image_size, budget=args.budget, epochs=args.epochs, steps=args.steps,
-        out=args.out, seed=args.seed, workers=args.workers, track=args.track,
+        out=args.out, seed=args.seed, workers=args.workers, projection=args.projection,
+        track=args.track,
     )  # fmt: skip
 
 
