@@ -60,7 +60,7 @@ def _add_pretrain(parser: argparse.ArgumentParser) -> None:
         '--image-size': (int, None, side),
         **RUN,
         '--projection': (
-            ('pca', 'tsne'), 'pca', "for the map of the embedding; tsne: pip install 'symmim-mm[tsne]'",
+            ('pca', 'tsne'), 'pca', "map of the embedding; tsne: pip install 'symmim-mm[tsne]'",
         ),
     }  # fmt: skip
     add_options(parser, options)
