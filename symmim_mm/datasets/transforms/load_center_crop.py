@@ -50,6 +50,3 @@ class LoadCenterCrop(BaseTransform):
         results['ori_shape'] = (height, width)
         results['img_shape'] = (self.crop, self.crop)
         return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(edge={self.edge}, crop={self.crop})'

@@ -93,13 +93,6 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         """Return the image of ``img_bytes`` (which is taken out) or ``img_path``."""
         return take_image(results, self.backend_args)
 
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(scale={self.scale}, crop_ratio_range={self.crop_ratio_range}, '
-            f'aspect_ratio_range={self.aspect_ratio_range}, flip_prob={self.flip_prob}, '
-            f"interpolation='{self.interpolation}', layout='{self.layout}')"
-        )
-
 
 def resize(image: np.ndarray, size: Sequence[int], interpolation: str = 'bicubic') -> Tensor:
     """Resize with antialiased interpolation, as Pillow's ``BICUBIC`` and ``BILINEAR``.

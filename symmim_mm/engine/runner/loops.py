@@ -5,16 +5,15 @@ from typing import Any
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, TestLoop, ValLoop
 from torch.utils.data import DataLoader
 
-from symmim_mm.engine.runner.fault_reporting_loader import FaultReportingLoader
 from symmim_mm.engine.runner.resumable_loader import ResumableLoader
 from symmim_mm.registry import LOOPS
 from symmim_mm.utils.errors import RESUME, START_AGAIN
 
 
 class ReportsWorkerDeaths:
-    """Mixin for loops over a :class:`FaultReportingLoader`."""
+    """Mixin for loops over a :class:`ResumableLoader`."""
 
-    dataloader: FaultReportingLoader
+    dataloader: ResumableLoader
 
     def run(self) -> Any:
         """Run the loop; a dead loader worker ends it with one line that names its image."""
@@ -29,14 +28,17 @@ class ReportingEvaluation(ReportsWorkerDeaths):
     again: str
 
     def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: object) -> None:
-        loader = FaultReportingLoader(_build_loader(runner, dataloader), self.option, self.again)
+        loader = _build_loader(runner, dataloader, option=self.option, again=self.again)
         super().__init__(runner, loader, **kwargs)
 
 
-def _build_loader(runner: Runner, dataloader: dict | DataLoader) -> DataLoader:
-    """Build the data of a loop as MMEngine's ``BaseLoop`` does."""
+def _build_loader(
+    runner: Runner, dataloader: dict | DataLoader, **options: object
+) -> ResumableLoader:
+    """Build the data of a loop as MMEngine's ``BaseLoop`` does; options of ``ResumableLoader``."""
     different = runner._randomness_cfg.get('diff_rank_seed', False)
-    return runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=different)
+    loader = runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=different)
+    return ResumableLoader(loader, runner.seed, **options)
 
 
 @LOOPS.register_module()
@@ -47,11 +49,9 @@ class ResumableEpochLoop(ReportsWorkerDeaths, EpochBasedTrainLoop):
     epoch has a whole number of optimizer steps, as many on one GPU as on eight.
     """
 
-    dataloader: ResumableLoader
-
     def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: object) -> None:
         accumulation = runner.cfg.optim_wrapper.get('accumulative_counts', 1)
-        loader = ResumableLoader(_build_loader(runner, dataloader), runner.seed, accumulation)
+        loader = _build_loader(runner, dataloader, accumulation=accumulation)
         super().__init__(runner, loader, **kwargs)
 
     def run_epoch(self) -> None:
@@ -91,23 +91,21 @@ class ResumableIterLoop(ReportsWorkerDeaths, IterBasedTrainLoop):
     augmentations and of the model.
     """
 
-    dataloader: ResumableLoader
-
     def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: object) -> None:
-        loader = ResumableLoader(_build_loader(runner, dataloader), runner.seed, endless=True)
+        loader = _build_loader(runner, dataloader, endless=True)
         super().__init__(runner, loader, **kwargs)
         self.dataloader_iterator = EndlessBatches(loader)
 
 
 @LOOPS.register_module()
 class FaultReportingValLoop(ReportingEvaluation, ValLoop):
-    """``ValLoop`` over a :class:`FaultReportingLoader`."""
+    """``ValLoop`` over a :class:`ResumableLoader`."""
 
     option, again = 'val_dataloader', RESUME
 
 
 @LOOPS.register_module()
 class FaultReportingTestLoop(ReportingEvaluation, TestLoop):
-    """``TestLoop`` over a :class:`FaultReportingLoader`."""
+    """``TestLoop`` over a :class:`ResumableLoader`."""
 
     option, again = 'test_dataloader', START_AGAIN

@@ -1,4 +1,4 @@
-"""Loaders of validations and tests: MMEngine's batches, and reports of workers that die or hang."""
+"""Loaders: MMEngine's batches, and reports of workers that die or hang."""
 
 import multiprocessing
 import pickle
@@ -17,10 +17,8 @@ from toy_run import SIZE, Numbers, counting_loader, toy_runner
 
 from symmim_mm.engine.faults import report_faults
 from symmim_mm.engine.launch import substitute_types
-from symmim_mm.engine.runner.fault_reporting_loader import (
-    FaultReportingDataset,
-    FaultReportingLoader,
-)
+from symmim_mm.engine.runner.resumable_loader import ResumableLoader
+from symmim_mm.engine.runner.seeded_dataset import SeededDataset
 from symmim_mm.utils.errors import START_AGAIN, Fault
 
 
@@ -30,9 +28,7 @@ def plain_loader(dataset: Numbers, **options) -> DataLoader:
 
 @pytest.mark.parametrize('workers', [0, 1, 2])
 def test_batches_are_those_of_the_loader_within(workers: int) -> None:
-    found = FaultReportingLoader(
-        plain_loader(Numbers(fixed=True), num_workers=workers), 'val_dataloader'
-    )
+    found = ResumableLoader(plain_loader(Numbers(fixed=True), num_workers=workers), seed=0)
     expected = list(plain_loader(Numbers(fixed=True)))
     assert len(found) == len(expected) and found.batch_size == 4
     for _ in range(2):
@@ -42,7 +38,7 @@ def test_batches_are_those_of_the_loader_within(workers: int) -> None:
 
 
 def test_the_dataset_within_stays_accessible() -> None:
-    found = FaultReportingDataset(Numbers(fixed=True))
+    found = SeededDataset(Numbers(fixed=True), seed=0)
     assert len(found) == SIZE and found.metainfo == Numbers.metainfo
     assert found.get_data_info(3)['img_path'] == 'row3.png'
     assert torch.equal(found[3]['inputs'], Numbers(fixed=True)[3]['inputs'])
@@ -51,7 +47,7 @@ def test_the_dataset_within_stays_accessible() -> None:
 
 
 def test_other_errors_and_other_loaders_deaths_are_not_reported(sigchld) -> None:
-    found = FaultReportingLoader(plain_loader(Numbers(fixed=True)), 'val_dataloader')
+    found = ResumableLoader(plain_loader(Numbers(fixed=True)), seed=0)
     for text in ('shapes do not fit', 'DataLoader worker (pid 7) is killed by signal: Killed.'):
         with pytest.raises(RuntimeError) as error, found.report_deaths():
             raise RuntimeError(text)
@@ -94,23 +90,18 @@ FAULTS = {
 
 
 @pytest.mark.parametrize('fault', FAULTS)
-def test_a_validation_names_what_kills_or_hangs_a_worker(
-    tmp_path: Path, sigchld, fault: str
+@pytest.mark.parametrize('kind', ['val', 'test'])
+def test_what_kills_or_hangs_a_worker_is_named(
+    tmp_path: Path, sigchld, kind: str, fault: str
 ) -> None:
     dataset, problem = FAULTS[fault]
-    runner = toy_runner(tmp_path, epochs=2, validation=dataset, loader=dict(timeout=5))
-    problem = problem.format('val_dataloader', '--resume')
-    with pytest.raises(Fault, match=problem), report_faults():
-        runner.train()
-    assert wait_until(lambda: not multiprocessing.active_children())
-
-
-@pytest.mark.parametrize('fault', FAULTS)
-def test_a_test_names_what_kills_or_hangs_a_worker(tmp_path: Path, sigchld, fault: str) -> None:
-    dataset, problem = FAULTS[fault]
-    problem = problem.format('test_dataloader', START_AGAIN)
-    with pytest.raises(Fault, match=problem), report_faults(START_AGAIN):
-        runner_for_test(tmp_path, dataset).test()
+    again = dict(val='--resume', test=START_AGAIN)[kind]
+    problem = problem.format(f'{kind}_dataloader', again)
+    with pytest.raises(Fault, match=problem), report_faults(again):
+        if kind == 'test':
+            runner_for_test(tmp_path, dataset).test()
+        else:
+            toy_runner(tmp_path, epochs=2, validation=dataset, loader=dict(timeout=5)).train()
     assert wait_until(lambda: not multiprocessing.active_children())
 
 

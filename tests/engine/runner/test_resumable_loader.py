@@ -24,7 +24,8 @@ def loader(endless: bool, batch: int = 4, accumulation: int = 1, **options) -> R
     dataset = Numbers()
     sampler = (InfiniteSampler if endless else DefaultSampler)(dataset, shuffle=True, seed=SEED)
     options = dict(sampler=sampler, batch_size=batch, drop_last=not endless) | options
-    return ResumableLoader(DataLoader(dataset, **options), SEED, accumulation, endless)
+    inner = DataLoader(dataset, **options)
+    return ResumableLoader(inner, SEED, accumulation=accumulation, endless=endless)
 
 
 def batches(found: ResumableLoader, count: int | None = None) -> list[torch.Tensor]:
