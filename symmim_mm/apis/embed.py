@@ -39,14 +39,14 @@ IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 LISTS = ('train.txt', 'held_out.txt')
 
 
-def show_embeddings(work_dir: Path) -> list[str]:
+def show_embeddings(work_dir: Path, projection: str = 'pca') -> list[str]:
     """Embed images of a finished run of :func:`symmim_mm.pretrain`; draw and describe them.
 
-    The figures of the run's record get ``images/map.png``: thumbnails on the two principal
-    components; ``images/neighbors.png``: images with their nearest neighbors by the trained
-    encoder, the weights that it started from, and random ones; ``images/duplicates.png``: pairs
-    that are nearly the same. Its findings get these pairs' names, and the accuracy of k-NN where
-    folders may be classes.
+    The figures of the run's record get ``images/map.png``: thumbnails on a ``projection``
+    of :func:`draw_map`; ``images/neighbors.png``: images with their nearest neighbors by the
+    trained encoder, the weights that it started from, and random ones; ``images/duplicates.png``:
+    pairs that are nearly the same. Its findings get these pairs' names, and the accuracy of k-NN
+    where folders may be classes.
 
     Returns:
         The findings.
@@ -71,7 +71,7 @@ def show_embeddings(work_dir: Path) -> list[str]:
     pixels = [image.numpy().transpose(1, 2, 0)[..., ::-1] for image in images]
     queries = [number * len(images) // SHOWN for number in range(min(SHOWN, len(images)))]
     drawn = {
-        'images/map.png': draw_map(features['trained'], pixels),
+        'images/map.png': draw_map(features['trained'], pixels, projection),
         'images/neighbors.png': draw_neighbors(features, pixels, queries),
     }
     record.findings = list(_accuracy(features, paths))

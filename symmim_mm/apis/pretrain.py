@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.hooks import Hook
@@ -51,6 +52,7 @@ def pretrain(
     out: str | Path | None = None,
     seed: int = 0,
     workers: int | None = None,
+    projection: str = 'pca',
     track: Sequence[str] = (),
     report: Callable[[str], None] = print,
 ) -> Path:
@@ -74,6 +76,8 @@ def pretrain(
         out: where everything goes; ``work_dirs/<folder's name>-<method>`` by default.
         seed: random seed.
         workers: loader processes; one less than there are cores by default.
+        projection: of the page's map of the embedding: ``'pca'``, or ``'tsne'``, which needs
+            the extra ``tsne``.
         track: trackers that get scalars and images: ``'tensorboard'``, ``'wandb'``, ``'mlflow'``.
         report: gets progress and findings, line by line.
 
@@ -85,6 +89,8 @@ def pretrain(
     """
     if method not in METHODS:
         raise UserError(f'method must be one of {", ".join(METHODS)}, got {method}')
+    if projection == 'tsne' and find_spec('openTSNE') is None:
+        raise UserError("--projection tsne needs openTSNE: pip install 'symmim-mm[tsne]'")
     if epochs is not None and steps is not None:
         raise UserError('give epochs or steps, not both')
     name = f'{Path(folder).resolve().name}-{method}'
@@ -131,7 +137,7 @@ def pretrain(
                 backbone=str(init) if init else None, amp=has_bf16_units(), track=track,
             )  # fmt: skip
     write_progress(Record.read(place / FILE_NAME), place, 'trained; its images are compared')
-    for line in show_embeddings(place):
+    for line in show_embeddings(place, projection):
         report(line)
     return finish(place, report)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from symmim_mm.checkpoint.backbone import backbone_state
 from symmim_mm.checkpoint.read import read_checkpoint
-from symmim_mm.checkpoint.saved_config import saved_heads, saved_normalization
+from symmim_mm.checkpoint.saved_config import saved_grid, saved_heads, saved_normalization
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.text import listed
 
@@ -107,9 +107,11 @@ def encoder_of(whole: dict, source: str, heads: int | None, branch: str) -> Enco
             'backbones of detection and segmentation: export the pre-training or a fine-tuning'
         )
     side = round((positions.shape[1] - 1) ** 0.5)
-    if not side or side * side + 1 != positions.shape[1]:
+    grid = saved_grid(whole) or (side, side)
+    if not side or grid[0] != grid[1] or side * side + 1 != positions.shape[1]:
         raise UserError(
-            f'{source} is for images that are not square (it has {positions.shape[1]} positions)'
+            f'{source} is for images that are not square (it has {positions.shape[1]} positions): '
+            'train with a config of the same img_size and --backbone, which take it'
         )
     width = first.shape[0]
     layers = len({key.split('.')[1] for key in state if key.startswith('layers.')})

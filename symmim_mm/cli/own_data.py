@@ -59,7 +59,10 @@ def _add_pretrain(parser: argparse.ArgumentParser) -> None:
         **HEADS,
         '--image-size': (int, None, side),
         **RUN,
-    }
+        '--projection': (
+            ('pca', 'tsne'), 'pca', "map of the embedding; tsne: pip install 'symmim-mm[tsne]'",
+        ),
+    }  # fmt: skip
     add_options(parser, options)
     length = parser.add_mutually_exclusive_group()
     add_options(length, LENGTH | {'--steps': (int, None, 'optimizer steps')})

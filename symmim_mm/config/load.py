@@ -196,7 +196,10 @@ def data_problems(cfg: Config, loaders: tuple[str, ...] = LOADERS[:2]) -> Iterat
         prefixes = list(prefix.values()) if isinstance(prefix, dict) else [prefix]
         for part in (dataset.get('ann_file') or '', *prefixes):
             if (root or part) and (problem := _path_problem(Path(root, part))):
-                yield f'{name}: {Path(root, part)} {problem} or set {name}.dataset.data_root'
+                way = 'data_root'
+                if root and part and part == prefix and not _path_problem(Path(root)):
+                    way = f"data_prefix='' for the files in {root} itself"
+                yield f'{name}: {Path(root, part)} {problem} or set {name}.dataset.{way}'
         default = '.jpg' if str(dataset.get('type')).endswith(JPEG_DATASETS) else None
         suffix = dataset.get('img_suffix', default)
         folder = prefix.get('img_path') if isinstance(prefix, dict) else None

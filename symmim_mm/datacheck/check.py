@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from symmim_mm.datacheck.ade20k import CLASSES, plan_ade20k
-from symmim_mm.datacheck.coco.layout import plan_coco, plan_coco_file
+from symmim_mm.datacheck.coco.layout import plan_coco
 from symmim_mm.datacheck.folders import plan_folder, plan_imagenet
 from symmim_mm.datacheck.image import MAX_PIXELS, Options
 from symmim_mm.datacheck.journal import Journal
@@ -109,10 +109,8 @@ def check(
             plan = plan_folder(root, report)
         case 'imagenet':
             plan = plan_imagenet(root, report, classes, splits)
-        case 'coco' if file:
-            plan = plan_coco_file(root, os.path.relpath(file, root), report, classes)
         case 'coco':
-            plan = plan_coco(root, report, classes)
+            plan = plan_coco(root, report, classes, file and os.path.relpath(file, root))
         case 'ade20k':
             plan = plan_ade20k(root, report, count)
     label_classes = (count or CLASSES) if layout == 'ade20k' else 0

@@ -10,11 +10,10 @@ import numpy as np
 from PIL import Image
 
 from symmim_mm.datacheck.header import FORMATS, Header, any_size, read_header
-from symmim_mm.datacheck.kinds import FindingError
 from symmim_mm.datacheck.report import plural
 from symmim_mm.datasets.transforms.decode import (
     IGNORED,
-    LabelMapError,
+    FindingError,
     decode_image,
     decode_label_map,
 )
@@ -152,7 +151,7 @@ def inspect_label_map(
     try:
         with any_size():
             values = decode_label_map(data, FORMATS)
-    except LabelMapError as error:
+    except FindingError as error:
         if error.kind == 'map-unreadable':
             return [(error.kind, f'{header}: {_one_line(error)}')], -1
         return [*findings, (error.kind, str(error))], -1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from symmim_mm.datacheck.kinds import KINDS, NOTICE, PROBLEM
+from symmim_mm.datacheck.kinds import LEVELS, MEANINGS, NOTICE, PROBLEM
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.text import visible
@@ -39,7 +39,7 @@ class Report:
 
     def add(self, kind: str, path: str | os.PathLike, text: str = '') -> None:
         """Note a finding; ``path`` is relative to the root, ``text`` one line without the path."""
-        if kind not in KINDS:
+        if kind not in MEANINGS:
             raise KeyError(kind)
         self.numbers[kind] += 1
         places = self.findings.setdefault(kind, [])
@@ -54,7 +54,7 @@ class Report:
 
     def total(self, level: str) -> int:
         """Return the number of findings of a level, PROBLEM or NOTICE."""
-        return sum(n for kind, n in self.numbers.items() if KINDS[kind].level == level)
+        return sum(self.numbers[kind] for kind in LEVELS[level])
 
     def summary(self) -> str:
         """Return ``2 problems, 1 notice``, or ``no problems``."""
@@ -67,15 +67,12 @@ class Report:
         yield visible(str(self.root))
         for name, text in self.facts.items():
             yield f'  {name}: {visible(text)}'
-        for level in (PROBLEM, NOTICE):
+        for level, meanings in LEVELS.items():
             if total := self.total(level):
-                yield ''
-                yield plural(total, level)
-            for kind in self._kinds():
-                if KINDS[kind].level != level:
-                    continue
+                yield from ('', plural(total, level))
+            for kind in filter(self.findings.get, meanings):
                 number, places = self.numbers[kind], sorted(self.findings[kind])
-                yield f'  {kind} ({number:,}): {KINDS[kind].means}'
+                yield f'  {kind} ({number:,}): {meanings[kind]}'
                 for path, text in places[:limit]:
                     yield '    ' + ': '.join(visible(part) for part in (path, text) if part)
                 if number > limit:
@@ -97,15 +94,12 @@ class Report:
                 if (left := self.numbers[kind] - len(places))
             },
             'findings': [
-                {'level': KINDS[kind].level, 'kind': kind, 'path': path, 'text': text}
-                for kind in self._kinds()
+                {'level': level, 'kind': kind, 'path': path, 'text': text}
+                for level, meanings in LEVELS.items()
+                for kind in filter(self.findings.get, meanings)
                 for path, text in sorted(self.findings[kind])
             ],
         }
-
-    def _kinds(self) -> list[str]:
-        """Return the kinds that were found, in their order."""
-        return [kind for kind in KINDS if kind in self.findings]
 
 
 def check_writable(path: str | os.PathLike) -> None:

@@ -4,8 +4,6 @@ import hashlib
 import json
 import os
 import time
-import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,6 @@ from mmengine.logging import print_log
 
 from symmim_mm.datasets.folder_scan import FolderScan, folders_changed
 from symmim_mm.datasets.image_table import (
-    Columns,
     ImageTable,
     check_table,
     pack_names,
@@ -28,27 +25,9 @@ VERSION = 2
 STEP = 4096  # images between two reports of progress
 
 
-class FolderIndex(ImageTable):
-    """Paths, and maybe labels, of the images below a folder.
-
-    Forked workers share its memory, spawned ones open ``file`` again, if it is kept in one.
-    ``meta`` has ``root``, ``classes`` (None without labels) and ``stamp``.
-    """
-
-    def __init__(self, meta: dict, columns: Columns, file: Path | None) -> None:
-        super().__init__(columns, meta['classes'])
-        self.meta = meta
-        self.file = file
-
-    def __reduce__(self) -> tuple[Callable, tuple]:
-        if self.file is None:
-            return FolderIndex, (self.meta, self.columns, None)
-        return _reopen, (self.file, self.meta['stamp'])
-
-
 def open_index(
     root: str, extensions: tuple[str, ...], labeled: bool, cache: str | os.PathLike | None = None
-) -> FolderIndex:
+) -> ImageTable:
     """Open the index of a folder: from its file if no folder changed since, or by walking it.
 
     Images that are overwritten in place stay the same images here. Where several processes ask at
@@ -79,7 +58,7 @@ def open_index(
         return _read(file, wanted) or _scan(file, wanted)
 
 
-def _read(file: Path, wanted: dict) -> FolderIndex | None:
+def _read(file: Path, wanted: dict) -> ImageTable | None:
     """Return the index in a file, None if there is none, or it is out of date or damaged.
 
     The file is not written durably, so that after a crash of the machine anything may be in it.
@@ -87,17 +66,17 @@ def _read(file: Path, wanted: dict) -> FolderIndex | None:
     try:
         meta, columns = read_table(file)
         classes, folders = meta['classes'], meta['folders']
-        if {key: meta[key] for key in wanted} != wanted or not isinstance(meta['stamp'], str):
+        if {key: meta[key] for key in wanted} != wanted:
             return None
         if (classes is not None) != wanted['labeled'] or folders_changed(wanted['root'], folders):
             return None
         check_table(columns, classes)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
-    return FolderIndex(meta, columns, file)
+    return ImageTable(columns, classes)
 
 
-def _scan(file: Path, wanted: dict) -> FolderIndex:
+def _scan(file: Path, wanted: dict) -> ImageTable:
     root, start = wanted['root'], time.monotonic()
     scan = FolderScan(root, tuple(wanted['extensions']))
     classes = scan.folders() if wanted['labeled'] else None
@@ -115,19 +94,12 @@ def _scan(file: Path, wanted: dict) -> FolderIndex:
     if classes is not None:
         numbers = np.arange(len(classes), dtype=np.int32)
         columns['labels'] = np.repeat(numbers, [len(group) for group in groups])
-    meta = dict(wanted, classes=classes, folders=scan.folder_times, stamp=uuid.uuid4().hex)
+    meta = dict(wanted, classes=classes, folders=scan.folder_times)
     found = f'{count} images below {root} found in {time.monotonic() - start:.1f} s'
     try:
         write_table(file, meta, columns, durable=False)
     except OSError as error:
         print_log(f'{found}; the list cannot be kept in {file}: {error.strerror}', 'current')
-        return FolderIndex(meta, columns, None)
+        return ImageTable(columns, classes)
     print_log(f'{found}; the list is kept in {file}', 'current')
-    return FolderIndex(*read_table(file), file)
-
-
-def _reopen(file: Path, stamp: str) -> FolderIndex:
-    meta, columns = read_table(file)
-    if meta['stamp'] != stamp:
-        raise UserError(f'{meta["root"]} changed while it was in use: start again')
-    return FolderIndex(meta, columns, file)
+    return ImageTable(read_table(file)[1], classes)

@@ -9,7 +9,8 @@ import numpy as np
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 
-from symmim_mm.datasets.folder_index import FolderIndex, open_index
+from symmim_mm.datasets.folder_index import open_index
+from symmim_mm.datasets.image_table import ImageTable
 from symmim_mm.datasets.label_share import Share, choose_part, share_of_labels
 from symmim_mm.datasets.shards.manifest import read_manifest
 from symmim_mm.datasets.shards.reader import ImageShards
@@ -50,7 +51,7 @@ class ImageFolder(CustomDataset):
     ) -> None:
         self.share = None if labels is None else share_of_labels(labels)
         self.index_cache = index_cache
-        self.index: FolderIndex | ImageShards | None = None
+        self.index: ImageTable | None = None
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> Sequence[dict]:
@@ -169,11 +170,7 @@ class _Images(Sequence):
     """
 
     def __init__(
-        self,
-        index: FolderIndex | ImageShards,
-        chosen: range | np.ndarray,
-        prefix: str,
-        labeled: bool,
+        self, index: ImageTable, chosen: range | np.ndarray, prefix: str, labeled: bool
     ) -> None:
         self.index, self.chosen, self.prefix, self.labeled = index, chosen, prefix, labeled
 

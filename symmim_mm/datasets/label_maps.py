@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS as ALL_DATASETS
 
-from symmim_mm.datasets.transforms.decode import IGNORED, LabelMapError, decode_label_map
+from symmim_mm.datasets.transforms.decode import IGNORED, FindingError, decode_label_map
 from symmim_mm.datasets.transforms.decode_region import ImageError, read_file
 from symmim_mm.registry import DATASETS
 from symmim_mm.utils.paths import open_regular
@@ -25,7 +25,7 @@ def read_label_map(path: str, backend_args: dict | None = None) -> np.ndarray:
     data = read_file(path, backend_args, opener=open_regular)
     try:
         labels = decode_label_map(data)
-    except LabelMapError as error:
+    except FindingError as error:
         raise ImageError(
             f'{path} is not a label map that can be used ({error}): save it as a PNG of 8 bits'
         ) from error

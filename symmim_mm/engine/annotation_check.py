@@ -10,7 +10,7 @@ from mmengine.utils import is_abs
 from symmim_mm.config.mask_branch import measures_masks
 from symmim_mm.datacheck.coco.annotation_file import NAMES
 from symmim_mm.datacheck.coco.instances import Instances, check_instances
-from symmim_mm.datacheck.kinds import KINDS
+from symmim_mm.datacheck.kinds import MEANINGS
 from symmim_mm.datacheck.report import NAMED, Report
 from symmim_mm.utils.dist import on_main_rank
 from symmim_mm.utils.errors import UserError
@@ -89,7 +89,7 @@ def _check_file(
         instances = check_instances(str(report.root), os.path.basename(local), report, masks)
     for kind in kinds:
         if number := report.numbers[kind]:
-            means, text = KINDS[kind].means, report.findings[kind][0][1]
+            means, text = MEANINGS[kind], report.findings[kind][0][1]
             text = text if len(text) <= SHOWN else f'{text[:SHOWN]}...'
             more = f' and {number - 1:,} more' if number > 1 else ''
             what = f'{text}{more} ({kind}: {means})' if text else means

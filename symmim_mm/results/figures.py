@@ -26,7 +26,7 @@ SECTIONS = {
 # Figures of many images, next to the drawings of single ones.
 OVERVIEWS = {
     'over_time.png': ('Reconstructions over time', 'The same masks at every step.'),
-    'map.png': ('Map of the embedding', 'Thumbnails by the two principal components of features.'),
+    'map.png': ('Map of the embedding', 'Thumbnails by their features, on a plane (PCA or t-SNE).'),
     'neighbors.png': (
         'Nearest neighbors',
         'An image and its nearest, by the encoder as trained, as it started, and with random '

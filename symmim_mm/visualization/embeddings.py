@@ -17,19 +17,26 @@ SHOWN, NEIGHBORS = 8, 5
 MOST_PAIRS, PAIRS_IN_A_ROW = 12, 4
 
 
-def project(features: Tensor) -> Tensor:
-    """Return the first two principal components of features ``(N, C)``, ``(N, 2)``."""
+def project(features: Tensor, method: str = 'pca') -> Tensor:
+    """Return two coordinates ``(N, 2)`` of features ``(N, C)``: see :func:`draw_map`."""
+    if method == 'tsne':
+        from openTSNE import TSNE  # the extra `tsne`
+
+        perplexity = min(30, (len(features) - 1) / 3)  # as it asks for
+        found = TSNE(perplexity=perplexity, metric='cosine', random_state=0).fit(features.numpy())
+        return torch.from_numpy(np.asarray(found))
     centered = features.double() - features.double().mean(dim=0)
     _, _, directions = torch.linalg.svd(centered, full_matrices=False)
     return centered @ directions[:2].T
 
 
-def draw_map(features: Tensor, images: Sequence[np.ndarray]) -> np.ndarray:
-    """Draw thumbnails where the two principal components of their features put them.
+def draw_map(features: Tensor, images: Sequence[np.ndarray], method: str = 'pca') -> np.ndarray:
+    """Draw thumbnails where two coordinates of their features put them.
 
     Args:
         features: ``(N, C)``.
         images: RGB uint8, N of them; where two would overlap, the earlier one is drawn.
+        method: ``'pca'``, the first two principal components, or ``'tsne'`` by openTSNE.
 
     Returns:
         RGB uint8 ``(MAP_HEIGHT, MAP_WIDTH, 3)``.
@@ -38,7 +45,7 @@ def draw_map(features: Tensor, images: Sequence[np.ndarray]) -> np.ndarray:
     side = round(min(96, max(40, (FILLED * MAP_WIDTH * MAP_HEIGHT / len(images)) ** 0.5)))
     canvas = np.full((*size[::-1], 3), 255, np.uint8)
     # Ranks instead of values: outliers would push all others into one corner.
-    ranks = project(features).argsort(dim=0).argsort(dim=0).double()
+    ranks = project(features, method).argsort(dim=0).argsort(dim=0).double()
     room = torch.tensor(size) - side
     places = (ranks / max(len(features) - 1, 1) * room).round().long().tolist()
     taken = np.zeros(size[::-1], bool)

@@ -19,10 +19,12 @@ def test_duplicates_are_found_once() -> None:
     assert find_duplicates(IMAGES) == []
 
 
-@pytest.mark.parametrize('count', [1, 9])
-def test_the_map_shows_every_image_of_a_few(count: int) -> None:
+@pytest.mark.parametrize(('count', 'method'), [(1, 'pca'), (9, 'pca'), (9, 'tsne')])
+def test_the_map_shows_every_image_of_a_few(count: int, method: str) -> None:
+    if method == 'tsne':
+        pytest.importorskip('openTSNE', reason='the extra tsne is not installed')
     colors = [np.full((8, 8, 3), 7 * n, np.uint8) for n in range(count)]
-    shown = drawn.draw_map(torch.randn(count, 5), colors)
+    shown = drawn.draw_map(torch.randn(count, 5), colors, method)
     assert shown.shape == (drawn.MAP_HEIGHT, drawn.MAP_WIDTH, 3)
     assert len(np.unique(shown)) == count + 1  # and white
 

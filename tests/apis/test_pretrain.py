@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,15 @@ def test_from_a_folder_to_a_page(method, folder, tmp_path, monkeypatch):
 
     again = pretrain(folder, method=method, out=out, report=lines.append)
     assert again == page and 'the run is continued' in '\n'.join(lines)
+
+
+def test_a_missing_tsne_is_refused_before_the_training(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, 'openTSNE', None)  # as Python marks what it cannot import
+    with pytest.raises(UserError, match='--projection tsne needs openTSNE: pip install'):
+        pretrain(folder, projection='tsne', out=tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
 
 
 def test_from_weights(folder: Path, tmp_path: Path) -> None:

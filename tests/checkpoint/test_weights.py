@@ -192,6 +192,24 @@ def test_a_whole_model_has_tensors_by_name(checkpoint: dict, tmp_path: Path) -> 
     refused('read_model_state', tmp_path / 'x.pth', "no tensors by name under 'state_dict'")
 
 
+@pytest.mark.parametrize('reader', ENCODER_READERS)
+def test_names_of_no_known_library(reader: str, tmp_path: Path) -> None:
+    torch.save({'trunk.stem.weight': torch.zeros(1), 'fc.bias': torch.zeros(1)}, tmp_path / 'x.pth')
+    start = r"has no 'backbone.' entries \(it starts with fc, trunk\)"
+    way = "checkpoint of a pre-training, .* or one with timm's or HuggingFace's names"
+    refused(reader, tmp_path / 'x.pth', f'{start}: take the {way}')
+
+
+@pytest.mark.parametrize('size', [(32, 64), (16, 64)])
+def test_images_that_are_not_square(size: tuple[int, int], tmp_path: Path) -> None:
+    """The second has 16 patches, as has a square of 4 by 4: its config tells."""
+    meta = dict(cfg=f'model = dict(backbone=dict(img_size={size}, patch_size=8))')
+    state = backbone_weights(vit(img_size=size))
+    torch.save(dict(state_dict=state, meta=meta), tmp_path / 'x.pth')
+    refused('read_encoder', tmp_path / 'x.pth', 'not square .* a config of the same img_size')
+    assert not load_backbone(vit(img_size=size), tmp_path / 'x.pth').resized
+
+
 @pytest.mark.parametrize('name', ['\ud800', 'a\nb\x1b[2J', 'x' * 1_000_000, '\ud800' * 1_000_000])
 @pytest.mark.parametrize('reader', ENCODER_READERS)
 def test_names_are_shown_short_and_visible(name: str, reader: str, tmp_path: Path) -> None:

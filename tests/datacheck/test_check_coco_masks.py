@@ -9,8 +9,8 @@ from pycocotools import mask as coco_mask
 
 from symmim_mm.datacheck.coco.instances import Instances
 from symmim_mm.datacheck.coco.masks import check_run_lengths, expand_run_lengths, mask_extent
-from symmim_mm.datacheck.kinds import FindingError
 from symmim_mm.datacheck.report import Report
+from symmim_mm.datasets.transforms.decode import FindingError
 
 SIZE = (64, 48)
 SQUARE = [[10, 10, 20, 10, 20, 20, 10, 20]]

@@ -16,7 +16,7 @@ from PIL import Image
 
 from symmim_mm.datacheck.header import read_header
 from symmim_mm.datacheck.image import Options, inspect_image
-from symmim_mm.datacheck.kinds import KINDS, PROBLEM
+from symmim_mm.datacheck.kinds import LEVELS, PROBLEM
 from symmim_mm.datasets.transforms.decode import strip_animation
 from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.datasets.transforms.loading import LoadImageStrict
@@ -46,7 +46,7 @@ def test_kinds(what: str, tmp_path: Path) -> None:
     # What the decoder prints is caught in worker processes only; see test_check_workers.py.
     assert {kind for kind, _ in findings} == expected - {'decoder-warning'}
     source = dict(img_path=str(tmp_path / name))
-    if any(KINDS[kind].level == PROBLEM for kind in expected):
+    if any(kind in LEVELS[PROBLEM] for kind in expected):
         assert size is None and len(findings) == 1
         if what != 'smaller bomb':  # --max-pixels is lower than OpenCV's limit
             with pytest.raises(ImageError):
@@ -179,7 +179,7 @@ def test_damage(folder: Path, kind: str, how: str, place: float, noise: bytes) -
     findings, size = inspect(data, folder)
     header = read_header(BytesIO(data))
     assume(header is None or header.pixels < 1e6)
-    problem = any(KINDS[name].level == PROBLEM for name, _ in findings)
+    problem = any(name in LEVELS[PROBLEM] for name, _ in findings)
     loaded = opencv(strip_animation(data)) if data else None
     assert problem == (loaded is None)
     if not problem:

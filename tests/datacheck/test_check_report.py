@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from paths import ROOT
 
-from symmim_mm.datacheck.kinds import KINDS, NOTICE, PROBLEM
+from symmim_mm.datacheck.kinds import LEVELS, MEANINGS, NOTICE, PROBLEM
 from symmim_mm.datacheck.report import Report, check_writable, plural, write_json
 from symmim_mm.utils.errors import UserError
 
@@ -24,15 +24,15 @@ def test_lines(tmp_path: Path) -> None:
         '  images: 1,234',
         '',
         '4 problems',
-        f'  empty (1): {KINDS["empty"].means}',
+        f'  empty (1): {MEANINGS["empty"]}',
         '    d.jpg',
-        f'  cut-off (3): {KINDS["cut-off"].means}',
+        f'  cut-off (3): {MEANINGS["cut-off"]}',
         '    a.jpg: JPEG 3 x 4',
         '    b.jpg: JPEG 3 x 4',
         '    and 1 more',
         '',
         '1 notice',
-        f'  rotated (1): {KINDS["rotated"].means}',
+        f'  rotated (1): {MEANINGS["rotated"]}',
         '    e.jpg: orientation 6',
     ]
     assert report.summary() == '4 problems, 1 notice'
@@ -108,7 +108,7 @@ def test_document_names_every_kind() -> None:
         cells = [cell.strip() for cell in line.strip('|').split('|')]
         if line.startswith('| `') and len(cells) == 3 and cells[1] in (PROBLEM, NOTICE):
             rows[cells[0].strip('`')] = cells[1]
-    assert rows == {name: kind.level for name, kind in KINDS.items()}
+    assert rows == {kind: level for level, kinds in LEVELS.items() for kind in kinds}
 
 
 @pytest.mark.parametrize(

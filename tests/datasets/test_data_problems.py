@@ -24,6 +24,16 @@ def problem(root: Path) -> str | None:
     return told.removeprefix(start).removesuffix(ENDING)
 
 
+@pytest.mark.parametrize('prefix', ['', 'train'])
+def test_images_in_the_folder_that_was_named(prefix: str, tmp_path: Path) -> None:
+    """The shipped configs read ``train`` below it: what to set is the prefix, not the root."""
+    (tmp_path / '1.jpg').touch()
+    dataset = dict(data_root=str(tmp_path), data_prefix=prefix)
+    said = list(data_problems(Config(dict(train_dataloader=dict(dataset=dataset)))))
+    way = f"train does not exist.* set train_dataloader.dataset.data_prefix='' for .*{tmp_path}"
+    assert len(said) == bool(prefix) and all(re.search(way, line) for line in said)
+
+
 def forbid(monkeypatch: pytest.MonkeyPatch, name: str, refused: Path) -> None:
     """As the system does, which lets root pass."""
     ask = getattr(os, name)

@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from explorer_runs import PHOTO, make_run
+from own_data import write
 from PIL import Image
+
+import symmim_mm
 
 pytestmark = pytest.mark.slow
 BROWSER = next(filter(None, map(shutil.which, ('chromium', 'google-chrome'))), None)
@@ -24,11 +27,16 @@ def test_the_page(tmp_path: Path) -> None:
     run = make_run(tmp_path / 'run', 'simmim')
     dropped = tmp_path / 'dropped.png'
     Image.fromarray(np.ascontiguousarray(PHOTO[:, ::-1])).save(dropped)
+    for number in range(20):
+        write(tmp_path / 'labels' / ('cat', 'dog')[number % 2] / f'{number}.png', number)
+    symmim_mm.finetune(
+        tmp_path / 'labels', backbone=run / 'epoch_1.pth', epochs=1, workers=0,
+        out=tmp_path / 'finetune', report=lambda _: None,
+    )  # fmt: skip
     command = [sys.executable, '-W', 'ignore', '-m', 'symmim_mm.cli', 'app', run]
+    command += ['--index', run / 'images', '--predict', tmp_path / 'finetune']
     environ = {**os.environ, 'PYTHONUNBUFFERED': '1'}
-    with subprocess.Popen(
-        [*command, '--index', run / 'images'], env=environ, stdout=subprocess.PIPE, text=True
-    ) as server:
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as server:
         try:
             lines = iter(server.stdout.readline, '')
             address = next(found[0] for line in lines if (found := re.search(r'http://\S+', line)))
@@ -78,4 +86,6 @@ def look(page: object, address: str, dropped: Path) -> None:
     page.get_by_role('tab', name='Neighbors').click()
     page.get_by_role('button', name='Embed').click()
     page.locator('#nearest img').nth(7).wait_for()
+    page.get_by_role('tab', name='Prediction').click()
+    page.locator('#facts').get_by_text('cat').first.wait_for()
     assert errors == [] and {host for host in hosts if host} == {address.split('/')[2]}

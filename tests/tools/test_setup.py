@@ -25,7 +25,8 @@ STAMP = ROOT / '.venv' / '.setup-done'
 LISTS = ('runtime.txt', 'export.txt', 'dev.txt')
 SETUP_INPUTS = ['tools/setup_env.sh', 'pyproject.toml', 'requirements/constraints.txt']
 SETUP_INPUTS += [
-    f'requirements/{name}' for name in (*LISTS, 'track.txt', 'app.txt', 'transformers.txt')
+    f'requirements/{name}'
+    for name in (*LISTS, 'track.txt', 'tsne.txt', 'app.txt', 'transformers.txt')
 ]
 # What is asked for and left out, and what is there in its place; see constraints.txt.
 LEFT_OUT = {'opencv-python': 'opencv-python-headless', 'imaug': None}

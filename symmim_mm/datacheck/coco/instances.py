@@ -14,8 +14,8 @@ from symmim_mm.datacheck.coco.annotation_file import (
     load,
 )
 from symmim_mm.datacheck.coco.masks import Extent, mask_extent
-from symmim_mm.datacheck.kinds import FindingError
 from symmim_mm.datacheck.report import NAMED, Report, plural
+from symmim_mm.datasets.transforms.decode import FindingError
 from symmim_mm.utils.text import listed
 
 # The others are judged with the image.

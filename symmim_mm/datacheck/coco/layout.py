@@ -13,17 +13,23 @@ IMAGES = {'train2017': 118_287, 'val2017': 5_000}
 MIN_SIDE = 32  # filter_cfg of configs/_base_/datasets/coco_instance.py
 
 
-def plan_coco(root: str, report: Report, classes: int | Sequence[str] | None = None) -> Plan:
-    """Check both annotation files; sizes come with the images.
+def plan_coco(
+    root: str, report: Report, classes: int | Sequence[str] | None = None, file: str | None = None
+) -> Plan:
+    """Check both annotation files, or one; sizes come with the images.
 
     Args:
-        root: holds ``annotations``, ``train2017`` and ``val2017``.
+        root: holds ``annotations``, ``train2017`` and ``val2017``, or the images of ``file``.
         report: takes the findings.
         classes: number or names, in order, of the categories where the user named them; else
             COCO's 80 are expected, and others are only a notice.
+        file: an annotation file, its path from ``root``.
     """
-    files = {split: f'annotations/instances_{split}.json' for split in IMAGES}
-    missing_folders(root, [*files.values(), *IMAGES], report)
+    if file:
+        files = {'': file}
+    else:
+        files = {split: f'annotations/instances_{split}.json' for split in IMAGES}
+        missing_folders(root, [*files.values(), *IMAGES], report)
     jobs: list[Job] = []
     categories = {}
     for split, name in files.items():
@@ -32,31 +38,15 @@ def plan_coco(root: str, report: Report, classes: int | Sequence[str] | None = N
         instances = check_instances(root, name, report)
         if instances is None:
             continue
-        categories[split], images = instances.categories, instances.images
-        _report_split(split, instances, report)
-        if classes is None and len(images) != IMAGES[split]:
+        categories[name], images = instances.categories, instances.images
+        _report_split(split or name, instances, report)
+        if classes is None and len(images) != IMAGES.get(split, len(images)):
             text = f'{len(images):,}, COCO 2017 has {IMAGES[split]:,}'
             report.add('image-count', name, text)
         if os.path.isdir(os.path.join(root, split)):
             jobs += _jobs(root, split, name, images, report)
         del images, instances  # before the next file is read: they are large
-    _compare_categories(categories, files, classes, report)
-    return Plan(len(jobs), jobs)
-
-
-def plan_coco_file(
-    root: str, file: str, report: Report, classes: int | Sequence[str] | None = None
-) -> Plan:
-    """Check one annotation file; arguments as of :func:`plan_coco`, paths of images from ``root``.
-
-    ``file`` is its path, from ``root``.
-    """
-    instances = check_instances(root, file, report)
-    if instances is None:
-        return Plan(0, [])
-    _report_split(file, instances, report)
-    jobs = list(_jobs(root, '', file, instances.images, report))
-    _compare_categories({file: instances.categories}, {file: file}, classes, report)
+    _compare_categories(categories, classes, report)
     return Plan(len(jobs), jobs)
 
 
@@ -107,32 +97,26 @@ def _jobs(
 
 
 def _compare_categories(
-    categories: dict[str, dict[Id, str]],
-    files: dict[str, str],
-    classes: int | Sequence[str] | None,
-    report: Report,
+    categories: dict[str, dict[Id, str]], classes: int | Sequence[str] | None, report: Report
 ) -> None:
-    """Compare the categories of both files with each other and with what is expected.
-
-    Labels follow the order in the file, so that the order counts.
-    """
+    """Compare the categories of files, in their order, with each other and what is expected."""
     if len(categories) == 2:
         one, two = (list(found.items()) for found in categories.values())
         only = sorted(f'{key} {name}' for key, name in set(one) ^ set(two))
         if one != two:
             what = listed(only, NAMED) if only else 'the order'
-            text = f'categories of {" and ".join(files.values())} differ in {what}'
+            text = f'categories of {" and ".join(categories)} differ in {what}'
             report.add('class-sets', 'annotations', text)
-    for split, found in categories.items():
+    for file, found in categories.items():
         names = list(found.values())
         if classes is None and names != list(NAMES):
             text = (
                 f"{plural(len(names), 'category')} ({listed(names, NAMED)}) in place of COCO's "
                 f'80: set metainfo=dict(classes=...) and num_classes={len(names)}'
             )
-            report.add('class-count', files[split], text)
+            report.add('class-count', file, text)
         elif isinstance(classes, int) and len(names) != classes:
-            report.add('classes', files[split], f'{len(names)} in place of {classes}')
+            report.add('classes', file, f'{len(names)} in place of {classes}')
         elif isinstance(classes, Sequence) and names != list(classes):
             text = f'{listed(names, NAMED)} in place of {listed(classes, NAMED)}'
-            report.add('classes', files[split], text)
+            report.add('classes', file, text)

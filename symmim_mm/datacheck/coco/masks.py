@@ -4,7 +4,7 @@ import math
 from itertools import chain
 from typing import Any, NamedTuple
 
-from symmim_mm.datacheck.kinds import FindingError
+from symmim_mm.datasets.transforms.decode import FindingError
 
 SLACK = 1.0  # pixels that a box or polygon may reach over the edge
 POINTS = 3  # a polygon of fewer points is skipped by MMDetection

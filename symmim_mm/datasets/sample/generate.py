@@ -9,13 +9,13 @@ Every image has a random generator of its own, seeded by (seed, part, split, ind
 are the same to the byte.
 """
 
+import hashlib
 import json
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from symmim_mm.datasets.sample import layouts
-from symmim_mm.datasets.sample.layouts import COCO_ID_STEP, VERSION
+from symmim_mm.datasets.sample.layouts import COCO_ID_STEP, FILES, VERSION
 from symmim_mm.datasets.sample.scenes import CLASSES, SEGMENTATION_CLASSES, SEGMENTATION_PALETTE
 from symmim_mm.datasets.sample.shapes import SHAPES
 from symmim_mm.utils.errors import UserError
@@ -47,14 +47,7 @@ def _check(seed: int, sizes: dict[str, int], counts: dict[str, dict[str, int]]) 
 
 def _existing(out: Path, wanted: dict) -> dict | None:
     """Return the manifest in ``out`` if it is the wanted one, None if nothing is there."""
-    if not out.exists():
-        for parent in out.absolute().parents:
-            if parent.exists() and not parent.is_dir():
-                raise UserError(f'{out} cannot be made because {parent} is a file')
-        return None
-    if not out.is_dir():
-        raise UserError(f'{out} is a file: name a folder')
-    if not any(out.iterdir()):
+    if not out.exists() or not any(out.iterdir()):
         return None
     try:
         manifest = json.loads(file_inside(out, MANIFEST, 1 << 20).read_text())
@@ -121,24 +114,30 @@ def write_sample_data(
     try:
         return _existing(out, wanted) or _generate(out.resolve(), wanted)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f'cannot write sample data to {out}: {reason}') from error
+        raise UserError(f'cannot write sample data to {out}: {error.strerror}') from error
 
 
 def _generate(out: Path, wanted: dict) -> dict:
     out.parent.mkdir(parents=True, exist_ok=True)
     total = sum(sum(splits.values()) for splits in wanted['counts'].values())
+    hashes = []
     with TemporaryDirectory(
         prefix=f'.{out.name}-partial-', dir=out.parent, ignore_cleanup_errors=True
     ) as partial:
         data = Path(partial, 'data')  # made by mkdir, thus with the user's usual permissions
         data.mkdir()
         with progress_bar('drawing images', total) as advance:
-            folder = layouts.Folder(data, advance)
-            for part, write in layouts.WRITERS.items():
-                write(folder, wanted['seed'], wanted['size'][part], wanted['counts'][part])
+            for part, files in FILES.items():
+                counts = wanted['counts'][part]
+                for name, content in files(wanted['seed'], wanted['size'][part], counts):
+                    (data / name).parent.mkdir(parents=True, exist_ok=True)
+                    (data / name).write_bytes(content)
+                    hashes.append((name, hashlib.sha256(content).hexdigest()))
+                    advance('/annotations/' not in name)
         classes = {'imagenet': CLASSES, 'coco': SHAPES, 'ade20k': SEGMENTATION_CLASSES}
-        manifest = {**wanted, 'classes': classes, 'sha256': folder.digest()}
+        lines = ''.join(f'{digest}  {name}\n' for name, digest in sorted(hashes))
+        sha256 = hashlib.sha256(lines.encode()).hexdigest()
+        manifest = {**wanted, 'classes': classes, 'sha256': sha256}
         text = json.dumps(manifest, indent=2) + '\n'
         (data / MANIFEST).write_text(text)
         try:

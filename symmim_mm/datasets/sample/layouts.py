@@ -1,9 +1,7 @@
 """Lay generated images out as an ImageNet folder, COCO instances and ADE20K label maps."""
 
-import hashlib
 import json
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -16,10 +14,13 @@ VERSION = 1  # raise it with every change that alters a byte of the files
 COCO_ID_STEP = 1_000_000  # image ids of the second split start here
 ANNOTATIONS_PER_IMAGE = 100  # ids set aside for the annotations of one image
 
+Files = Iterator[tuple[str, bytes]]
+"""Paths of files, and what they hold."""
+
 
 def image_rng(seed: int, part: str, split: int, index: int) -> np.random.Generator:
     """Return the random generator of one image; ``split`` is 0 for training."""
-    sequence = np.random.SeedSequence([seed, list(WRITERS).index(part), split, index])
+    sequence = np.random.SeedSequence([seed, list(FILES).index(part), split, index])
     return np.random.Generator(np.random.PCG64(sequence))
 
 
@@ -27,43 +28,17 @@ def _encode(image: np.ndarray) -> bytes:
     """Encode a gray ``(S, S)`` or RGB ``(S, S, 3)`` uint8 image as PNG."""
     if image.ndim == 3:
         image = image[..., ::-1]
-    done, data = cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    if not done:
-        raise RuntimeError('OpenCV could not encode a PNG')
-    return data.tobytes()
+    return cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
-class Folder:
-    """A folder that keeps the hash of every file written to it."""
-
-    def __init__(self, root: Path, advance: Callable[[], None]) -> None:
-        self.root = root
-        self.advance = advance
-        self.hashes: dict[str, str] = {}
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write a file, ``name`` being its path from the root."""
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        self.hashes[name] = hashlib.sha256(data).hexdigest()
-
-    def digest(self) -> str:
-        """Return the sha256 over the sorted lines ``<sha256>  <name>``."""
-        lines = ''.join(f'{value}  {name}\n' for name, value in sorted(self.hashes.items()))
-        return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def write_imagenet(folder: Folder, seed: int, size: int, counts: dict[str, int]) -> None:
-    """Write classification images, so many of each split; classes take turns."""
+def imagenet_files(seed: int, size: int, counts: dict[str, int]) -> Files:
+    """Yield classification images, so many of each split; classes take turns."""
     for split, (name, count) in enumerate(counts.items()):
         for index in range(count):
             label = index % len(CLASSES)
-            image = draw_classification_image(
-                image_rng(seed, 'imagenet', split, index), label, size
-            )
-            folder.write(f'imagenet/{name}/{CLASSES[label]}/{index:06d}.png', _encode(image))
-            folder.advance()
+            rng = image_rng(seed, 'imagenet', split, index)
+            image = draw_classification_image(rng, label, size)
+            yield f'imagenet/{name}/{CLASSES[label]}/{index:06d}.png', _encode(image)
 
 
 def coco_annotations(scene: Scene, image_id: int) -> list[dict]:
@@ -90,8 +65,8 @@ def coco_annotations(scene: Scene, image_id: int) -> list[dict]:
     return annotations
 
 
-def write_coco(folder: Folder, seed: int, size: int, counts: dict[str, int]) -> None:
-    """Write scenes with instance annotations, so many of each split."""
+def coco_files(seed: int, size: int, counts: dict[str, int]) -> Files:
+    """Yield scenes, so many of each split, and their instance annotations."""
     categories = [
         {'id': number, 'name': name, 'supercategory': 'shape'}
         for number, name in enumerate(SHAPES, start=1)
@@ -102,10 +77,9 @@ def write_coco(folder: Folder, seed: int, size: int, counts: dict[str, int]) -> 
             scene = draw_scene(image_rng(seed, 'coco', split, index), size)
             image_id = split * COCO_ID_STEP + index + 1
             file = f'{image_id:012d}.png'
-            folder.write(f'coco/{name}/{file}', _encode(scene.image))
+            yield f'coco/{name}/{file}', _encode(scene.image)
             images.append({'id': image_id, 'file_name': file, 'width': size, 'height': size})
             annotations += coco_annotations(scene, image_id)
-            folder.advance()
         content = {
             'info': {'description': 'generated shapes', 'version': str(VERSION)},
             'licenses': [],
@@ -113,18 +87,17 @@ def write_coco(folder: Folder, seed: int, size: int, counts: dict[str, int]) -> 
             'annotations': annotations,
             'categories': categories,
         }
-        folder.write(f'coco/annotations/instances_{name}.json', json.dumps(content).encode())
+        yield f'coco/annotations/instances_{name}.json', json.dumps(content).encode()
 
 
-def write_ade20k(folder: Folder, seed: int, size: int, counts: dict[str, int]) -> None:
-    """Write scenes with label maps, so many of each split."""
+def ade20k_files(seed: int, size: int, counts: dict[str, int]) -> Files:
+    """Yield scenes, so many of each split, and their label maps."""
     for split, (name, count) in enumerate(counts.items()):
         for index in range(count):
             scene = draw_scene(image_rng(seed, 'ade20k', split, index), size)
             file = f'{name}/sample_{("train", "val")[split]}_{index + 1:08d}.png'
-            folder.write(f'ade20k/images/{file}', _encode(scene.image))
-            folder.write(f'ade20k/annotations/{file}', _encode(scene.label_map))
-            folder.advance()
+            yield f'ade20k/images/{file}', _encode(scene.image)
+            yield f'ade20k/annotations/{file}', _encode(scene.label_map)
 
 
-WRITERS = {'imagenet': write_imagenet, 'coco': write_coco, 'ade20k': write_ade20k}
+FILES = {'imagenet': imagenet_files, 'coco': coco_files, 'ade20k': ade20k_files}

@@ -52,10 +52,7 @@ def read_list(folder: Path, manifest: Manifest) -> Columns:
     try:
         _, columns = read_table(path)
         sha256 = file_sha256(path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f'{path} cannot be read ({reason}): {FIX}') from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise UserError(f'{error}: {FIX}') from error
     if sha256 != manifest.list_sha256:
         raise UserError(f'{path} is not the list that {MANIFEST} has the SHA-256 of: {FIX}')

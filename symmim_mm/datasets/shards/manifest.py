@@ -28,10 +28,10 @@ class _Model(BaseModel):
 class Options(_Model):
     """Options that change the bytes of the shards."""
 
-    short_side: int
-    quality: int
-    shard_images: int
-    seed: int
+    short_side: Annotated[int, Field(ge=32, le=4096)]
+    quality: Annotated[int, Field(ge=1, le=100)]
+    shard_images: Annotated[int, Field(ge=1, le=10**6)]
+    seed: Annotated[int, Field(ge=0, le=2**63)]
 
 
 class Source(_Model):

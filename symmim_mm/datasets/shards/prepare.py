@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
 from symmim_mm.datasets.decoding_pool import LIMIT_S
 from symmim_mm.datasets.folder_index import open_index
@@ -26,7 +27,7 @@ from symmim_mm.datasets.shards.manifest import (
 )
 from symmim_mm.datasets.shards.reader import ImageShards
 from symmim_mm.datasets.shards.writer import AGAIN, Recipe, ShardContent, Task, write_shards
-from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.errors import UserError, from_validation_error
 from symmim_mm.utils.files import remove_parts
 from symmim_mm.utils.locks import file_lock
 from symmim_mm.utils.progress import progress_bar
@@ -66,13 +67,19 @@ def prepare(
         UserError: bad options, another content of ``out``, unreadable images, a full disk.
         Fault: a process was killed, or an image took too long.
     """
-    _check(short_side, quality, shard_images, seed, jobs)
+    try:
+        options = Options(
+            short_side=short_side, quality=quality, shard_images=shard_images, seed=seed
+        )
+    except ValidationError as error:
+        raise UserError(from_validation_error(error)) from error
+    if not 1 <= jobs <= 1024:
+        raise UserError(f'jobs must be 1 to 1024, got {jobs}')
     source, out = os.path.realpath(source), Path(out)
     index = open_index(source, (*EXTENSIONS, '.webp'), labeled=False)
     names = [index.path(number) for number in range(len(index))]
     if not names:
         raise UserError(f'no images below {source}')
-    options = Options(short_side=short_side, quality=quality, shard_images=shard_images, seed=seed)
     names_sha256 = hashlib.sha256(os.fsencode('\n'.join(names))).hexdigest()
     plan = Plan(
         options=options,
@@ -90,20 +97,7 @@ def prepare(
                 contents = write_shards(tasks, recipe, min(jobs, len(tasks)), advance)
             return _finish(out, plan, contents)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f'cannot write {out}: {reason}; fix that, then {AGAIN}') from error
-
-
-def _check(short_side: int, quality: int, shard_images: int, seed: int, jobs: int) -> None:
-    for name, value, least, most in (
-        ('the short side', short_side, 32, 4096),
-        ('the quality', quality, 1, 100),
-        ('images of a shard', shard_images, 1, 10**6),
-        ('the seed', seed, 0, 2**63),
-        ('jobs', jobs, 1, 1024),
-    ):
-        if not least <= value <= most:
-            raise UserError(f'{name} must be {least} to {most}, got {value}')
+        raise UserError(f'cannot write {out}: {error.strerror}; fix that, then {AGAIN}') from error
 
 
 def _classes(source: str, names: list[str]) -> list[str] | None:

@@ -7,7 +7,6 @@ complete.
 """
 
 import os
-import stat
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -41,16 +40,10 @@ class ImageShards(ImageTable):
     def _check_sizes(self) -> None:
         for shard in self.manifest.shards:
             path = self.folder / shard.name
-            try:
-                status = path.stat()
-            except OSError as error:
-                raise UserError(f'{path} is missing: copy it again ({error.strerror})') from error
-            if not stat.S_ISREG(status.st_mode):
-                raise UserError(f'{path} is not a file: copy it again')
-            if status.st_size != shard.bytes:
-                raise UserError(
-                    f'{path} has {status.st_size} bytes instead of {shard.bytes}: copy it again'
-                )
+            if not path.is_file():
+                raise UserError(f'{path} is missing or no file: copy it again')
+            if (size := path.stat().st_size) != shard.bytes:
+                raise UserError(f'{path} has {size} bytes instead of {shard.bytes}: copy it again')
 
     def __reduce__(self) -> tuple[Callable, tuple]:
         return ImageShards, (self.folder,)
@@ -98,16 +91,12 @@ def verify(folder: str | os.PathLike) -> Manifest:
     """Compare the list and every shard of a dataset with their hashes; return the manifest.
 
     Raises:
-        UserError: a file is missing, cannot be read, or is not as it was written.
+        UserError: a file is missing, or is not as it was written.
+        OSError: a shard cannot be read.
     """
     shards = ImageShards(folder)  # compares the list
     for shard in shards.manifest.shards:
         path = shards.folder / shard.name
-        try:
-            found = file_sha256(path)
-        except OSError as error:
-            reason = error.strerror or error
-            raise UserError(f'{path} cannot be read ({reason}): copy it again') from error
-        if found != shard.sha256:
+        if file_sha256(path) != shard.sha256:
             raise UserError(f'{path} is damaged: copy it again, or remove it and prepare again')
     return shards.manifest

@@ -45,14 +45,10 @@ def strip_animation(data: bytes) -> bytes:
     return b''.join((*kept, data[start:])) if kept else data
 
 
-class LabelMapError(ValueError):
-    """A file that is no label map.
+class FindingError(ValueError):
+    """What is wrong with a file or an entry; ``kind`` is that of ``tools/check_dataset.py``."""
 
-    ``kind``: as ``tools/check_dataset.py`` names it, ``'map-unreadable'``, ``'map-float'`` or
-    ``'map-channels'``.
-    """
-
-    def __init__(self, kind: str, reason: str) -> None:
+    def __init__(self, kind: str, reason: str = '') -> None:
         super().__init__(reason)
         self.kind = kind
 
@@ -68,17 +64,17 @@ def decode_label_map(data: bytes, formats: tuple[str, ...] | None = None) -> np.
         Labels ``(H, W)`` of an integer type, or bool.
 
     Raises:
-        LabelMapError: the file cannot be decoded, or holds several channels or fractions.
+        FindingError: the file cannot be decoded, or holds several channels or fractions.
     """
     try:
         with Image.open(BytesIO(data), formats=formats) as image:
             mode, labels = image.mode, np.array(image).squeeze()
     except UnidentifiedImageError as error:  # its message names a buffer
-        raise LabelMapError('map-unreadable', 'no image that Pillow knows') from error
+        raise FindingError('map-unreadable', 'no image that Pillow knows') from error
     except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
-        raise LabelMapError('map-unreadable', ' '.join(str(error).split())) from error
+        raise FindingError('map-unreadable', ' '.join(str(error).split())) from error
     if mode == 'F':
-        raise LabelMapError('map-float', 'floating-point numbers')
+        raise FindingError('map-float', 'floating-point numbers')
     if labels.ndim > 2:
-        raise LabelMapError('map-channels', f'{labels.shape[2]} channels, {mode}')
+        raise FindingError('map-channels', f'{labels.shape[2]} channels, {mode}')
     return labels

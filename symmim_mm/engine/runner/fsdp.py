@@ -15,7 +15,6 @@ import torch
 from mmengine._strategy import FSDPStrategy
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.fileio import join_path
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import MODELS
@@ -26,6 +25,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
 from torch.distributed.fsdp.wrap import lambda_auto_wrap_policy
 
 from symmim_mm.checkpoint.backbone import load_backbone
+from symmim_mm.engine.hooks.checkpoint_hook import BACKEND
 from symmim_mm.models.base import fsdp_units
 from symmim_mm.registry import STRATEGIES
 from symmim_mm.utils.errors import UserError
@@ -83,6 +83,7 @@ class ShardedStrategy(FSDPStrategy):
         self.backbone, self.branch = backbone, branch
         self.names: list[list[str]] = []
         self.whole_state: dict[str, Tensor] = {}
+        self.position: dict[str, int] = {}  # epoch and iteration of the next checkpoint
         if not on_gpu:
             # On the CPU, torch's offloading to the CPU frees the very memory that it reads.
             self.state_dict_config.offload_to_cpu = False
@@ -174,20 +175,22 @@ class ShardedStrategy(FSDPStrategy):
         *,
         save_optimizer: bool = True,
         save_param_scheduler: bool = True,
-        extra_ckpt: dict | None = None,
-        callback: Callable[[dict], None] | None = None,
-        backend_args: dict | None = None,
+        extra_ckpt: dict,
+        callback: Callable[[dict], None],
     ) -> None:
         """Gather everything on rank 0, which writes one file as MMEngine's ``Runner`` does."""
-        checkpoint = dict(extra_ckpt or {}, state_dict=self.model_state_dict())
+        checkpoint = apply_to(extra_ckpt, lambda x: hasattr(x, 'cpu'), lambda x: x.cpu())
+        checkpoint['meta'] |= self.position | dict(
+            seed=self.seed, time=time.strftime('%Y%m%d_%H%M%S', time.localtime())
+        )
+        checkpoint['state_dict'] = self.model_state_dict()
         if save_optimizer:
             checkpoint['optimizer'] = self.optim_state_dict()
         if save_param_scheduler and hasattr(self, 'param_schedulers'):
             checkpoint['param_schedulers'] = self.scheduler_state_dict()
-        if callback is not None:
-            callback(checkpoint)
+        callback(checkpoint)
         if is_main_process():
-            save_checkpoint(checkpoint, filename, backend_args=backend_args)
+            save_checkpoint(checkpoint, filename, backend_args=dict(backend=BACKEND))
 
 
 def _clip(model: FSDP, params: list[Tensor], **kwargs: object) -> Tensor:
@@ -205,41 +208,10 @@ class ShardedRunner(FlexibleRunner):
         runner.model = runner.strategy.build_model(runner.model)
         return runner
 
-    def save_checkpoint(
-        self,
-        out_dir: str,
-        filename: str,
-        file_client_args: dict | None = None,
-        save_optimizer: bool = True,
-        save_param_scheduler: bool = True,
-        meta: dict | None = None,
-        by_epoch: bool = True,
-        backend_args: dict | None = None,
-    ) -> None:
-        """Do as ``Runner.save_checkpoint``; ``FlexibleRunner`` overrides ``meta``."""
-        position = dict(epoch=self.epoch + by_epoch, iter=self.iter + (not by_epoch))
-        meta = {
-            **position,
-            **(meta or {}),
-            'cfg': self.cfg.pretty_text,
-            'seed': self.seed,
-            'experiment_name': self.experiment_name,
-            'time': time.strftime('%Y%m%d_%H%M%S', time.localtime()),
-        }
-        if hasattr(self.train_dataloader.dataset, 'metainfo'):
-            meta['dataset_meta'] = self.train_dataloader.dataset.metainfo
-        hub = self.message_hub.state_dict()
-        hub = apply_to(hub, lambda value: hasattr(value, 'cpu'), lambda value: value.cpu())
-        self.strategy.save_checkpoint(
-            join_path(out_dir, filename, backend_args=backend_args),
-            save_optimizer=save_optimizer,
-            save_param_scheduler=save_param_scheduler,
-            extra_ckpt=dict(meta=meta, message_hub=hub),
-            callback=lambda checkpoint: self.call_hook(
-                'before_save_checkpoint', checkpoint=checkpoint
-            ),
-            backend_args=backend_args,
-        )
+    def save_checkpoint(self, *args: object, meta: dict, **kwargs: object) -> None:
+        """Do as ``Runner.save_checkpoint``; ``FlexibleRunner`` overrides what ``meta`` holds."""
+        self.strategy.position = dict(meta)
+        super().save_checkpoint(*args, meta=meta, **kwargs)
 
     def whole_model(self) -> nn.Module | None:
         """Return an unsharded copy of the model on the CPU of rank 0; every rank must call this."""

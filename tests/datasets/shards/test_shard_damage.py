@@ -110,9 +110,9 @@ DAMAGES = {
     ),
     'another table': (other_table, 'is not the list that'),
     'no table': (lambda out: (out / LIST).write_bytes(b'no table'), f'{LIST} is damaged'),
-    'no list': (lambda out: (out / LIST).unlink(), f'{LIST} cannot be read .No such file'),
-    'a pipe as list': (lambda out: pipe(out / LIST), f'{LIST} .*not a regular file'),
-    'a pipe as shard': (lambda out: pipe(out / SHARD), f'{SHARD} is not a file: copy it again'),
+    'no list': (lambda out: (out / LIST).unlink(), f'No such file .*{LIST}'),
+    'a pipe as list': (lambda out: pipe(out / LIST), f'not a regular file: .*{LIST}'),
+    'a pipe as shard': (lambda out: pipe(out / SHARD), f'{SHARD} is missing or no file: '),
     'no shard': (lambda out: (out / SHARD).unlink(), f'{SHARD} is missing'),
     'a cut shard': (lambda out: os.truncate(out / SHARD, 512), f'{SHARD} has 512 bytes instead of'),
     'a changed manifest': (lambda out: change_manifest(out, shard(bytes=1)), 'bytes instead of 1'),
@@ -228,12 +228,3 @@ def test_a_shard_of_other_images_is_made_again(source: Path, shards: Path, copie
     shutil.copy(copied / 'shard-00001.tar', copied / 'shard-00002.tar')
     change_manifest(copied, lambda manifest: manifest.update(complete=False))
     repaired(copied, source, shards)
-
-
-def test_a_shard_that_may_not_be_read(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(path: Path) -> str:
-        raise PermissionError(13, 'Permission denied', str(path))
-
-    monkeypatch.setattr('symmim_mm.datasets.shards.reader.file_sha256', forbidden)
-    with pytest.raises(UserError, match='shard-00000.tar cannot be read .Permission denied'):
-        verify(copied)
