@@ -40,27 +40,16 @@ class Shape:
 
 @dataclass(frozen=True)
 class FolderRecipe:
-    """Numbers of a pre-training.
+    """Numbers of a pre-training."""
 
-    Args:
-        epochs: passes over the images.
-        batch: images per step.
-        steps: in all.
-        lr: peak learning rate.
-        warmup_epochs: of linear warm-up.
-        momentum: of the EMA at the start.
-        crop: smallest share of an image's area that a crop has.
-        held_out: images that are never trained on.
-    """
-
-    epochs: int
-    batch: int
-    steps: int
-    lr: float
-    warmup_epochs: float
-    momentum: float
-    crop: float
-    held_out: int
+    epochs: int  # passes over the images
+    batch: int  # images per step
+    steps: int  # in all
+    lr: float  # peak learning rate
+    warmup_epochs: float  # of linear warm-up
+    momentum: float  # of the EMA at the start
+    crop: float  # smallest share of an image's area that a crop has
+    held_out: int  # images that are never trained on
 
 
 def choose_shape(shorter_side: int, wanted: int | None = None) -> Shape:

@@ -26,21 +26,13 @@ RATES = {
 
 @dataclass(frozen=True)
 class TransferRecipe:
-    """Numbers of a transfer.
+    """Numbers of a transfer."""
 
-    Args:
-        epochs: passes over the labeled images.
-        batch: images per step.
-        steps: in all.
-        warmup: of these.
-        lr: peak learning rate.
-    """
-
-    epochs: int
-    batch: int
-    steps: int
-    warmup: int
-    lr: float
+    epochs: int  # passes over the labeled images
+    batch: int  # images per step
+    steps: int  # in all
+    warmup: int  # of these
+    lr: float  # peak learning rate
 
     @property
     def strong(self) -> bool:

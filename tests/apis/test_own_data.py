@@ -14,17 +14,19 @@ from mmengine.registry import DATASETS, init_default_scope
 from own_data import ade, coco, write
 
 import symmim_mm
-from symmim_mm.apis.backbone import Backbone
+from symmim_mm.apis.backbone import backbone_settings
 from symmim_mm.apis.detect import detect
 from symmim_mm.apis.embed import embed
 from symmim_mm.apis.finetune import finetune
 from symmim_mm.apis.predict import predict
 from symmim_mm.apis.segment import segment
 from symmim_mm.apis.transfer import data_name
+from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.config.load import load_config
 
 pytestmark = pytest.mark.xdist_group('own_data')  # they share trained runs
-VIT = Backbone(width=48, layers=12, heads=4, hidden=96, patch=8, image=32)
+SIZES = dict(heads=4, width=48, layers=12, hidden=96, channels=3, patch=8, image=32)
+VIT = Encoder({}, 'tiny', **SIZES, pooled=False)
 STD = [50.0, 51.0, 52.0]
 
 
@@ -33,7 +35,7 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pre-training's checkpoint of a ViT whose heads only its config gives."""
     from mmpretrain.models import VisionTransformer
 
-    arch = VIT.settings['arch']
+    arch = backbone_settings(VIT)['arch']
     arch.pop('_delete_')
     model = VisionTransformer(arch=arch, img_size=VIT.image, patch_size=VIT.patch)
     config = Config(
