@@ -9,11 +9,11 @@ from typing import Any, Unpack
 import numpy as np
 
 from symmim_mm.apis import transfer
-from symmim_mm.apis.backbone import Backbone, choose_side
+from symmim_mm.apis.backbone import choose_side
+from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.datacheck.coco.annotation_file import check_categories, check_images, load
 from symmim_mm.datacheck.report import Report
 from symmim_mm.datasets.label_share import choose_part
-from symmim_mm.planning.transfer_plan import TransferRecipe
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.text import listed
@@ -72,12 +72,10 @@ def detect(
         size = choose_side(options.get('image_size'), longer, unit, MOST_SIDE)
         scale = size / float(np.median(sides.max(axis=1)))
 
-        def parts(recipe: TransferRecipe) -> dict[str, Any]:
-            return _parts(trained, measured, labels, backbone, size, scale)
-
         return transfer.Setup(
             backbone, max(1, round(trained.annotated * labels)),
-            transfer.data_name(folder, labels), parts,
+            transfer.data_name(folder, labels),
+            lambda _: _parts(trained, measured, labels, backbone, size, scale),
             [
                 f'{len(sides)} images, {len(whole.content["annotations"])} objects of '
                 f'{len(whole.classes)} classes ({listed(whole.classes, 8)}), '
@@ -147,7 +145,7 @@ def _open(file: Path, folder: Path) -> _Coco:
 
 
 def _parts(
-    trained: _Coco, measured: _Coco, labels: float, backbone: Backbone, size: int, scale: float
+    trained: _Coco, measured: _Coco, labels: float, backbone: Encoder, size: int, scale: float
 ) -> dict[str, Any]:
     patch = backbone.patch
     factors = [f for f in (4, 2, 1, 0.5) if patch / f >= FINEST_STRIDE] or [1, 0.5]

@@ -69,10 +69,9 @@ def show_embeddings(work_dir: Path, projection: str = 'pca') -> list[str]:
     preprocessor = ClsDataPreprocessor(**settings, to_rgb=True)
     features = {name: encode(model, preprocessor, images) for name, model in models.items()}
     pixels = [image.numpy().transpose(1, 2, 0)[..., ::-1] for image in images]
-    queries = [number * len(images) // SHOWN for number in range(min(SHOWN, len(images)))]
     drawn = {
         'images/map.png': draw_map(features['trained'], pixels, projection),
-        'images/neighbors.png': draw_neighbors(features, pixels, queries),
+        'images/neighbors.png': draw_neighbors(features, pixels, spread(len(images), SHOWN)),
     }
     record.findings = list(_accuracy(features, paths))
     if pairs := find_duplicates(pixels):
@@ -156,8 +155,7 @@ def _read(cfg: Config, work_dir: Path) -> tuple[list[str], list[Tensor]]:
     for name in LISTS:
         settings.ann_file = str((work_dir / 'plan' / name).resolve())
         dataset = DATASETS.build(settings)
-        count = min(MOST_IMAGES, len(dataset))
-        for index in (number * len(dataset) // count for number in range(count)):
+        for index in spread(len(dataset), MOST_IMAGES):
             try:
                 images.append(dataset[index]['inputs'])
             except ImageError:  # was skipped in training, too
@@ -165,6 +163,12 @@ def _read(cfg: Config, work_dir: Path) -> tuple[list[str], list[Tensor]]:
             path = dataset.get_data_info(index)['img_path']
             paths.append(os.path.relpath(path, settings.data_root))
     return paths, images
+
+
+def spread(length: int, most: int) -> list[int]:
+    """Return at most so many indices, spread evenly over a length."""
+    count = min(length, most)
+    return [number * length // count for number in range(count)]
 
 
 def find_duplicates(pixels: Sequence[np.ndarray]) -> list[tuple[int, int]]:

@@ -1,8 +1,8 @@
 """What a pre-trained model makes of an image: the computing behind `symmim app`."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,9 +10,8 @@ from mmengine.registry import DATASETS
 from mmpretrain.models import ClsDataPreprocessor
 from torch import Tensor
 from torch.nn.functional import normalize
-from torch.utils.data import Dataset
 
-from symmim_mm.apis.embed import BATCH, IMAGENET, MOST_IMAGES, encode
+from symmim_mm.apis.embed import BATCH, IMAGENET, MOST_IMAGES, encode, spread
 from symmim_mm.apis.folder_config import center_pipeline
 from symmim_mm.apis.predict import Prediction, find_run, list_images, load
 from symmim_mm.apis.test import build_trained
@@ -153,22 +152,15 @@ class Explorer:
         Raises:
             UserError: none can be read.
         """
-        images: list[np.ndarray] = []
-        features: list[Tensor] = []
-        batch: list[Tensor] = []
-        total = 0
-        for total, image in self._indexed():
-            batch.append(image)
-            images.append(_rgb(image))
-            if len(batch) == BATCH:
-                features.append(encode(self.encoder, self.preprocessor, batch))
-                batch = []
-                report(len(images) / total)
-        if batch:
-            features.append(encode(self.encoder, self.preprocessor, batch))
-        if not features:
+        images = list(self._indexed())
+        if not images:
             raise UserError('no image of the index can be read')
-        self.index = images, normalize(torch.cat(features), dim=1)
+        features = []
+        for start in range(0, len(images), BATCH):
+            batch = images[start : start + BATCH]
+            features.append(encode(self.encoder, self.preprocessor, batch))
+            report((start + len(batch)) / len(images))
+        self.index = list(map(_rgb, images)), normalize(torch.cat(features), dim=1)
         return len(images)
 
     def neighbors(self, image: np.ndarray, count: int = 12) -> list[tuple[np.ndarray, float]]:
@@ -190,24 +182,22 @@ class Explorer:
         settings = (self.cfg.default_hooks.get('images') or {}).get('dataset')
         try:
             dataset = DATASETS.build(settings) if settings else []
-            return [_rgb(dataset[index]['inputs']) for index in _spread(len(dataset), HELD_OUT)]
+            return [_rgb(dataset[index]['inputs']) for index in spread(len(dataset), HELD_OUT)]
         except (UserError, FileNotFoundError):
             return []
 
-    def _indexed(self) -> Iterator[tuple[int, Tensor]]:
-        """Yield how many images there are and each that can be read, BGR uint8 ``(3, H, W)``."""
-        if self.folder is None:
-            pipeline = center_pipeline(self.size[0])
-            dataset = DATASETS.build(dict(self.cfg.train_dataloader.dataset, pipeline=pipeline))
-            chosen = _spread(len(dataset), MOST_IMAGES)
-            loads = (partial(_load_sample, dataset, index) for index in chosen)
-        else:
-            paths = list_images([self.folder])
-            chosen = _spread(len(paths), MOST_IMAGES)
-            loads = (partial(_load_file, paths[index], self.size) for index in chosen)
-        for load_image in loads:
+    def _indexed(self) -> Iterator[Tensor]:
+        """Yield the images of the index that can be read, BGR uint8 ``(3, H, W)``."""
+        pipeline = center_pipeline(self.size[0])
+        images: Any = (
+            DATASETS.build(dict(self.cfg.train_dataloader.dataset, pipeline=pipeline))
+            if self.folder is None
+            else list_images([self.folder])
+        )
+        for index in spread(len(images), MOST_IMAGES):
             try:
-                yield len(chosen), load_image()
+                found = images[index]
+                yield read_center(found, self.size)[0] if self.folder else found['inputs']
             except ImageError:  # was skipped in training, too
                 continue
 
@@ -219,19 +209,5 @@ class Explorer:
         return vis.heat_map(values.clamp(min=0).numpy(), (side, side))
 
 
-def _load_sample(dataset: Dataset, index: int) -> Tensor:
-    return dataset[index]['inputs']
-
-
-def _load_file(path: Path, size: tuple[int, int]) -> Tensor:
-    return read_center(path, size)[0]
-
-
 def _rgb(image: Tensor) -> np.ndarray:
     return np.ascontiguousarray(image.numpy().transpose(1, 2, 0)[..., ::-1])
-
-
-def _spread(length: int, most: int) -> list[int]:
-    """Return at most so many indices, spread evenly over a length."""
-    count = min(length, most)
-    return [number * length // count for number in range(count)]

@@ -4,11 +4,13 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
 from symmim_mm.apis import transfer
-from symmim_mm.apis.backbone import Backbone, choose_side
+from symmim_mm.apis.backbone import choose_side
+from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.datasets.folder_scan import EXTENSIONS as SCANNED
 from symmim_mm.datasets.survey import EXTENSIONS, survey
 from symmim_mm.planning.transfer_plan import TransferRecipe
@@ -73,12 +75,10 @@ def finetune(
                 '--labels or --val'
             )
 
-        def parts(recipe: TransferRecipe) -> dict[str, Any]:
-            return _parts(labeled, measured, train_share, val_share, backbone, size, recipe)
-
         return transfer.Setup(
             backbone, sum(round(count * train_share[1]) for count in counts.values()),
-            transfer.data_name(source, labels), parts,
+            transfer.data_name(source, labels),
+            partial(_parts, labeled, measured, train_share, val_share, backbone, size),
             [
                 f'{sum(counts.values())} images in {len(counts)} classes, '
                 f'{min(counts.values())} to {max(counts.values())} each: '
@@ -166,7 +166,7 @@ def _parts(
     measured: _Labeled,
     train_share: tuple[float, float],
     val_share: tuple[float, float],
-    backbone: Backbone,
+    backbone: Encoder,
     size: int,
     recipe: TransferRecipe,
 ) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from symmim_mm.apis.backbone import Backbone
+from symmim_mm.apis.backbone import SMALL_DECODER, backbone_settings, decoder_sizes
+from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.config.file import CONFIGS
 from symmim_mm.datasets.survey import FolderSurvey
 from symmim_mm.planning.folder_plan import FolderRecipe, choose_batch
@@ -13,7 +14,7 @@ PLAN, CONFIG = 'plan', 'pretrain.py'  # MMEngine writes its own, complete config
 def config_text(
     found: FolderSurvey,
     method: str,
-    model: Backbone,
+    model: Encoder,
     recipe: FolderRecipe | None,
     plan: Path,
     init: str | Path | None,
@@ -34,10 +35,11 @@ def config_text(
     crop = recipe.crop if recipe else 0.4
     base = 'vit_b_sparse_pretrain' if method == 'symmim' else 'vit_b_pretrain'
     settings: dict = dict(
-        backbone=model.settings | dict(drop_path_rate=0.0),
+        backbone=backbone_settings(model) | dict(drop_path_rate=0.0),
         data_preprocessor=dict(mean=list(found.mean), std=list(found.std)),
     )
-    width, depth, heads = model.decoder
+    # Another method's decoder does not predict what this one's does.
+    width, depth, heads = decoder_sizes(init) if init and method == 'mae' else SMALL_DECODER
     if method == 'mae':
         settings['neck'] = dict(
             decoder_embed_dim=width, decoder_depth=depth, decoder_num_heads=heads,

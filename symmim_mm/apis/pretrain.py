@@ -9,14 +9,16 @@ from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from symmim_mm.apis.backbone import Backbone, choose_side, decoder_sizes, open_backbone
+from symmim_mm.apis.backbone import choose_side, open_backbone
 from symmim_mm.apis.embed import show_embeddings
 from symmim_mm.apis.folder_config import CONFIG, PLAN, config_text
 from symmim_mm.apis.train import configure, train
+from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.datasets.survey import FolderSurvey, survey
 from symmim_mm.engine.launch import launched_runner
 from symmim_mm.engine.precision import has_bf16_units
@@ -105,14 +107,10 @@ def pretrain(
         backbone = open_backbone(init, model, heads, found.shorter_side, image_size)
         # Masks are checkerboards of 2 x 2 patches.
         side = choose_side(image_size, backbone.image, 2 * backbone.patch, backbone.image)
-        # Another method's decoder does not predict what this one's does.
-        decoder = decoder_sizes(init) if init and method == 'mae' else backbone.decoder
-        backbone = replace(backbone, image=side, decoder=decoder)
-        if workers is None:
-            workers = max(1, len(os.sched_getaffinity(0)) - 1)
+        backbone = replace(backbone, image=side)
 
         def text(recipe: FolderRecipe | None) -> str:
-            return config_text(found, method, backbone, recipe, plan, init, workers)
+            return config_text(found, method, backbone, recipe, plan, init, worker_count(workers))
 
         write_lists(found, plan, choose_batch(len(found.images)))
         report('measuring some steps')
@@ -129,17 +127,24 @@ def pretrain(
             )
         write_atomic(config, text(recipe))
         write_atomic(plan / 'recipe.json', json.dumps(asdict(recipe), indent=1) + '\n')
-    if not (place / 'result.json').is_file():
-        # MMEngine's log goes to its file; errors and the progress bar go to stderr.
-        with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
-            train(
-                config, work_dir=place, resume=True, seed=seed,
-                backbone=str(init) if init else None, amp=has_bf16_units(), track=track,
-            )  # fmt: skip
+    train_planned(config, place, seed=seed, backbone=init, amp=has_bf16_units(), track=track)
     write_progress(Record.read(place / FILE_NAME), place, 'trained; its images are compared')
     for line in show_embeddings(place, projection):
         report(line)
     return finish(place, report)
+
+
+def worker_count(wanted: int | None) -> int:
+    """Return the number of loader processes, by default one less than there are cores."""
+    return max(1, len(os.sched_getaffinity(0)) - 1) if wanted is None else wanted
+
+
+def train_planned(config: Path, place: Path, **options: Any) -> None:
+    """Train a config that was written, or continue, unless it is finished; options of train."""
+    if not (place / FILE_NAME).is_file():
+        # MMEngine's log goes to its file; errors and the progress bar go to stderr.
+        with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
+            train(config, work_dir=place, resume=True, **options)
 
 
 def finish(work_dir: Path, report: Callable[[str], None]) -> Path:
@@ -164,7 +169,7 @@ def write_lists(found: FolderSurvey, plan: Path, batch: int) -> None:
     write_atomic(plan / 'held_out.txt', '\n'.join(sorted(chosen)) + '\n')
 
 
-def describe(recipe: FolderRecipe, backbone: Backbone, method: str, rate: float) -> str:
+def describe(recipe: FolderRecipe, backbone: Encoder, method: str, rate: float) -> str:
     """Return the plan, in lines."""
     seconds = recipe.steps * recipe.batch / rate
     end = time.strftime('%H:%M on %d %b', time.localtime(time.time() + seconds))

@@ -10,13 +10,13 @@ from typing import Any, Unpack
 import numpy as np
 
 from symmim_mm.apis import transfer
-from symmim_mm.apis.backbone import Backbone, choose_side
+from symmim_mm.apis.backbone import choose_side
+from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.datasets.label_maps import read_label_map
 from symmim_mm.datasets.label_share import choose_part
 from symmim_mm.datasets.survey import survey
 from symmim_mm.datasets.transforms.decode import IGNORED
 from symmim_mm.datasets.transforms.decode_region import ImageError
-from symmim_mm.planning.transfer_plan import TransferRecipe
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.text import listed
@@ -68,9 +68,6 @@ def segment(
         backbone = transfer.transfer_backbone(options, side)
         size = choose_side(options.get('image_size'), side, 2 * backbone.patch, MOST_SIDE)
 
-        def parts(recipe: TransferRecipe) -> dict[str, Any]:
-            return _parts(trained, measured, labels, backbone, size)
-
         lines = [
             f'{len(whole.files)} images with label maps, {len(whole.classes)} classes '
             f'({listed(whole.classes, 8)}), crops of {size} pixels',
@@ -83,7 +80,7 @@ def segment(
         return transfer.Setup(
             backbone, max(1, round(len(trained.files) * labels)),
             transfer.data_name(Path(images), labels),
-            parts, lines,
+            lambda _: _parts(trained, measured, labels, backbone, size), lines,
         )  # fmt: skip
 
     return transfer.run_transfer(
@@ -93,24 +90,15 @@ def segment(
 
 @dataclass(frozen=True)
 class _Maps:
-    """Images with label maps.
+    """Images with label maps."""
 
-    Args:
-        images, masks: the folders.
-        files: images with a label map, below the folder.
-        found: the values of each of these maps.
-        bare: images without.
-        suffix: what follows an image's name without its ending in that of the label map.
-        names: file with the names without ending, one a line.
-    """
-
-    images: Path
+    images: Path  # the folders
     masks: Path
-    files: list[str]
-    found: list[set[int]]
-    bare: list[str]
-    suffix: str
-    names: Path
+    files: list[str]  # images with a label map, below the folder
+    found: list[set[int]]  # the values of each of these maps
+    bare: list[str]  # images without
+    suffix: str  # what follows an image's name without its ending in that of the label map
+    names: Path  # file with the names without ending, one a line
 
     @property
     def values(self) -> list[int]:
@@ -181,7 +169,7 @@ def _values(path: Path) -> set[int]:
 
 
 def _parts(
-    trained: _Maps, measured: _Maps, labels: float, backbone: Backbone, size: int
+    trained: _Maps, measured: _Maps, labels: float, backbone: Encoder, size: int
 ) -> dict[str, Any]:
     width, depth = backbone.width, backbone.layers
     taps = tuple(depth * part // 12 - 1 for part in (4, 6, 8, 12))  # as 3, 5, 7, 11 of twelve

@@ -1,19 +1,17 @@
 """What fine-tuning, detection and segmentation on one's own labels share: plan, run, page."""
 
-import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from mmengine.config import Config
 
-from symmim_mm.apis.backbone import Backbone, open_backbone
-from symmim_mm.apis.pretrain import finish, measure_rate
-from symmim_mm.apis.train import train
+from symmim_mm.apis.backbone import backbone_settings, open_backbone
+from symmim_mm.apis.pretrain import finish, measure_rate, train_planned, worker_count
+from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.config.file import CONFIGS
 from symmim_mm.datasets.label_share import share_of_labels
 from symmim_mm.datasets.survey import FolderSurvey, measure
@@ -50,27 +48,19 @@ class TransferOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Setup:
-    """What a task found and how it is trained.
+    """What a task found and how it is trained."""
 
-    Args:
-        backbone: that it starts from.
-        images: labeled ones that are trained on.
-        data: their name in the record.
-        parts: what the config states besides the recipe; gets that.
-        found: lines for the user.
-    """
-
-    backbone: Backbone
-    images: int
-    data: str
-    parts: Callable[[TransferRecipe], dict[str, Any]]
-    found: list[str]
+    backbone: Encoder  # that it starts from
+    images: int  # labeled ones that are trained on
+    data: str  # their name in the record
+    parts: Callable[[TransferRecipe], dict[str, Any]]  # what the config states besides the recipe
+    found: list[str]  # lines for the user
 
 
 Share = tuple[float, float]
 
 
-def transfer_backbone(options: TransferOptions, shorter_side: int) -> Backbone:
+def transfer_backbone(options: TransferOptions, shorter_side: int) -> Encoder:
     """Return the backbone that the options name, for images of a median shorter side."""
     return open_backbone(
         options.get('backbone'), options.get('model'), options.get('heads'), shorter_side
@@ -129,9 +119,7 @@ def run_transfer(
             report(line)
         if not backbone:
             report('no --backbone: the start is random, which few labels cannot make up for')
-        workers = options.get('workers')
-        if workers is None:
-            workers = max(1, len(os.sched_getaffinity(0)) - 1)
+        workers = worker_count(options.get('workers'))
 
         def text(recipe: TransferRecipe) -> str:
             return config_text(task, setup, recipe, workers, config, backbone)
@@ -152,13 +140,7 @@ def run_transfer(
             + (f', about {recipe.steps * batch / rate / 60:.0f} minutes' if rate else '')
         )
         write_atomic(config, text(recipe))
-    if not (place / FILE_NAME).is_file():
-        # MMEngine's log goes to its file; errors and the progress bar go to stderr.
-        with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
-            train(
-                config, work_dir=place, resume=True, seed=options.get('seed', 0),
-                backbone=backbone,
-            )  # fmt: skip
+    train_planned(config, place, seed=options.get('seed', 0), backbone=backbone)
     record = Record.read(place / FILE_NAME)
     report(', '.join(f'{key} {value:.1f}' for key, value in record.metrics.items()))
     return finish(place, report)
@@ -169,7 +151,9 @@ def config_text(
 ) -> str:
     """Return the config of a run: the full recipe of its task as base, and what differs."""
     parts = setup.parts(recipe)
-    base = CONFIGS / parts.pop('_base_').format(setup.backbone.size)
+    width = setup.backbone.width
+    size = 's' if width < 576 else 'b' if width < 896 else 'l'  # the shipped one of about this
+    base = CONFIGS / parts.pop('_base_').format(size)
     length: dict[str, Any] = dict(batch=recipe.batch, lr=recipe.lr, lr_batch=recipe.batch)
     interval = max(1, recipe.steps // 5)
     if task == 'finetune':
@@ -196,7 +180,7 @@ def config_text(
     parts['custom_hooks'] = [*parts.get('custom_hooks', []), *hooks]
     for loader in ('train_dataloader', 'val_dataloader'):
         parts[loader] |= dict(num_workers=workers, persistent_workers=workers > 0)
-    parts['model']['backbone'] = setup.backbone.settings | parts['model']['backbone']
+    parts['model']['backbone'] = backbone_settings(setup.backbone) | parts['model']['backbone']
     lines = [
         f'# {setup.data}: {setup.images} labeled images. Written by `symmim`; change it and train',
         f'# with `tools/train.py {config}`' + (f' --backbone {start}' if start else ''),

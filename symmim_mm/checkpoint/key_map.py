@@ -20,26 +20,16 @@ from symmim_mm.utils.text import listed, short
 class Dialect:
     """Another library's names of the tensors of MMPretrain's ``VisionTransformer``.
 
-    Attributes:
-        stems: MMPretrain's name outside the layers -> the library's; a stem is a name without
-            ``.weight`` and ``.bias``.
-        layers: the library's word for ``layers``, before the index of a layer.
-        layer_stems: MMPretrain's name inside a layer -> the library's.
-        split: MMPretrain's name inside a layer -> the library's names of its equal parts along the
-            first dimension.
-        wrappers: prefixes that all names of a checkpoint may have, in order of preference.
-        not_encoder: prefixes of names that belong to a head or a decoder.
-        marker: name that every checkpoint of the dialect has, and none of the dialects below it
-            in ``DIALECTS``.
+    Tables lead from MMPretrain's stems, names without ``.weight`` and ``.bias``, to the library's.
     """
 
-    stems: Mapping[str, str]
-    layers: str
+    stems: Mapping[str, str]  # outside the layers
+    layers: str  # the library's word for `layers`, before the index of a layer
     layer_stems: Mapping[str, str]
-    split: Mapping[str, tuple[str, ...]]
-    wrappers: tuple[str, ...]
-    not_encoder: tuple[str, ...]
-    marker: str
+    split: Mapping[str, tuple[str, ...]]  # to equal parts along the first dimension, in a layer
+    wrappers: tuple[str, ...]  # prefixes that all names may have, in order of preference
+    not_encoder: tuple[str, ...]  # prefixes of names that belong to a head or a decoder
+    marker: str  # name that every checkpoint has, and none of the dialects below it in `DIALECTS`
 
 
 # timm/models/vision_transformer.py; MAE models_mae.py and models_vit.py. Their mask token, if
@@ -126,8 +116,7 @@ def recognize(names: Iterable[str]) -> tuple[str, str] | None:
 def to_dialect(state: Mapping[str, Tensor], dialect: str) -> dict[str, Tensor]:
     """Rename the tensors of an encoder, by MMPretrain's names, for ``'timm'`` or ``'hf'``.
 
-    Raises:
-        UserError: a tensor that the other library's ViT does not have.
+    ``UserError`` at a tensor that the other library's ViT does not have.
     """
     table = DIALECTS[dialect]
     renamed: dict[str, Tensor] = {}
@@ -165,16 +154,9 @@ def from_dialect(
 ) -> dict[str, Tensor]:
     """Rename the encoder's tensors of another library's checkpoint; the inverse of to_dialect.
 
-    A name that is not in the table stays as it is, and the load report lists it.
-
-    Args:
-        state: the whole checkpoint.
-        dialect: one of ``DIALECTS``.
-        wrapper: prefix of the encoder's names.
-        source: the file, as it begins a message.
-
-    Raises:
-        UserError: the parts of a tensor are of different shapes.
+    A name that is not in the table stays as it is, and the load report lists it. ``wrapper`` is the
+    prefix of the encoder's names, ``source`` the file, as it begins a message. ``UserError``: the
+    parts of a tensor are of different shapes.
     """
     table = DIALECTS[dialect]
     stems = {there: here for here, there in table.stems.items()}

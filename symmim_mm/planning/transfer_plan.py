@@ -26,21 +26,13 @@ RATES = {
 
 @dataclass(frozen=True)
 class TransferRecipe:
-    """Numbers of a transfer.
+    """Numbers of a transfer."""
 
-    Args:
-        epochs: passes over the labeled images.
-        batch: images per step.
-        steps: in all.
-        warmup: of these.
-        lr: peak learning rate.
-    """
-
-    epochs: int
-    batch: int
-    steps: int
-    warmup: int
-    lr: float
+    epochs: int  # passes over the labeled images
+    batch: int  # images per step
+    steps: int  # in all
+    warmup: int  # of these
+    lr: float  # peak learning rate
 
     @property
     def strong(self) -> bool:
@@ -49,11 +41,7 @@ class TransferRecipe:
 
 
 def transfer_batch(task: str, images: int) -> int:
-    """Return a power of two that gives an epoch 16 steps, where it can.
-
-    Raises:
-        UserError: less than two images.
-    """
+    """Return a power of two that gives an epoch 16 steps, where two images or more allow it."""
     if images < 2:
         raise UserError(f'{images} labeled images to train on: label more, or raise --labels')
     least = min(4, images)
@@ -71,16 +59,9 @@ def transfer_recipe(
 ) -> TransferRecipe:
     """Return the recipe for a number of labeled images, as long as needed or as time allows.
 
-    Args:
-        task: one of ``RATES``.
-        images: that are trained on.
-        width: of the backbone's tokens.
-        epochs: how many; by default as many as make ``ENOUGH_STEPS``, if they fit into
-        seconds: for the training, at
-        rate: images per second that were measured.
-
-    Raises:
-        UserError: too few images, or too little time.
+    ``width`` is that of the backbone's tokens. Without ``epochs`` there are as many as make
+    ``ENOUGH_STEPS``, if they fit into ``seconds`` at the ``rate`` of images per second that was
+    measured. ``UserError``: too few images, or too little time.
     """
     batch = transfer_batch(task, images)
     an_epoch = images // batch

@@ -1,13 +1,24 @@
 """Line charts as small inline SVG."""
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 Points = list[tuple[float, float]]
 WIDTH, HEIGHT = 520, 260
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 38
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 @dataclass(frozen=True)
@@ -24,11 +35,9 @@ def thin(points: Points, most: int = 160) -> Points:
     if len(points) <= most:
         return points
     size = math.ceil(len(points) / (most - 1))
-    groups = [points[start : start + size] for start in range(0, len(points), size)]
-    means = [
-        (sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group))
-        for group in groups
-    ]
+    groups = (points[start : start + size] for start in range(0, len(points), size))
+    mean = statistics.fmean
+    means = [(mean(x for x, _ in group), mean(y for _, y in group)) for group in groups]
     return means[:-1] + [points[-1]]
 
 
@@ -38,7 +47,7 @@ def chart(
     y_label: str,
     chance: float | None = None,
     size: tuple[int, int] = (WIDTH, HEIGHT),
-) -> str:
+) -> Markup:
     """Draw lines as an SVG element; colors come from the page (classes ``s0``, ``s1``, ...).
 
     The y axis is logarithmic where positive values span more than a factor of eight.
@@ -47,59 +56,40 @@ def chart(
     width, height = size
     lines = [Series(item.name, item.slot, thin(item.points)) for item in series if item.points]
     if not lines:
-        return ''
+        return Markup()
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points] + ([] if chance is None else [chance])
     logarithmic = min(ys) > 0 and max(ys) > 8 * min(ys) and chance is None
     y_ticks = _log_ticks(min(ys), max(ys)) if logarithmic else _ticks(min(ys), max(ys))
     x_low, x_high = min(0, *xs), max(0, *xs) or 1.0
-    x_ticks = _ticks(x_low, x_high, inside=True)
     scale = math.log if logarithmic else float
     y_low, y_high = scale(y_ticks[0]), scale(y_ticks[-1])
 
     def px(x: float) -> float:
-        return LEFT + (x - x_low) / (x_high - x_low) * (width - LEFT - RIGHT)
+        return round(LEFT + (x - x_low) / (x_high - x_low) * (width - LEFT - RIGHT), 1)
 
     def py(y: float) -> float:
-        return height - BOTTOM - (scale(y) - y_low) / (y_high - y_low) * (height - TOP - BOTTOM)
+        share = (scale(y) - y_low) / (y_high - y_low)
+        return round(height - BOTTOM - share * (height - TOP - BOTTOM), 1)
 
-    parts = [
-        f'<svg viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escape(y_label)} over {escape(x_label)}">'
-    ]
-    for value in y_ticks:
-        parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{width - RIGHT}" y1="{py(value):.1f}" '
-            f'y2="{py(value):.1f}"/><text class="tick" x="{LEFT - 7}" '
-            f'y="{py(value) + 4:.1f}" text-anchor="end">{_number(value)}</text>'
+    return Markup(  # of a template that escapes
+        TEMPLATES.get_template('chart.svg.j2').render(
+            width=width,
+            height=height,
+            left=LEFT,
+            right=width - RIGHT,
+            bottom=height - BOTTOM,
+            x_label=x_label + (' (y: log scale)' if logarithmic else ''),
+            y_label=y_label,
+            x_ticks=[(px(x), _number(x)) for x in _ticks(x_low, x_high, inside=True)],
+            y_ticks=[(py(y), _number(y)) for y in y_ticks],
+            chance=None if chance is None else py(chance),
+            lines=[
+                Series(item.name, item.slot, [(px(x), py(y)) for x, y in item.points])
+                for item in lines
+            ],
         )
-    for value in x_ticks:
-        parts.append(
-            f'<text class="tick" x="{px(value):.1f}" y="{height - BOTTOM + 17}" '
-            f'text-anchor="middle">{_number(value)}</text>'
-        )
-    note = ' (y: log scale)' if logarithmic else ''
-    parts.append(
-        f'<text class="axis" x="{width - RIGHT}" y="{height - 5}" text-anchor="end">'
-        f'{escape(x_label)}{note}</text>'
     )
-    if chance is not None:
-        parts.append(
-            f'<line class="chance" x1="{LEFT}" x2="{width - RIGHT}" y1="{py(chance):.1f}"'
-            f' y2="{py(chance):.1f}"/><text class="tick" x="{width - RIGHT}" '
-            f'y="{py(chance) - 5:.1f}" text-anchor="end">chance</text>'
-        )
-    for line in lines:
-        path = ' '.join(f'{px(x):.1f},{py(y):.1f}' for x, y in line.points)
-        title = f'<title>{escape(line.name)}</title>'
-        parts.append(f'<polyline class="line s{line.slot}" points="{path}">{title}</polyline>')
-        if len(line.points) <= 12:
-            parts += [
-                f'<circle class="dot s{line.slot}" cx="{px(x):.1f}" cy="{py(y):.1f}" r="3"/>'
-                for x, y in line.points
-            ]
-    parts.append('</svg>')
-    return ''.join(parts)
 
 
 def _ticks(low: float, high: float, inside: bool = False) -> list[float]:

@@ -1,14 +1,11 @@
 """Training curves: MMEngine's scalar files, read and drawn for the report page."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from symmim_mm.results.chart import Points, Series, chart
+from symmim_mm.results.chart import HEIGHT, WIDTH, Points, Series, chart
 from symmim_mm.results.metrics import METRICS
 from symmim_mm.results.record import is_number
 from symmim_mm.results.runs import RecordedRun, color_slots, group_runs, method_name
@@ -30,7 +27,7 @@ TITLES = {
 }
 
 
-# Task -> the metric that is drawn over validations, and its label.
+# Task -> the metric that is drawn over validations, and the title of its chart.
 VALIDATION = {
     'finetune': ('top1', 'Validation top-1 (%)'),
     'linear': ('top1', 'Validation top-1 (%)'),
@@ -41,7 +38,7 @@ VALIDATION = {
 }
 
 
-# What `HealthHook` (`symmim_mm/models/health.py`) and `KnnHook` log of a pre-training, and labels.
+# What `HealthHook` (`symmim_mm/models/health.py`) and `KnnHook` log of a pre-training, and titles.
 HEALTH = {
     'knn': 'k-NN top-1 (%)',
     'rank': 'Effective rank of the features',
@@ -54,35 +51,22 @@ HEALTH = {
 SMALL = (260, 170)
 
 
-@dataclass
-class Curve:
-    """``loss`` and ``health`` over iterations, validation (percent) over the validation step."""
-
-    loss: Points = field(default_factory=list)
-    validation: Points = field(default_factory=list)
-    health: dict[str, Points] = field(default_factory=lambda: {name: [] for name in HEALTH})
-
-
-def read_curve(path: Path, task: str) -> Curve:
+def read_curve(path: Path, wanted: Mapping[str, tuple[str, float]]) -> dict[str, Points]:
     """Read a run's scalar file: JSON lines as MMEngine's ``LocalVisBackend`` writes them.
 
-    Raises:
-        UserError: the file cannot be read or one of its lines is not a JSON object.
+    ``wanted`` are the name of a scalar and a factor by title; of each the points (step, value) are
+    returned. ``UserError`` at a file that cannot be read, or a line that is no JSON object.
     """
-    curve = Curve()
-    wanted = [('loss', 1.0, curve.loss)]
-    wanted += [(f'health/{name}', 1.0, points) for name, points in curve.health.items()]
-    if task in VALIDATION:
-        metric, _ = VALIDATION[task]
-        wanted.append((*METRICS[metric], curve.validation))
+    curve: dict[str, Points] = {title: [] for title in wanted}
     try:
         for line in filter(str.strip, path.read_text(encoding='utf-8').splitlines()):
             values = json.loads(line)
             step = values.get('step')
-            for name, factor, points in wanted:
+            for title, (name, factor) in wanted.items():
                 value = values.get(name)
                 if is_number(step) and is_number(value):
-                    points.append((float(step), value * factor if abs(value) > SMALLEST else 0.0))
+                    shown = value * factor if abs(value) > SMALLEST else 0.0
+                    curve[title].append((float(step), shown))
     except OSError as error:
         raise UserError(f'{path}: cannot be read: {error.strerror}') from error
     except (ValueError, AttributeError, RecursionError) as error:
@@ -98,45 +82,41 @@ def curve_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[dic
     slots = color_slots(runs)
     sections = []
     for task, dataset, group in group_runs(runs):
-        losses, values, chances = [], [], set()
-        health: dict[str, list[Series]] = {name: [] for name in HEALTH}
-        metric, label = VALIDATION.get(task, ('', ''))
+        metric, validation = VALIDATION.get(task, ('', ''))
+        wanted = {'Loss': ('loss', 1.0)} | ({validation: METRICS[metric]} if metric else {})
+        wanted |= {title: (f'health/{name}', 1.0) for name, title in HEALTH.items()}
+        lines: dict[str, list[Series]] = {title: [] for title in wanted}
         for run in group:
             record = run.record
             if record.curve is None:
                 continue
             try:
-                curve = read_curve(file_inside(run.folder, record.curve, MOST_BYTES), task)
+                curve = read_curve(file_inside(run.folder, record.curve, MOST_BYTES), wanted)
             except UserError as error:
                 problems.append(f'loss curve left out: {error}')
                 continue
             name, slot = f'{method_name(record.method)}, seed {record.seed}', slots[record.method]
-            losses.append(Series(name, slot, curve.loss))
-            if len(curve.validation) > 1:
-                values.append(Series(name, slot, curve.validation))
-            for figure, points in curve.health.items():
-                health[figure].append(Series(name, slot, points))
-            if metric in record.chance:
-                chances.add(record.chance[metric])
-        charts = {'Loss': chart(losses, 'iteration', 'loss')}
-        level = chances.pop() if len(chances) == 1 else None
-        charts[label] = chart(values, 'validation step', label, level)
-        small = {
-            HEALTH[name]: chart(series, 'iteration', HEALTH[name], size=SMALL)
-            for name, series in health.items()
-        }
-        # Built by our own function, which escapes every string it is given.
-        drawn, drawn_small = (
-            [(label, Markup(svg)) for label, svg in each.items() if svg] for each in (charts, small)
-        )
-        if drawn or drawn_small:
+            for title, points in curve.items():
+                if title != validation or len(points) > 1:
+                    lines[title].append(Series(name, slot, points))
+        chances = {run.record.chance[metric] for run in group if metric in run.record.chance}
+        drawn: list[tuple[str, str]] = []
+        small: list[tuple[str, str]] = []
+        for title, series in lines.items():
+            is_small = title in HEALTH.values()
+            level = next(iter(chances)) if title == validation and len(chances) == 1 else None
+            x = 'validation step' if title == validation else 'iteration'
+            svg = chart(series, x, title, level, SMALL if is_small else (WIDTH, HEIGHT))
+            if svg:
+                (small if is_small else drawn).append((title, svg))
+        if drawn or small:
             methods = dict.fromkeys(run.record.method for run in group)
             note = 'The methods minimize different losses: compare the shape, not the height.'
             sections.append(
                 {
                     'title': f'{TITLES[task]}, {dataset}' if dataset else TITLES[task],
                     'charts': drawn,
-                    'small': drawn_small,
+                    'small': small,
                     'legend': [(method_name(method), slots[method]) for method in methods],
                     'note': note if task == 'pretrain' and len(methods) > 1 else '',
                 }

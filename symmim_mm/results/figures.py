@@ -90,20 +90,14 @@ def figure_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[di
 
 
 def _drawing(run: RecordedRun, name: str, width: int, problems: list[str]) -> str | None:
-    """Return a run's figure of a name as a data address, ``None`` if it has none to show."""
-    file = next((file for file in run.record.figures if Path(file).name == name), None)
-    return embed_image(run.folder, file, problems, width) if file else None
-
-
-def embed_image(folder: Path, name: str, problems: list[str], width: int) -> str | None:
-    """Return a PNG in a run's folder as a data address, at most ``width`` pixels wide.
-
-    ``problems`` gets a line if the image cannot be shown; the result is then ``None``.
-    """
+    """Return a run's PNG of a name as a data address, at most ``width`` pixels wide, or None."""
     from PIL import Image
 
+    file = next((file for file in run.record.figures if Path(file).name == name), None)
+    if file is None:
+        return None
     try:
-        path = file_inside(folder, name, MOST_BYTES)
+        path = file_inside(run.folder, file, MOST_BYTES)
         with Image.open(path, formats=('PNG',)) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise UserError(f'{path}: has {image.width} x {image.height} pixels')
@@ -115,6 +109,6 @@ def embed_image(folder: Path, name: str, problems: list[str], width: int) -> str
         problems.append(f'image left out: {error}')
         return None
     except Exception as error:  # Pillow raises many kinds of errors on bytes that are no PNG
-        problems.append(f'image left out: {folder / name}: not a readable PNG: {error}')
+        problems.append(f'image left out: {run.folder / file}: not a readable PNG: {error}')
         return None
     return 'data:image/png;base64,' + base64.b64encode(buffer.getvalue()).decode('ascii')

@@ -194,9 +194,8 @@ class Record(_Strict):
     def read(cls, path: str | Path) -> Self:
         """Read one record.
 
-        Raises:
-            UserError: the file cannot be read or is not in its folder, is not JSON, or has a
-                missing, unknown or invalid field. The message names the file and the problem.
+        ``UserError``, with the file and the problem, where it cannot be read or is not in its
+        folder, is not JSON, or has a missing, unknown or invalid field.
         """
         path = Path(path)
         try:
@@ -220,10 +219,7 @@ def is_number(value: object) -> TypeGuard[int | float]:
 def find_records(folders: Iterable[str | Path]) -> list[Path]:
     """Return the paths of all ``result.json`` in and below ``folders``, sorted, each once.
 
-    Hidden directories are left out (a suite keeps replaced runs in one).
-
-    Raises:
-        UserError: a folder does not exist.
+    Hidden directories are left out (a suite keeps replaced runs in one). ``UserError``: no folder.
     """
     found: dict[str, Path] = {}
     for folder in map(Path, folders):

@@ -5,9 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from symmim_mm.config import EVALUATIONS, PREDICTING
+from symmim_mm.results.chart import TEMPLATES
 from symmim_mm.results.curves import curve_sections
 from symmim_mm.results.figures import figure_sections
 from symmim_mm.results.render import COSTS, LEGEND, published_for, published_metrics, row_costs
@@ -33,17 +32,13 @@ def render_page(
     curves = curve_sections(runs, problems)
     figures = figure_sections(runs, problems)
     problems[:] = map(visible, problems)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {'duration': format_duration, 'costs': row_costs}
-    environment.filters |= {'dataset': dataset_name, 'data': data_key}
-    environment.globals |= {'published_metrics': published_metrics, 'costs_heads': COSTS}
-    return environment.get_template('report.html.j2').render(
+    return TEMPLATES.get_template('report.html.j2').render(
+        format_duration=format_duration,
+        row_costs=row_costs,
+        dataset_name=dataset_name,
+        data_key=data_key,
+        published_metrics=published_metrics,
+        costs_heads=COSTS,
         title=title,
         progress=progress,
         legend=LEGEND,

@@ -30,6 +30,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -191,8 +192,8 @@ def load_suite(
     if file.gpus and not (root / MULTI_GPU).is_file():
         raise UserError(f'{path}: gpus needs {MULTI_GPU}: run the suite in a clone of the project')
     runs: list[Run] = []
-    read: dict[tuple[str, ...], tuple[str, str, str]] = {}
 
+    @cache
     def look_up(task: str, config: str, options: tuple[str, ...]) -> tuple[str, str, str]:
         """Return path, hash and command of a config."""
         found = find_config(config, root)
@@ -208,16 +209,11 @@ def load_suite(
         method: str, part: str, config: str, seed: int, parent: Run | None,
         options: tuple[str, ...] = (),
     ) -> Run:  # fmt: skip
-        task = part.partition('.')[0]
-        key = (config, *options)
-        if key not in read:
-            read[key] = look_up(task, config, options)
-        found, sha256, command = read[key]
-        name = f'{method}-{part}-seed{seed}'
+        task, name = part.partition('.')[0], f'{method}-{part}-seed{seed}'
+        found, sha256, command = look_up(task, config, options)
         folder = work_dir / name
-        run = Run(name, method, task, found, sha256, seed, folder, command, parent, options)
-        runs.append(run)
-        return run
+        runs.append(Run(name, method, task, found, sha256, seed, folder, command, parent, options))
+        return runs[-1]
 
     # However early a suite is stopped, it leaves whole methods, and whole seeds of them.
     for seed in file.seeds:

@@ -5,7 +5,6 @@ config as it is now, the seed, and the hash of its backbone as it is now.
 """
 
 import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,28 +48,10 @@ def read_json(path: Path) -> Any:  # noqa: ANN401
         return None
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What the record of a run must say for the run to be finished."""
-
-    config_sha256: str
-    seed: int
-    backbone_sha256: str | None
-    data_sha256: str | None
-
-    def difference(self, record: Record) -> str | None:
-        """Return the first field in which a record differs, or ``None``."""
-        for name in ('config_sha256', 'seed', 'backbone_sha256'):
-            if getattr(record, name) != getattr(self, name):
-                return f'{name} is {getattr(record, name)}, wanted {getattr(self, name)}'
-        return None
-
-
 def backbone_of(run: Run) -> tuple[Path, str] | tuple[None, None]:
     """Return the checkpoint that a run starts from and its hash; twice ``None`` for a random start.
 
-    Raises:
-        UserError: the pre-training has no valid record, or its checkpoint is not the recorded one.
+    ``UserError``: the pre-training has no valid record, or its checkpoint is not the recorded one.
     """
     parent = run.parent
     if parent is None:
@@ -86,12 +67,25 @@ def backbone_of(run: Run) -> tuple[Path, str] | tuple[None, None]:
     return path, record.checkpoint_sha256
 
 
-def wanted(run: Run, data_hash: str | None) -> Wanted:
-    """Return what ``run`` must be now; raises as :func:`backbone_of`."""
-    return Wanted(run.config_sha256, run.seed, backbone_of(run)[1], data_hash)
+def wanted(run: Run, data_hash: str | None) -> dict[str, Any]:
+    """Return what ``run`` must be now, as its marker says; raises as :func:`backbone_of`."""
+    return dict(
+        config_sha256=run.config_sha256,
+        seed=run.seed,
+        backbone_sha256=backbone_of(run)[1],
+        data_sha256=data_hash,
+    )
 
 
-def is_finished(run: Run, want: Wanted) -> bool:
+def difference(record: Record, want: dict[str, Any]) -> str | None:
+    """Return the first field in which a record is not the wanted run's, or ``None``."""
+    for name in ('config_sha256', 'seed', 'backbone_sha256'):
+        if getattr(record, name) != want[name]:
+            return f'{name} is {getattr(record, name)}, wanted {want[name]}'
+    return None
+
+
+def is_finished(run: Run, want: dict[str, Any]) -> bool:
     """Return whether the run's directory holds the wanted result.
 
     A pre-training's checkpoint must still be there, as its record names it. A run that a suite
@@ -101,14 +95,14 @@ def is_finished(run: Run, want: Wanted) -> bool:
         record = Record.read(run.folder / FILE_NAME)
     except UserError:
         return False
-    if want.difference(record) is not None:
+    if difference(record, want) is not None:
         return False
     if run.task == 'pretrain':
         file = run.folder / (record.checkpoint or '')
         if not file.is_file() or file_sha256(file) != record.checkpoint_sha256:
             return False
     marker = read_json(run.folder / MARKER)
-    return marker is None or marker == asdict(want)
+    return marker is None or marker == want
 
 
 def pending(suite: Suite) -> list[Run]:

@@ -3,15 +3,15 @@
 import json
 import os
 import time
-from dataclasses import asdict
+from typing import Any
 
 from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.suite.file import DATA, Run, Suite
 from symmim_mm.suite.finished import (
     MARKER,
-    Wanted,
     backbone_of,
     data_sha256,
+    difference,
     is_finished,
     read_json,
     record_data,
@@ -55,42 +55,36 @@ class RunStep:
         self.name = run.name
         self.needs = (DATA, run.parent.name) if run.parent else (DATA,)
         self.log = run.folder / 'log.txt'
-        self.want: Wanted | None = None
+        self.want: dict[str, Any] = {}
 
     def prepare(self) -> list[str] | None:
-        """Prepare the directory; return the command line, ``None`` if the run is finished."""
+        """Prepare the directory; return the command line, ``None`` if the run is finished.
+
+        An attempt at the same run is resumed. Anything else is moved aside, so that neither an old
+        checkpoint nor an old record can pass for the new run's.
+        """
         self.want = wanted(self.run, data_sha256(self.suite))
         if is_finished(self.run, self.want):
             return None
-        resume = self._prepare_folder()
-        return self.suite.command(self.run, backbone_of(self.run)[0], resume)
-
-    def _prepare_folder(self) -> bool:
-        """Return whether the directory holds an attempt at the same run, to be resumed.
-
-        Anything else is moved aside, so that neither an old checkpoint nor an old record can pass
-        for the new run's.
-        """
         folder = self.run.folder
-        if folder.is_dir() and any(folder.iterdir()):
-            # With a record it is not an interrupted run but a finished one that does not fit.
-            same = read_json(folder / MARKER) == asdict(self.want)
-            if same and not (folder / FILE_NAME).exists():
-                return True
-            stamp = time.strftime('%Y%m%dT%H%M%S') + f'-{os.getpid()}'
-            aside = self.suite.state / 'replaced' / f'{self.name}-{stamp}'
-            aside.parent.mkdir(parents=True, exist_ok=True)
-            folder.rename(aside)
-        write_atomic(folder / MARKER, json.dumps(asdict(self.want)))
-        return False
+        # With a record it is not an interrupted run but a finished one that does not fit.
+        same = read_json(folder / MARKER) == self.want and not (folder / FILE_NAME).exists()
+        if not same:
+            if folder.is_dir() and any(folder.iterdir()):
+                stamp = time.strftime('%Y%m%dT%H%M%S') + f'-{os.getpid()}'
+                aside = self.suite.state / 'replaced' / f'{self.name}-{stamp}'
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                folder.rename(aside)
+            write_atomic(folder / MARKER, json.dumps(self.want))
+        return self.suite.command(self.run, backbone_of(self.run)[0], resume=same)
 
     def check(self) -> None:
         """Check that the record is that of the wanted run."""
         path = self.run.folder / FILE_NAME
         if not path.is_file():
             raise UserError(f'{self.run.command} ended without an error but left no {FILE_NAME}')
-        if difference := self.want.difference(Record.read(path)):
-            raise UserError(f'the record is not of the run that was wanted: {difference}')
+        if problem := difference(Record.read(path), self.want):
+            raise UserError(f'the record is not of the run that was wanted: {problem}')
         if not is_finished(self.run, self.want):
             raise UserError('the record does not fit the checkpoint next to it')
 

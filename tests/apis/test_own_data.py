@@ -14,17 +14,19 @@ from mmengine.registry import DATASETS, init_default_scope
 from own_data import ade, coco, write
 
 import symmim_mm
-from symmim_mm.apis.backbone import Backbone
+from symmim_mm.apis.backbone import backbone_settings
 from symmim_mm.apis.detect import detect
 from symmim_mm.apis.embed import embed
 from symmim_mm.apis.finetune import finetune
 from symmim_mm.apis.predict import predict
 from symmim_mm.apis.segment import segment
 from symmim_mm.apis.transfer import data_name
+from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.config.load import load_config
 
 pytestmark = pytest.mark.xdist_group('own_data')  # they share trained runs
-VIT = Backbone(width=48, layers=12, heads=4, hidden=96, patch=8, image=32)
+SIZES = dict(heads=4, width=48, layers=12, hidden=96, channels=3, patch=8, image=32)
+VIT = Encoder({}, 'tiny', **SIZES, pooled=False)
 STD = [50.0, 51.0, 52.0]
 
 
@@ -33,7 +35,7 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pre-training's checkpoint of a ViT whose heads only its config gives."""
     from mmpretrain.models import VisionTransformer
 
-    arch = VIT.settings['arch']
+    arch = backbone_settings(VIT)['arch']
     arch.pop('_delete_')
     model = VisionTransformer(arch=arch, img_size=VIT.image, patch_size=VIT.patch)
     config = Config(
@@ -113,9 +115,7 @@ def test_a_run_in_use(run: tuple[str, Path, list[str]], sample_data: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_the_libraries_read_a_run(
-    run: tuple[str, Path, list[str]], sample_data: Path, tmp_path: Path
-) -> None:
+def test_the_libraries_read_a_run(run, sample_data, tmp_path):
     """What a run writes is all that the three libraries' own inferencers ask for."""
     task, out, _ = run
     config, checkpoint = str(next(out.glob('*.py'))), str(next(out.glob('*.pth')))
@@ -181,18 +181,14 @@ def config_of(
     return load_config(next((out / 'plan').glob('*.py')))
 
 
-def test_held_out_images_are_balanced(
-    classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_held_out_images_are_balanced(classes, tmp_path, monkeypatch):
     cfg = config_of(finetune, (classes,), monkeypatch, tmp_path / 'out', labels=0.5)
     assert cfg.train_dataloader.dataset.labels == (0.0, 0.4)
     assert cfg.val_dataloader.dataset.labels == (0.8, 1.0)
     assert cfg.model.head.num_classes == 2
 
 
-def test_a_list_of_paths_and_classes(
-    classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_list_of_paths_and_classes(classes, tmp_path, monkeypatch):
     names = [f'{path.relative_to(classes)} {path.parent.name}' for path in classes.rglob('*.png')]
     (classes / 'list.txt').write_text('\n'.join(names))
     cfg = config_of(finetune, (classes / 'list.txt',), monkeypatch, tmp_path / 'out', val=0.3)
@@ -201,9 +197,7 @@ def test_a_list_of_paths_and_classes(
     assert set(listed) == {f'{line.split()[0]} {int(line.endswith("dog"))}' for line in names}
 
 
-def test_boxes_without_masks(
-    sample_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_boxes_without_masks(sample_data, tmp_path, monkeypatch):
     content = json.loads(coco(sample_data)[0].read_text())
     for entry in content['annotations']:
         entry.pop('segmentation')
@@ -225,9 +219,7 @@ def test_boxes_without_masks(
 
 @pytest.mark.slow
 @pytest.mark.parametrize('task', ['finetune', 'detection'])
-def test_a_list_and_boxes_train_without_validation(
-    task: str, classes: Path, backbone: Path, sample_data: Path, tmp_path: Path
-) -> None:
+def test_a_list_and_boxes_train_without_validation(task, classes, backbone, sample_data, tmp_path):
     paths = sorted(classes.rglob('*.png'))
     lines = [f'{path.relative_to(tmp_path)} {path.parent.name}' for path in paths]
     (tmp_path / 'list.txt').write_text('\n'.join(lines))
@@ -273,13 +265,7 @@ def test_label_maps_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ((1, 7, 255), ('class 1', 'class 7'), {1: 0, 7: 1, 255: 255}),
     ],
 )
-def test_any_values_of_label_maps(
-    values: tuple[int, ...],
-    classes: tuple[str, ...],
-    mapped: dict[int, int],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_any_values_of_label_maps(values, classes, mapped, tmp_path, monkeypatch):
     label = np.resize(np.array(values, np.uint8), (40, 40))
     for number in range(5):
         write(tmp_path / f'images/{number}.png', number)

@@ -93,8 +93,8 @@ def test_health_of_a_pretraining_is_drawn_in_small(tmp_path):
 def test_validation_values_are_percent(tmp_path):
     path = tmp_path / 'scalars.json'
     path.write_text('{"coco/bbox_mAP": 0.25, "step": 2}\n{"loss": NaN, "step": 1}\n\n')
-    curve = read_curve(path, 'detection')
-    assert curve.validation == [(2.0, 25.0)] and curve.loss == []
+    curve = read_curve(path, {'AP': ('coco/bbox_mAP', 100.0), 'Loss': ('loss', 1.0)})
+    assert curve == {'AP': [(2.0, 25.0)], 'Loss': []}
 
 
 def test_thin_keeps_the_ends_and_the_mean():
@@ -107,15 +107,7 @@ def test_thin_keeps_the_ends_and_the_mean():
 
 @pytest.mark.parametrize(
     'values',
-    [
-        [1.0],
-        [0.0, 0.0],
-        [5.0, 5.0],
-        [1e-6, 1e4],
-        [-3.0, 8.0],
-        [0.02, 0.9, 0.05],
-        [99999.0, 123456.0],
-    ],
+    [[1.0], [0.0, 0.0], [5.0, 5.0], [1e-6, 1e4], [-3, 8.0], [0.02, 0.9, 0.05], [99999.0, 123456]],
 )
 def test_every_point_lies_inside_the_chart(values):
     svg = chart([Series('<&>', 0, [(float(x), y) for x, y in enumerate(values, 1)])], 'x', 'loss')

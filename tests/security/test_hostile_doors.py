@@ -17,7 +17,6 @@ from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from paths import ROOT
 from processes import error_line
 from quickstart import LAYOUTS, data_options
-from warm_commands import WarmCommands
 
 pytestmark = pytest.mark.slow
 
@@ -69,10 +68,7 @@ DOORS = [
 
 
 @pytest.mark.parametrize(('name', 'config', 'way', 'form'), DOORS)
-def test_runs(
-    tool: WarmCommands, states: dict, tmp_path: Path, sample_data: Path,
-    name: str, config: str, way: str, form: str,
-) -> None:  # fmt: skip
+def test_runs(tool, states, tmp_path, sample_data, name, config, way, form):  # fmt: skip
     own = way in ('load_from', '--resume', 'resume=True', 'positional')
     epochs = 'iter_1.pth' if config in LAYOUTS else 'epoch_1.pth'
     file = hostile_checkpoint(
@@ -114,9 +110,7 @@ def test_sharded_over_processes(states: dict, tmp_path: Path, sample_data: Path,
     [('reconstruct', PRETRAIN), ('attention', PRETRAIN), ('detect', 'mask_rcnn'),
      ('segment', 'upernet')],
 )  # fmt: skip
-def test_visualize(
-    tool: WarmCommands, states: dict, tmp_path: Path, sample_data: Path, kind: str, config: str
-) -> None:
+def test_visualize(tool, states, tmp_path, sample_data, kind, config):
     file = hostile_checkpoint(tmp_path / 'hostile.pth', tmp_path / 'marker', states[config], 'zip')
     words = [CONFIGS / f'{config}.py', file]
     if config == PRETRAIN:
@@ -129,9 +123,7 @@ def test_visualize(
     ('format', 'name', 'form'),
     [('timm', 'out.safetensors', 'zip'), ('hf', 'out', 'legacy'), ('onnx', 'out.onnx', 'zip')],
 )
-def test_export(
-    tool: WarmCommands, states: dict, tmp_path: Path, format: str, name: str, form: str
-) -> None:
+def test_export(tool, states, tmp_path, format, name, form):
     file = hostile_checkpoint(tmp_path / 'hostile.pth', tmp_path / 'marker', states[PRETRAIN], form)
     out = tmp_path / name
     done = tool('export_backbone.py', file, '--format', format, out, '--heads', '4')

@@ -50,9 +50,7 @@ def test_the_guard_guards(tmp_path: Path) -> None:
         log.unlink()
 
 
-def test_the_whole_way_without_a_network(
-    guarded: WarmCommands, log: Path, tmp_path: Path, sample_data: Path
-) -> None:
+def test_the_whole_way_without_a_network(guarded, log, tmp_path, sample_data):
     """Sample data, pre-training, every transfer, evaluation, pictures, export, report, suite."""
 
     def run(name: str, *words: str | Path) -> None:

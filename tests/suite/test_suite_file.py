@@ -47,10 +47,10 @@ def finished(tmp_path: Path) -> Path:
         run = waiting[0]
         run.folder.mkdir(parents=True)
         (run.folder / 'last.pth').write_text(run.name)
-        want = wanted(run, None)
+        backbone = wanted(run, None)['backbone_sha256']
         record(
             run.method, run.task, run.seed, run=run.name, config=run.config,
-            config_sha256=run.config_sha256, backbone_sha256=want.backbone_sha256,
+            config_sha256=run.config_sha256, backbone_sha256=backbone,
             checkpoint_sha256=file_sha256(run.folder / 'last.pth'),
         ).write(run.folder)  # fmt: skip
     return root
