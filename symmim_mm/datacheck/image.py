@@ -17,6 +17,7 @@ from symmim_mm.datasets.transforms.decode import (
     LabelMapError,
     decode_image,
     decode_label_map,
+    unread_channels,
 )
 
 PATCH = 16
@@ -179,6 +180,8 @@ def _decode(
     """
     if warnings:
         warnings.take()
+    if count := unread_channels(data):
+        raise FindingError('channels', f'{count} channels')
     pixels = None
     if header is not None and header.format in JPEGS:
         pixels = decode_image(data, cv2.IMREAD_REDUCED_COLOR_8)

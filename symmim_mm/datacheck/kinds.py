@@ -35,6 +35,7 @@ KINDS: dict[str, Kind] = {
     'unreadable': Kind(PROBLEM, 'files or folders that the system does not let one read'),
     'not-an-image': Kind(PROBLEM, 'no image that OpenCV knows: cannot be loaded'),
     'cut-off': Kind(PROBLEM, 'cut off or damaged so that decoding fails: cannot be loaded'),
+    'channels': Kind(PROBLEM, 'more channels than color and transparency: cannot be loaded'),
     'enormous': Kind(
         PROBLEM, 'more pixels than --max-pixels, not decoded: may use up the memory in training'
     ),
