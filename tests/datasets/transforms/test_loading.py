@@ -18,7 +18,7 @@ from symmim_mm.engine.runner.resumable_loader import ResumableLoader
 
 # OpenCV alone dies of the animation.
 SAMPLES = samples() | {'animation': ('a.png', damaged_animation(), {'cut-off'})}
-BROKEN = {'empty', 'not-an-image', 'cut-off', 'enormous'}
+BROKEN = {'empty', 'not-an-image', 'cut-off', 'channels', 'enormous'}
 GOOD = [name for name, (_, _, kinds) in SAMPLES.items() if not kinds & BROKEN]
 BAD = [name for name in SAMPLES if name not in GOOD]
 NAMES = ['with spaces.jpg', '名前 фото.jpg', "it's 100%.jpg", 'no_extension', '-x.jpg', 'é.JPEG']
