@@ -69,7 +69,7 @@ def segment(
         size = choose_side(options.get('image_size'), side, 2 * backbone.patch, MOST_SIDE)
 
         def parts(recipe: TransferRecipe) -> dict[str, Any]:
-            return _parts(trained, measured, labels, backbone, size)
+            return _parts(trained, measured, labels, backbone, size, recipe)
 
         lines = [
             f'{len(whole.files)} images with label maps, {len(whole.classes)} classes '
@@ -181,7 +181,12 @@ def _values(path: Path) -> set[int]:
 
 
 def _parts(
-    trained: _Maps, measured: _Maps, labels: float, backbone: Backbone, size: int
+    trained: _Maps,
+    measured: _Maps,
+    labels: float,
+    backbone: Backbone,
+    size: int,
+    recipe: TransferRecipe,
 ) -> dict[str, Any]:
     width, depth = backbone.width, backbone.layers
     taps = tuple(depth * part // 12 - 1 for part in (4, 6, 8, 12))  # as 3, 5, 7, 11 of twelve
@@ -202,7 +207,7 @@ def _parts(
     crops: list[dict] = [
         load,
         maps,
-        dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
+        dict(type='RandomResize', scale=scale, ratio_range=recipe.scales, keep_ratio=True),
         dict(type='mmseg.RandomCrop', crop_size=(size, size), cat_max_ratio=0.75),
         dict(type='mmseg.RandomFlip', prob=0.5),
         dict(type='mmseg.PhotoMetricDistortion'),
