@@ -39,6 +39,11 @@ class TransferRecipe:
         """Whether images are augmented as strongly as in published fine-tunings."""
         return self.steps >= STRONG_STEPS
 
+    @property
+    def scales(self) -> tuple[float, float]:
+        """How far objects and label maps are resized at random."""
+        return (0.5, 2.0) if self.strong else (0.8, 1.25)
+
 
 def transfer_batch(task: str, images: int) -> int:
     """Return a power of two that gives an epoch 16 steps, where it can.

@@ -183,6 +183,35 @@ def config_of(
     return load_config(next((out / 'plan').glob('*.py')))
 
 
+@pytest.mark.parametrize('task', TASKS)
+def test_a_short_run_and_a_random_start_are_no_published_recipe(
+    task: str, backbone: Path, sample_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random layers learn at the full rate; few steps without stochastic depth."""
+    function, data, _ = TASKS[task]
+    rates = []
+    for file in (None, backbone):
+        out = tmp_path / str(bool(file))
+        cfg = config_of(function, data(sample_data), monkeypatch, out, backbone=file)
+        rates.append(cfg.optim_wrapper.paramwise_cfg.layer_decay_rate)
+        assert cfg.model.backbone.drop_path_rate == 0
+    assert rates[0] == 1 > rates[1]
+
+
+def test_as_many_objects_are_found_as_an_image_has(
+    sample_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = json.loads(coco(sample_data)[0].read_text())
+    first, names = content['annotations'][0], [entry['id'] for entry in content['images']]
+    content['annotations'] = [
+        first | dict(id=number, image_id=names[max(0, number - 299)]) for number in range(303)
+    ]
+    (tmp_path / 'many.json').write_text(json.dumps(content))
+    data = tmp_path / 'many.json', coco(sample_data)[1]
+    cfg = config_of(detect, data, monkeypatch, tmp_path / 'out', val=None)
+    assert cfg.model.test_cfg.rcnn.max_per_img == 300
+
+
 def test_held_out_images_are_balanced(
     classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +251,7 @@ def test_boxes_without_masks(
     assert sum(len(part['annotations']) for part in parts) == len(content['annotations'])
     # Images of 96 pixels are not enlarged; the patch of 8 makes strides of 4, 8, 16.
     assert cfg.model.data_preprocessor.pad_size_divisor == 96
+    assert cfg.model.backbone.window_size == 12  # one for all of it
     assert cfg.model.roi_head.bbox_roi_extractor.featmap_strides == [4.0, 8.0, 16.0]
 
 
