@@ -30,9 +30,7 @@ class ImageError(UserError):
 
 
 def read_file(
-    path: str,
-    backend_args: dict | None = None,
-    opener: Callable[[str], BinaryIO] = FileIO,
+    path: str, backend_args: dict | None = None, opener: Callable[[str], BinaryIO] = FileIO
 ) -> bytes:
     """Read the bytes of an image file.
 
