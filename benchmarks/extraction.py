@@ -10,13 +10,15 @@ from benchmarks.common import environment, interleave, markdown, rates, say, tim
 from symmim_mm.utils.errors import UserError
 
 TIMM, STOCK, OURS = 'timm', 'MMPretrain', 'ours'
-SIZES = {'ti': ('tiny', 192), 's': ('small', 384), 'b': ('base', 768)}
+RATIO = f'times {STOCK}'
+# Their names in timm and in MMPretrain, and their widths.
+SMALLER = {'ti': ('tiny', 'deit-tiny', 192), 's': ('small', 'deit-small', 384)}
+SIZES = SMALLER | {'b': ('base', 'base', 768)}
 SCALE = dict(type='ResizeEdge', scale=256, edge='short', backend='pillow', interpolation='bicubic')
 STEPS = [dict(type='LoadImageFromFile'), SCALE, dict(type='CenterCrop', crop_size=224)]
-PREPROCESSOR = dict(
-    type='ClsDataPreprocessor', mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375),
-    to_rgb=True,
-)  # fmt: skip
+VIT = dict(type='VisionTransformer', img_size=224, patch_size=16)
+RGB = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), to_rgb=True)
+PREPROCESSOR = dict(type='ClsDataPreprocessor', **RGB)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,10 +44,9 @@ def run(args: argparse.Namespace) -> dict:
     files = sorted(path for path in Path(args.data).rglob('*') if path.suffix in ('.jpg', '.JPEG'))
     if not 0 < args.images <= len(files):
         raise UserError(f'--data {args.data} has {len(files)} JPEGs, --images {args.images} wanted')
-    before = environment()
-    kinds = zip((TIMM, STOCK, OURS), (_timm, _mmpretrain, _ours), strict=True)
-    made = {name: (make, args.batch[0]) for name, make in kinds}
-    made |= {f'{OURS}, batch {batch}': (_ours, batch) for batch in args.batch[1:]}
+    before, (first, *more) = environment(), args.batch
+    cases = {TIMM: (_timm, first), STOCK: (_mmpretrain, first), OURS: (_ours, first)}
+    cases |= {f'{OURS}, batch {batch}': (_ours, batch) for batch in more}
     loading, encoding = {}, {}
     args.autocast = partial(torch.autocast, args.device, torch.bfloat16, enabled=args.amp)
     with tempfile.TemporaryDirectory(prefix='symmim-extraction-') as place:
@@ -53,21 +54,29 @@ def run(args: argparse.Namespace) -> dict:
         (args.folder / 'class').mkdir(parents=True)
         for file in files[: args.images]:
             (args.folder / 'class' / file.name).symlink_to(file.resolve())
-        for name, (make, batch) in made.items():
+        for name, (make, batch) in cases.items():
             loader, loop = make(args, batch)
             loop()  # once without measuring: files come into memory, workers start
-            loading[name] = partial(timed, partial(_drain, loader))
+            loading[name] = partial(timed, partial(_drain, loader, args.images))
             encoding[name] = partial(timed, loop)
         loads = interleave(loading, args.repeats, lambda line: say(f'loading, {line}'))
         loops = interleave(encoding, args.repeats, say)
     # The processor time of workers is not seen from here.
     by = 'cpu_seconds' if args.device == 'cpu' and not args.workers else 'seconds'
     shown = ('images', 'size', 'device', 'workers', 'amp', 'batch')
-    return dict(
-        settings={name: getattr(args, name) for name in shown},
-        repeats=args.repeats, environment=before,
-        loading=rates(loads, STOCK, by), encoding=rates(loops, STOCK, by),
-    )  # fmt: skip
+    result = dict(settings={name: getattr(args, name) for name in shown}, repeats=args.repeats)
+    measured = dict(loading=rates(loads, STOCK, by), encoding=rates(loops, STOCK, by))
+    return result | dict(environment=before) | measured
+
+
+def _drain(loader: Iterable, images: int) -> int:
+    for _ in loader:
+        pass
+    return images
+
+
+def _workers(args: argparse.Namespace) -> dict:
+    return dict(num_workers=args.workers, persistent_workers=args.workers > 0)
 
 
 def _timm(args: argparse.Namespace, batch: int) -> tuple[Iterable, Callable]:
@@ -80,8 +89,7 @@ def _timm(args: argparse.Namespace, batch: int) -> tuple[Iterable, Callable]:
     model = timm.create_model(f'vit_{SIZES[args.size][0]}_patch16_224').to(args.device).eval()
     loader = create_loader(
         create_dataset('', str(args.folder)), (3, 224, 224), batch, interpolation='bicubic',
-        crop_pct=0.875, num_workers=args.workers, persistent_workers=args.workers > 0,
-        device=torch.device(args.device),
+        crop_pct=0.875, device=torch.device(args.device), **_workers(args),
     )  # fmt: skip
 
     @torch.inference_mode()
@@ -96,18 +104,15 @@ def _timm(args: argparse.Namespace, batch: int) -> tuple[Iterable, Callable]:
     return loader, validate
 
 
-def _drain(loader: Iterable) -> int:
-    return sum(len(batch['inputs'] if isinstance(batch, dict) else batch[0]) for batch in loader)
-
-
 def _mmpretrain(args: argparse.Namespace, batch: int) -> tuple[Iterable, Callable]:
     """Return the loader of its ImageNet configs, and what ``tools/test.py`` does with it."""
     import torch
     from mmpretrain.evaluation import Accuracy
     from mmpretrain.registry import MODELS
 
-    head = dict(type='LinearClsHead', num_classes=1000, in_channels=SIZES[args.size][1])
-    parts = dict(backbone=_backbone(args), head=head, data_preprocessor=PREPROCESSOR)
+    _, arch, width = SIZES[args.size]
+    head = dict(type='LinearClsHead', num_classes=1000, in_channels=width)
+    parts = dict(backbone=dict(VIT, arch=arch), head=head, data_preprocessor=PREPROCESSOR)
     model = MODELS.build(dict(type='ImageClassifier', **parts)).to(args.device).eval()
     loader = _loader(args, batch, STEPS, type='CustomDataset')
 
@@ -130,7 +135,7 @@ def _ours(args: argparse.Namespace, batch: int) -> tuple[Iterable, Callable]:
     from symmim_mm.engine.precision import half_encoder
     from symmim_mm.evaluation.features import extract
 
-    model = MODELS.build(_backbone(args) | dict(out_type='raw')).to(args.device)
+    model = MODELS.build(dict(VIT, arch=SIZES[args.size][1], out_type='raw')).to(args.device)
     model.eval()  # which returns nothing here
     preprocessor = MODELS.build(PREPROCESSOR).to(args.device)
     data = dict(type='symmim_mm.ImageFolder', index_cache=str(args.folder.parent / 'index'))
@@ -139,36 +144,21 @@ def _ours(args: argparse.Namespace, batch: int) -> tuple[Iterable, Callable]:
     return loader, lambda: len(extract(encoder, preprocessor, loader)[1])
 
 
-def _backbone(args: argparse.Namespace) -> dict:
-    arch = 'base' if args.size == 'b' else f'deit-{SIZES[args.size][0]}'
-    return dict(type='VisionTransformer', arch=arch, img_size=224, patch_size=16)
-
-
 def _loader(args: argparse.Namespace, batch: int, steps: list[dict], **data: str) -> Iterable:
     from mmengine.runner import Runner
 
     pipeline = [*steps, dict(type='PackInputs')]
-    settings = dict(
-        dataset=dict(data_root=str(args.folder), pipeline=pipeline, **data), batch_size=batch,
-        sampler=dict(type='DefaultSampler', shuffle=False), num_workers=args.workers,
-        collate_fn=dict(type='default_collate'), persistent_workers=args.workers > 0,
-    )  # fmt: skip
-    return Runner.build_dataloader(settings, seed=0)
+    dataset = dict(data_root=str(args.folder), pipeline=pipeline, **data)
+    settings = dict(batch_size=batch, **_workers(args), collate_fn=dict(type='default_collate'))
+    sampler = dict(type='DefaultSampler', shuffle=False)
+    return Runner.build_dataloader(dict(settings, dataset=dataset, sampler=sampler), seed=0)
 
 
 def tables(result: dict) -> dict[str, str]:
     """Return the Markdown of a result: ``rates``."""
-    columns = [
-        ('loading', 'rate'),
-        ('loading', 'ratio'),
-        ('encoding', 'rate'),
-        ('encoding', 'ratio'),
-    ]
-    rows = [
-        [name, *(with_spread(result[part][name][kind], '.2f') for part, kind in columns)]
-        for name in result['encoding']
-    ]
-    ratio = f'times {STOCK}'
-    return {
-        'rates': markdown(['', 'loading, images a second', ratio, 'with encoding', ratio], rows)
-    }
+    header, rows = ['', 'loading, images a second', RATIO, 'with encoding', RATIO], []
+    for name in result['encoding']:
+        cases = (result[part][name] for part in ('loading', 'encoding'))
+        spreads = (case[kind] for case in cases for kind in ('rate', 'ratio'))
+        rows.append([name, *(with_spread(values, '.2f') for values in spreads)])
+    return {'rates': markdown(header, rows)}
