@@ -68,7 +68,8 @@ def detect(
             trained = whole.part(train_share, plan / 'train.json')
             measured = whole.part(val_share, plan / 'val.json')
         sides = np.array([(entry['width'], entry['height']) for entry in whole.content['images']])
-        backbone = transfer.transfer_backbone(options, int(np.median(sides.min(axis=1))))
+        names = [entry['file_name'] for entry in whole.content['images']]
+        backbone, _ = transfer.transfer_backbone(options, folder, names)
         unit = 2 * backbone.patch
         longer = -(-int(np.median(sides.max(axis=1))) // unit) * unit
         size = choose_side(options.get('image_size'), longer, unit, MOST_SIDE)
@@ -161,8 +162,8 @@ def _parts(
     factors = [f for f in (4, 2, 1, 0.5) if patch / f >= FINEST_STRIDE] or [1, 0.5]
     strides = [patch / factor for factor in factors]
     areas = [entry['bbox'][2] * entry['bbox'][3] for entry in trained.content['annotations']]
-    # The finest level's anchors are as large as small objects, 32 pixels at most.
     most = max(Counter(entry['image_id'] for entry in trained.content['annotations']).values())
+    # The finest level's anchors are as large as small objects, 32 pixels at most.
     small = float(np.percentile(np.sqrt(np.maximum(areas, 1)), 10)) * scale
     channels = min(256, max(64, backbone.width // 3))  # of 768 channels the published 256
     heads = dict(in_channels=channels, conv_out_channels=channels)

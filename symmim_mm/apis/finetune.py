@@ -59,8 +59,7 @@ def finetune(
         labels = float(options.get('labels') or 1.0)
         train_share, val_share, line = transfer.held_out_shares(val)
         train_share = (0.0, train_share[1] * labels)
-        side = transfer.readable_side(labeled.folder, labeled.images)
-        backbone = transfer.transfer_backbone(options, side)
+        backbone, _ = transfer.transfer_backbone(options, labeled.folder, labeled.images)
         size = choose_side(options.get('image_size'), backbone.image, backbone.patch, 10**6)
         counts = labeled.counts
         name = min(counts, key=counts.__getitem__)

@@ -65,8 +65,7 @@ def segment(
         elif val is not None:
             trained = whole.part(train_share, plan / 'train.txt')
             measured = whole.part(val_share, plan / 'val.txt')
-        side = transfer.readable_side(whole.images, whole.files)
-        backbone = transfer.transfer_backbone(options, side)
+        backbone, side = transfer.transfer_backbone(options, whole.images, whole.files)
         size = choose_side(options.get('image_size'), side, 2 * backbone.patch, MOST_SIDE)
 
         lines = [

@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -60,11 +60,29 @@ class Setup:
 Share = tuple[float, float]
 
 
-def transfer_backbone(options: TransferOptions, shorter_side: int) -> Encoder:
-    """Return the backbone that the options name, for images of a median shorter side."""
-    return open_backbone(
-        options.get('backbone'), options.get('model'), options.get('heads'), shorter_side
-    )
+def transfer_backbone(
+    options: TransferOptions, folder: Path, files: Sequence[str]
+) -> tuple[Encoder, int]:
+    """Return the backbone that the options name, for images of a folder, and their shorter side.
+
+    Random weights get images that are normalized by their own mean and standard deviation: dark
+    ones, normalized by ImageNet's, are one large constant next to little content.
+
+    Raises:
+        UserError: one of a sample of images cannot be read, at which a training would stop.
+    """
+    found = measure(FolderSurvey(folder, list(files), Counter()))
+    for path, reason in found.unreadable.items():
+        raise UserError(
+            f'{folder / path} cannot be read ({reason}), one of {len(found.unreadable)} in a '
+            f'sample of {found.sampled}: repair or remove them; `symmim check` finds all'
+        )
+    file = options.get('backbone')
+    backbone = open_backbone(file, options.get('model'), options.get('heads'), found.shorter_side)
+    if not file:
+        own = dict(mean=list(found.mean), std=list(found.std))
+        backbone = replace(backbone, normalization=own)
+    return backbone, found.shorter_side
 
 
 def held_out_shares(
@@ -202,18 +220,3 @@ def data_name(folder: Path, labels: float = 1.0) -> str:
     while path.name.startswith(('train', 'images')) and path.parent.name:
         path = path.parent
     return path.stem + (f', {labels:.0%} of the labels' if labels < 1 else '')
-
-
-def readable_side(folder: Path, files: Sequence[str]) -> int:
-    """Return the median shorter side of images in pixels.
-
-    Raises:
-        UserError: one of the sample cannot be read, at which a supervised training would stop.
-    """
-    found = measure(FolderSurvey(folder, list(files), Counter()))
-    for path, reason in found.unreadable.items():
-        raise UserError(
-            f'{folder / path} cannot be read ({reason}), one of {len(found.unreadable)} in a '
-            f'sample of {found.sampled}: repair or remove them; `symmim check` finds all'
-        )
-    return found.shorter_side

@@ -187,15 +187,17 @@ def config_of(
 def test_a_short_run_and_a_random_start_are_no_published_recipe(
     task: str, backbone: Path, sample_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Random layers learn at the full rate; few steps without stochastic depth."""
+    """Random layers learn at the full rate, from images normalized by their own colors."""
     function, data, _ = TASKS[task]
-    rates = []
+    rates, means = [], []
     for file in (None, backbone):
         out = tmp_path / str(bool(file))
         cfg = config_of(function, data(sample_data), monkeypatch, out, backbone=file)
         rates.append(cfg.optim_wrapper.paramwise_cfg.layer_decay_rate)
+        means.append((cfg if task == 'finetune' else cfg.model).data_preprocessor.mean)
         assert cfg.model.backbone.drop_path_rate == 0
     assert rates[0] == 1 > rates[1]
+    assert means[0] not in ([123.675, 116.28, 103.53], STD) and means[1] == STD  # the file's
 
 
 def test_as_many_objects_are_found_as_an_image_has(
