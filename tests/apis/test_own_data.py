@@ -174,7 +174,7 @@ def config_of(
     def stop(*args: object, **kwargs: object) -> None:
         raise Written
 
-    monkeypatch.setattr('symmim_mm.apis.transfer.train', stop)
+    monkeypatch.setattr('symmim_mm.apis.transfer.train_planned', stop)
     options = dict(epochs=1, workers=0, out=out, report=lambda line: None) | options
     with pytest.raises(Written):
         function(*data, **options)
