@@ -9,8 +9,8 @@ from torch.nn.functional import interpolate
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from benchmarks.common import interleave, rates, say, timed
+from symmim_mm.datasets.transforms.crops import LoadRandomResizedCrop
 from symmim_mm.datasets.transforms.decode_region import read_file
-from symmim_mm.datasets.transforms.load_random_resized_crop import LoadRandomResizedCrop
 
 BATCH = 100
 HOST, DEVICE = 'ours, one core', 'GPU: decode, crop, resize'

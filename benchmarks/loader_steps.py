@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import simplejpeg
 
+from symmim_mm.datasets.transforms.crops import LoadRandomResizedCrop
 from symmim_mm.datasets.transforms.decode_region import EncodedImage, read_file
 from symmim_mm.datasets.transforms.jpeg_crop import cut_rows
 from symmim_mm.datasets.transforms.jpeg_header import JpegHeader, read_jpeg_header
-from symmim_mm.datasets.transforms.load_random_resized_crop import LoadRandomResizedCrop
 
 Job = tuple[bytes, JpegHeader, int, int]
 """A JPEG, its header, and the rows of a crop."""

@@ -19,12 +19,7 @@ def _child(parent: Registry, *modules: str) -> Registry:
 
 MODELS = _child(root.MODELS, 'models')
 DATASETS = _child(root.DATASETS, 'datasets.image_folder')
-TRANSFORMS = _child(
-    root.TRANSFORMS,
-    'datasets.transforms.loading',
-    'datasets.transforms.load_random_resized_crop',
-    'datasets.transforms.load_center_crop',
-)
+TRANSFORMS = _child(root.TRANSFORMS, 'datasets.transforms.loading', 'datasets.transforms.crops')
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'datasets.samplers.shard_sampler')
 HOOKS = _child(root.HOOKS, 'engine.hooks', 'evaluation.knn_hook')
 LOOPS = _child(root.LOOPS, 'engine.runner.loops')

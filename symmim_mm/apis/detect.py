@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
@@ -14,6 +15,7 @@ from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.datacheck.coco.annotation_file import check_categories, check_images, load
 from symmim_mm.datacheck.report import Report
 from symmim_mm.datasets.label_share import choose_part
+from symmim_mm.planning.transfer_plan import TransferRecipe
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.text import listed
@@ -75,7 +77,7 @@ def detect(
         return transfer.Setup(
             backbone, max(1, round(trained.annotated * labels)),
             transfer.data_name(folder, labels),
-            lambda _: _parts(trained, measured, labels, backbone, size, scale),
+            lambda recipe: _parts(trained, measured, labels, backbone, size, scale, recipe),
             [
                 f'{len(sides)} images, {len(whole.content["annotations"])} objects of '
                 f'{len(whole.classes)} classes ({listed(whole.classes, 8)}), '
@@ -145,13 +147,22 @@ def _open(file: Path, folder: Path) -> _Coco:
 
 
 def _parts(
-    trained: _Coco, measured: _Coco, labels: float, backbone: Encoder, size: int, scale: float
+    trained: _Coco,
+    measured: _Coco,
+    labels: float,
+    backbone: Encoder,
+    size: int,
+    scale: float,
+    recipe: TransferRecipe,
 ) -> dict[str, Any]:
     patch = backbone.patch
+    grid = size // patch
+    window = -(-grid // max(1, round(grid / 16)))  # about 16 patches, without padding
     factors = [f for f in (4, 2, 1, 0.5) if patch / f >= FINEST_STRIDE] or [1, 0.5]
     strides = [patch / factor for factor in factors]
     areas = [entry['bbox'][2] * entry['bbox'][3] for entry in trained.content['annotations']]
     # The finest level's anchors are as large as small objects, 32 pixels at most.
+    most = max(Counter(entry['image_id'] for entry in trained.content['annotations']).values())
     small = float(np.percentile(np.sqrt(np.maximum(areas, 1)), 10)) * scale
     channels = min(256, max(64, backbone.width // 3))  # of 768 channels the published 256
     heads = dict(in_channels=channels, conv_out_channels=channels)
@@ -165,7 +176,7 @@ def _parts(
         roi_head['mask_roi_extractor'] = dict(out_channels=channels, featmap_strides=strides)
     model = dict(
         data_preprocessor=dict(pad_size_divisor=size, **backbone.normalization),
-        backbone=dict(out_indices=(backbone.layers - 1,), global_blocks=4),
+        backbone=dict(out_indices=(backbone.layers - 1,), global_blocks=4, window_size=window),
         neck=dict(
             in_channels=backbone.width, out_channels=channels, scale_factors=factors,
             num_outs=len(factors) + 1,
@@ -178,14 +189,18 @@ def _parts(
             ),
         ),
         roi_head=roi_head,
-        # Regions of interest in proportion to the area.
-        train_cfg=dict(rcnn=dict(sampler=dict(num=min(512, max(64, size * size // 2048))))),
+        # Proposals and regions of interest in proportion to the area.
+        train_cfg=dict(
+            rpn_proposal=dict(nms_pre=min(2000, max(500, 2 * size))),
+            rcnn=dict(sampler=dict(num=min(512, max(64, size * size // 2048)))),
+        ),
+        test_cfg=dict(rcnn=dict(max_per_img=max(100, most))),
     )  # fmt: skip
     load = [dict(type='symmim_mm.LoadImageStrict')]
     crops = [
         dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
         dict(type='mmdet.RandomFlip', prob=0.5),
-        dict(type='RandomResize', scale=(size, size), ratio_range=(0.5, 2.0), keep_ratio=True,
+        dict(type='RandomResize', scale=(size, size), ratio_range=recipe.scales, keep_ratio=True,
              resize_type='mmdet.Resize', backend='pillow'),
         dict(type='mmdet.RandomCrop', crop_type='absolute', crop_size=(size, size),
              recompute_bbox=True, allow_negative_crop=True),

@@ -194,7 +194,6 @@ def _parts(
     )
     if not recipe.strong:
         model |= dict(train_cfg=None)  # no mixing of images, which few steps cannot use
-        model['backbone'] |= dict(drop_path_rate=0.0)
     train: dict[str, Any] = dict(
         labeled.dataset, pipeline=[crop, *strong, dict(type='mmpretrain.PackInputs')]
     )

@@ -17,6 +17,7 @@ from symmim_mm.datasets.label_share import choose_part
 from symmim_mm.datasets.survey import survey
 from symmim_mm.datasets.transforms.decode import IGNORED
 from symmim_mm.datasets.transforms.decode_region import ImageError
+from symmim_mm.planning.transfer_plan import TransferRecipe
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.text import listed
@@ -80,7 +81,7 @@ def segment(
         return transfer.Setup(
             backbone, max(1, round(len(trained.files) * labels)),
             transfer.data_name(Path(images), labels),
-            lambda _: _parts(trained, measured, labels, backbone, size), lines,
+            lambda recipe: _parts(trained, measured, labels, backbone, size, recipe), lines,
         )  # fmt: skip
 
     return transfer.run_transfer(
@@ -169,7 +170,12 @@ def _values(path: Path) -> set[int]:
 
 
 def _parts(
-    trained: _Maps, measured: _Maps, labels: float, backbone: Encoder, size: int
+    trained: _Maps,
+    measured: _Maps,
+    labels: float,
+    backbone: Encoder,
+    size: int,
+    recipe: TransferRecipe,
 ) -> dict[str, Any]:
     width, depth = backbone.width, backbone.layers
     taps = tuple(depth * part // 12 - 1 for part in (4, 6, 8, 12))  # as 3, 5, 7, 11 of twelve
@@ -190,7 +196,7 @@ def _parts(
     crops: list[dict] = [
         load,
         maps,
-        dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
+        dict(type='RandomResize', scale=scale, ratio_range=recipe.scales, keep_ratio=True),
         dict(type='mmseg.RandomCrop', crop_size=(size, size), cat_max_ratio=0.75),
         dict(type='mmseg.RandomFlip', prob=0.5),
         dict(type='mmseg.PhotoMetricDistortion'),

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 
@@ -60,8 +61,9 @@ def train(
         SystemExit: 75, after saving, where a signal stopped the run.
     """
     cfg = configure(config, launcher, **options)
-    if options.get('amp') or cfg.run.task == 'pretrain':
-        _count_flops(cfg, bool(options.get('amp')))
+    share = bool(options.get('amp')) and torch.cuda.is_available()
+    if share or cfg.run.task == 'pretrain':
+        _count_flops(cfg, share)
     patience_s = LEASE_S if resume or was_restarted() else 0.0
     with (
         launched_runner(cfg, launcher) as runner,
@@ -146,8 +148,8 @@ def _serve_inferencers(cfg: Config) -> None:
     cfg.test_dataloader = test
 
 
-def _count_flops(cfg: Config, amp: bool) -> None:
-    """Let the record say what a pass costs, and the log how much of a GPU's 16-bit peak is used."""
+def _count_flops(cfg: Config, share: bool) -> None:
+    """Let the record say what a pass costs, and the log which share of a GPU's peak is used."""
     try:
         count = flops_per_image(cfg).forward_backward
     except Exception as error:  # a model of the user's own may not run on fake tensors
@@ -157,5 +159,5 @@ def _count_flops(cfg: Config, amp: bool) -> None:
         if hook['type'] == RECORD_HOOK:
             hook['flops_per_image'] = count
     throughput = (cfg.get('default_hooks') or {}).get('throughput')
-    if amp and throughput is not None:
+    if share and throughput is not None:
         throughput['flops_per_image'] = count

@@ -181,6 +181,10 @@ def config_text(
     for loader in ('train_dataloader', 'val_dataloader'):
         parts[loader] |= dict(num_workers=workers, persistent_workers=workers > 0)
     parts['model']['backbone'] = backbone_settings(setup.backbone) | parts['model']['backbone']
+    if not recipe.strong:
+        parts['model']['backbone']['drop_path_rate'] = 0.0
+    if not start:  # layers that have learned nothing yet need the full rate
+        parts['optim_wrapper'] = dict(paramwise_cfg=dict(layer_decay_rate=1.0))
     lines = [
         f'# {setup.data}: {setup.images} labeled images. Written by `symmim`; change it and train',
         f'# with `tools/train.py {config}`' + (f' --backbone {start}' if start else ''),

@@ -48,7 +48,11 @@ def write_hf(whole: dict, encoder: Encoder, folder: Path) -> str:
 
 
 def write_hf_mae(whole: dict, encoder: Encoder, folder: Path) -> str:
-    """Write encoder and decoder of a checkpoint; ``UserError`` without a decoder of MAE's kind."""
+    """Write encoder and decoder of a checkpoint.
+
+    Raises:
+        UserError: there is no decoder of MAE's kind, or its attention heads are unknown.
+    """
     decoder = read_decoder(whole)
     if decoder is None or decoder.heads is None or encoder.pooled:
         raise UserError(

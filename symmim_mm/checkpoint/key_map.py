@@ -116,7 +116,8 @@ def recognize(names: Iterable[str]) -> tuple[str, str] | None:
 def to_dialect(state: Mapping[str, Tensor], dialect: str) -> dict[str, Tensor]:
     """Rename the tensors of an encoder, by MMPretrain's names, for ``'timm'`` or ``'hf'``.
 
-    ``UserError`` at a tensor that the other library's ViT does not have.
+    Raises:
+        UserError: a tensor that the other library's ViT does not have.
     """
     table = DIALECTS[dialect]
     renamed: dict[str, Tensor] = {}
@@ -154,9 +155,16 @@ def from_dialect(
 ) -> dict[str, Tensor]:
     """Rename the encoder's tensors of another library's checkpoint; the inverse of to_dialect.
 
-    A name that is not in the table stays as it is, and the load report lists it. ``wrapper`` is the
-    prefix of the encoder's names, ``source`` the file, as it begins a message. ``UserError``: the
-    parts of a tensor are of different shapes.
+    A name that is not in the table stays as it is, and the load report lists it.
+
+    Args:
+        state: the whole checkpoint.
+        dialect: one of ``DIALECTS``.
+        wrapper: prefix of the encoder's names.
+        source: the file, as it begins a message.
+
+    Raises:
+        UserError: the parts of a tensor are of different shapes.
     """
     table = DIALECTS[dialect]
     stems = {there: here for here, there in table.stems.items()}

@@ -31,7 +31,11 @@ def use_safe_loaders() -> None:
 
 
 def check_init_cfg(model: nn.Module) -> None:
-    """Refuse an ``init_cfg`` whose file has no tensor of its module: MMEngine would only warn."""
+    """Refuse an ``init_cfg`` whose file has no tensor of its module: MMEngine would only warn.
+
+    Raises:
+        UserError: there is one, or a file cannot be read.
+    """
     for name, module in model.named_modules():
         settings = getattr(module, 'init_cfg', None) or []
         for init in settings if isinstance(settings, list) else [settings]:
@@ -50,8 +54,10 @@ def check_init_cfg(model: nn.Module) -> None:
 def load_from_file(filename: str, map_location: Any = None, **_: object) -> dict:
     """Read a checkpoint file as :func:`symmim_mm.checkpoint.read.read_checkpoint` does.
 
-    ``meta['config']`` is left out: ``Runner.resume`` would run that string as a program. Addresses
-    are refused as well, as nothing is downloaded.
+    ``meta['config']`` is left out: ``Runner.resume`` would run that string as a program.
+
+    Raises:
+        UserError: as ``read_checkpoint``; also for every address, as nothing is downloaded.
     """
     checkpoint = read_checkpoint(os.path.expanduser(filename), map_location or 'cpu')
     if isinstance(checkpoint.get('meta'), dict):

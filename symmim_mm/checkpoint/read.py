@@ -109,7 +109,10 @@ def checkpoint_files(folder: str | Path) -> list[Path]:
 def newest_whole_checkpoint(work_dir: str | Path) -> Path | None:
     """Return the newest checkpoint that is as it was written, ``None`` if the run has none yet.
 
-    A damaged one is reported and skipped; ``UserError`` where all of them are.
+    A damaged one is reported and skipped.
+
+    Raises:
+        UserError: there are checkpoints, and all of them are damaged.
     """
     files = checkpoint_files(work_dir)
     for path in reversed(files):

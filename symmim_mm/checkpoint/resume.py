@@ -31,7 +31,11 @@ MISSING = object()
 
 
 def check_parts(checkpoint: dict, source: str, more: dict[str, type]) -> None:
-    """Refuse a checkpoint of the file ``source`` without ``PARTS`` and ``more``, of their types."""
+    """Check that a checkpoint of the file ``source`` has ``PARTS`` and ``more``.
+
+    Raises:
+        UserError: a part is missing or of another type.
+    """
     for name, kind in {**PARTS, **more}.items():
         value: Any = checkpoint
         for key in name.split('.'):
@@ -44,10 +48,13 @@ def check_parts(checkpoint: dict, source: str, more: dict[str, type]) -> None:
 
 
 def check_fit(runner: Runner, checkpoint: dict, source: str) -> None:
-    """Refuse a checkpoint that passed :func:`check_parts` and is not one of this run.
+    """Check that a checkpoint that passed :func:`check_parts` is one of this run.
 
     Compares the seed, the position, and all names, shapes and dtypes of model, optimizer and
     schedules.
+
+    Raises:
+        UserError: it is one of another run.
     """
     # Without the modules' versions, which torch keeps as an attribute: names are compared instead.
     checkpoint['state_dict'] = dict(checkpoint['state_dict'])

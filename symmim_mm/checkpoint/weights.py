@@ -16,9 +16,10 @@ LARGEST = torch.finfo(torch.float32).max  # what models compute in
 
 
 def check_plain(values: Mapping, source: str) -> None:
-    """Refuse tensors among ``values`` that a module's ``load_state_dict`` cannot copy.
+    """Check that a module's ``load_state_dict`` can copy the tensors among ``values``.
 
-    That are those which are nested, sparse, quantized, complex or without data.
+    Raises:
+        UserError: one of ``source`` is nested, sparse, quantized, complex or without data.
     """
     for name, value in values.items():
         if isinstance(value, Tensor) and (problem := not_plain(value)):

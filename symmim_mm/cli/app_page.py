@@ -43,7 +43,15 @@ class PolicyMiddleware:
 
 
 def serve(page: gr.Blocks, port: int | None) -> None:
-    """Serve a page to this machine until it is interrupted, at the first free port from 7860."""
+    """Serve a page to this machine until it is interrupted.
+
+    Args:
+        page: what to serve.
+        port: the first free one from 7860 by default.
+
+    Raises:
+        UserError: the port is taken.
+    """
     middleware = [
         Middleware(TrustedHostMiddleware, allowed_hosts=['127.0.0.1', 'localhost']),
         Middleware(PolicyMiddleware),

@@ -123,7 +123,11 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _benchmarks() -> ModuleType:
-    """Import the benchmarks' command, which only a checkout has."""
+    """Import the benchmarks' command, which only a checkout has.
+
+    Raises:
+        UserError: this is an installed package.
+    """
     root = Path(__file__).resolve().parents[2]
     if not (root / 'benchmarks' / 'command.py').is_file():
         raise UserError('benchmarks are not part of the installed package: clone the repository')

@@ -41,8 +41,9 @@ def training_image_size(cfg: Config) -> Size:
 def follow_encoder(cfg: Config) -> None:
     """Let MAE's decoder follow its encoder, and compare the sizes of crops to the encoder's.
 
-    ``UserError``: a crop of a classifier's, pre-training's or segmentation's images has another
-    size than the position embedding.
+    Raises:
+        UserError: a crop of a classifier's, pre-training's or segmentation's images has another
+            size than the position embedding.
     """
     vit = cfg.model.get('backbone') or {}
     if 'img_size' not in vit or cfg.run.task == 'detection':
@@ -87,7 +88,11 @@ def _pair(size: int | list[int] | tuple[int, ...]) -> Size:
 
 
 def check_image_size(img_size: int | tuple[int, int], patch_size: int) -> None:
-    """Refuse an image size that is no multiple of the patch size, with the nearest that are."""
+    """Check that the patch size divides an image size.
+
+    Raises:
+        UserError: it does not; the message has the nearest sizes that work.
+    """
     for side in img_size if isinstance(img_size, (tuple, list)) else (img_size,):
         if side % patch_size or side < patch_size:
             below = max(side // patch_size, 1) * patch_size

@@ -109,7 +109,8 @@ class Recipe(BaseModel):
     def schedulers(self, accumulation: int) -> list[dict]:
         """Return MMEngine's schedulers: warm-up, then the schedule, updated every micro-batch.
 
-        ``accumulation``: micro-batches per optimizer step; MMEngine counts micro-batches.
+        Args:
+            accumulation: micro-batches per optimizer step; MMEngine counts micro-batches.
         """
         scale = 1 if self.by_epoch else accumulation
         by_iteration = dict(by_epoch=False)
@@ -147,7 +148,11 @@ class Recipe(BaseModel):
 
 
 def recipe_of(cfg: Config) -> Recipe:
-    """Read ``cfg.recipe``; ``UserError`` at a wrong field, or values that cannot work."""
+    """Read and check ``cfg.recipe``.
+
+    Raises:
+        UserError: an unknown or missing field, or values that cannot work.
+    """
     try:
         return Recipe.model_validate(dict(cfg.recipe))
     except ValidationError as error:
@@ -157,9 +162,11 @@ def recipe_of(cfg: Config) -> Recipe:
 def apply_recipe(cfg: Config, processes: int) -> None:
     """Write ``cfg.recipe``, if there is one, into the parts of ``cfg`` that MMEngine reads.
 
-    Intervals that a config states in iterations (validation, checkpoints) are optimizer steps, too,
-    and become micro-batches here. ``UserError``: as :func:`recipe_of`, and a batch that does not
-    split over the processes.
+    Intervals that a config states in iterations (validation, checkpoints) are optimizer steps,
+    too, and become micro-batches here.
+
+    Raises:
+        UserError: as :func:`recipe_of`, and a batch that does not split over the processes.
     """
     if cfg.get('recipe') is None:
         return

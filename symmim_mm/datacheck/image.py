@@ -16,6 +16,7 @@ from symmim_mm.datasets.transforms.decode import (
     FindingError,
     decode_image,
     decode_label_map,
+    unread_channels,
 )
 
 PATCH = 16
@@ -178,6 +179,8 @@ def _decode(
     """
     if warnings:
         warnings.take()
+    if count := unread_channels(data):
+        raise FindingError('channels', f'{count} channels')
     pixels = None
     if header is not None and header.format in JPEGS:
         pixels = decode_image(data, cv2.IMREAD_REDUCED_COLOR_8)

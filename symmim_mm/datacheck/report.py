@@ -112,8 +112,5 @@ def check_writable(path: str | os.PathLike) -> None:
 
 
 def write_json(path: str | os.PathLike, report: Report, **more: Any) -> None:
-    """Write a report and further values, whole or not at all, or raise UserError."""
-    try:
-        write_atomic(path, json.dumps({**report.as_dict(), **more}, indent=1) + '\n')
-    except OSError as error:
-        raise UserError(f'cannot write --json {path}: {error.strerror}') from error
+    """Write a report and further values, whole or not at all."""
+    write_atomic(path, json.dumps({**report.as_dict(), **more}, indent=1) + '\n')

@@ -6,7 +6,7 @@ named if that dies, too: the first may have been killed for want of memory.
 
 import os
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from symmim_mm.datacheck.image import DecoderWarnings, Options, inspect_image, inspect_label_map
 from symmim_mm.datacheck.layout import Job, Outcome
@@ -41,22 +41,15 @@ def check_jobs(
     No more than a few hundred jobs for each process are taken ahead. An image that is not done
     after ``limit_s`` seconds ends its process.
     """
-    chunks, again = _chunks(jobs), []
-
-    def waiting() -> Iterator[list[Job]]:
-        while again:
-            yield again.pop()
-        for chunk in chunks:  # noqa: UP028 - `yield from` would close them
-            yield chunk
-
+    chunks: Iterator[list[Job]] = _chunks(jobs)
     while True:
         try:
-            yield from _check_chunks(waiting(), options, processes, limit_s)
+            yield from _check_chunks(chunks, options, processes, limit_s)
             return
         except WorkersDied as death:
-            lost = [job for chunk in death.tasks for job in chunk]
+            lost = list(chain.from_iterable(death.tasks))
             suspects = [job for job in lost if job.path in death.paths] or lost
-            again += _chunks(job for job in lost if job not in suspects)
+            chunks = chain(_chunks([job for job in lost if job not in suspects]), chunks)
         for job in suspects:
             try:
                 yield from _check_chunks([[job]], options, 1, limit_s)

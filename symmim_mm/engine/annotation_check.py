@@ -39,14 +39,14 @@ def check_annotations(cfg: Config, splits: Sequence[str]) -> None:
         UserError: the first finding of the first file that cannot be used, and how many of its
             kind there are.
     """
-    on_main_rank(lambda: _check(cfg, splits))
 
+    def check() -> None:
+        for path, (reader, kinds) in _files(cfg, splits).items():
+            instances = _check_file(path, reader.get('backend_args'), kinds, measures_masks(cfg))
+            if kinds is REFUSED_IN_TRAINING:
+                _check_left(path, reader, instances)
 
-def _check(cfg: Config, splits: Sequence[str]) -> None:
-    for path, (reader, kinds) in _files(cfg, splits).items():
-        instances = _check_file(path, reader.get('backend_args'), kinds, measures_masks(cfg))
-        if kinds is REFUSED_IN_TRAINING:
-            _check_left(path, reader, instances)
+    on_main_rank(check)
 
 
 def _files(cfg: Config, splits: Sequence[str]) -> dict[str, tuple[dict, tuple[str, ...]]]:

@@ -15,6 +15,7 @@ from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.config.load import LOADERS
 from symmim_mm.datasets.label_share import use_label_share
 from symmim_mm.engine.faults import report_faults
+from symmim_mm.utils.allocator import keep_freed_memory
 from symmim_mm.utils.dist import unwrap
 from symmim_mm.utils.errors import RESUME, UserError
 
@@ -148,6 +149,8 @@ def launched_runner(cfg: Config, launcher: str, again: str = RESUME) -> Iterator
     substitute_types(cfg)
     use_safe_loaders()
     cache_config_format()
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     cfg.launcher = launcher
     if launcher != 'none' and not torch.cuda.is_available():
         # Without a device, DDP must not be given one.

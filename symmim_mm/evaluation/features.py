@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from symmim_mm.engine.runner.fault_reporting_loader import FaultReportingLoader
+from symmim_mm.engine.runner.resumable_loader import ResumableLoader
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.errors import START_AGAIN, UserError
 
@@ -49,15 +49,16 @@ def extract(
     return {pooling: torch.cat(found) for pooling, found in features.items()}, torch.cat(labels)
 
 
-def build_loaders(cfg: Config) -> dict[str, FaultReportingLoader]:
+def build_loaders(cfg: Config) -> dict[str, ResumableLoader]:
     """Train and test loaders of a config; both read every image once, as for testing."""
     # What limits a training's loaders, unless the config takes it out.
     hook = cfg.get('default_hooks', {}).get('loader')
     found = {}
     for name in ('train', 'val'):
         loader = cfg[f'{name}_dataloader'].copy()
-        built = Runner.build_dataloader(loader, seed=cfg.randomness.seed)
-        found[name] = FaultReportingLoader(built, f'{name}_dataloader', START_AGAIN)
+        seed = cfg.randomness.seed
+        built = Runner.build_dataloader(loader, seed=seed)
+        found[name] = ResumableLoader(built, seed, f'{name}_dataloader', START_AGAIN)
         if hook:
             HOOKS.build(hook).limit(found[name])
         if len(found[name].dataset) == 0:

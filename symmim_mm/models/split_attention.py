@@ -41,7 +41,13 @@ def split_attention(blocks: nn.ModuleList) -> None:
 MATMUL_TOKENS = 512
 
 
-def matmul_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float = 0.0) -> Tensor:
+def matmul_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+) -> Tensor:
     """Attend like ``scaled_dot_product_attention``, by matrix products where these are faster.
 
     The backward pass of torch's fused kernel for CPUs is up to four times slower in bf16 than in
@@ -52,12 +58,15 @@ def matmul_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float
         query: ``(B, heads, N, C)``.
         key: of the same shape.
         value: of the same shape.
+        attn_mask: what is added to the scores, ``(B, heads, N, N)``.
         dropout_p: share of the attention weights to drop.
     """
     slow = query.dtype == torch.bfloat16 and query.requires_grad
     if not slow or query.shape[-2] > MATMUL_TOKENS:
-        return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_p)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask, dropout_p)
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
+    if attn_mask is not None:
+        scores = scores + attn_mask
     return F.dropout(scores.softmax(-1), dropout_p) @ value
 
 

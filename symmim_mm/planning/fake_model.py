@@ -18,7 +18,9 @@ def build_without_storage(cfg: Config) -> nn.Module:
     """Build the model of a config on the ``meta`` device: every name and shape, no memory.
 
     Buffers that a constructor makes on the CPU, such as SymMIM's masks, have their values.
-    ``UserError`` at a setting that the model, or ``activation_checkpointing``, cannot have.
+
+    Raises:
+        UserError: a setting that the model, or ``activation_checkpointing``, cannot have.
     """
     cfg = copy.deepcopy(cfg)
     settings = cfg.model

@@ -53,7 +53,11 @@ class FolderRecipe:
 
 
 def choose_shape(shorter_side: int, wanted: int | None = None) -> Shape:
-    """Return the shape for images of a median shorter side, or of a wanted size that can be cut."""
+    """Return the shape for images of a median shorter side, or of a wanted size.
+
+    Raises:
+        UserError: a wanted size that is too small or cannot be cut.
+    """
     size = wanted or (224 if shorter_side >= 200 else max(32, shorter_side // 16 * 16))
     patch = 16 if size >= 160 else 8 if size >= 64 else 4
     if not wanted:
@@ -64,7 +68,11 @@ def choose_shape(shorter_side: int, wanted: int | None = None) -> Shape:
 
 
 def choose_batch(images: int) -> int:
-    """Return a power of two from 16 to 256 that gives an epoch 16 steps, where it can."""
+    """Return a power of two from 16 to 256 that gives an epoch 16 steps, where it can.
+
+    Raises:
+        UserError: too few images.
+    """
     if images < LEAST_IMAGES:
         raise UserError(
             f'{images} images are too few to learn from: collect {LEAST_IMAGES} at least, or use '
@@ -85,9 +93,17 @@ def choose_recipe(
 ) -> FolderRecipe:
     """Return the recipe for a number of images and a budget: seconds, epochs or steps.
 
-    ``side`` is that of the model's images in pixels, ``width`` that of its tokens, ``rate`` the
-    images per second that were measured. ``UserError``: too few images, or a budget of too few
-    steps.
+    Args:
+        images: in the folder.
+        side: of the model's images in pixels.
+        width: of its tokens.
+        rate: images per second that were measured.
+        seconds: for the training.
+        epochs: in place of seconds.
+        steps: in place of seconds.
+
+    Raises:
+        UserError: too few images, or a budget of too few steps.
     """
     batch = choose_batch(images)
     if steps is None:
@@ -121,7 +137,11 @@ def choose_recipe(
 
 
 def seconds_of(budget: str) -> float:
-    """Return the seconds of a budget such as ``90m`` or ``2h``; ``UserError`` at anything else."""
+    """Return the seconds of a budget such as ``90m`` or ``2h``.
+
+    Raises:
+        UserError: anything else.
+    """
     number, unit = budget[:-1], budget[-1:]
     try:
         seconds = float(number) * dict(s=1, m=60, h=3600, d=86400)[unit]

@@ -85,7 +85,10 @@ def run_length(cfg: Config, images: int | None, processes: int) -> Length | None
     """Return the length of the run of a config to which its recipe was applied.
 
     None if it is in epochs and the number of ``images`` is not known, and for configs that train
-    nothing. ``UserError``: fewer images than an optimizer step takes, as a training would refuse.
+    nothing.
+
+    Raises:
+        UserError: fewer images than an optimizer step takes, as a training would refuse.
     """
     if 'evaluation' in cfg:
         return None

@@ -39,9 +39,18 @@ class TransferRecipe:
         """Whether images are augmented as strongly as in published fine-tunings."""
         return self.steps >= STRONG_STEPS
 
+    @property
+    def scales(self) -> tuple[float, float]:
+        """How far objects and label maps are resized at random."""
+        return (0.5, 2.0) if self.strong else (0.8, 1.25)
+
 
 def transfer_batch(task: str, images: int) -> int:
-    """Return a power of two that gives an epoch 16 steps, where two images or more allow it."""
+    """Return a power of two that gives an epoch 16 steps, where it can.
+
+    Raises:
+        UserError: less than two images.
+    """
     if images < 2:
         raise UserError(f'{images} labeled images to train on: label more, or raise --labels')
     least = min(4, images)
@@ -59,9 +68,16 @@ def transfer_recipe(
 ) -> TransferRecipe:
     """Return the recipe for a number of labeled images, as long as needed or as time allows.
 
-    ``width`` is that of the backbone's tokens. Without ``epochs`` there are as many as make
-    ``ENOUGH_STEPS``, if they fit into ``seconds`` at the ``rate`` of images per second that was
-    measured. ``UserError``: too few images, or too little time.
+    Args:
+        task: one of ``RATES``.
+        images: that are trained on.
+        width: of the backbone's tokens.
+        epochs: how many; by default as many as make ``ENOUGH_STEPS``, if they fit into
+        seconds: for the training, at
+        rate: images per second that were measured.
+
+    Raises:
+        UserError: too few images, or too little time.
     """
     batch = transfer_batch(task, images)
     an_epoch = images // batch

@@ -54,8 +54,11 @@ SMALL = (260, 170)
 def read_curve(path: Path, wanted: Mapping[str, tuple[str, float]]) -> dict[str, Points]:
     """Read a run's scalar file: JSON lines as MMEngine's ``LocalVisBackend`` writes them.
 
-    ``wanted`` are the name of a scalar and a factor by title; of each the points (step, value) are
-    returned. ``UserError`` at a file that cannot be read, or a line that is no JSON object.
+    ``wanted`` are the name of a scalar and a factor by title, and the points that are returned
+    (step, value) those of each.
+
+    Raises:
+        UserError: the file cannot be read or one of its lines is not a JSON object.
     """
     curve: dict[str, Points] = {title: [] for title in wanted}
     try:

@@ -194,8 +194,9 @@ class Record(_Strict):
     def read(cls, path: str | Path) -> Self:
         """Read one record.
 
-        ``UserError``, with the file and the problem, where it cannot be read or is not in its
-        folder, is not JSON, or has a missing, unknown or invalid field.
+        Raises:
+            UserError: the file cannot be read or is not in its folder, is not JSON, or has a
+                missing, unknown or invalid field. The message names the file and the problem.
         """
         path = Path(path)
         try:
@@ -219,7 +220,10 @@ def is_number(value: object) -> TypeGuard[int | float]:
 def find_records(folders: Iterable[str | Path]) -> list[Path]:
     """Return the paths of all ``result.json`` in and below ``folders``, sorted, each once.
 
-    Hidden directories are left out (a suite keeps replaced runs in one). ``UserError``: no folder.
+    Hidden directories are left out (a suite keeps replaced runs in one).
+
+    Raises:
+        UserError: a folder does not exist.
     """
     found: dict[str, Path] = {}
     for folder in map(Path, folders):

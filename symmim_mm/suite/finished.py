@@ -51,7 +51,8 @@ def read_json(path: Path) -> Any:  # noqa: ANN401
 def backbone_of(run: Run) -> tuple[Path, str] | tuple[None, None]:
     """Return the checkpoint that a run starts from and its hash; twice ``None`` for a random start.
 
-    ``UserError``: the pre-training has no valid record, or its checkpoint is not the recorded one.
+    Raises:
+        UserError: the pre-training has no valid record, or its checkpoint is not the recorded one.
     """
     parent = run.parent
     if parent is None:

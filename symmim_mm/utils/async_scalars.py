@@ -32,8 +32,9 @@ class AsyncScalars:
     def take(self, lag: int | None = None) -> Iterator[dict[str, float]]:
         """Yield the scalars of the steps that are ready, oldest first.
 
-        The newest ``lag`` steps are left out, by default ``LAG`` on a GPU and none on a CPU. With 0
-        this waits for all copies.
+        Args:
+            lag: newest steps to leave out; by default ``LAG`` on a GPU and none on a CPU. With 0
+                this waits for all copies.
         """
         if lag is None:
             lag = LAG if self.pending and self.pending[-1][2] is not None else 0

@@ -13,8 +13,14 @@ Result = TypeVar('Result')
 def on_main_rank(function: Callable[[], Result]) -> Result:
     """Call a function on rank 0 and share its outcome; every rank must make this call.
 
-    Where there are several processes the result, or the exception, is pickled: every rank returns
-    what the function returned, or raises what it raised, so that all stop together.
+    Args:
+        function: its result, or its exception, is pickled where there are several processes.
+
+    Returns:
+        What the function returned on rank 0.
+
+    Raises:
+        Exception: what the function raised on rank 0, on every rank, so that all stop together.
     """
     outcome: list = [None, None]
     if is_main_process():

@@ -50,7 +50,9 @@ class Fault(UserError):
 def from_os_error(error: BaseException, again: str = START_AGAIN) -> UserError | None:
     """Return the one-line error for an ``OSError`` about a disk or a path, else ``None``.
 
-    ``again`` is what the user does when there is room on the disk.
+    Args:
+        error: any exception.
+        again: what the user does when there is room on the disk.
     """
     if not isinstance(error, OSError):
         return None

@@ -16,8 +16,17 @@ def replacing(path: str | Path, lasting: bool = True) -> Iterator[BinaryIO]:
     """Open an empty file next to ``path`` that takes its name when the block ends without an error.
 
     Readers see the old file or all of the new one. After an error nothing is left of the new one; a
-    process that is killed leaves a hidden file, which :func:`remove_parts` removes. The folder is
-    created. ``lasting`` waits for the disk, so that all this also holds when the machine stops.
+    process that is killed leaves a hidden file, which :func:`remove_parts` removes.
+
+    Args:
+        path: of the file to write; its folder is created.
+        lasting: wait for the disk, so that this also holds when the machine stops.
+
+    Yields:
+        The file, open for writing bytes.
+
+    Raises:
+        OSError: the file could not be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -44,9 +44,14 @@ def open_regular(path: str | os.PathLike) -> BinaryIO:
 def file_inside(folder: str | Path, name: str, most: int) -> Path:
     """Return the path of a regular file in a folder that somebody else may have filled.
 
-    ``UserError``: there is none by the ``name`` relative to the folder, it lies elsewhere (a link
-    may lead there), is not a regular file (a pipe would block the reader), or has more than
-    ``most`` bytes.
+    Args:
+        folder: may be a link itself.
+        name: path relative to it.
+        most: size of the file in bytes.
+
+    Raises:
+        UserError: there is none, it lies elsewhere (a link may lead there), it is not a regular
+            file (a pipe would block the reader) or too large.
     """
     path = Path(folder, name)
     try:

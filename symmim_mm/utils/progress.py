@@ -82,7 +82,9 @@ class ProgressDisplay:
 def progress_bar(text: str, total: int | None = None) -> Iterator[Callable[..., None]]:
     """Show progress on images while the block runs, which gets ``advance(count=1)`` to call.
 
-    ``text`` is what is done, such as ``'checking'``; ``total`` may be unknown.
+    Args:
+        text: what is done, such as ``'checking'``.
+        total: number of images, None where it is not known.
     """
     done = 0
     with ProgressDisplay() as display:

@@ -19,8 +19,14 @@ LEASE_S = 120  # a server keeps the locks of a node that has died for a minute o
 def check_work_dir(work_dir: str | Path, files: Sequence[str], folders: Sequence[str] = ()) -> None:
     """Create the folder of a run and check that its results can be written into it.
 
-    ``files`` and ``folders`` are names in it that will be written as such. ``UserError`` at one
-    that is taken by the other kind, ``OSError`` where nothing can be written.
+    Args:
+        work_dir: of the run.
+        files: names in it that will be written as files.
+        folders: names in it that will be filled as folders.
+
+    Raises:
+        UserError: a name is taken by a folder or by a file.
+        OSError: the folder cannot be created or written to.
     """
     work_dir = Path(work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
@@ -39,9 +45,16 @@ def check_work_dir(work_dir: str | Path, files: Sequence[str], folders: Sequence
 def exclusive_work_dir(work_dir: str, patience_s: float = 0.0) -> Iterator[None]:
     """Keep other runs out of a work directory, where they would overwrite each other's files.
 
-    Rank 0 holds the lock; all ranks refuse together, after ``patience_s`` seconds. It is one that
-    ends with the process: the loader workers, which inherit the other kind, outlive a killed run by
-    seconds. On a file system without locks a message replaces the protection.
+    Rank 0 holds the lock; all ranks refuse together. It is one that ends with the process:
+    the loader workers, which inherit the other kind, outlive a killed run by seconds. On a file
+    system without locks a message replaces the protection.
+
+    Args:
+        work_dir: an existing folder.
+        patience_s: seconds to wait for another run to end.
+
+    Raises:
+        UserError: another run uses the folder.
     """
     busy = (
         f'another run ({{holder}}) is using {work_dir}: wait until it ends, or choose another '

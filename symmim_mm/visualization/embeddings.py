@@ -62,8 +62,13 @@ def draw_neighbors(
 ) -> np.ndarray:
     """Draw images, a row each, with their nearest neighbors by cosine in each embedding.
 
-    Embeddings are ``(N, C)``, by what their columns are headed with; images, and the drawing, RGB
-    uint8; queries the indices of those with a row.
+    Args:
+        embeddings: ``(N, C)`` each, of the same images, by what their columns are headed with.
+        images: RGB uint8, N of them.
+        queries: indices of the images.
+
+    Returns:
+        RGB uint8.
     """
     columns = [titled('', np.concatenate([thumbnail(images[i], THUMBNAIL) for i in queries]))]
     for name, features in embeddings.items():
@@ -78,7 +83,12 @@ def draw_neighbors(
 
 
 def draw_pairs(pairs: Sequence[tuple[int, int]], images: Sequence[np.ndarray]) -> np.ndarray:
-    """Draw pairs of images, RGB uint8, by their indices and numbered from 1."""
+    """Draw pairs of images, numbered from 1; RGB uint8.
+
+    Args:
+        pairs: of indices.
+        images: RGB uint8.
+    """
     drawn = [
         titled(f'{number}', np.hstack([thumbnail(images[i], 2 * THUMBNAIL) for i in pair]))
         for number, pair in enumerate(pairs, 1)

@@ -75,13 +75,17 @@ def test_a_folder_without_room_for_a_record_is_reported_before_encoding(
         run(tmp_path / os.fsdecode(name), images, images)
 
 
-def test_a_full_disk_is_reported_before_encoding(tmp_path, images, no_encoding, monkeypatch):
+def test_a_full_disk_is_reported_before_encoding(
+    tmp_path: Path, images: Path, no_encoding: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr('tempfile.TemporaryFile', disk_full)
     with pytest.raises(OSError, match='No space left on device'):
         run(tmp_path, images, images)
 
 
-def test_different_classes_are_reported_before_encoding(tmp_path, images, no_encoding):
+def test_different_classes_are_reported_before_encoding(
+    tmp_path: Path, images: Path, no_encoding: None
+) -> None:
     other = tmp_path / 'other'
     shutil.copytree(images, other)
     shutil.rmtree(sorted((other / 'val').iterdir())[0])
@@ -100,7 +104,9 @@ def test_a_broken_record_next_to_the_backbone_is_reported_before_encoding(
         run(tmp_path / 'w', images, images, backbone)
 
 
-def test_the_accuracy_is_printed_even_if_the_disk_fills_up(tmp_path, images, monkeypatch, capsys):
+def test_the_accuracy_is_printed_even_if_the_disk_fills_up(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     monkeypatch.setattr(Record, 'write', disk_full)
     with pytest.raises(OSError, match='No space left'):
         run(tmp_path, images, images)
@@ -126,7 +132,9 @@ def test_an_unknown_pooling_is_one_line(tmp_path: Path, images: Path) -> None:
         run(tmp_path, images, images, pooling=['patch_mean', 'max'])
 
 
-def test_the_branch_is_in_the_record(tmp_path, images, monkeypatch):
+def test_the_branch_is_in_the_record(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Accuracies of the momentum encoder are not repetitions of those of the online encoder."""
     asked = []
     monkeypatch.setattr(evaluate, 'load_backbone', lambda _, path, branch: asked.append(branch))
@@ -140,7 +148,9 @@ def test_the_branch_is_in_the_record(tmp_path, images, monkeypatch):
     assert len(hashes) == 2
 
 
-def test_features_are_encoded_once(tmp_path, images, monkeypatch, capsys):
+def test_features_are_encoded_once(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     """Anew where images change, where a file is damaged and where nothing is kept."""
     encoded: list[tuple] = []
     extract, judge = evaluate.extract, evaluate.judge
@@ -207,7 +217,9 @@ def test_mixed_precision(tmp_path: Path, images: Path, monkeypatch: pytest.Monke
             run(tmp_path / 'refused', images, images, amp=True)
 
 
-def test_other_weights_are_encoded_and_old_features_make_room(tmp_path, images, monkeypatch):
+def test_other_weights_are_encoded_and_old_features_make_room(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cfg = Config.fromfile(ROOT / 'configs/quickstart/knn.py')
     for split in ('train', 'val'):
         cfg[f'{split}_dataloader'].dataset.data_root = str(images)

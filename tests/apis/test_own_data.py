@@ -115,7 +115,9 @@ def test_a_run_in_use(run: tuple[str, Path, list[str]], sample_data: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_the_libraries_read_a_run(run, sample_data, tmp_path):
+def test_the_libraries_read_a_run(
+    run: tuple[str, Path, list[str]], sample_data: Path, tmp_path: Path
+) -> None:
     """What a run writes is all that the three libraries' own inferencers ask for."""
     task, out, _ = run
     config, checkpoint = str(next(out.glob('*.py'))), str(next(out.glob('*.pth')))
@@ -181,14 +183,47 @@ def config_of(
     return load_config(next((out / 'plan').glob('*.py')))
 
 
-def test_held_out_images_are_balanced(classes, tmp_path, monkeypatch):
+@pytest.mark.parametrize('task', TASKS)
+def test_a_short_run_and_a_random_start_are_no_published_recipe(
+    task: str, backbone: Path, sample_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random layers learn at the full rate; few steps without stochastic depth."""
+    function, data, _ = TASKS[task]
+    rates = []
+    for file in (None, backbone):
+        out = tmp_path / str(bool(file))
+        cfg = config_of(function, data(sample_data), monkeypatch, out, backbone=file)
+        rates.append(cfg.optim_wrapper.paramwise_cfg.layer_decay_rate)
+        assert cfg.model.backbone.drop_path_rate == 0
+    assert rates[0] == 1 > rates[1]
+
+
+def test_as_many_objects_are_found_as_an_image_has(
+    sample_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = json.loads(coco(sample_data)[0].read_text())
+    first, names = content['annotations'][0], [entry['id'] for entry in content['images']]
+    content['annotations'] = [
+        first | dict(id=number, image_id=names[max(0, number - 299)]) for number in range(303)
+    ]
+    (tmp_path / 'many.json').write_text(json.dumps(content))
+    data = tmp_path / 'many.json', coco(sample_data)[1]
+    cfg = config_of(detect, data, monkeypatch, tmp_path / 'out', val=None)
+    assert cfg.model.test_cfg.rcnn.max_per_img == 300
+
+
+def test_held_out_images_are_balanced(
+    classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cfg = config_of(finetune, (classes,), monkeypatch, tmp_path / 'out', labels=0.5)
     assert cfg.train_dataloader.dataset.labels == (0.0, 0.4)
     assert cfg.val_dataloader.dataset.labels == (0.8, 1.0)
     assert cfg.model.head.num_classes == 2
 
 
-def test_a_list_of_paths_and_classes(classes, tmp_path, monkeypatch):
+def test_a_list_of_paths_and_classes(
+    classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = [f'{path.relative_to(classes)} {path.parent.name}' for path in classes.rglob('*.png')]
     (classes / 'list.txt').write_text('\n'.join(names))
     cfg = config_of(finetune, (classes / 'list.txt',), monkeypatch, tmp_path / 'out', val=0.3)
@@ -197,7 +232,9 @@ def test_a_list_of_paths_and_classes(classes, tmp_path, monkeypatch):
     assert set(listed) == {f'{line.split()[0]} {int(line.endswith("dog"))}' for line in names}
 
 
-def test_boxes_without_masks(sample_data, tmp_path, monkeypatch):
+def test_boxes_without_masks(
+    sample_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = json.loads(coco(sample_data)[0].read_text())
     for entry in content['annotations']:
         entry.pop('segmentation')
@@ -214,12 +251,15 @@ def test_boxes_without_masks(sample_data, tmp_path, monkeypatch):
     assert sum(len(part['annotations']) for part in parts) == len(content['annotations'])
     # Images of 96 pixels are not enlarged; the patch of 8 makes strides of 4, 8, 16.
     assert cfg.model.data_preprocessor.pad_size_divisor == 96
+    assert cfg.model.backbone.window_size == 12  # one for all of it
     assert cfg.model.roi_head.bbox_roi_extractor.featmap_strides == [4.0, 8.0, 16.0]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('task', ['finetune', 'detection'])
-def test_a_list_and_boxes_train_without_validation(task, classes, backbone, sample_data, tmp_path):
+def test_a_list_and_boxes_train_without_validation(
+    task: str, classes: Path, backbone: Path, sample_data: Path, tmp_path: Path
+) -> None:
     paths = sorted(classes.rglob('*.png'))
     lines = [f'{path.relative_to(tmp_path)} {path.parent.name}' for path in paths]
     (tmp_path / 'list.txt').write_text('\n'.join(lines))
@@ -265,7 +305,13 @@ def test_label_maps_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ((1, 7, 255), ('class 1', 'class 7'), {1: 0, 7: 1, 255: 255}),
     ],
 )
-def test_any_values_of_label_maps(values, classes, mapped, tmp_path, monkeypatch):
+def test_any_values_of_label_maps(
+    values: tuple[int, ...],
+    classes: tuple[str, ...],
+    mapped: dict[int, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     label = np.resize(np.array(values, np.uint8), (40, 40))
     for number in range(5):
         write(tmp_path / f'images/{number}.png', number)

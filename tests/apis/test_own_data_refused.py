@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,9 @@ def _spoil_small(root: Path) -> dict:
         (lambda root: dict(backbone=root / 'cat/1.png'), 'is not a PyTorch checkpoint'),
     ],
 )
-def test_class_folders_that_cannot_work(spoil, message, classes, tmp_path):
+def test_class_folders_that_cannot_work(
+    spoil: Callable[[Path], dict], message: str, classes: Path, tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match=message):
         finetune(classes, **spoil(classes), epochs=1, out=tmp_path / 'out', report=lambda _: None)
     assert not (tmp_path / 'out/plan/finetune.py').exists()
@@ -88,7 +91,9 @@ def test_class_folders_that_cannot_work(spoil, message, classes, tmp_path):
         (('0.png', '1.png'), 0, 'no label map has more than one class'),
     ],
 )
-def test_label_maps_that_cannot_work(names, value, message, tmp_path):
+def test_label_maps_that_cannot_work(
+    names: tuple[str, ...], value: int, message: str, tmp_path: Path
+) -> None:
     for name in names:
         write(tmp_path / 'images' / name, 9)
     for number in range(2):
@@ -106,7 +111,9 @@ def test_label_maps_that_cannot_work(names, value, message, tmp_path):
         (lambda content: content['categories'][0].pop('name'), 'category 0: without name'),
     ],
 )
-def test_annotations_that_cannot_work(change, message, sample_data, tmp_path):
+def test_annotations_that_cannot_work(
+    change: Callable[[dict], object], message: str, sample_data: Path, tmp_path: Path
+) -> None:
     content = json.loads(coco(sample_data)[0].read_text())
     change(content)
     (tmp_path / 'a.json').write_text(json.dumps(content))

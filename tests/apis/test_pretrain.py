@@ -24,7 +24,9 @@ def folder(sample_data: Path) -> Path:
 
 
 @pytest.mark.parametrize('method', METHODS)
-def test_from_a_folder_to_a_page(method, folder, tmp_path, monkeypatch):
+def test_from_a_folder_to_a_page(
+    method: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines: list[str] = []
     pages: list[str] = []
 

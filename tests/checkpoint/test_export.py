@@ -134,7 +134,9 @@ def test_checkpoints_that_do_not_suit(tmp_path: Path, make, form: str, words: st
     assert not out.parent.exists() or not list(out.parent.iterdir())
 
 
-def test_a_missing_onnx_is_one_clear_line(tmp_path, checkpoint, monkeypatch):
+def test_a_missing_onnx_is_one_clear_line(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, 'onnxscript', None)  # as Python marks what it cannot import
     with pytest.raises(UserError, match='format onnx needs the package onnxscript: pip install'):
         export_backbone(checkpoint, 'onnx', tmp_path / 'x.onnx', heads=4)

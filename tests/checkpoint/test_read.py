@@ -72,7 +72,9 @@ def test_an_archive_larger_than_its_file_is_refused(path: Path) -> None:
         read_checkpoint(path)
 
 
-def test_the_newest_whole_checkpoint(tmp_path, whole, capsys):
+def test_the_newest_whole_checkpoint(
+    tmp_path: Path, whole: bytes, capsys: pytest.CaptureFixture
+) -> None:
     assert newest_whole_checkpoint(tmp_path) is None
     names = ['epoch_2.pth', 'epoch_9.pth', 'epoch_9_iter_4.pth', 'epoch_9_iter_12.pth']
     for name in names:

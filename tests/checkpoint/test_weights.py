@@ -168,7 +168,9 @@ def test_finite_is_what_torch_calls_finite(dtype: torch.dtype, numbers: list[flo
     ],
 )  # fmt: skip
 @pytest.mark.parametrize('reader', ENCODER_READERS)
-def test_shapes_that_do_not_belong_together(name, shape, reader, tmp_path):
+def test_shapes_that_do_not_belong_together(
+    name: str, shape: tuple, reader: str, tmp_path: Path
+) -> None:
     file = saved(
         tmp_path / 'x.pth',
         backbone_weights(vit()),

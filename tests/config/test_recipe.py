@@ -73,7 +73,9 @@ def test_intervals_in_iterations_are_optimizer_steps() -> None:
 
 @pytest.mark.parametrize('symmetric', [False, True])
 @pytest.mark.parametrize('processes', [1, 2, 4, 8])
-def test_a_query_meets_as_many_negatives_on_any_number_of_processes(processes, symmetric):
+def test_a_query_meets_as_many_negatives_on_any_number_of_processes(
+    processes: int, symmetric: bool
+) -> None:
     cfg = Config.fromfile(ROOT / 'configs/symmim/vit_b_pretrain.py')
     cfg.model.symmetric_loss = symmetric
     apply_recipe(cfg, processes)

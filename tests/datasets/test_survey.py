@@ -5,9 +5,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from image_samples import samples
 
 from symmim_mm.datasets.survey import survey
 from symmim_mm.utils.errors import UserError
+
+BANDS = samples()['four bands'][1]
 
 
 def write(path: Path, color: tuple[int, int, int], size: tuple[int, int] = (40, 60)) -> None:
@@ -53,6 +56,7 @@ def test_folders_that_may_be_classes(tmp_path: Path) -> None:
     [
         ({}, '0 images and 0 other files'),
         ({'a.png': b'x', 'b.png': b''}, '2 of 2 images cannot be read'),
+        ({'a.tif': BANDS, 'b.tif': BANDS}, '2 of 2 images .*a.tif has 4 channels, and images of'),
         ({'a.txt': b'', 'b.csv': b'', 'c.png': b''}, '1 images and 2 other files'),
     ],
 )

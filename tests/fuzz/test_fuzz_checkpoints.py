@@ -67,7 +67,9 @@ def damaged_states(draw: Any) -> dict:
 
 @cases(600)
 @given(damaged_states(), st.sampled_from([None, 'state_dict', 'model', 'teacher']))
-def test_loading_of_damaged_names_and_shapes(tmp_path_factory, state, container):
+def test_loading_of_damaged_names_and_shapes(
+    tmp_path_factory: pytest.TempPathFactory, state: dict, container: str | None
+) -> None:
     file = tmp_path_factory.getbasetemp() / 'state.pth'
     torch.save({container: state} if container else state, file)
     target = vit()
@@ -178,7 +180,9 @@ def checkpoint_bytes(draw: Any) -> bytes:
 
 @cases(1500)
 @given(checkpoint_bytes(), st.sampled_from(['pth', 'pth', 'pth', 'safetensors']))
-def test_checkpoint_of_damaged_bytes(tmp_path_factory, content, suffix):
+def test_checkpoint_of_damaged_bytes(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str
+) -> None:
     file = tmp_path_factory.getbasetemp() / f'damaged.{suffix}'
     file.write_bytes(content)
     try:

@@ -48,15 +48,17 @@ def test_who_has_it(mmpretrain_scope) -> None:
 
 @pytest.mark.parametrize('tokens', [1, 50, MATMUL_TOKENS, MATMUL_TOKENS + 1])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
-def test_matmul_attention_is_attention(tokens: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize('masked', [False, True])
+def test_matmul_attention_is_attention(tokens: int, dtype: torch.dtype, masked: bool) -> None:
     """In bf16 as close to float64 as the fused kernel, within a factor; in float32 the same."""
     torch.manual_seed(0)
     exact = [torch.randn(2, 3, tokens, 16, dtype=torch.float64) for _ in range(4)]
+    mask = torch.randn(2, 3, tokens, tokens).div(4).to(dtype) if masked else None
     found = {}
     for attend in (F.scaled_dot_product_attention, matmul_attention):
         for kind in (torch.float64, dtype):
             parts = [part.to(dtype).to(kind).requires_grad_() for part in exact[:3]]
-            result = attend(*parts)
+            result = attend(*parts, attn_mask=mask.to(kind) if masked else None)
             result.backward(exact[3].to(kind))
             found[attend, kind] = [result, *(part.grad for part in parts)]
     truth = found[F.scaled_dot_product_attention, torch.float64]

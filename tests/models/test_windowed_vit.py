@@ -12,6 +12,7 @@ from torch import nn
 
 from symmim_mm.checkpoint import key_map
 from symmim_mm.checkpoint.backbone import load_backbone
+from symmim_mm.models.split_attention import use_matmul_attention
 from symmim_mm.models.windowed_vit import (
     WindowedViT,
     by_distance,
@@ -264,3 +265,21 @@ def test_relative_positions_are_reported_as_new(tmp_path: Path, source: str) -> 
     assert set(report.unexpected) == {'cls_token', 'ln1.weight', 'ln1.bias'}
     assert 'layers.0.attn.rel_pos_h' in str(report)
     torch.testing.assert_close(model.layers[2].attn.qkv.weight, state['layers.2.attn.qkv.weight'])
+
+
+@pytest.mark.parametrize('grid', [None, 8])
+def test_mixed_precision_on_a_cpu(grid):
+    """Its attention takes the relative positions, too, and learns what float32 does."""
+    model = WindowedViT(**{**VITDET, 'rel_pos_grid': grid})
+    images = torch.randn(1, 3, 56, 72)
+    gradients = []
+    for amp in (False, True):
+        if amp:
+            use_matmul_attention(model)
+        model.zero_grad()
+        with torch.autocast('cpu', torch.bfloat16, enabled=amp):
+            loss = model(images)[-1].float().square().mean()
+        loss.backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.layers.parameters()]))
+    exact, half = gradients
+    assert (half - exact).norm() < 0.05 * exact.norm()

@@ -42,7 +42,9 @@ def test_sizes_that_cannot_be_cut_are_refused(wanted: int) -> None:
     rate=st.floats(0.5, 20_000),
     seconds=st.floats(1, 1e6),
 )
-def test_a_budget_gives_a_sensible_recipe_or_one_refusal(images, rate, seconds):
+def test_a_budget_gives_a_sensible_recipe_or_one_refusal(
+    images: int, rate: float, seconds: float
+) -> None:
     try:
         recipe = choose_recipe(images, 224, 192, rate=rate, seconds=seconds)
     except UserError as error:

@@ -38,7 +38,9 @@ def test_coco_is_known_by_its_annotation_file(sample_data: Path) -> None:
         ('quickstart/mae_pretrain.py', 'imagenet', (40, None)),
     ],
 )
-def test_folders_are_known_by_their_lists(sample_data, tmp_path, config, folder, counts):
+def test_folders_are_known_by_their_lists(
+    sample_data: Path, tmp_path: Path, config: str, folder: str, counts: tuple
+) -> None:
     """By names below the root, wherever that is."""
     splits = ['train'] if counts[1] is None else ['train', 'val']
     moved = tmp_path / 'moved'

@@ -66,7 +66,9 @@ def test_nothing_runs(environment, tmp_path: Path, content: str, form: str, read
 
 @pytest.mark.parametrize('content', CONTENTS)
 @pytest.mark.parametrize('form', ['zip', 'legacy'])
-def test_the_files_do_what_they_are_meant_to(tmp_path, monkeypatch, form, content):
+def test_the_files_do_what_they_are_meant_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, content: str
+) -> None:
     monkeypatch.delenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD')
     marker = tmp_path / 'marker'
     file = hostile_checkpoint(tmp_path / 'x.pth', marker, form=form, content=content)

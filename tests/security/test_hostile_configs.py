@@ -165,7 +165,9 @@ def test_files_inside_a_folder(tmp_path: Path) -> None:
     'manifest',
     [b'{"seed": 0}', b'[' * 100_000, b'\xff', b'null', b'{"version": "../../../etc"}', None],
 )
-def test_a_folder_with_a_manifest_that_is_not_ours_is_left_alone(tmp_path, manifest):
+def test_a_folder_with_a_manifest_that_is_not_ours_is_left_alone(
+    tmp_path: Path, manifest: bytes | None
+) -> None:
     out = tmp_path / 'data'
     out.mkdir()
     if manifest is None:

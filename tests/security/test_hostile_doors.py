@@ -17,6 +17,7 @@ from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from paths import ROOT
 from processes import error_line
 from quickstart import LAYOUTS, data_options
+from warm_commands import WarmCommands
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +69,10 @@ DOORS = [
 
 
 @pytest.mark.parametrize(('name', 'config', 'way', 'form'), DOORS)
-def test_runs(tool, states, tmp_path, sample_data, name, config, way, form):  # fmt: skip
+def test_runs(
+    tool: WarmCommands, states: dict, tmp_path: Path, sample_data: Path,
+    name: str, config: str, way: str, form: str,
+) -> None:  # fmt: skip
     own = way in ('load_from', '--resume', 'resume=True', 'positional')
     epochs = 'iter_1.pth' if config in LAYOUTS else 'epoch_1.pth'
     file = hostile_checkpoint(
@@ -110,7 +114,9 @@ def test_sharded_over_processes(states: dict, tmp_path: Path, sample_data: Path,
     [('reconstruct', PRETRAIN), ('attention', PRETRAIN), ('detect', 'mask_rcnn'),
      ('segment', 'upernet')],
 )  # fmt: skip
-def test_visualize(tool, states, tmp_path, sample_data, kind, config):
+def test_visualize(
+    tool: WarmCommands, states: dict, tmp_path: Path, sample_data: Path, kind: str, config: str
+) -> None:
     file = hostile_checkpoint(tmp_path / 'hostile.pth', tmp_path / 'marker', states[config], 'zip')
     words = [CONFIGS / f'{config}.py', file]
     if config == PRETRAIN:
@@ -123,7 +129,9 @@ def test_visualize(tool, states, tmp_path, sample_data, kind, config):
     ('format', 'name', 'form'),
     [('timm', 'out.safetensors', 'zip'), ('hf', 'out', 'legacy'), ('onnx', 'out.onnx', 'zip')],
 )
-def test_export(tool, states, tmp_path, format, name, form):
+def test_export(
+    tool: WarmCommands, states: dict, tmp_path: Path, format: str, name: str, form: str
+) -> None:
     file = hostile_checkpoint(tmp_path / 'hostile.pth', tmp_path / 'marker', states[PRETRAIN], form)
     out = tmp_path / name
     done = tool('export_backbone.py', file, '--format', format, out, '--heads', '4')

@@ -48,7 +48,9 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Collected:
 
 
 @pytest.mark.parametrize('name', TEXTS)
-def test_every_output_shows_strings_as_strings(tmp_path, plain, name, capsys):
+def test_every_output_shows_strings_as_strings(
+    tmp_path: Path, plain: Collected, name: str, capsys: pytest.CaptureFixture
+) -> None:
     """The structure of page, Markdown and CSV is that of a harmless string's."""
     result = texts_everywhere(tmp_path / 'runs', TEXTS[name])
 

@@ -50,7 +50,9 @@ def test_the_guard_guards(tmp_path: Path) -> None:
         log.unlink()
 
 
-def test_the_whole_way_without_a_network(guarded, log, tmp_path, sample_data):
+def test_the_whole_way_without_a_network(
+    guarded: WarmCommands, log: Path, tmp_path: Path, sample_data: Path
+) -> None:
     """Sample data, pre-training, every transfer, evaluation, pictures, export, report, suite."""
 
     def run(name: str, *words: str | Path) -> None:

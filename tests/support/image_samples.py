@@ -72,6 +72,9 @@ def samples() -> dict[str, tuple[str, bytes, set[str]]]:
     deep = cv2.imencode('.png', np.asarray(image).astype(np.uint16) * 257)[1].tobytes()
     damaged = bytearray(png)
     damaged[len(png) // 2] ^= 0x55
+    # Four channels, of which the last one is no alpha.
+    tag, alpha, other = struct.pack('<HHI', 338, 3, 1), b'\2\0\0\0', b'\0\0\0\0'
+    bands = encode(image.convert('RGBA'), 'TIFF').replace(tag + alpha, tag + other)
     return {
         'jpeg': ('a.JPEG', jpeg, set()),
         'progressive': ('a.jpg', encode(image, progressive=True), set()),
@@ -99,6 +102,7 @@ def samples() -> dict[str, tuple[str, bytes, set[str]]]:
             encode(Image.fromarray(np.ones((48, 64), np.float32)), 'TIFF'),
             {'cut-off'},
         ),
+        'four bands': ('a.tif', bands, {'channels'}),
         'bomb': ('a.png', png_of_size(60_000, 60_000), {'enormous'}),
         'smaller bomb': ('a.png', png_of_size(12_000, 12_000), {'enormous'}),
         'hole in a JPEG': (

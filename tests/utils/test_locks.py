@@ -76,7 +76,9 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch, capsys) -> Non
     assert 'without locks' in ''.join(capsys.readouterr())
 
 
-def test_a_training_in_a_folder_in_use(tmp_path, sample_data, hold, monkeypatch, capsys):
+def test_a_training_in_a_folder_in_use(
+    tmp_path: Path, sample_data: Path, hold, monkeypatch, capsys
+) -> None:
     process, data = hold(600), sample_data / 'imagenet'
     monkeypatch.chdir(ROOT)
     with pytest.raises(SystemExit) as ended:

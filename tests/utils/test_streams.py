@@ -67,7 +67,9 @@ def test_output_that_nobody_takes(tmp_path: Path, redirection: str, code: int, t
         ('KeyboardInterrupt', 130, 'interrupted\n'),
     ],
 )  # fmt: skip
-def test_the_exit_code_is_the_same_without_streams(tmp_path, redirection, error, code, told):
+def test_the_exit_code_is_the_same_without_streams(
+    tmp_path: Path, redirection: str, error: str, code: int, told: str
+) -> None:
     assert end(tmp_path, redirection, error) == (code, '' if '2>&-' in redirection else told)
 
 

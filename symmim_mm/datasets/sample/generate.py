@@ -97,7 +97,8 @@ def write_sample_data(
         The manifest: options, classes and sha256 over all files.
 
     Raises:
-        UserError: bad options, a folder that holds something else, or a failed write.
+        UserError: bad options, or a folder that holds something else.
+        OSError: a failed write.
     """
     out = Path(out)
     wanted = {
@@ -111,10 +112,7 @@ def write_sample_data(
         },
     }
     _check(seed, wanted['size'], wanted['counts'])
-    try:
-        return _existing(out, wanted) or _generate(out.resolve(), wanted)
-    except OSError as error:
-        raise UserError(f'cannot write sample data to {out}: {error.strerror}') from error
+    return _existing(out, wanted) or _generate(out.resolve(), wanted)
 
 
 def _generate(out: Path, wanted: dict) -> dict:

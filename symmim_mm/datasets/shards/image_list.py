@@ -4,13 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from symmim_mm.datasets.image_table import (
-    Columns,
-    check_table,
-    pack_names,
-    read_table,
-    write_table,
-)
+from symmim_mm.datasets.image_table import Columns, check_table, pack_names, read_table, write_table
 from symmim_mm.datasets.shards.manifest import FIX, MANIFEST, Manifest
 from symmim_mm.datasets.shards.writer import ShardContent
 from symmim_mm.utils.errors import UserError

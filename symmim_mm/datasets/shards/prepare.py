@@ -18,7 +18,6 @@ from symmim_mm.datasets.shards.manifest import (
     Manifest,
     Options,
     Plan,
-    Shard,
     Source,
     finished_manifest,
     read_manifest,
@@ -26,7 +25,7 @@ from symmim_mm.datasets.shards.manifest import (
     write_manifest,
 )
 from symmim_mm.datasets.shards.reader import ImageShards
-from symmim_mm.datasets.shards.writer import AGAIN, Recipe, ShardContent, Task, write_shards
+from symmim_mm.datasets.shards.writer import Recipe, ShardContent, Task, write_shards
 from symmim_mm.utils.errors import UserError, from_validation_error
 from symmim_mm.utils.files import remove_parts
 from symmim_mm.utils.locks import file_lock
@@ -64,7 +63,8 @@ def prepare(
         limit_s: seconds in which each image has to be done.
 
     Raises:
-        UserError: bad options, another content of ``out``, unreadable images, a full disk.
+        UserError: bad options, another content of ``out``, unreadable images.
+        OSError: a shard cannot be written.
         Fault: a process was killed, or an image took too long.
     """
     try:
@@ -86,18 +86,15 @@ def prepare(
         source=Source(images=len(names), names_sha256=names_sha256),
         classes=_classes(source, names),
     )
-    try:
-        with file_lock(out / LOCK, f'another process is writing {out}: wait for it'):
-            _begin(out, plan)
-            with suppress(UserError):  # finished, and what a training would take as it is
-                return ImageShards(out).manifest
-            tasks = _tasks(out, names, options)
-            recipe = Recipe(source, options, skip_unreadable, limit_s)
-            with progress_bar('preparing', len(names)) as advance:
-                contents = write_shards(tasks, recipe, min(jobs, len(tasks)), advance)
-            return _finish(out, plan, contents)
-    except OSError as error:
-        raise UserError(f'cannot write {out}: {error.strerror}; fix that, then {AGAIN}') from error
+    with file_lock(out / LOCK, f'another process is writing {out}: wait for it'):
+        _begin(out, plan)
+        with suppress(UserError):  # finished, and what a training would take as it is
+            return ImageShards(out).manifest
+        tasks = _tasks(out, names, options)
+        recipe = Recipe(source, options, skip_unreadable, limit_s)
+        with progress_bar('preparing', len(names)) as advance:
+            contents = write_shards(tasks, recipe, min(jobs, len(tasks)), advance)
+        return _finish(out, plan, contents)
 
 
 def _classes(source: str, names: list[str]) -> list[str] | None:
@@ -149,15 +146,7 @@ def _tasks(out: Path, names: list[str], options: Options) -> list[Task]:
 
 def _finish(out: Path, plan: Plan, contents: list[ShardContent]) -> Manifest:
     """Write the list of the images, and the manifest of finished shards."""
-    shards = [
-        Shard(
-            name=shard_name(number),
-            images=len(content.names),
-            bytes=content.bytes,
-            sha256=content.sha256,
-        )
-        for number, content in enumerate(contents)
-    ]
+    shards = [content.shard for content in contents]
     manifest = Manifest(
         **dict(plan),
         images=sum(shard.images for shard in shards),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from symmim_mm.datasets.decoding_pool import DecodingPool, WorkersDied, decoding
 from symmim_mm.datasets.shards.image import prepare_image
-from symmim_mm.datasets.shards.manifest import Options
+from symmim_mm.datasets.shards.manifest import Options, Shard
 from symmim_mm.datasets.transforms.decode_region import ImageError, read_file
 from symmim_mm.utils.errors import Fault, describe_exit
 from symmim_mm.utils.files import remove_parts, replacing
@@ -26,11 +26,10 @@ class ShardContent(NamedTuple):
     ``skipped``: images that were to be in it and could not be decoded.
     """
 
+    shard: Shard
     names: list[str]
     starts: list[int]
     sizes: list[int]
-    bytes: int
-    sha256: str
     skipped: list[str]
 
 
@@ -126,7 +125,7 @@ def _existing(task: Task) -> ShardContent | None:
     except (OSError, tarfile.TarError):
         return None
     known = set(content.names) <= set(map(_member_name, task.names))
-    return content if known and task.sha256 in (None, content.sha256) else None
+    return content if known and task.sha256 in (None, content.shard.sha256) else None
 
 
 def _member_name(name: str) -> str:
@@ -150,10 +149,9 @@ def read_shard(path: Path, wanted: Iterable[str] = ()) -> ShardContent:
     names = [entry.name for entry in entries]
     present = set(names)
     return ShardContent(
+        shard=Shard(name=path.name, images=len(names), bytes=size, sha256=digest),
         names=names,
         starts=[entry.offset_data for entry in entries],
         sizes=[entry.size for entry in entries],
-        bytes=size,
-        sha256=digest,
         skipped=[name for name in wanted if _member_name(name) not in present],
     )

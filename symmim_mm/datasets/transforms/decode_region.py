@@ -9,7 +9,7 @@ import numpy as np
 import simplejpeg
 from mmengine.fileio import get
 
-from symmim_mm.datasets.transforms.decode import decode_image
+from symmim_mm.datasets.transforms.decode import decode_image, unread_channels
 from symmim_mm.datasets.transforms.exif_orientation import stored_box, turn_upright, upright_size
 from symmim_mm.datasets.transforms.jpeg_crop import cut_rows
 from symmim_mm.datasets.transforms.jpeg_header import END, JpegHeader, read_jpeg_header
@@ -30,9 +30,7 @@ class ImageError(UserError):
 
 
 def read_file(
-    path: str,
-    backend_args: dict | None = None,
-    opener: Callable[[str], BinaryIO] = FileIO,
+    path: str, backend_args: dict | None = None, opener: Callable[[str], BinaryIO] = FileIO
 ) -> bytes:
     """Read the bytes of an image file.
 
@@ -114,6 +112,11 @@ class EncodedImage:
 
     def decode_whole(self) -> None:
         """Have OpenCV decode all pixels, now, or raise ImageError."""
+        if count := unread_channels(self.data):
+            raise ImageError(
+                f'{self.name} has {count} channels, and images of color or gray are read: write '
+                'three of them, or one, into a file of its own'
+            )
         self.pixels = decode_image(self.data)
         if self.pixels is None:
             raise ImageError(

@@ -37,9 +37,6 @@ class LoadImageStrict(BaseTransform):
         results['img_shape'] = results['ori_shape'] = image.pixels.shape[:2]
         return results
 
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(backend_args={self.backend_args})'
-
 
 @TRANSFORMS.register_module()
 class LoadLabelMap(BaseTransform):
@@ -89,6 +86,3 @@ class LoadLabelMap(BaseTransform):
         results['gt_seg_map'] = labels
         results['seg_fields'].append('gt_seg_map')
         return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(classes={self.classes})'

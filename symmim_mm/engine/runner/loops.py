@@ -5,16 +5,22 @@ from typing import Any
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, TestLoop, ValLoop
 from torch.utils.data import DataLoader
 
-from symmim_mm.engine.runner.fault_reporting_loader import FaultReportingLoader
 from symmim_mm.engine.runner.resumable_loader import ResumableLoader
 from symmim_mm.registry import LOOPS
-from symmim_mm.utils.errors import RESUME, START_AGAIN
+from symmim_mm.utils.errors import START_AGAIN
 
 
-class ReportsWorkerDeaths:
-    """Mixin for loops over a :class:`FaultReportingLoader`."""
+class OverResumableLoader:
+    """Mixin for loops: their data come from a :class:`ResumableLoader` with these ``options``."""
 
-    dataloader: FaultReportingLoader
+    dataloader: ResumableLoader
+    options: dict[str, Any] = {}
+
+    def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: object) -> None:
+        different = runner._randomness_cfg.get('diff_rank_seed', False)  # as MMEngine's BaseLoop
+        loader = runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=different)
+        loader = ResumableLoader(loader, runner.seed, **self.options)
+        super().__init__(runner, loader, **kwargs)
 
     def run(self) -> Any:
         """Run the loop; a dead loader worker ends it with one line that names its image."""
@@ -22,37 +28,17 @@ class ReportsWorkerDeaths:
             return super().run()
 
 
-class ReportingEvaluation(ReportsWorkerDeaths):
-    """Mixin for a validation or a test; ``option`` and ``again`` are for its messages."""
-
-    option: str
-    again: str
-
-    def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: object) -> None:
-        loader = FaultReportingLoader(_build_loader(runner, dataloader), self.option, self.again)
-        super().__init__(runner, loader, **kwargs)
-
-
-def _build_loader(runner: Runner, dataloader: dict | DataLoader) -> DataLoader:
-    """Build the data of a loop as MMEngine's ``BaseLoop`` does."""
-    different = runner._randomness_cfg.get('diff_rank_seed', False)
-    return runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=different)
-
-
 @LOOPS.register_module()
-class ResumableEpochLoop(ReportsWorkerDeaths, EpochBasedTrainLoop):
+class ResumableEpochLoop(OverResumableLoader, EpochBasedTrainLoop):
     """``EpochBasedTrainLoop`` that also resumes within an epoch.
 
     MMEngine's starts the epoch again. Gradient accumulation never crosses the end of an epoch: an
     epoch has a whole number of optimizer steps, as many on one GPU as on eight.
     """
 
-    dataloader: ResumableLoader
-
     def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: object) -> None:
-        accumulation = runner.cfg.optim_wrapper.get('accumulative_counts', 1)
-        loader = ResumableLoader(_build_loader(runner, dataloader), runner.seed, accumulation)
-        super().__init__(runner, loader, **kwargs)
+        self.options = dict(accumulation=runner.cfg.optim_wrapper.get('accumulative_counts', 1))
+        super().__init__(runner, dataloader, **kwargs)
 
     def run_epoch(self) -> None:
         """Run the rest of the epoch."""
@@ -84,30 +70,29 @@ class EndlessBatches:
 
 
 @LOOPS.register_module()
-class ResumableIterLoop(ReportsWorkerDeaths, IterBasedTrainLoop):
+class ResumableIterLoop(OverResumableLoader, IterBasedTrainLoop):
     """``IterBasedTrainLoop`` whose data and random numbers depend on (seed, iteration) alone.
 
     MMEngine's restores the position in the order of the images, but not the random numbers of the
     augmentations and of the model.
     """
 
-    dataloader: ResumableLoader
+    options = dict(endless=True)
 
     def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: object) -> None:
-        loader = ResumableLoader(_build_loader(runner, dataloader), runner.seed, endless=True)
-        super().__init__(runner, loader, **kwargs)
-        self.dataloader_iterator = EndlessBatches(loader)
+        super().__init__(runner, dataloader, **kwargs)
+        self.dataloader_iterator = EndlessBatches(self.dataloader)
 
 
 @LOOPS.register_module()
-class FaultReportingValLoop(ReportingEvaluation, ValLoop):
-    """``ValLoop`` over a :class:`FaultReportingLoader`."""
+class FaultReportingValLoop(OverResumableLoader, ValLoop):
+    """``ValLoop`` over a :class:`ResumableLoader`."""
 
-    option, again = 'val_dataloader', RESUME
+    options = dict(option='val_dataloader')
 
 
 @LOOPS.register_module()
-class FaultReportingTestLoop(ReportingEvaluation, TestLoop):
-    """``TestLoop`` over a :class:`FaultReportingLoader`."""
+class FaultReportingTestLoop(OverResumableLoader, TestLoop):
+    """``TestLoop`` over a :class:`ResumableLoader`."""
 
-    option, again = 'test_dataloader', START_AGAIN
+    options = dict(option='test_dataloader', again=START_AGAIN)

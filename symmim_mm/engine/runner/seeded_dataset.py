@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from torch.utils.data import Dataset
+import torch
+from torch.utils.data import Dataset, get_worker_info
 
 from symmim_mm.datasets.samplers.seeding import REPLACEMENT, seed_sample, words_from
 from symmim_mm.datasets.transforms.decode_region import ImageError
-from symmim_mm.engine.runner.fault_reporting_loader import FaultReportingDataset
 
 MOST_TRIES = 50  # images for one position, before the dataset is given up
 
@@ -37,25 +37,54 @@ def collate_with_skips(
     return SampleWithSkips(collate([sample.value for sample in samples]), skipped)
 
 
-class SeededDataset(FaultReportingDataset):
+class SeededDataset(Dataset):
     """A dataset that seeds the random numbers of every sample from its position in the run.
 
-    A plain index gives the plain sample.
+    It notes which sample each of its loader workers is reading. A plain index gives the plain
+    sample, and any other attribute is that of the dataset within.
     """
 
     def __init__(self, dataset: Dataset, seed: int, workers: int = 0) -> None:
-        super().__init__(dataset, workers)
+        self.dataset = dataset
         self.seed = seed
         self.skips = False  # see ResumableLoader.skip_unreadable
+        # The index that each worker is reading, or -1, in memory that they share with this
+        # process: one that an image has killed cannot say which it was.
+        self.reading = torch.full((workers,), -1).share_memory_()
 
     def __getitem__(self, draw: Draw | int) -> Any:
         if not isinstance(draw, tuple):
-            return super().__getitem__(draw)
-        index, position = draw
-        if self.skips:
-            return self.readable_sample(index, position)
+            return self.dataset[draw]
+        return self.readable_sample(*draw) if self.skips else self._read(*draw)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getattr__(self, name: str) -> Any:
+        # Not `__getitems__`, which would fetch a batch past the above, nor what pickle asks for
+        # before there is a dataset.
+        if name.startswith('__') or name == 'dataset':
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def name(self, index: int) -> str:
+        """Return the path of an image, if the dataset knows it."""
+        try:
+            info = self.dataset.get_data_info(index)
+        except AttributeError:
+            return f'sample {index}'
+        return str(info.get('img_path', f'sample {index}'))
+
+    def _read(self, index: int, position: int) -> Any:
         seed_sample(self.seed, position)
-        return super().__getitem__(index)
+        worker = get_worker_info()
+        if worker is None:
+            return self.dataset[index]
+        self.reading[worker.id] = index
+        try:
+            return self.dataset[index]
+        finally:
+            self.reading[worker.id] = -1
 
     def readable_sample(self, index: int, position: int) -> SampleWithSkips:
         """Return the sample of an index, or else the first other one that can be read.
@@ -70,9 +99,8 @@ class SeededDataset(FaultReportingDataset):
         for attempt in range(MOST_TRIES):
             if attempt:
                 index = words_from(REPLACEMENT, self.seed, position, attempt)[2] % len(self)
-            seed_sample(self.seed, position)
             try:
-                return SampleWithSkips(super().__getitem__(index), skipped)
+                return SampleWithSkips(self._read(index, position), skipped)
             except ImageError as error:
                 skipped.append(UnreadableImage(self.name(index), str(error)))
         raise ImageError(

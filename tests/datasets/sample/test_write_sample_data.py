@@ -70,17 +70,16 @@ def test_bad_options(tmp_path: Path, options: dict, message: str) -> None:
 def test_target_below_a_file(tmp_path: Path) -> None:
     (tmp_path / 'file').write_text('')
     for out in (tmp_path / 'file' / 'a' / 'out', tmp_path / 'file'):
-        with pytest.raises(UserError, match=f'cannot write sample data to {out}: Not a directory'):
+        with pytest.raises(NotADirectoryError):  # one line, of a command
             write_sample_data(out, **SMALL)
 
 
 def test_full_disk_leaves_nothing(tool, small_disk: Callable[[str], Path]) -> None:
     disk = small_disk('256k')
     done = tool('make_sample_data.py', disk / 'out', *SMALL_OPTIONS)
-    assert done.returncode == 2 and done.stdout == '' and list(disk.iterdir()) == []
-    assert done.stderr.strip() == (
-        f'error: cannot write sample data to {disk / "out"}: No space left on device'
-    )
+    assert done.returncode == 1 and done.stdout == '' and list(disk.iterdir()) == []
+    assert done.stderr.startswith('error: No space left on device') and 'make room' in done.stderr
+    assert done.stderr.count('\n') == 1
 
 
 def test_interruption_leaves_nothing(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_folders_that_cannot_be_used(source: Path, shards: Path, tmp_path: Path)
         prepare(tmp_path / 'none', tmp_path / 'out')
     with pytest.raises(UserError, match='no images below'):
         prepare(mine, tmp_path / 'out')
-    with pytest.raises(UserError, match='cannot write .*file/out: Not a directory'):
+    with pytest.raises(NotADirectoryError):  # one line, of a command
         prepare(source, mine / 'file' / 'out')
     with pytest.raises(UserError, match='holds no images in shards'):
         ImageShards(mine)

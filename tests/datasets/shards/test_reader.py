@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader
 
 from symmim_mm.datasets.image_folder import ImageFolder
 from symmim_mm.datasets.shards.reader import ImageShards, verify
+from symmim_mm.datasets.transforms.crops import LoadRandomResizedCrop
 from symmim_mm.datasets.transforms.jpeg_header import read_jpeg_header
-from symmim_mm.datasets.transforms.load_random_resized_crop import LoadRandomResizedCrop
 
 
 def test_every_image_once_with_its_class(source: Path, shards: Path) -> None:

@@ -18,8 +18,8 @@ from symmim_mm.datasets.shards.manifest import finished_manifest, read_manifest
 from symmim_mm.datasets.shards.prepare import prepare
 from symmim_mm.datasets.shards.reader import ImageShards, verify
 from symmim_mm.datasets.shards.writer import read_shard
+from symmim_mm.datasets.transforms.crops import LoadRandomResizedCrop
 from symmim_mm.datasets.transforms.decode_region import ImageError
-from symmim_mm.datasets.transforms.load_random_resized_crop import LoadRandomResizedCrop
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import file_sha256
 

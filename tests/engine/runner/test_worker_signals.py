@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from symmim_mm.engine.runner.fault_reporting_loader import FaultReportingLoader
+from symmim_mm.engine.runner.resumable_loader import ResumableLoader
 
 SIX = TensorDataset(torch.arange(6))
 
 
-def reporting(dataset: Dataset = SIX, **options) -> FaultReportingLoader:
+def reporting(dataset: Dataset = SIX, **options) -> ResumableLoader:
     """A loader whose workers are forked; ``options`` are those of ``DataLoader``."""
     loader = DataLoader(dataset, batch_size=2, multiprocessing_context='fork', **options)
-    return FaultReportingLoader(loader, 'train_dataloader')
+    return ResumableLoader(loader, seed=0)
 
 
 def signal_in_the_worker(name: str) -> Callable[[int], None]:
@@ -97,6 +97,6 @@ class Disconnecting(Dataset):
 @pytest.mark.parametrize('ours', [True, False])
 def test_a_worker_prints_nothing_when_its_process_is_gone(ours: bool, capfd) -> None:
     plain = DataLoader(Disconnecting(), num_workers=1, multiprocessing_context='fork')
-    loader = FaultReportingLoader(plain, 'train_dataloader') if ours else plain
+    loader = ResumableLoader(plain, seed=0) if ours else plain
     assert len(list(loader)) == 1
     assert ('Error' in capfd.readouterr().err) != ours

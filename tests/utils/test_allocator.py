@@ -1,0 +1,27 @@
+"""Freed memory is used again without asking the system for it."""
+
+import subprocess
+import sys
+
+import pytest
+
+# In a process of its own: the setting cannot be taken back.
+PROGRAM = """
+from resource import RUSAGE_SELF, getrusage
+from symmim_mm.utils.allocator import keep_freed_memory
+if {keep}:
+    keep_freed_memory()
+for _ in range(2):
+    before = getrusage(RUSAGE_SELF).ru_minflt
+    bytes.join(b'', [b'x' * (64 << 20)])
+    faults = getrusage(RUSAGE_SELF).ru_minflt - before
+print(faults)
+"""
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='of glibc')
+@pytest.mark.parametrize('keep', [True, False])
+def test_a_block_is_allocated_again(keep: bool) -> None:
+    command = [sys.executable, '-c', PROGRAM.format(keep=keep)]
+    faults = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert (faults < 100) is keep
