@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-from mmengine.dataset import BaseDataset
 from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from torch import Tensor
@@ -75,7 +73,10 @@ def evaluate_features(
     cfg = load_config(
         config, work_dir=work_dir, seed=seed, cfg_options=overrides, backbone=backbone
     )
-    _check_task(cfg, config, task)
+    if cfg.run.task != task:
+        raise UserError(f'{config} is a config for {cfg.run.task}, not for {task}')
+    if cfg.get('evaluation') is None:
+        raise UserError(f'{config} trains its classifier: use tools/train.py')
     if amp:
         check_bf16_units()
     settings = dict(cfg.evaluation)
@@ -91,13 +92,17 @@ def evaluate_features(
     if backbone:
         print(load_backbone(model, backbone, branch))
     # Everything that can fail at the end is checked before the images are encoded.
-    classes = _count_classes(loaders['train'].dataset, loaders['val'].dataset)
+    datasets: list[Any] = [loaders[split].dataset for split in ('train', 'val')]
+    names, tested = (list(dataset.metainfo['classes']) for dataset in datasets)
+    if names != tested:
+        raise UserError('the train and val folders hold different classes')
+    classes = len(names)
     check_work_dir(cfg.work_dir, files=[FILE_NAME])
     changes = overrides | ({'--branch': branch} if branch != 'online' else {})
     changes |= {'--amp': True} if amp else {}
     record = describe_run(
         run=cfg.run,
-        data=describe_data(loaders['train'].dataset, loaders['val'].dataset),
+        data=describe_data(*datasets),
         config_path=config,
         overrides=[f'{key}={value}' for key, value in sorted(changes.items())],
         backbone=backbone,
@@ -158,18 +163,3 @@ def _poolings(pooling: str | Sequence[str]) -> list[str]:
             f'evaluation.pooling must be one of {tuple(POOLINGS)} or a list of these, got {pooling}'
         )
     return poolings
-
-
-def _check_task(cfg: Config, config: str, task: str) -> None:
-    if cfg.run.task != task:
-        raise UserError(f'{config} is a config for {cfg.run.task}, not for {task}')
-    if cfg.get('evaluation') is None:
-        raise UserError(f'{config} trains its classifier: use tools/train.py')
-
-
-def _count_classes(train: BaseDataset, test: BaseDataset) -> int:
-    """Return the number of classes of two datasets, which must have the same ones."""
-    classes = list(train.metainfo['classes'])
-    if list(test.metainfo['classes']) != classes:
-        raise UserError('the train and val folders hold different classes')
-    return len(classes)

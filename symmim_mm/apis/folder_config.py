@@ -22,14 +22,8 @@ def config_text(
 ) -> str:
     """Return the config of a run, as one would write it by hand.
 
-    Args:
-        found: the images.
-        method: as of :func:`pretrain`.
-        model: sizes of the encoder.
-        recipe: None for the run whose steps are timed.
-        plan: where ``train.txt`` and ``held_out.txt`` lie.
-        init: checkpoint that the run starts from.
-        workers: loader processes.
+    ``recipe`` is None for the run whose steps are timed, ``plan`` is where ``train.txt`` and
+    ``held_out.txt`` lie, ``init`` the checkpoint that the run starts from.
     """
     batch = recipe.batch if recipe else choose_batch(len(found.images))
     crop = recipe.crop if recipe else 0.4

@@ -1,6 +1,6 @@
 """From a config and a checkpoint to images of what the model does."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -66,8 +66,7 @@ def visualize(
                 f'{config}: no loss trains the class token of this model, its attention shows '
                 'nothing: draw similarity'
             )
-        draw = dict(reconstruct=_reconstruct, attention=_attention, similarity=_similarity)[kind]
-        drawn = (draw(model, read_center(path, model.backbone.img_size)) for path in images)
+        drawn = (_draw(kind, model, read_center(path, model.backbone.img_size)) for path in images)
     for index, image in enumerate(drawn):
         path = Path(out, f'{kind}_{index}.png')
         vis.save(path, image)
@@ -111,10 +110,6 @@ def fit_center(image: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
 
 
-def _reconstruct(model: BaseModel, inputs: torch.Tensor) -> np.ndarray:
-    return vis.reconstruct(model, inputs)[0]
-
-
 def trains_class_token(model: BaseModel) -> bool:
     """Return whether a loss reaches the class token: through a decoder, or by the contrast."""
     if not isinstance(model, MaskedImageModel):
@@ -124,18 +119,11 @@ def trains_class_token(model: BaseModel) -> bool:
     return by_contrast or (model.with_head and model.head.decoder is not None)
 
 
-def _attention(model: BaseModel, inputs: torch.Tensor) -> np.ndarray:
-    return _maps(model, inputs, class_attention)
-
-
-def _similarity(model: BaseModel, inputs: torch.Tensor) -> np.ndarray:
-    return _maps(model, inputs, patch_similarity)
-
-
-def _maps(
-    model: BaseModel, inputs: torch.Tensor, compute: Callable[..., torch.Tensor]
-) -> np.ndarray:
-    """Draw the image, then its maps, each scaled to its own largest value; less than 0 is 0."""
+def _draw(kind: str, model: BaseModel, inputs: torch.Tensor) -> np.ndarray:
+    """Draw a reconstruction, or the image and its maps, each up to its own largest value."""
+    if kind == 'reconstruct':
+        return vis.reconstruct(model, inputs)[0]
+    compute = class_attention if kind == 'attention' else patch_similarity
     images = model.data_preprocessor(dict(inputs=inputs), training=False)['inputs']
     maps = compute(model.backbone, images)[0].clamp(min=0).cpu().numpy()
     panels = [vis.enlarge(inputs[0].numpy().transpose(1, 2, 0)[..., ::-1])]

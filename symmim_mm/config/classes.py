@@ -50,9 +50,12 @@ def follow_classes(cfg: Config) -> None:
                 f'{name}.dataset.metainfo names other classes than train_dataloader: '
                 'name them in train_dataloader only'
             )
-        if str(dataset.get('type')).endswith('ADE20KDataset') and not _are_of_ade20k(classes):
-            dataset['type'] = 'mmseg.BaseSegDataset'
-            dataset.setdefault('reduce_zero_label', True)
+        if str(dataset.get('type')).endswith('ADE20KDataset'):
+            from mmseg.utils import ade_classes
+
+            if not set(classes) <= set(ade_classes()):
+                dataset['type'] = 'mmseg.BaseSegDataset'
+                dataset.setdefault('reduce_zero_label', True)
     for where, part, key in _counts(cfg, datasets):
         if part[key] in PUBLIC:
             part[key] = len(classes)
@@ -89,12 +92,6 @@ def _follow_head(cfg: Config) -> None:
                     f'{name}.topk={topk!s:.80} does not fit the {count} classes of model.head: '
                     'leave it out, it follows'
                 )
-
-
-def _are_of_ade20k(classes: list[str] | tuple[str, ...]) -> bool:
-    from mmseg.utils import ade_classes
-
-    return set(classes) <= set(ade_classes())
 
 
 def _counts(cfg: Config, datasets: dict[str, dict]) -> Iterator[tuple[str, dict, str]]:

@@ -1,6 +1,5 @@
 """Cost of one training step: FLOPs, and memory besides the weights, on fake tensors."""
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -119,37 +118,21 @@ def measure_step(
 
     ``images`` must be 2 at least for BatchNorm over single numbers.
     """
-    flops, float32 = _measure(step, mode, images)
-    bfloat16 = _run(step, mode, images, amp=True)
-    return flops, Activations(images, float32, bfloat16)
+    flops, float32 = _run(step, mode, images)
+    return flops, Activations(images, float32, bfloat16=_run(step, mode, images, amp=True)[1])
 
 
 def flops_per_image(cfg: Config) -> Flops:
     """Count the FLOPs of a training step of a config for one image; no data are needed."""
     model = build_without_storage(cfg)
-    return _measure(TrainingStep(model, cfg), make_runnable(model), images=2)[0]
-
-
-def _measure(step: TrainingStep, mode: FakeTensorMode, images: int) -> tuple[Flops, int]:
-    """Return the FLOPs of a step and the peak of its memory in bytes."""
-    counter = FlopCounter(step.model)
-    peak = _run(step, mode, images, counter=counter)
-    flops = Flops(
-        forward=counter.forward // images,
-        forward_backward=counter.total // images if step.trains else 0,
-        parts={name: count // images for name, count in counter.parts.items()},
-    )
-    return flops, peak
+    return _run(TrainingStep(model, cfg), make_runnable(model), images=2)[0]
 
 
 def _run(
-    step: TrainingStep,
-    mode: FakeTensorMode,
-    images: int,
-    amp: bool = False,
-    counter: FlopCounter | None = None,
-) -> int:
-    """Run a step, which ``counter`` counts, and return the peak of its memory in bytes."""
+    step: TrainingStep, mode: FakeTensorMode, images: int, amp: bool = False
+) -> tuple[Flops, int]:
+    """Run a step; return its FLOPs, and the peak of its memory in bytes."""
+    counter = FlopCounter(step.model)
     with mode:
         inputs = step.make_batch(images)
         gradients = []
@@ -160,15 +143,19 @@ def _run(
                     parameter.grad = torch.empty_like(parameter)
                     gradients.append(parameter.grad)
         known = [*step.parameters(), *step.buffers(), *gradients]
-        with PeakMemory(known) as memory, counter or nullcontext():
+        with PeakMemory(known) as memory, counter:
             with torch.autocast('cpu', dtype=torch.bfloat16, enabled=amp):
                 loss = step(inputs)
-            if counter:
-                counter.end_forward()
+            counter.end_forward()
             if step.trains:
                 loss.backward()
     step.zero_grad(set_to_none=True)
-    return memory.peak
+    flops = Flops(
+        forward=counter.forward // images,
+        forward_backward=counter.total // images if step.trains else 0,
+        parts={name: count // images for name, count in counter.parts.items()},
+    )
+    return flops, memory.peak
 
 
 def _total(found: dict | list) -> Tensor:

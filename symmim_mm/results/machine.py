@@ -5,7 +5,9 @@ Nothing here imports torch: functions look at it only when it is already loaded.
 
 import os
 import platform
+import re
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -29,7 +31,7 @@ def hardware() -> Hardware:
     gpus = torch.cuda.device_count() if torch is not None and torch.cuda.is_available() else 0
     return Hardware(
         cpu=_cpu_name(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count(),
+        cores=len(os.sched_getaffinity(0)),
         gpu=torch.cuda.get_device_name(0) if torch is not None and gpus else None,
         gpus=gpus,
         world_size=int(os.environ.get('WORLD_SIZE', 1)),
@@ -37,13 +39,9 @@ def hardware() -> Hardware:
 
 
 def _cpu_name() -> str:
-    try:
-        for line in Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines():
-            if line.startswith('model name'):
-                return line.partition(':')[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    file = Path('/proc/cpuinfo')
+    found = re.search(r'^model name\s*:(.*)$', file.read_text() if file.is_file() else '', re.M)
+    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def versions() -> dict[str, str]:
@@ -53,9 +51,6 @@ def versions() -> dict[str, str]:
     found = {'python': platform.python_version(), 'symmim_mm': __version__}
     for name, candidates in _DISTRIBUTIONS.items():
         for candidate in candidates:
-            try:
-                found[name] = metadata.version(candidate)
-                break
-            except metadata.PackageNotFoundError:
-                continue
+            with suppress(metadata.PackageNotFoundError):
+                found.setdefault(name, metadata.version(candidate))
     return found

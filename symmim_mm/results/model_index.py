@@ -60,7 +60,11 @@ def write_model_index(runs: Sequence[RecordedRun], out: Path, prefix: str = '') 
     records = [run.record for run in runs]
     methods = sorted({run.record.method for run in trained})
     content = dict(
-        Collections=[_collection(method) for method in methods],
+        Collections=[
+            dict(Name=method_name(method), Metadata=dict(Architecture=['ViT']))
+            | (dict(Paper=dict(URL=PAPERS[method])) if method in PAPERS else {})
+            for method in methods
+        ],
         Models=[_model(run, records, prefix) for run in trained],
     )
     write_atomic(out / METAFILE, _dump(content))
@@ -70,13 +74,6 @@ def write_model_index(runs: Sequence[RecordedRun], out: Path, prefix: str = '') 
 
 def _dump(content: dict) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
-
-
-def _collection(method: str) -> dict:
-    entry: dict = dict(Name=method_name(method), Metadata=dict(Architecture=['ViT']))
-    if method in PAPERS:
-        entry['Paper'] = dict(URL=PAPERS[method])
-    return entry
 
 
 def _model(run: RecordedRun, records: Sequence[Record], prefix: str) -> dict:
@@ -103,21 +100,19 @@ def _model(run: RecordedRun, records: Sequence[Record], prefix: str) -> dict:
         'Name': record.run,
         'Metadata': metadata,
         'In Collection': method_name(record.method),
-        'Results': [_results(other) for other in (record, *frozen) if _named(other)] or None,
+        'Results': list(filter(None, map(_results, (record, *frozen)))) or None,
         'Weights': f'{place}/{record.checkpoint}',
         'Config': record.config,
         'Downstream': [other.run for other in after if other.checkpoint] or None,
     }
 
 
-def _named(record: Record) -> dict[str, float]:
-    return {
+def _results(record: Record) -> dict | None:
+    """Return the metrics of a run by the zoos' names, None without any."""
+    named = {
         title: round(record.metrics[name], 2)
         for name, title in METRIC_NAMES.items()
         if name in record.metrics
     }
-
-
-def _results(record: Record) -> dict:
     task = TASK_NAMES.get(record.task, f'Image Classification ({record.task})')
-    return dict(Task=task, Dataset=record.dataset, Metrics=_named(record))
+    return dict(Task=task, Dataset=record.dataset, Metrics=named) if named else None

@@ -56,15 +56,10 @@ def test_bad_recipes_are_refused(change: dict, words: str) -> None:
 
 
 def test_intervals_in_iterations_are_optimizer_steps() -> None:
-    cfg = Config(
-        dict(
-            recipe=dict(iterations=100, batch=64, lr=1.0, lr_batch=64, max_batch_per_gpu=8),
-            train_cfg=dict(val_interval=50),
-            default_hooks=dict(checkpoint=dict(interval=10)),
-            train_dataloader={},
-            optim_wrapper=dict(optimizer={}),
-        )
-    )
+    recipe = dict(iterations=100, batch=64, lr=1.0, lr_batch=64, max_batch_per_gpu=8)
+    hooks = dict(checkpoint=dict(interval=10))
+    cfg = Config(dict(recipe=recipe, train_cfg=dict(val_interval=50), default_hooks=hooks))
+    cfg.merge_from_dict(dict(train_dataloader={}, optim_wrapper=dict(optimizer={})))
     apply_recipe(cfg, 2)
     assert cfg.optim_wrapper.accumulative_counts == 4
     assert cfg.train_cfg == dict(val_interval=200, max_iters=400)

@@ -119,11 +119,8 @@ def two_steps(width: int) -> tuple[int, int]:
     return live, peak
 
 
-def test_live_and_peak():
+def test_live_and_peak_of_real_and_fake_tensors():
     assert two_steps(256) == (KIB, 2 * KIB)
-
-
-def test_fake_tensors_count_like_real_ones():
     with FakeTensorMode():
         assert two_steps(256) == (KIB, 2 * KIB)
 

@@ -111,11 +111,9 @@ def test_thin_keeps_the_ends_and_the_mean():
 )
 def test_every_point_lies_inside_the_chart(values):
     svg = chart([Series('<&>', 0, [(float(x), y) for x, y in enumerate(values, 1)])], 'x', 'loss')
-    x_text, y_text = zip(
-        *(pair.split(',') for pair in re.search(r'points="([^"]+)"', svg)[1].split()), strict=True
-    )
-    assert all(52 <= float(x) <= 508 for x in x_text)
-    assert all(12 <= float(y) <= 222 for y in y_text)
+    for pair in re.search(r'points="([^"]+)"', svg)[1].split():
+        x, y = map(float, pair.split(','))
+        assert 52 <= x <= 508 and 12 <= y <= 222
     assert '&lt;&amp;&gt;' in svg
     assert chart([Series('none', 0, [])], 'x', 'loss') == ''
 
@@ -151,12 +149,8 @@ def test_nothing_to_collect(tmp_path):
 
 
 def command(*words: str, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(ROOT / 'tools/collect_results.py'), *words],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-    )
+    tool = [sys.executable, str(ROOT / 'tools/collect_results.py'), *words]
+    return subprocess.run(tool, cwd=cwd, capture_output=True, text=True)
 
 
 def test_the_command(tmp_path):

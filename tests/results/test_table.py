@@ -16,14 +16,8 @@ def test_rows_and_columns_in_order():
     (table,), notes = build_tables(suite())
     assert notes == []
     assert [row.label for row in table.rows] == ['SymMIM', 'MAE', 'SimMIM', 'random start', 'dino']
-    assert [column.label for column in table.columns] == [
-        'Fine-tune top-1',
-        'Linear top-1',
-        'k-NN top-1',
-        'Box AP',
-        'Mask AP',
-        'mIoU',
-    ]
+    labels = ['Fine-tune top-1', 'Linear top-1', 'k-NN top-1', 'Box AP', 'Mask AP', 'mIoU']
+    assert [column.label for column in table.columns] == labels
     assert table.title == 'Pre-trained on sample, tiny'
     assert cells(table)['MAE', 'Mask AP'] == '15.0'
     assert len(cells(table)) == 5 * 6
@@ -48,10 +42,8 @@ def test_hours_stay_empty_without_the_record_of_the_pretraining():
 def test_mean_sample_deviation_and_count_over_seeds():
     values = (60.0, 61.0, 65.0)
     records = [record('mae', 'pretrain', seed) for seed in range(3)]
-    records += [
-        record('mae', 'finetune', seed, metrics={'top1': value})
-        for seed, value in enumerate(values)
-    ]
+    for seed, value in enumerate(values):
+        records.append(record('mae', 'finetune', seed, metrics={'top1': value}))
     records += [record('mae', 'linear', seed) for seed in range(3)]
     records += [record('mae', 'knn', 1, metrics={'top1': 44.4})]
     (table,), _ = build_tables(records)
@@ -72,11 +64,8 @@ def test_what_nobody_ran_is_empty():
 
 
 def test_another_transfer_config_is_another_column():
-    records = [
-        record('mae', 'pretrain'),
-        record('mae', 'finetune'),
-        record('mae', 'finetune', recipe='_long', metrics={'top1': 70.0}),
-    ]
+    records = [record('mae', 'pretrain'), record('mae', 'finetune')]
+    records.append(record('mae', 'finetune', recipe='_long', metrics={'top1': 70.0}))
     (table,), notes = build_tables(records)
     values = {label: text for (_, label), text in cells(table).items()}
     assert sorted(values.values()) == ['60.0', '70.0'] and notes == []
@@ -92,10 +81,8 @@ def test_another_pretraining_config_is_another_row():
     ]
     (table,), notes = build_tables(records)
     assert notes == []
-    assert [row.label.rpartition(' ')[0] for row in table.rows] == [
-        'MAE, configs/pretrain.py',
-        'MAE, configs/pretrain_800.py',
-    ]
+    labels = ['MAE, configs/pretrain.py', 'MAE, configs/pretrain_800.py']
+    assert [row.label.rpartition(' ')[0] for row in table.rows] == labels
     assert [table.text(row.cells[table.columns[2]]) for row in table.rows] == ['60.0', '70.0']
 
 
@@ -146,19 +133,11 @@ def test_of_repeated_runs_the_last_counts_and_a_note_says_so():
 
 
 def test_a_repeated_pretraining_is_not_counted_as_another_seed():
-    again = record(
-        'mae', 'pretrain', checkpoint_sha256=sha('again'), finished='2026-01-02T00:00:00Z'
-    )
-    transfer = record(
-        'mae',
-        'knn',
-        backbone_sha256=sha('again'),
-        metrics={'top1': 70.0},
-        finished='2026-01-02T01:00:00Z',
-    )
-    (table,), notes = build_tables(
-        [record('mae', 'pretrain'), record('mae', 'knn'), again, transfer]
-    )
+    late = dict(finished='2026-01-02T00:00:00Z')
+    again = record('mae', 'pretrain', checkpoint_sha256=sha('again'), **late)
+    transfer = record('mae', 'knn', backbone_sha256=sha('again'), metrics={'top1': 70.0}, **late)
+    records = [record('mae', 'pretrain'), record('mae', 'knn'), again, transfer]
+    (table,), notes = build_tables(records)
     assert cells(table) == {('MAE', 'k-NN top-1'): '70.0'}
     assert len(notes) == 2
 
@@ -214,10 +193,8 @@ def test_csv_has_full_precision():
     third = record('mae', 'finetune', metrics={'top1': 100 / 3})
     tables, _ = build_tables([record('mae', 'pretrain'), third])
     lines = list(csv.DictReader(io.StringIO(to_csv(tables))))
-    assert [(line['task'], line['metric']) for line in lines] == [
-        ('pretrain', 'loss'),
-        ('finetune', 'top1'),
-    ]
+    named = [(line['task'], line['metric']) for line in lines]
+    assert named == [('pretrain', 'loss'), ('finetune', 'top1')]
     assert float(lines[1]['mean']) == 100 / 3
     assert lines[1]['std'] == '' and lines[1]['n'] == '1' and lines[1]['seeds'] == '0'
     assert lines[1]['config_sha256'] == third.config_sha256

@@ -215,10 +215,7 @@ def test_wrong_options(project, monkeypatch):
     [
         ('one\nerror: no such file\n\n', 'error: no such file'),
         ('Traceback\n  x\nRuntimeError: bad shape\nsrun: done\n', 'RuntimeError: bad shape'),
-        (
-            'torch.OutOfMemoryError: CUDA out of memory\n',
-            'torch.OutOfMemoryError: CUDA out of memory',
-        ),
+        ('torch.OutOfMemoryError: no memory\n', 'torch.OutOfMemoryError: no memory'),
         ('all well\n\n', 'all well'),
         ('', ''),
     ],
