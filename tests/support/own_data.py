@@ -1,9 +1,18 @@
-"""Labeled images as users have them: parts of the sample data, and images of one color."""
+"""Labeled images as users have them, the commands that take them, and the ViT of a checkpoint."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from symmim_mm.apis.detect import detect
+from symmim_mm.apis.finetune import finetune
+from symmim_mm.apis.segment import segment
+from symmim_mm.checkpoint.encoder import Encoder
+
+SIZES = dict(heads=4, width=48, layers=12, hidden=96, channels=3, patch=8, image=32)
+VIT = Encoder({}, 'tiny', **SIZES, pooled=False)
+STD = [50.0, 51.0, 52.0]
 
 
 def coco(root: Path) -> tuple[Path, Path]:
@@ -18,3 +27,11 @@ def write(path: Path, value: int | np.ndarray, side: int = 40) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.full((side, side, 3), value, np.uint8) if isinstance(value, int) else value
     assert cv2.imwrite(str(path), pixels)
+
+
+# By task: the command's function, its data below the sample data, and a metric of its record.
+TASKS = {
+    'finetune': (finetune, lambda root: (root / 'imagenet',), 'top1'),
+    'detection': (detect, coco, 'mask_ap'),
+    'segmentation': (segment, ade, 'miou'),
+}
