@@ -10,15 +10,12 @@ A suite file says which methods are pre-trained and which transfers follow::
     transfers: {finetune: quickstart/finetune, knn: quickstart/knn}
     size: b                                            # optional, the value of {size} everywhere
     gpus: 8                                            # optional: processes of a training
-    amp: auto                                          # optional: trainings in mixed precision
+    amp: true                                          # optional: trainings in mixed precision
     slurm: {partition: gpu, gres: 'gpu:8'}             # optional, for --slurm: options of srun
 
 A method may change settings of its config, by dotted names as ``--cfg-options`` does::
 
     methods: {whole: {config: quickstart/symmim_pretrain, options: {model.momentum_mask: null}}}
-
-``amp`` may be ``auto``: mixed precision where the machine that starts the suite has a GPU or bf16
-matrix units.
 
 ``data`` is optional: a command of ``symmim`` or a ``.py`` file that writes the data, with its
 output directory as the first argument, where it writes ``manifest.json`` last. A method with
@@ -35,7 +32,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import yaml
 from pydantic import (
@@ -93,7 +90,7 @@ class _File(_Strict):
     transfers: dict[Transfer, str] = {}
     size: str | None = None
     gpus: Annotated[int, Field(ge=0)] = 0
-    amp: Literal[True, False, 'auto'] = False
+    amp: bool = False
     slurm: dict[Option, str | int] = {}
 
 
@@ -194,7 +191,6 @@ def load_suite(
     work_dir = Path(work_dir).resolve() if work_dir else root / 'work_dirs' / file.name
     if file.gpus and not (root / MULTI_GPU).is_file():
         raise UserError(f'{path}: gpus needs {MULTI_GPU}: run the suite in a clone of the project')
-    amp = _has_bf16_units() if file.amp == 'auto' else file.amp
     runs: list[Run] = []
 
     @cache
@@ -206,7 +202,7 @@ def load_suite(
         content = read_config(root / found)
         if task in EVALUATIONS and 'evaluation' in content:
             return found, sha256_of_config(content), task
-        changes = ['--amp=True'] * amp + list(options)
+        changes = ['--amp=True'] * file.amp + list(options)
         return found, sha256_of_config(content, changes), 'train'
 
     def add(
@@ -230,14 +226,8 @@ def load_suite(
                 add(method, name, transfer, seed, parent)
     generator = tuple(map(str, file.data.generator)) if file.data else ()
     return Suite(
-        file.name, root, work_dir, generator, tuple(runs), file.gpus, amp, file.slurm, program
+        file.name, root, work_dir, generator, tuple(runs), file.gpus, file.amp, file.slurm, program
     )
-
-
-def _has_bf16_units() -> bool:
-    from symmim_mm.engine.precision import has_bf16_units  # imports torch
-
-    return has_bf16_units()
 
 
 def _as_typed(method: str | _Method) -> tuple[str, tuple[str, ...]]:
