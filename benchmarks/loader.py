@@ -55,10 +55,10 @@ def run(args: argparse.Namespace) -> dict:
     before = environment()
     with tempfile.TemporaryDirectory(prefix='symmim-loader-') as place:
         datasets = make_datasets(args, Path(place))
-        say(f'{len(datasets[STOCK])} pictures')
+        say(f'{len(datasets[STOCK])} images')
         result = dict(
             settings=dict(
-                pictures=len(datasets[STOCK]), size=args.size, crop=list(args.crop), batch=BATCH
+                images=len(datasets[STOCK]), size=args.size, crop=list(args.crop), batch=BATCH
             ),
             repeats=args.repeats,
             environment=before,
@@ -171,9 +171,9 @@ def quality(datasets: dict, seeds: int = 3) -> dict:
 
 def tables(result: dict) -> dict[str, str]:
     """Return the Markdown of a result, by the name of the table."""
-    header = ['', 'pictures a second', 'times MMPretrain']
+    header = ['', 'images a second', 'times MMPretrain']
     found = {'alone': _table(header, result['alone'])}
-    found['decoding'] = _table(['', 'pictures a second', 'times OpenCV'], result['decoding'])
+    found['decoding'] = _table(['', 'images a second', 'times OpenCV'], result['decoding'])
     for count, cases in result['workers'].items():
         found[f'workers {count}'] = _table(header, cases)
     loss = result['quality']
@@ -182,7 +182,7 @@ def tables(result: dict) -> dict[str, str]:
         [[str(loss['crops']), f'{loss["median_db"]:.1f} dB', f'{loss["worst_db"]:.1f} dB']],
     )
     if 'gpu' in result:
-        found['gpu'] = _table(['', 'pictures a second', 'times ours on one core'], result['gpu'])
+        found['gpu'] = _table(['', 'images a second', 'times ours on one core'], result['gpu'])
     return found
 
 

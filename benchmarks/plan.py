@@ -151,7 +151,7 @@ def cost(entry: dict, plan: 'RunPlan', gpus: int) -> dict:
         step = entry['memory']['fixed'] + entry['memory']['each'] * plan.batch.per_process
         memory = plan.memory.total + step
     return dict(
-        pictures=seen,
+        images=seen,
         epochs=plan.length.epochs,
         steps=plan.length.steps,
         per_process=plan.batch.per_process,
@@ -208,7 +208,7 @@ def tables(result: dict) -> dict[str, str]:
         ['', ', '.join(f'{key} {value}' for key, value in measured['settings'].items())],
         ['rate', f'{measured["rate"]["median"]:.4g} images per second in steps of '
                  f'{measured["batch"]} images'],
-        ['run', f'{run["epochs"]:.4g} epochs, {run["pictures"]:,} images, '
+        ['run', f'{run["epochs"]:.4g} epochs, {run["images"]:,} images, '
                 f'{run["steps"]:,} optimizer steps'],
         ['devices', f'{result["gpus"]}, each {run["per_process"]} images x '
                     f'{run["accumulation"]} micro-batches per step'],

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> dict:
             peak_mib=spread([probe['peak_mib'] for probe in peaks[name]]),
             added_mib=spread([probe['added_mib'] for probe in peaks[name]]),
         )
-    settings = dict(pictures=args.images, folders=args.folders, labels=args.labels)
+    settings = dict(images=args.images, folders=args.folders, labels=args.labels)
     return dict(settings=settings, repeats=args.repeats, environment=before, cases=found)
 
 

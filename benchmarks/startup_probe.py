@@ -31,7 +31,7 @@ def main(kind: str, folder: str, cache: str, labels: str) -> None:
                 cpu_seconds=cpu_seconds,
                 added_mib=(peak - before) / 1024,
                 peak_mib=peak / 1024,
-                pictures=len(dataset),
+                images=len(dataset),
                 last=last,
             )
         )

@@ -13,10 +13,10 @@ from symmim_mm.datasets.sample.scenes import draw_scene
 
 
 @pytest.fixture(scope='module')
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import cv2
 
-    folder = tmp_path_factory.mktemp('pictures')
+    folder = tmp_path_factory.mktemp('images')
     for index in range(6):
         scene = draw_scene(image_rng(0, 'coco', 0, index), 120)
         cv2.imwrite(str(folder / f'{index}.jpg'), scene.image)
@@ -28,8 +28,8 @@ def arguments(folder: Path, **changes) -> Namespace:
     return Namespace(**options | dict(workers=()) | changes)
 
 
-def test_all_cases_give_the_same_crops(pictures: Path, tmp_path: Path) -> None:
-    datasets = loader.make_datasets(arguments(pictures), tmp_path)
+def test_all_cases_give_the_same_crops(images: Path, tmp_path: Path) -> None:
+    datasets = loader.make_datasets(arguments(images), tmp_path)
     assert list(datasets) == ['MMPretrain', 'ours, decoding all rows', 'ours', 'prepared, 64']
     for index in range(6):
         found = {}
@@ -43,8 +43,8 @@ def test_all_cases_give_the_same_crops(pictures: Path, tmp_path: Path) -> None:
     assert names == {f'{index}.jpg' for index in range(6)}
 
 
-def test_decoders_decode_the_same_rows(pictures: Path, tmp_path: Path) -> None:
-    datasets = loader.make_datasets(arguments(pictures, prepared=()), tmp_path)
+def test_decoders_decode_the_same_rows(images: Path, tmp_path: Path) -> None:
+    datasets = loader.make_datasets(arguments(images, prepared=()), tmp_path)
     jobs = loader_steps.decoding_jobs(datasets['ours'])
     assert len(jobs) == 6
     for job in jobs:
@@ -57,15 +57,15 @@ def test_decoders_decode_the_same_rows(pictures: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_command(tool, pictures: Path, tmp_path: Path) -> None:
+def test_command(tool, images: Path, tmp_path: Path) -> None:
     result = tmp_path / 'loader.json'
     done = tool(
-        'benchmark.py', 'loader', '--data', pictures, '--repeats', '2', '--size', '32',
+        'benchmark.py', 'loader', '--data', images, '--repeats', '2', '--size', '32',
         '--prepared', '64', '--workers', '1', '--json', result, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(result.read_text())
-    assert found['benchmark'] == 'loader' and found['settings']['pictures'] == 6
+    assert found['benchmark'] == 'loader' and found['settings']['images'] == 6
     assert found['quality']['worst_db'] > 40
     assert len(found['alone']['ours']['samples']) == 2
     assert found['alone']['MMPretrain']['ratio']['median'] == 1

@@ -97,7 +97,7 @@ def test_command(tool, tmp_path) -> None:
     found = json.loads(out.read_text())
     run = found['run']
     assert run['epochs'] == 9 and run['per_process'] == 8 and run['accumulation'] == 1
-    assert math.isclose(run['hours']['median'], run['pictures'] / 200 / 3600)
+    assert math.isclose(run['hours']['median'], run['images'] / 200 / 3600)
     assert run['hours']['low'] > run['hours']['high'] and run['gpu_hours'] > run['hours']['median']
     assert run['memory'] > (5 + 8 * 3) * MIB
     assert found['loader']['cores'] == dict(ours={'SymMIM dense quickstart': 2.0})
