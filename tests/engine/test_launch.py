@@ -80,7 +80,7 @@ def test_was_restarted(monkeypatch, value: str, expected: bool) -> None:
         ('x', lambda path: path.symlink_to(path.with_name('none')), 'x is a link to nothing'),
         ('x', lambda path: path.symlink_to(path), 'x: Too many levels of symbolic links'),
         ('x' * 300, lambda path: None, 'File name too long: name another folder'),
-        ('a\0b', lambda path: None, 'embedded null byte: name another folder'),
+        ('a\0b', lambda path: None, 'embedded null .*: name another folder'),
     ],
 )
 def test_impossible_work_dirs_are_refused(tmp_path: Path, name: str, make, problem: str) -> None:
