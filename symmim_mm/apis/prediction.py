@@ -36,13 +36,21 @@ class Classes:
 
 @dataclass(frozen=True)
 class Objects:
-    """Objects in an image, best first."""
+    """Objects in an image, best first.
 
-    classes: tuple[str, ...]  # names of all classes
-    labels: np.ndarray  # int64 (N,), indices into these
-    scores: np.ndarray  # float32 (N,), in [0, 1]
-    boxes: np.ndarray  # float32 (N, 4): x1, y1, x2, y2 in pixels of the image
-    masks: np.ndarray | None  # bool (N, H, W); None of a model without masks
+    Args:
+        classes: names of all classes.
+        labels: int64 ``(N,)``, indices into these.
+        scores: float32 ``(N,)``, in [0, 1].
+        boxes: float32 ``(N, 4)``: x1, y1, x2, y2 in pixels of the image.
+        masks: bool ``(N, H, W)``; None of a model without masks.
+    """
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    scores: np.ndarray
+    boxes: np.ndarray
+    masks: np.ndarray | None
 
     def to_json(self) -> dict[str, Any]:
         """Return all objects; masks as COCO's run lengths."""

@@ -20,16 +20,26 @@ from symmim_mm.utils.text import listed, short
 class Dialect:
     """Another library's names of the tensors of MMPretrain's ``VisionTransformer``.
 
-    Tables lead from MMPretrain's stems, names without ``.weight`` and ``.bias``, to the library's.
+    Attributes:
+        stems: MMPretrain's name outside the layers -> the library's; a stem is a name without
+            ``.weight`` and ``.bias``.
+        layers: the library's word for ``layers``, before the index of a layer.
+        layer_stems: MMPretrain's name inside a layer -> the library's.
+        split: MMPretrain's name inside a layer -> the library's names of its equal parts along the
+            first dimension.
+        wrappers: prefixes that all names of a checkpoint may have, in order of preference.
+        not_encoder: prefixes of names that belong to a head or a decoder.
+        marker: name that every checkpoint of the dialect has, and none of the dialects below it
+            in ``DIALECTS``.
     """
 
-    stems: Mapping[str, str]  # outside the layers
-    layers: str  # the library's word for `layers`, before the index of a layer
+    stems: Mapping[str, str]
+    layers: str
     layer_stems: Mapping[str, str]
-    split: Mapping[str, tuple[str, ...]]  # to equal parts along the first dimension, in a layer
-    wrappers: tuple[str, ...]  # prefixes that all names may have, in order of preference
-    not_encoder: tuple[str, ...]  # prefixes of names that belong to a head or a decoder
-    marker: str  # name that every checkpoint has, and none of the dialects below it in `DIALECTS`
+    split: Mapping[str, tuple[str, ...]]
+    wrappers: tuple[str, ...]
+    not_encoder: tuple[str, ...]
+    marker: str
 
 
 # timm/models/vision_transformer.py; MAE models_mae.py and models_vit.py. Their mask token, if

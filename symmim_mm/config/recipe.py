@@ -20,27 +20,41 @@ NotNegative = Annotated[float, Field(ge=0, lt=LIMIT)]
 
 
 class Recipe(BaseModel):
-    """Settings of a pre-training or transfer. Iterations are optimizer steps."""
+    """Settings of a pre-training or transfer. Iterations are optimizer steps.
+
+    Args:
+        batch: images per optimizer step, over all processes and accumulated micro-batches.
+        lr: learning rate at a batch of ``lr_batch``; scaled linearly to ``batch``.
+        lr_batch: see ``lr``.
+        epochs: passes over the data; or
+        iterations: optimizer steps, for recipes that count these. Exactly one of the two.
+        warmup_epochs: length of the linear warm-up; needs ``epochs``, and may be a fraction.
+        warmup_iterations: the same, counted in optimizer steps.
+        warmup_start: first learning rate of the warm-up, as a fraction of the peak.
+        schedule: after the warm-up ``'cosine'`` or ``'linear'`` down to ``min_lr``, or
+            ``'step'``: times ``gamma`` at each of ``milestones``.
+        min_lr: last learning rate, not scaled with the batch; a parameter group of a reduced
+            learning rate (layer decay) ends at its own fraction of it (MAE ``util/lr_sched.py``).
+        milestones: see ``schedule``; in epochs or iterations, as the length is.
+        gamma: see ``schedule``.
+        max_batch_per_gpu: more images than this per process and step are accumulated.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra='forbid')
 
-    batch: Count  # images per optimizer step, over all processes and accumulated micro-batches
-    lr: Positive  # learning rate at a batch of `lr_batch`; scaled linearly to `batch`
+    batch: Count
+    lr: Positive
     lr_batch: Count
-    epochs: Count | None = None  # passes over the data; or
-    iterations: Count | None = None  # optimizer steps. Exactly one of the two.
-    warmup_epochs: NotNegative = 0  # of the linear warm-up; needs `epochs`, may be a fraction
-    warmup_iterations: Annotated[int, Field(ge=0, lt=LIMIT)] = 0  # the same in optimizer steps
-    warmup_start: Annotated[float, Field(gt=0, le=1)] = 1e-4  # of the peak, at the first step
-    # After the warm-up down to `min_lr`, or times `gamma` at each of `milestones`, which are in
-    # epochs or iterations as the length is.
+    epochs: Count | None = None
+    iterations: Count | None = None
+    warmup_epochs: NotNegative = 0
+    warmup_iterations: Annotated[int, Field(ge=0, lt=LIMIT)] = 0
+    warmup_start: Annotated[float, Field(gt=0, le=1)] = 1e-4
     schedule: Literal['cosine', 'linear', 'step'] = 'cosine'
-    # Not scaled with the batch; a parameter group of a reduced learning rate (layer decay) ends at
-    # its own fraction of it (MAE `util/lr_sched.py`).
     min_lr: NotNegative = 0.0
     milestones: Annotated[tuple[Count, ...], Field(strict=False)] = ()
     gamma: Annotated[float, Field(gt=-LIMIT, lt=LIMIT)] = 0.1
-    max_batch_per_gpu: Count = 256  # more images per process and step are accumulated
+    max_batch_per_gpu: Count = 256
 
     @model_validator(mode='after')
     def _check_combinations(self) -> Self:

@@ -157,15 +157,15 @@ def branches_dropped(names: set[str], parameters: dict[str, Tensor]) -> set[str]
     return found
 
 
-# Options of configs that would take minutes: smaller sides, on which the position embedding's
+# Options of configs that would take minutes: half of the side, on which the position embedding's
 # size alone depends, and for the largest detector less memory for activations.
-SMALLER = {
+HALF = {
     **dict.fromkeys(
         ('segmentation/upernet_vit_b_160k_ade20k', 'segmentation/upernet_vit_l_160k_ade20k'),
         {
-            'train_dataloader.dataset.pipeline.3.crop_size': (128, 128),
-            'model.data_preprocessor.size': (128, 128),
-            'model.backbone.img_size': 128,
+            'train_dataloader.dataset.pipeline.3.crop_size': (256, 256),
+            'model.data_preprocessor.size': (256, 256),
+            'model.backbone.img_size': 256,
         },
     ),
     'detection/mask-rcnn_vitdet_l_100ep_coco': {
@@ -184,7 +184,7 @@ STEPS = {
     'classification/vit_b_finetune_imagenet': (2, {224}),
     'classification/vit_b_scratch_imagenet': (2, {224}),
     'classification/vit_b_linear_imagenet': (2, {224}),
-    'segmentation/upernet_vit_b_160k_ade20k': (2, {128}),
+    'segmentation/upernet_vit_b_160k_ade20k': (2, {256}),
     'segmentation/linear_vit_b_ade20k': (2, {512}),
     # 480 to 800 pixels and not more than 1333, padded to multiples of 32.
     'detection/mask-rcnn_vit_b_1x_coco': (1, set(range(480, 1345, 32))),
@@ -195,7 +195,7 @@ STEPS = {
 @pytest.mark.parametrize('name', STEPS)
 def test_one_optimizer_step_of_vit_b(name: str, data: Path, tmp_path: Path) -> None:
     batch, sides = STEPS[name]
-    probe, parameters = run(name, batch, True, data, tmp_path, **SMALLER.get(name, {}))
+    probe, parameters = run(name, batch, True, data, tmp_path, **HALF.get(name, {}))
     assert probe.losses and all(math.isfinite(value) for value in probe.losses.values())
     assert probe.shapes and all(shape[:2] == (batch, 3) for shape in probe.shapes)
     assert {side for shape in probe.shapes for side in shape[2:]} <= sides
@@ -231,7 +231,7 @@ GRADIENTS = {
     'simmim/vit_l_pretrain': (1, 224),
     'classification/vit_l_finetune_imagenet': (2, 224),
     'classification/vit_l_scratch_imagenet': (2, 224),
-    'segmentation/upernet_vit_l_160k_ade20k': (2, 128),
+    'segmentation/upernet_vit_l_160k_ade20k': (2, 256),
     'detection/mask-rcnn_vitdet_l_100ep_coco': (1, 512),
 }
 
@@ -239,7 +239,7 @@ GRADIENTS = {
 @pytest.mark.parametrize('name', GRADIENTS)
 def test_forward_and_backward_of_vit_l(name: str, data: Path, tmp_path: Path) -> None:
     batch, side = GRADIENTS[name]
-    probe, parameters = run(name, batch, False, data, tmp_path, **SMALLER.get(name, {}))
+    probe, parameters = run(name, batch, False, data, tmp_path, **HALF.get(name, {}))
     assert {shape for shape in probe.shapes} == {(batch, 3, side, side)}
     assert not probe.unused
     assert probe.without_gradient == branches_dropped(probe.without_gradient, parameters)

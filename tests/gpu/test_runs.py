@@ -1,7 +1,6 @@
 """Every training of a user, on a GPU: pre-trained, stopped, resumed, compiled, carried over."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from symmim_mm.engine.runner.fsdp import use_fsdp
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 
 METHODS = ('symmim', 'mae', 'simmim')
-if os.environ.get('SYMMIM_REHEARSE') == '1':  # other tests train the others on the CPU
-    METHODS = METHODS[:1]
 EPOCHS = """\
 recipe = dict(epochs=2, batch=8, max_batch_per_gpu=4, warmup_epochs=0)
 default_hooks = dict(checkpoint=dict(interval=1))
