@@ -18,6 +18,11 @@ from symmim_mm.results.record import FILE_NAME, Record, find_records
 from symmim_mm.utils.files import write_atomic
 
 HELD_OUT = 'held_out_top1'
+SETTINGS = (
+    'weight_1', 'weight_003', 'dense', 'plain_pixels', 'same_views', 'fixed_parity',
+    'class_token', 'temperature_1', 'constant_ema', 'clip_1', 'block_2',
+)  # fmt: skip
+"""Conditions of study (b) that change one setting of `checkerboard_contrast`."""
 COMPARISONS = (
     ('checkerboard', 'random50'),
     ('checkerboard', 'mae'),
@@ -27,6 +32,7 @@ COMPARISONS = (
     ('contrast', 'checkerboard_contrast'),
     ('simmim', 'checkerboard'),
     ('symmim_literal', 'checkerboard'),
+    *((setting, 'checkerboard_contrast') for setting in SETTINGS),
 )
 """The planned comparisons of docs/evidence.md: the first condition less the second."""
 
