@@ -60,7 +60,7 @@ def sigchld() -> Iterator[None]:
 
 @pytest.fixture(scope='session')
 def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small set of generated pictures in all three layouts."""
+    """A small set of generated images in all three layouts."""
     from symmim_mm.datasets.sample.generate import write_sample_data
 
     out = tmp_path_factory.mktemp('sample') / 'data'

@@ -1,4 +1,4 @@
-# The small numbers of the quickstart, each stated once: a ViT of 1.2 M parameters on pictures of
+# The small numbers of the quickstart, each stated once: a ViT of 1.2 M parameters on images of
 # 64 pixels, and one budget for all three pre-trainings.
 quick = dict(
     root='work_dirs/quickstart/data/imagenet',
@@ -54,7 +54,7 @@ quick.update(
             ),
         ),
     ),
-    # Pictures with labels, for fine-tuning and for frozen features.
+    # Images with labels, for fine-tuning and for frozen features.
     train_loader=dict(
         batch_size=64,
         num_workers=0,

@@ -1,7 +1,7 @@
 # Mask R-CNN on ViT-B, 12 epochs: CAE's optimizer, schedule, scales and stochastic depth, on the
 # model of the 100-epoch recipe. CAE's own model differs: a feature pyramid network on four taps,
-# GIoU loss, synchronised BatchNorm, layer scale; and it crops half of the pictures. Every block
-# attends over the whole picture, as in CAE; `--cfg-options model.backbone.global_blocks=4` puts
+# GIoU loss, synchronized BatchNorm, layer scale; and it crops half of the images. Every block
+# attends over the whole image, as in CAE; `--cfg-options model.backbone.global_blocks=4` puts
 # windows in where memory is short.
 _base_ = [
     '../_base_/models/mask-rcnn_vit.py',

@@ -1,5 +1,5 @@
 # The symmetric mask alone, in MAE's manner: visible patches encoded, a decoder of two blocks, L2 on
-# pixels normalised per patch. The other conditions state what they change in it.
+# pixels normalized per patch. The other conditions state what they change in it.
 _base_ = ['../symmim/vit_b_pretrain.py', '../_base_/evidence_cifar10.py']
 run = dict(method='checkerboard', dataset='cifar10')
 model = dict(

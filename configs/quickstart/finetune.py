@@ -4,7 +4,7 @@ run = dict(dataset='sample')
 model = dict(
     backbone={{_base_.quick.vit}},
     head=dict(num_classes=10, in_channels=128),
-    train_cfg=None,  # no mixing of pictures in so short a run
+    train_cfg=None,  # no mixing of images in so short a run
 )
 train_dataloader = {{_base_.quick.train_loader}}
 val_dataloader = {{_base_.quick.test_loader}}

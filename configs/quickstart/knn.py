@@ -1,4 +1,4 @@
-# k-NN on frozen features; the training pictures are encoded without augmentation.
+# k-NN on frozen features; the training images are encoded without augmentation.
 _base_ = ['./finetune.py']
 run = dict(task='knn')
 model = dict(backbone=dict(out_type='raw', final_norm=True, drop_path_rate=0.0))

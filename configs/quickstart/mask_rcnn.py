@@ -1,5 +1,5 @@
 # The 100-epoch recipe with small numbers: a ViT of 6 blocks on 12 x 12 patches, windows of 6 x 6,
-# levels of strides 8 and 16, for pictures of 96 pixels with shapes of 20 to 56.
+# levels of strides 8 and 16, for images of 96 pixels with shapes of 20 to 56.
 _base_ = ['../detection/mask-rcnn_vit_b_100ep_coco.py', '../_base_/quickstart.py']
 run = dict(task='detection', dataset='sample')
 

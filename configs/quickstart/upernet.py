@@ -1,4 +1,4 @@
-# The 160k recipe with small numbers: a ViT of 6 blocks on 12 x 12 patches, for pictures of 96
+# The 160k recipe with small numbers: a ViT of 6 blocks on 12 x 12 patches, for images of 96
 # pixels; taps at the depths of ViT-B's.
 _base_ = ['../segmentation/upernet_vit_b_160k_ade20k.py', '../_base_/quickstart.py']
 run = dict(task='segmentation', dataset='sample')

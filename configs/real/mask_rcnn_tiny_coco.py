@@ -1,5 +1,5 @@
-# Mask R-CNN on 50 real COCO pictures, tested on 50 others: it shows that the way from a pre-trained
-# checkpoint to COCO's metrics works on photographs. Nobody learns 80 classes from 50 pictures, so
+# Mask R-CNN on 50 real COCO images, tested on 50 others: it shows that the way from a pre-trained
+# checkpoint to COCO's metrics works on photographs. Nobody learns 80 classes from 50 images, so
 # the metrics stay near 0. TINY_COCO_ROOT says where annotations/, train2017/ and val2017/ are.
 _base_ = ['../quickstart/mask_rcnn.py']
 run = dict(task='detection', dataset='tiny-coco')

@@ -1,6 +1,6 @@
 # SymMIM on a few hundred real photographs, ViT-Ti/16 at 224 pixels: minutes on a CPU. It shows
 # the way from JPEGs to a checkpoint, not a good encoder. IMAGENET_SAMPLE_ROOT holds train/; the
-# held-out pictures are those of the detection that follows (TINY_COCO_ROOT).
+# held-out images are those of the detection that follows (TINY_COCO_ROOT).
 _base_ = ['../symmim/vit_b_pretrain.py']
 run = dict(dataset='imagenet-sample')
 model = dict(backbone=dict(arch='deit-tiny'), contrast=dict(hidden_dims=512, out_dims=64))

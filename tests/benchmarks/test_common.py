@@ -90,7 +90,7 @@ def startup_result() -> dict:
     )  # fmt: skip
     return dict(
         benchmark='startup', command='tools/benchmark.py startup', repeats=3, cases=dict(ours=case),
-        settings=dict(pictures=5), environment=environment,
+        settings=dict(images=5), environment=environment,
     )  # fmt: skip
 
 

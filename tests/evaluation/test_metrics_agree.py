@@ -32,9 +32,9 @@ COCO_NAMES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 def roots(tmp_path_factory: pytest.TempPathFactory, sample_data: Path) -> dict[str, Path]:
     root = tmp_path_factory.mktemp('metrics')
     return {
-        'detection/mask-rcnn_vit_b_100ep_coco': write_coco(root / 'coco', pictures=6),
+        'detection/mask-rcnn_vit_b_100ep_coco': write_coco(root / 'coco', count=6),
         'quickstart/mask_rcnn': sample_data / 'coco',
-        'segmentation/upernet_vit_b_160k_ade20k': write_ade20k(root / 'ade', pictures=3),
+        'segmentation/upernet_vit_b_160k_ade20k': write_ade20k(root / 'ade', count=3),
         'quickstart/upernet': sample_data / 'ade20k',
     }
 
@@ -54,7 +54,7 @@ def evaluator_and_data(name: str, root: Path) -> tuple[Evaluator, torch.utils.da
 
 
 def disturbed_instances(coco: COCO, image_id: int) -> list[dict]:
-    """Predictions for one picture: xyxy box, mask, category number and score each."""
+    """Predictions for one image: xyxy box, mask, category number and score each."""
     rng = np.random.default_rng([7, image_id])
     info = coco.loadImgs(image_id)[0]
     height, width = info['height'], info['width']
@@ -119,7 +119,7 @@ def test_coco_metric_agrees_with_pycocotools(name: str, roots: dict[str, Path]) 
     names = {number: coco.loadCats(number)[0]['name'] for number in coco.getCatIds()}
     classes = dataset.metainfo['classes']
     predictions = {image_id: disturbed_instances(coco, image_id) for image_id in coco.getImgIds()}
-    predictions[coco.getImgIds()[-1]] = []  # a picture in which nothing is found
+    predictions[coco.getImgIds()[-1]] = []  # an image in which nothing is found
 
     for image_id, found in predictions.items():
         info = coco.loadImgs(image_id)[0]

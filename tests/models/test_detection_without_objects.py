@@ -1,4 +1,4 @@
-"""Pictures that large-scale jitter leaves without objects stay in training, and DDP bears them."""
+"""Images that large-scale jitter leaves without objects stay in training, and DDP bears them."""
 
 import json
 from pathlib import Path
@@ -15,8 +15,8 @@ from paths import ROOT
 
 
 def test_a_crop_without_objects_is_kept(tmp_path: Path) -> None:
-    """One object in a corner, the picture at twice its size: many crops of 1024 pixels miss it."""
-    root = write_coco(tmp_path / 'coco', pictures=1)
+    """One object in a corner, the image at twice its size: many crops of 1024 pixels miss it."""
+    root = write_coco(tmp_path / 'coco', count=1)
     file = root / 'annotations' / 'instances_train2017.json'
     content = json.loads(file.read_text())
     corner = [2.0, 2.0, 202.0, 2.0, 202.0, 202.0, 2.0, 202.0]

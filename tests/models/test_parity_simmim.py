@@ -108,10 +108,10 @@ def simmim(mmpretrain_scope, monkeypatch: pytest.MonkeyPatch) -> SimMIM:
 
 def test_reconstruction(simmim: SimMIM) -> None:
     _, prediction = simmim.reconstruct(draw('images', (2, 3, 48, 48)))
-    picture = unpatchify(prediction, (6, 6), 8)
-    found = [*picture[1, :, 17, 30].tolist(), *picture[0, 2, 5, 40:43].tolist()]
+    image = unpatchify(prediction, (6, 6), 8)
+    found = [*image[1, :, 17, 30].tolist(), *image[0, 2, 5, 40:43].tolist()]
     assert found == pytest.approx(RECONSTRUCTION, rel=1e-10)
-    assert picture.square().mean().item() == pytest.approx(RECONSTRUCTION_MEAN_SQUARE, rel=1e-10)
+    assert image.square().mean().item() == pytest.approx(RECONSTRUCTION_MEAN_SQUARE, rel=1e-10)
 
 
 def test_loss_and_gradients(simmim: SimMIM) -> None:

@@ -209,7 +209,7 @@ def test_bad_settings_are_one_clear_line(kwargs: dict, words: str) -> None:
 
 @pytest.mark.parametrize('kind', ['SymMIM', 'SimMIM'])
 def test_a_fixed_batch_is_fitted(kind: str) -> None:
-    """Two smooth pictures, fixed masks: L_mim falls below a fiftieth of its start."""
+    """Two smooth images, fixed masks: L_mim falls below a fiftieth of its start."""
     torch.manual_seed(2)
     steps, rate = 400, 8e-3
     extra = masks(parity='fixed') if kind == 'SymMIM' else dict(mask=dict(type='random', ratio=0.5))

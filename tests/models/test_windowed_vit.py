@@ -1,4 +1,4 @@
-"""WindowedViT: the stock ViT's parameters, full attention where one window covers the picture."""
+"""WindowedViT: the stock ViT's parameters, full attention where one window covers the image."""
 
 from pathlib import Path
 

@@ -53,7 +53,7 @@ def test_the_guard_guards(tmp_path: Path) -> None:
 def test_the_whole_way_without_a_network(
     guarded: WarmCommands, log: Path, tmp_path: Path, sample_data: Path
 ) -> None:
-    """Sample data, pre-training, every transfer, evaluation, pictures, export, report, suite."""
+    """Sample data, pre-training, every transfer, evaluation, images, export, report, suite."""
 
     def run(name: str, *words: str | Path) -> None:
         done = guarded(name, *words)
@@ -92,10 +92,10 @@ def test_the_whole_way_without_a_network(
     for name in ('knn', 'linear'):
         run(f'{name}.py', CONFIGS / f'{name}.py', '--work-dir', tmp_path / name, '--backbone',
             backbone, *options(name))  # fmt: skip
-    picture = next((sample_data / 'imagenet' / 'val').rglob('*.png'))
+    image = next((sample_data / 'imagenet' / 'val').rglob('*.png'))
     for kind in ('reconstruct', 'similarity'):
-        run('visualize.py', kind, CONFIGS / 'symmim_pretrain.py', backbone, picture, '--out',
-            tmp_path / 'pictures')  # fmt: skip
+        run('visualize.py', kind, CONFIGS / 'symmim_pretrain.py', backbone, image, '--out',
+            tmp_path / 'images')  # fmt: skip
     for form, out in (('timm', 'x.safetensors'), ('hf', 'hf'), ('onnx', 'x.onnx')):
         run('export_backbone.py', backbone, '--format', form, tmp_path / out, '--heads', '4')
     run('collect_results.py', tmp_path, '--out', tmp_path / 'report')

@@ -1,7 +1,7 @@
-"""A few drawn pictures in the layouts, with the classes, of ImageNet-1K, COCO 2017 and ADE20K.
+"""A few drawn images in the layouts, with the classes, of ImageNet-1K, COCO 2017 and ADE20K.
 
 What the sample data are to the quickstart, these are to the full-size configs, which load them
-unmodified: JPEG pictures of usual sizes, a thousand class folders, COCO's 80 categories under
+unmodified: JPEG images of usual sizes, a thousand class folders, COCO's 80 categories under
 their own numbers with polygons and crowds, ADE20K's 150 classes in PNG maps with 0 = unlabelled.
 """
 
@@ -22,22 +22,22 @@ COCO_NUMBERS = [number for number in range(1, 91) if number not in COCO_UNUSED]
 ADE20K_CLASSES = 150
 
 
-def _save_jpeg(path: Path, picture: np.ndarray) -> None:
+def _save_jpeg(path: Path, image: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+    assert cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
 
 
-def write_imagenet(root: Path, pictures: int = 4, height: int = 375, width: int = 500) -> Path:
-    """``root/{train,val}/n<8 digits>/*.JPEG``: a thousand folders, ``pictures`` pictures each."""
+def write_imagenet(root: Path, count: int = 4, height: int = 375, width: int = 500) -> Path:
+    """``root/{train,val}/n<8 digits>/*.JPEG``: a thousand folders, ``count`` images each."""
     for number, split in enumerate(('train', 'val')):
         for label in range(1000):
             (root / split / f'n{label:08d}').mkdir(parents=True)
-        for index in range(pictures):
+        for index in range(count):
             rng = image_rng(0, 'imagenet', number, index)
-            picture = draw_classification_image(rng, index % len(CLASSES), width)[:height]
+            image = draw_classification_image(rng, index % len(CLASSES), width)[:height]
             # Classes far apart, the last one among them.
-            label = 999 * index // max(pictures - 1, 1)
-            _save_jpeg(root / split / f'n{label:08d}' / f'{split}_{index:08d}.JPEG', picture)
+            label = 999 * index // max(count - 1, 1)
+            _save_jpeg(root / split / f'n{label:08d}' / f'{split}_{index:08d}.JPEG', image)
     return root
 
 
@@ -66,7 +66,7 @@ def _annotation(mask: np.ndarray, category: int, crowd: bool) -> dict:
     )
 
 
-def write_coco(root: Path, pictures: int = 2, height: int = 480, width: int = 640) -> Path:
+def write_coco(root: Path, count: int = 2, height: int = 480, width: int = 640) -> Path:
     """``root/{train,val}2017/*.jpg`` with ``root/annotations/instances_{train,val}2017.json``."""
     names = CocoDataset.METAINFO['classes']
     categories = [
@@ -76,7 +76,7 @@ def write_coco(root: Path, pictures: int = 2, height: int = 480, width: int = 64
     (root / 'annotations').mkdir(parents=True)
     for split_number, split in enumerate(('train2017', 'val2017')):
         images, annotations = [], []
-        for index in range(pictures):
+        for index in range(count):
             rng = image_rng(0, 'coco', split_number, index)
             scene = draw_scene(rng, width)
             image_id = 100 * split_number + index + 1
@@ -97,11 +97,11 @@ def write_coco(root: Path, pictures: int = 2, height: int = 480, width: int = 64
     return root
 
 
-def write_ade20k(root: Path, pictures: int = 2, height: int = 512, width: int = 683) -> Path:
+def write_ade20k(root: Path, count: int = 2, height: int = 512, width: int = 683) -> Path:
     """``root/{images,annotations}/{training,validation}/ADE_*``; class maps uint8, 0 to 150."""
     for number, (split, short) in enumerate((('training', 'train'), ('validation', 'val'))):
         (root / 'annotations' / split).mkdir(parents=True)
-        for index in range(pictures):
+        for index in range(count):
             rng = image_rng(0, 'ade20k', number, index)
             scene = draw_scene(rng, width)
             name = f'ADE_{short}_{index + 1:08d}'

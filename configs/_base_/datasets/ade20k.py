@@ -1,4 +1,4 @@
-# ADE20K, 150 classes: 512 x 512 crops of pictures scaled by 0.5 to 2.0 (MMSegmentation's and MAE's
+# ADE20K, 150 classes: 512 x 512 crops of images scaled by 0.5 to 2.0 (MMSegmentation's and MAE's
 # setting). The environment variable ADE20K_ROOT says where the data are.
 data_root = '{{$ADE20K_ROOT:data/ade/ADEChallengeData2016}}/'
 

@@ -23,7 +23,7 @@ train_pipeline = [
         recompute_bbox=True,
         allow_negative_crop=True,
     ),
-    # A picture that the crop leaves without objects is kept: it teaches background.
+    # An image that the crop leaves without objects is kept: it teaches background.
     dict(
         type='mmdet.FilterAnnotations',
         min_gt_bbox_wh=(1e-2, 1e-2),
@@ -44,7 +44,7 @@ train_dataloader = dict(
     batch_size=8,
     num_workers=8,
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
-    batch_sampler=None,  # every picture is padded to the same shape
+    batch_sampler=None,  # every image is padded to the same shape
     dataset=dict(pipeline=train_pipeline),
 )
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -1,4 +1,4 @@
-# Pictures without labels: any folder of pictures will do, sub-folders included, and any prepared
+# Images without labels: any folder of images will do, sub-folders included, and any prepared
 # set (tools/prepare_dataset.py).
 train_dataloader = dict(
     batch_size=128,

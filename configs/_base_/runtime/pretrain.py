@@ -1,4 +1,4 @@
-# For pre-trainings: of millions of pictures some may be broken. Supervised tasks stop at one.
+# For pre-trainings: of millions of images some may be broken. Supervised tasks stop at one.
 _base_ = ['./default.py']
 default_hooks = dict(
     health=dict(type='symmim_mm.HealthHook', images=128, share=0.01),

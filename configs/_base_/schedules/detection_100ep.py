@@ -1,5 +1,5 @@
 # ViTDet (detectron2 projects/ViTDet, configs/COCO/mask_rcnn_vitdet_b_100ep.py): 184,375 iterations
-# of 64 pictures = 100 epochs; the rate falls at 8/9 and at 26/27 of them. `--amp` trains in mixed
+# of 64 images = 100 epochs; the rate falls at 8/9 and at 26/27 of them. `--amp` trains in mixed
 # precision, as ViTDet does.
 recipe = dict(
     iterations=184375,

@@ -1,4 +1,4 @@
-# UperNet fine-tuning of BEiT, CAE and MMSegmentation's MAE: 160,000 iterations of 16 pictures,
+# UperNet fine-tuning of BEiT, CAE and MMSegmentation's MAE: 160,000 iterations of 16 images,
 # linear warm-up over 1500, then linearly down to 0 (from there, as MMSegmentation; the others count
 # from iteration 0). Position embedding and class token are not decayed, which the others meant but,
 # by a slip over names, did not do. `--amp` trains in mixed precision.
