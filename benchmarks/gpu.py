@@ -175,7 +175,7 @@ def _step(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[
     words = ['step', '--peak']
     if args.rehearse:
         words += ['--sizes', 'quickstart', '--device', 'cpu', '--repeats', '1', '--batch', '2']
-        words += ['--methods', 'mae', 'mae-stock', 'symmim', 'symmim-stock', 'mae-compiled']
+        words += ['--methods', 'mae', 'mae-stock', 'symmim-dense', 'symmim-stock', 'mae-compiled']
         return words
     words += ['--sizes', size, '--device', 'cuda', '--amp', '--repeats', str(args.repeats)]
     if args.batch:

@@ -46,14 +46,16 @@ def config_of(size: str, method: str) -> Config:
         method: one of ``METHODS``.
     """
     method = STOCK.get(method, VARIANTS.get(method, method))
-    kind = method.removesuffix('-sparse')
+    kind = method.removesuffix('-dense')
     folder = CONFIGS / 'quickstart' if size == 'quickstart' else CONFIGS / kind
     name = f'{kind}_pretrain.py' if size == 'quickstart' else f'vit_{size}_pretrain.py'
     cfg = Config.fromfile(folder / name)
-    if method.endswith('-sparse'):  # as the config of ViT-B says it
-        sparse = Config.fromfile(CONFIGS / 'symmim/vit_b_sparse_pretrain.py').model
-        cfg.model.backbone.encoding = sparse.backbone.encoding
-        cfg.model.head.decoder = sparse.head.decoder
+    if method.endswith('-dense'):  # as the config of ViT-B says it
+        literal = Config.fromfile(CONFIGS / 'symmim/vit_b_literal_pretrain.py')
+        cfg.run.method = literal.run.method
+        cfg.model.backbone.encoding = literal.model.backbone.encoding
+        cfg.model.head = literal.model.head
+        cfg.model.contrast_weight = literal.model.contrast_weight
     apply_recipe(cfg, 1)
     if 'contrast' in cfg.model:
         cfg.model.contrast.memory = 0  # a measured step is one micro-batch

@@ -9,17 +9,17 @@ PLAIN = {
     'mae': 'MAE',
     'mae-stock': 'MAE, stock MMPretrain',
     'simmim': 'SimMIM',
-    'symmim': 'SymMIM dense',
-    'symmim-sparse': 'SymMIM sparse',
+    'symmim': 'SymMIM sparse',  # configs/symmim
+    'symmim-dense': 'SymMIM dense',  # its literal reading
     'symmim-stock': 'SymMIM of stock parts',
 }
 
-STOCK = {'mae-stock': 'mae', 'symmim-stock': 'symmim'}
+STOCK = {'mae-stock': 'mae', 'symmim-stock': 'symmim-dense'}
 """Cases built from MMPretrain's parts, and the cases of ours that they correspond to."""
 
 OURS = tuple(name for name in PLAIN if name not in STOCK)
 
-CHECKPOINTED = {f'{name}-checkpointed': name for name in ('symmim', 'symmim-sparse')}
+CHECKPOINTED = {f'{name}-checkpointed': name for name in ('symmim', 'symmim-dense')}
 COMPILED = {f'{name}-compiled': name for name in OURS}
 VARIANTS = CHECKPOINTED | COMPILED
 """Cases with activation checkpointing, or compiled, and the cases whose model they share."""

@@ -1,5 +1,5 @@
 # Condition `checkerboard` of docs/evidence.md on drawn images.
-_base_ = ['../quickstart/symmim_sparse_pretrain.py', '../_base_/evidence_drawn.py']
+_base_ = ['../quickstart/symmim_pretrain.py', '../_base_/evidence_drawn.py']
 run = dict(method='checkerboard', dataset='drawn')
 model = dict(contrast_weight=0.0)
 train_dataloader = {{_base_.evidence.data}}

@@ -3,6 +3,7 @@ _base_ = ['../symmim/vit_b_pretrain.py', '../_base_/quickstart.py']
 run = dict(dataset='sample')
 model = dict(
     backbone={{_base_.quick.vit}},
+    head=dict(decoder=dict(embed_dims=64, num_heads=4)),
     contrast=dict(hidden_dims=512, out_dims=64),
 )
 train_dataloader = {{_base_.quick.pretrain.loader}}

@@ -1,3 +1,2 @@
 _base_ = ['./vit_b_pretrain.py']
 model = dict(backbone=dict(arch='large'))
-recipe = dict(max_batch_per_gpu=128)

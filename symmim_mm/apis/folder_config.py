@@ -27,7 +27,6 @@ def config_text(
     """
     batch = recipe.batch if recipe else choose_batch(len(found.images))
     crop = recipe.crop if recipe else 0.4
-    base = 'vit_b_sparse_pretrain' if method == 'symmim' else 'vit_b_pretrain'
     settings: dict = dict(
         backbone=backbone_settings(model) | dict(drop_path_rate=0.0),
         data_preprocessor=dict(mean=list(found.mean), std=list(found.std)),
@@ -39,12 +38,8 @@ def config_text(
             decoder_embed_dim=width, decoder_depth=depth, decoder_num_heads=heads,
         )  # fmt: skip
     if method == 'symmim':
-        decoder = dict(depth=depth, embed_dims=width, num_heads=heads)
-        # Visible patches only, a small decoder, normalized pixels and little contrast: see
-        # docs/evidence.md, condition checkerboard_contrast.
-        settings['head'] = dict(loss='l2', norm_pix=True, decoder=decoder)
+        settings['head'] = dict(decoder=dict(depth=depth, embed_dims=width, num_heads=heads))
         settings['contrast'] = dict(hidden_dims=512, out_dims=64)
-        settings['contrast_weight'] = 0.1
         settings['momentum'] = dict(start=recipe.momentum if recipe else 0.99)
 
     def dataset(name: str) -> dict:
@@ -93,7 +88,7 @@ def config_text(
         f'# {method} on {found.root}: {len(found.images)} images. Written by `symmim pretrain`; '
         'change it and train with',
         f'# `tools/train.py {plan / CONFIG}`' + (f' --backbone {init}' if init else ''),
-        f'_base_ = [{str(CONFIGS / method / (base + ".py"))!r}]',
+        f'_base_ = [{str(CONFIGS / method / "vit_b_pretrain.py")!r}]',
     ]
     return '\n'.join([*lines, *(f'{key} = {value!r}' for key, value in parts.items()), ''])
 

@@ -61,7 +61,7 @@ def test_the_fastest_measurement_of_the_same_step(tmp_path) -> None:
     measured = read_result(write(tmp_path / 'gpu.json', both))
     wanted = identity(config_of('l', 'symmim'))
     assert find_entry(measured, wanted, False, 'F')['rate']['median'] == 140
-    assert find_entry(measured, wanted, True, 'F')['name'] == 'SymMIM dense, checkpointed ViT-L'
+    assert find_entry(measured, wanted, True, 'F')['name'] == 'SymMIM sparse, checkpointed ViT-L'
     other = identity(config_of('b', 'symmim'))
     with pytest.raises(UserError, match='F has no measurement of symmim, arch base.*SimMIM ViT-L'):
         find_entry(measured, other, False, 'F')
@@ -100,8 +100,8 @@ def test_command(tool, tmp_path) -> None:
     assert math.isclose(run['hours']['median'], run['images'] / 200 / 3600)
     assert run['hours']['low'] > run['hours']['high'] and run['gpu_hours'] > run['hours']['median']
     assert run['memory'] > (5 + 8 * 3) * MIB
-    assert found['loader']['cores'] == dict(ours={'SymMIM dense quickstart': 2.0})
-    for text in ('device hours', '| ours | 2.0 |', 'SymMIM dense quickstart on H100'):
+    assert found['loader']['cores'] == dict(ours={'SymMIM sparse quickstart': 2.0})
+    for text in ('device hours', '| ours | 2.0 |', 'SymMIM sparse quickstart on H100'):
         assert text in done.stdout
     other = ROOT / 'configs/quickstart/mae_pretrain.py'
     wrong = tool('benchmark.py', 'plan', other, '--measured', measured)

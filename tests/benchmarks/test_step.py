@@ -30,14 +30,14 @@ def test_cases_are_the_configs_that_train(size: str) -> None:
         if method == 'symmim':
             assert found.contrast.pop('memory') == 0
         assert found.to_dict() == cfg.model.to_dict()
-    sparse = config_of(size, 'symmim-sparse')
-    assert sparse.model.backbone.arch == config_of(size, 'symmim').model.backbone.arch
-    assert identity(sparse)['encoding'] == 'sparse' and identity(sparse)['decoder']['depth'] == 2
+    dense = config_of(size, 'symmim-dense')
+    assert dense.model.backbone.arch == config_of(size, 'symmim').model.backbone.arch
+    assert identity(dense)['encoding'] == 'dense' and identity(dense)['decoder'] is None
     if size == 'b':
-        cfg = Config.fromfile(ROOT / 'configs/symmim/vit_b_sparse_pretrain.py')
-        sparse.model.contrast.pop('memory')
-        assert sparse.model.to_dict() == cfg.model.to_dict()
-        assert identity(sparse) == identity(cfg)
+        cfg = Config.fromfile(ROOT / 'configs/symmim/vit_b_literal_pretrain.py')
+        dense.model.contrast.pop('memory')
+        assert dense.model.to_dict() == cfg.model.to_dict()
+        assert identity(dense) == identity(cfg)
 
 
 @pytest.mark.parametrize(('size', 'name'), [('b', 'base'), ('l', 'large')])
@@ -55,7 +55,7 @@ def test_our_mae_has_the_weights_of_mmpretrains(size: str, name: str, mmpretrain
 
 def test_stock_symmim_computes_our_losses() -> None:
     """With the weights of ours, the model of stock parts gives the same two numbers."""
-    cfg = config_of('quickstart', 'symmim')
+    cfg = config_of('quickstart', 'symmim-dense')
     for name in ('online_mask', 'momentum_mask'):
         cfg.model[name].parity = 'fixed'
     ours = step_cases.trainer_of(cfg, CPU).model
@@ -186,22 +186,33 @@ def test_command(tool, tmp_path) -> None:
     result = tmp_path / 'step.json'
     done = tool(
         'benchmark.py', 'step', '--sizes', 'quickstart', '--batch', '2', '--repeats', '2',
-        '--device', 'cpu', '--methods', 'mae', 'mae-stock', 'simmim', 'symmim',
-        'symmim-checkpointed', '--peak', '--json', result, timeout=900,
+        '--device', 'cpu', '--methods', 'mae', 'mae-stock', 'simmim',
+        'symmim-dense', 'symmim-dense-checkpointed', '--peak', '--json', result, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(result.read_text())
     cases = found['sizes']['quickstart']
-    assert list(cases) == ['mae', 'mae-stock', 'simmim', 'symmim', 'symmim-checkpointed']
+    assert list(cases) == [
+        'mae',
+        'mae-stock',
+        'simmim',
+        'symmim-dense',
+        'symmim-dense-checkpointed',
+    ]
     assert cases['simmim']['step_to_yardstick']['median'] == 1
     assert cases['mae-stock']['speed_to_stock']['median'] == 1
-    assert 'speed_to_stock' not in cases['simmim'] and cases['symmim']['speed_to_stock'] is None
-    assert cases['symmim-checkpointed']['memory']['each'] < cases['symmim']['memory']['each']
+    assert (
+        'speed_to_stock' not in cases['simmim'] and cases['symmim-dense']['speed_to_stock'] is None
+    )
+    assert (
+        cases['symmim-dense-checkpointed']['memory']['each']
+        < cases['symmim-dense']['memory']['each']
+    )
     assert cases['mae']['operations'] == cases['mae-stock']['operations']
     assert found['matrix_rate']['rate']['median'] > 0 and found['clock'] == 'cpu_seconds'
-    rate = cases['symmim']['rate']['median'] * cases['symmim']['operations']
+    rate = cases['symmim-dense']['rate']['median'] * cases['symmim-dense']['operations']
     assert math.isclose(
-        cases['symmim']['utilisation'], rate / found['matrix_rate']['rate']['median']
+        cases['symmim-dense']['utilisation'], rate / found['matrix_rate']['rate']['median']
     )
     assert list(tables(found)) == ['quickstart', 'parts quickstart', 'memory quickstart']
     assert '| SymMIM dense, checkpointed |' in done.stdout

@@ -178,7 +178,7 @@ HALF = {
 # Config -> batch, and the sides that its images may have in the model.
 STEPS = {
     'symmim/vit_b_pretrain': (4, {224}),
-    'symmim/vit_b_sparse_pretrain': (4, {224}),
+    'symmim/vit_b_literal_pretrain': (4, {224}),
     'mae/vit_b_pretrain': (2, {224}),
     'simmim/vit_b_pretrain': (2, {224}),
     'classification/vit_b_finetune_imagenet': (2, {224}),

@@ -61,15 +61,15 @@ def test_vit_b_forward_and_backward():
 
 
 def test_symmim_runs_both_encoders_and_trains_one():
-    cost = cost_of('symmim/vit_s_pretrain.py')
-    encoder = products(197, 384, 12) + embedding(196, 384) + attention(197, 384, 12)
+    cost = cost_of('symmim/vit_b_literal_pretrain.py')
+    encoder = products(197, 768, 12) + embedding(196, 768) + attention(197, 768, 12)
     assert cost.parts['backbone'] == cost.parts['momentum.backbone'] == encoder
-    assert cost.parts['head'] == 2 * 196 * 384 * 768
-    projector = 2 * (384 * 4096 + 4096 * 4096 + 4096 * 256)
+    assert cost.parts['head'] == 2 * 196 * 768 * 768
+    projector = 2 * (768 * 4096 + 4096 * 4096 + 4096 * 256)
     predictor = 2 * (256 * 4096 + 4096 * 256)
     assert cost.parts['momentum.projector'] == projector
     assert cost.parts['contrast_head'] - projector - predictor <= 2 * 2 * 256  # the logits
-    without = cost_of('symmim/vit_s_pretrain.py', **{'model.contrast_weight': 0.0})
+    without = cost_of('symmim/vit_b_literal_pretrain.py', **{'model.contrast_weight': 0.0})
     assert set(without.parts) == {'backbone', 'head'}
     # Nothing of the momentum branch is differentiated.
     momentum = cost.parts['momentum.backbone'] + projector
@@ -79,7 +79,7 @@ def test_symmim_runs_both_encoders_and_trains_one():
 
 
 def test_sparse_encoding_costs_its_visible_tokens():
-    cost = cost_of('symmim/vit_b_sparse_pretrain.py')
+    cost = cost_of('symmim/vit_b_pretrain.py')
     assert cost.parts['momentum.backbone'] == (
         products(97, 768, 12) + embedding(196, 768) + attention(97, 768, 12)
     )

@@ -62,7 +62,7 @@ def test_symmim_in_numbers(run, tmp_path: Path, capsys: pytest.CaptureFixture) -
     words = capsys.readouterr().out
     assert '2,048 images per step = 16 processes x 128 images x 1 micro-batches' in words
     plan = json.loads(plan_file.read_text())
-    assert plan['model_size']['backbone'] == 21_665_664 + 384  # ViT-S, and the mask token
+    assert plan['model_size']['backbone'] == 21_665_664  # ViT-S
     assert plan['batch']['negatives'] == 2047
     assert plan['length']['steps'] == 300 * 625
     rates = {sample['name']: sample for sample in plan['rates']}

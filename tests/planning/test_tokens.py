@@ -18,8 +18,8 @@ def tokens_of():
     return count
 
 
-def test_symmim(tokens_of):
-    online, momentum = tokens_of('symmim/vit_s_pretrain.py')
+def test_symmim_dense(tokens_of):
+    online, momentum = tokens_of('symmim/vit_b_literal_pretrain.py')
     assert (online.encoder, online.patches, online.masked, online.encoded) == (
         'online', 196, (98,), 197
     )  # fmt: skip
@@ -28,7 +28,7 @@ def test_symmim(tokens_of):
 
 
 def test_symmim_sparse(tokens_of):
-    online, momentum = tokens_of('symmim/vit_b_sparse_pretrain.py')
+    online, momentum = tokens_of('symmim/vit_b_pretrain.py')
     assert (online.encoded, momentum.encoded) == (98 + 1, 96 + 1)
 
 
@@ -41,7 +41,7 @@ def test_symmim_with_fixed_masks(tokens_of):
 
 
 def test_symmim_with_a_whole_momentum_view(tokens_of):
-    momentum = tokens_of('symmim/vit_b_sparse_pretrain.py', momentum_mask=None)[1]
+    momentum = tokens_of('symmim/vit_b_pretrain.py', momentum_mask=None)[1]
     assert (momentum.masked, momentum.encoded) == ((), 196 + 1)
 
 

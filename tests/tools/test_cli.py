@@ -192,9 +192,13 @@ def test_what_a_record_takes_from_the_config(train_fails, data, option: str, pro
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory) -> Path:
     """A checkpoint of the quickstart's SymMIM with fresh weights."""
+    return fresh_checkpoint(PRETRAIN, tmp_path_factory.mktemp('checkpoint'))
+
+
+def fresh_checkpoint(config: str, folder: Path) -> Path:
     init_default_scope('mmpretrain')
-    model = MODELS.build(Config.fromfile(ROOT / PRETRAIN).model)
-    file = tmp_path_factory.mktemp('checkpoint') / 'fresh.pth'
+    model = MODELS.build(Config.fromfile(ROOT / config).model)
+    file = folder / 'fresh.pth'
     torch.save(dict(meta={}, state_dict=model.state_dict()), file)
     return file
 
@@ -262,6 +266,7 @@ def test_visualize(monkeypatch, capsys, tmp_path: Path, checkpoint: Path, sample
         'masks': [PRETRAIN],
         'reconstruct': [PRETRAIN, str(checkpoint), image],
         'similarity': [PRETRAIN, str(checkpoint), image],
+        'attention': [PRETRAIN, str(checkpoint), image],
     }
     for kind, words in calls.items():
         cli.run_command('visualize', 'visualize', [kind, *words, '--out', str(tmp_path)])
@@ -276,7 +281,9 @@ def test_visualize(monkeypatch, capsys, tmp_path: Path, checkpoint: Path, sample
         options = ['--cfg-options', 'model.backbone.arch.num_layers=4']
         cli.run_command('visualize', 'visualize', ['reconstruct', *calls['reconstruct'], *options])
     assert 'does not fit' in capsys.readouterr().err
-    with pytest.raises(SystemExit):  # dense SymMIM trains no class token
-        words = ['attention', PRETRAIN, str(checkpoint), image, '--out', str(tmp_path)]
+    with pytest.raises(SystemExit):  # dense encoding trains no class token
+        config = 'configs/quickstart/symmim_literal_pretrain.py'
+        dense = str(fresh_checkpoint(config, tmp_path))
+        words = ['attention', config, dense, image, '--out', str(tmp_path)]
         cli.run_command('visualize', 'visualize', words)
     assert 'draw similarity' in capsys.readouterr().err

@@ -12,10 +12,7 @@ from torch import nn
 from symmim_mm.engine.hooks.model_hooks import compile_model
 from symmim_mm.models.base import transformer_blocks
 
-SPARSE = dict(
-    backbone=dict(encoding='sparse'),
-    head=dict(decoder=dict(_delete_=True, depth=1, embed_dims=32, num_heads=2)),
-)
+DENSE = dict(backbone=dict(encoding='dense'), head=dict(decoder=None))
 
 
 def build(kind: str, change: dict | None = None) -> nn.Module:
@@ -37,7 +34,7 @@ def build(kind: str, change: dict | None = None) -> nn.Module:
     ('kind', 'change'),
     [
         ('symmim_pretrain', dict(backbone=dict(drop_path_rate=0.1))),
-        ('symmim_pretrain', SPARSE),
+        ('symmim_pretrain', DENSE),
         ('symmim_pretrain', dict(momentum_mask=dict(parity='independent', shift=True))),
         ('symmim_pretrain', dict(momentum_mask=None, mim_weight=0.0)),
         (
