@@ -25,7 +25,7 @@ class SymMIM(MaskedImageModel):
     (``L_mim``); the momentum encoder sees one of larger squares; their representations of the
     same image are drawn together and apart from those of other images (``L_con``). No code of
     the paper exists: defaults that its text does not settle are borrowed, each from the method
-    named below.
+    named below; ``configs/symmim`` has those that runs of ours settled since (docs/symmim.md).
 
     Args:
         backbone, head, data_preprocessor: as :class:`MaskedImageModel` (dense encoding, one

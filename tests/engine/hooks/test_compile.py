@@ -12,7 +12,7 @@ from torch import nn
 from symmim_mm.engine.hooks.model_hooks import compile_model
 from symmim_mm.models.base import transformer_blocks
 
-DENSE = dict(backbone=dict(encoding='dense'), head=dict(decoder=None))
+DENSE = dict(backbone=dict(encoding='dense', drop_path_rate=0.1), head=dict(decoder=None))
 
 
 def build(kind: str, change: dict | None = None) -> nn.Module:
@@ -33,7 +33,7 @@ def build(kind: str, change: dict | None = None) -> nn.Module:
 @pytest.mark.parametrize(
     ('kind', 'change'),
     [
-        ('symmim_pretrain', dict(backbone=dict(drop_path_rate=0.1))),
+        ('symmim_pretrain', {}),
         ('symmim_pretrain', DENSE),
         ('symmim_pretrain', dict(momentum_mask=dict(parity='independent', shift=True))),
         ('symmim_pretrain', dict(momentum_mask=None, mim_weight=0.0)),
