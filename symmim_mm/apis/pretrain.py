@@ -35,6 +35,7 @@ from symmim_mm.results.report import next_commands
 from symmim_mm.results.runs import RecordedRun
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
+from symmim_mm.utils.text import counted
 
 METHODS = ('symmim', 'mae', 'simmim')
 TIMED_STEPS = 4
@@ -176,8 +177,8 @@ def describe(recipe: FolderRecipe, backbone: Encoder, method: str, rate: float) 
     return (
         f'{method}, ViT of width {backbone.width} and {backbone.layers} layers, {backbone.image} '
         f'pixels in patches of {backbone.patch}\n'
-        f'{recipe.epochs} epochs, {recipe.steps} steps of {recipe.batch} images, learning rate '
-        f'{recipe.lr:g}, {recipe.held_out} images held out\n'
+        f'{counted(recipe.epochs, "epoch")}, {counted(recipe.steps, "step")} of {recipe.batch} '
+        f'images, learning rate {recipe.lr:g}, {recipe.held_out} images held out\n'
         f'{rate:.1f} images a second: {seconds / 60:.0f} minutes, until {end}'
     )
 

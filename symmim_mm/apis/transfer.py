@@ -25,6 +25,7 @@ from symmim_mm.planning.transfer_plan import (
 from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
+from symmim_mm.utils.text import counted
 
 PLAN = 'plan'
 HELD_OUT = 0.2  # share of the images, where there is no validation set
@@ -153,7 +154,8 @@ def run_transfer(
             seconds=seconds_of(options.get('budget') or '1h'),
         )  # fmt: skip
         report(
-            f'{recipe.epochs} epochs of {setup.images} labeled images, {recipe.steps} steps of '
+            f'{counted(recipe.epochs, "epoch")} of {setup.images} labeled images, '
+            f'{counted(recipe.steps, "step")} of '
             f'{batch}, learning rate {recipe.lr:g}'
             + (f', about {recipe.steps * batch / rate / 60:.0f} minutes' if rate else '')
         )

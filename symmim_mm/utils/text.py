@@ -46,6 +46,11 @@ def is_text(value: object) -> bool:
     return True
 
 
+def counted(number: int, noun: str) -> str:
+    """Return ``1 epoch``, ``20 epochs``: a number and a noun with a plural in -s."""
+    return f'{number:,} {noun}' + 's' * (number != 1)
+
+
 def format_hours(hours: float | None) -> str:
     """Format hours with a precision that suits three minutes as well as three days."""
     if hours is None:
