@@ -190,7 +190,7 @@ def config_text(
         run=dict(dataset=setup.data),
         recipe=length,
         # Measuring is no part of the budget: a short run is measured once, at its end.
-        train_cfg=dict(val_interval=interval if recipe.steps >= ENOUGH_STEPS else last),
+        train_cfg=dict(val_interval=interval if recipe.steps >= ENOUGH_STEPS[task] else last),
         default_hooks=dict(
             checkpoint=dict(interval=interval, max_keep_ckpts=1), logger=dict(interval=10)
         ),

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from symmim_mm.utils.errors import UserError
 
-ENOUGH_STEPS = 1000
+# Detection of nuclei, 42 labeled images: box AP 9.9, 17.4, 20.0 after 600, 800, 1,000 steps.
+ENOUGH_STEPS = {'finetune': 1000, 'detection': 2000, 'segmentation': 1000}
 LEAST_EPOCHS, MOST_EPOCHS = 20, 200
 LEAST_STEPS = 20  # in a budget; less is no training
 # From here on a fine-tuning augments as strongly as the published one: fewer steps only underfit.
@@ -82,7 +83,7 @@ def transfer_recipe(
     batch = transfer_batch(task, images)
     an_epoch = images // batch
     if epochs is None:
-        wanted = min(MOST_EPOCHS, max(LEAST_EPOCHS, math.ceil(ENOUGH_STEPS / an_epoch)))
+        wanted = min(MOST_EPOCHS, max(LEAST_EPOCHS, math.ceil(ENOUGH_STEPS[task] / an_epoch)))
         fitting = int(rate * seconds / batch)
         if fitting < max(LEAST_STEPS, an_epoch):
             raise UserError(

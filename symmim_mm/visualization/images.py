@@ -15,6 +15,7 @@ from symmim_mm.models.pixel_head import patchify, unpatchify
 from symmim_mm.utils.errors import UserError
 
 GRAY = 114
+MOST_TEXTS = 8  # instances of an image that are named whatever their size
 # Distinct at small size and for color-blind readers (Okabe and Ito's palette); classes repeat it.
 COLORS = np.array(
     [(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
@@ -122,7 +123,9 @@ def draw_instances(
     """Outline and tint instances on a (scaled-up) copy of the image.
 
     Boxes are float ``(N, 4)``, x1 y1 x2 y2 in pixels, labels int ``(N,)``, indices into
-    ``classes``, masks bool ``(N, H, W)``; scores in [0, 1] are shown if given.
+    ``classes``, masks bool ``(N, H, W)``; scores in [0, 1] are shown if given. A name is written
+    where there are several classes, and nothing over boxes that are narrower than the text once
+    there are more than ``MOST_TEXTS`` of them: it would cover them.
     """
     canvas = enlarge(image)
     factor = canvas.shape[0] / image.shape[0]
@@ -133,10 +136,13 @@ def draw_instances(
             inside = cv2.resize(masks[index].astype(np.uint8), size, interpolation=0).astype(bool)
             canvas[inside] = (0.55 * canvas[inside] + 0.45 * shade).astype(np.uint8)
         x1, y1, x2, y2 = (int(round(float(value) * factor)) for value in boxes[index])
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), shade.tolist(), 2)
-        text = str(classes[int(labels[index])])
-        text += '' if scores is None else f' {scores[index]:.2f}'
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), shade.tolist(), 2 if x2 - x1 > 40 else 1)
+        words = [str(classes[int(labels[index])])] if len(classes) > 1 else []
+        words += [] if scores is None else [f'{scores[index]:.2f}']
+        text = ' '.join(words)
         (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)
+        if not text or (len(boxes) > MOST_TEXTS and width > x2 - x1):
+            continue
         y1 = max(y1, height + 4)
         cv2.rectangle(canvas, (x1, y1 - height - 4), (x1 + width + 2, y1), shade.tolist(), -1)
         cv2.putText(
