@@ -3,7 +3,11 @@
 # held-out images are those of the detection that follows (TINY_COCO_ROOT).
 _base_ = ['../symmim/vit_b_pretrain.py']
 run = dict(dataset='imagenet-sample')
-model = dict(backbone=dict(arch='deit-tiny'), contrast=dict(hidden_dims=512, out_dims=64))
+model = dict(
+    backbone=dict(arch='deit-tiny'),
+    head=dict(decoder=dict(embed_dims=128, num_heads=4)),
+    contrast=dict(hidden_dims=512, out_dims=64),
+)
 train_dataloader = dict(
     num_workers=0, dataset=dict(data_root='{{$IMAGENET_SAMPLE_ROOT:data/imagenet_sample}}')
 )
