@@ -21,8 +21,9 @@ app: setup  ## what `symmim app` needs besides (350 MiB)
 demo: setup  ## sample data, pre-train, transfer, compare: table and work_dirs/quickstart/report/index.html
 	@$(PYTHON_VENV) tools/run_suite.py configs/suites/quickstart.yaml $(ARGS)
 
+# Without the limit pytest-xdist 3.8 waits forever once a process has died and been replaced.
 test: setup  ## whole test suite, two tests at a time
-	@$(PYTHON_VENV) -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(PYTHON_VENV) -m pytest -n 2 --dist loadgroup --max-worker-restart 0 $(ARGS)
 
 lint: setup  ## ruff (rules and format) and mypy
 	@$(PYTHON_VENV) -m ruff check .
