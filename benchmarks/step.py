@@ -200,7 +200,7 @@ def _make_cases(
 def _variant(method: str, trainer: 'Trainer') -> AbstractContextManager:
     from benchmarks.step_trainer import Variant
     from symmim_mm.engine.hooks.model_hooks import compile_model
-    from symmim_mm.models.activation_checkpointing import checkpoint_blocks
+    from symmim_mm.models.backbones.activation_checkpointing import checkpoint_blocks
 
     changes = ((CHECKPOINTED, checkpoint_blocks), (COMPILED, compile_model))
     change = next((change for cases, change in changes if method in cases), None)

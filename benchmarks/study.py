@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> dict:
     Raises:
         UserError: the data are not there, or even one epoch does not fit.
     """
-    from symmim_mm.apis.pretrain import measure_rate
+    from symmim_mm.apis.own_data.pretrain import measure_rate
 
     end = time.monotonic() + 60 * args.minutes
     data = Path(args.data).resolve()

@@ -12,10 +12,10 @@ __version__ = '0.1.0'
 
 # Function of the API: the module it comes from.
 _API = {
-    'pretrain': 'symmim_mm.apis.pretrain',
-    'finetune': 'symmim_mm.apis.finetune',
-    'detect': 'symmim_mm.apis.detect',
-    'segment': 'symmim_mm.apis.segment',
+    'pretrain': 'symmim_mm.apis.own_data.pretrain',
+    'finetune': 'symmim_mm.apis.own_data.finetune',
+    'detect': 'symmim_mm.apis.own_data.detect',
+    'segment': 'symmim_mm.apis.own_data.segment',
     'load': 'symmim_mm.apis.predict',
     'predict': 'symmim_mm.apis.predict',
     'embed': 'symmim_mm.apis.embed',

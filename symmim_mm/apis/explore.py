@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from symmim_mm.apis.embed import BATCH, IMAGENET, MOST_IMAGES, encode, spread
-from symmim_mm.apis.folder_config import center_pipeline
+from symmim_mm.apis.own_data.folder_config import center_pipeline
 from symmim_mm.apis.predict import Prediction, find_run, list_images, load
 from symmim_mm.apis.test import build_trained
 from symmim_mm.apis.visualize import fit_center, read_center, trains_class_token

@@ -17,7 +17,7 @@ from symmim_mm.engine.launch import launched_runner, process_count
 from symmim_mm.engine.precision import use_mixed_precision
 from symmim_mm.engine.resume import resume_from_latest, was_restarted
 from symmim_mm.engine.tracking import use_trackers
-from symmim_mm.models.activation_checkpointing import pop_activation_checkpointing
+from symmim_mm.models.backbones.activation_checkpointing import pop_activation_checkpointing
 from symmim_mm.planning.costs import flops_per_image
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.work_dir import LEASE_S, exclusive_work_dir

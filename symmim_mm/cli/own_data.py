@@ -91,7 +91,7 @@ def _add_transfer(task: str, parser: argparse.ArgumentParser) -> None:
 
 def _transfer(task: str, args: argparse.Namespace) -> None:
     args.val = validation(args.val, len(DATA[task]))
-    call(f'apis.{task}:{task}', args)
+    call(f'apis.own_data.{task}:{task}', args)
 
 
 def validation(words: list[str], most: int) -> str | tuple[str, ...] | float | None:
@@ -125,7 +125,7 @@ def _add_embed(parser: argparse.ArgumentParser) -> None:
 COMMANDS = {
     'pretrain': Command(
         'Pre-train on a folder of images and write a page of what was learned.',
-        _add_pretrain, 'apis.pretrain:pretrain',
+        _add_pretrain, 'apis.own_data.pretrain:pretrain',
         'The same command again continues an interrupted run.',
     ),
     **{

@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 
 from symmim_mm.checkpoint.mmengine import check_init_cfg
 from symmim_mm.datasets.label_maps import count_labels, label_table
-from symmim_mm.models.feature_pyramid import check_strides
+from symmim_mm.models.backbones.feature_pyramid import check_strides
 from symmim_mm.utils.dist import on_main_rank, unwrap
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.text import listed

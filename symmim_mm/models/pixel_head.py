@@ -5,8 +5,8 @@ from mmengine.model import BaseModule
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from torch import Tensor, nn
 
-from symmim_mm.models.masked_vit import init_linear_layers, sincos_position_embedding
-from symmim_mm.models.split_attention import split_attention
+from symmim_mm.models.backbones.masked_vit import init_linear_layers, sincos_position_embedding
+from symmim_mm.models.backbones.split_attention import split_attention
 from symmim_mm.utils.errors import UserError
 
 

@@ -8,7 +8,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from symmim_mm.models.activation_checkpointing import (
+from symmim_mm.models.backbones.activation_checkpointing import (
     checkpoint_blocks,
     pop_activation_checkpointing,
 )

@@ -9,7 +9,7 @@ from torch import nn
 from symmim_mm.config.image_size import Size, training_image_size
 from symmim_mm.config.recipe import apply_recipe
 from symmim_mm.models import SymMIM
-from symmim_mm.models.feature_pyramid import check_strides
+from symmim_mm.models.backbones.feature_pyramid import check_strides
 from symmim_mm.models.momentum import momentum_at
 from symmim_mm.planning.costs import (
     Activations,

@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.console import Console
 
 from symmim_mm.results.model_index import write_model_index
+from symmim_mm.results.page.report import render_page
 from symmim_mm.results.record import Record, find_records
 from symmim_mm.results.render import to_csv, to_markdown, to_terminal
-from symmim_mm.results.report import render_page
 from symmim_mm.results.runs import RecordedRun
 from symmim_mm.results.table import Table
 from symmim_mm.results.tabulate import build_tables

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from own_data import STD, VIT, write
 
-from symmim_mm.apis.backbone import backbone_settings
+from symmim_mm.apis.own_data.backbone import backbone_settings
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from own_data import STD, TASKS, coco, write
 
-from symmim_mm.apis.detect import detect
-from symmim_mm.apis.finetune import finetune
-from symmim_mm.apis.segment import segment
-from symmim_mm.apis.transfer import SHORT_DECAY, data_name
+from symmim_mm.apis.own_data.detect import detect
+from symmim_mm.apis.own_data.finetune import finetune
+from symmim_mm.apis.own_data.segment import segment
+from symmim_mm.apis.own_data.transfer import SHORT_DECAY, data_name
 from symmim_mm.config.load import load_config
 
 
@@ -33,7 +33,7 @@ def config_of(
     def stop(*args: object, **kwargs: object) -> None:
         raise Written
 
-    monkeypatch.setattr('symmim_mm.apis.transfer.train_planned', stop)
+    monkeypatch.setattr('symmim_mm.apis.own_data.transfer.train_planned', stop)
     options = dict(epochs=1, workers=0, out=out, report=lambda line: None) | options
     with pytest.raises(Written):
         function(*data, **options)

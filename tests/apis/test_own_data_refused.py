@@ -10,10 +10,10 @@ import pytest
 from own_data import coco, write
 
 import symmim_mm
-from symmim_mm.apis.detect import detect
-from symmim_mm.apis.finetune import finetune
+from symmim_mm.apis.own_data.detect import detect
+from symmim_mm.apis.own_data.finetune import finetune
+from symmim_mm.apis.own_data.segment import segment
 from symmim_mm.apis.predict import predict
-from symmim_mm.apis.segment import segment
 from symmim_mm.cli.own_data import validation
 from symmim_mm.utils.errors import UserError
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from symmim_mm.apis.pretrain import METHODS, pretrain
+from symmim_mm.apis.own_data.pretrain import METHODS, pretrain
 from symmim_mm.checkpoint.read import read_checkpoint
 from symmim_mm.results import collect as results
 from symmim_mm.utils.errors import UserError

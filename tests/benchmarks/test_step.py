@@ -17,7 +17,7 @@ from benchmarks.step_profile import kind_of
 from benchmarks.step_tables import PLAIN, STOCK, tables, update_share
 from benchmarks.step_trainer import Variant, bytes_per_image, shares_of
 from symmim_mm.engine.hooks.model_hooks import compile_model
-from symmim_mm.models.activation_checkpointing import checkpoint_blocks
+from symmim_mm.models.backbones.activation_checkpointing import checkpoint_blocks
 
 CPU = torch.device('cpu')
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from tiny_models import POOLED, TINY, vit
 from torch import Tensor, nn
 
-from symmim_mm.apis.backbone import decoder_sizes
+from symmim_mm.apis.own_data.backbone import decoder_sizes
 from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.checkpoint.key_map import DIALECTS, from_dialect, recognize, to_dialect
 from symmim_mm.checkpoint.read import read_checkpoint

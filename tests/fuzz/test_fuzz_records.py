@@ -8,8 +8,8 @@ from hostile_runs import SHA, record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symmim_mm.results.chart import Series, chart
 from symmim_mm.results.collect import collect
+from symmim_mm.results.page.chart import Series, chart
 from symmim_mm.results.record import Record
 from symmim_mm.utils.errors import UserError
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from symmim_mm.apis.train import train
 from symmim_mm.checkpoint.read import read_checkpoint
-from symmim_mm.models.activation_checkpointing import (
+from symmim_mm.models.backbones.activation_checkpointing import (
     checkpoint_blocks,
     pop_activation_checkpointing,
 )

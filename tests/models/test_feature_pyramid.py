@@ -10,7 +10,7 @@ from mmengine.registry import MODELS, init_default_scope
 from paths import ROOT
 from torch import nn
 
-from symmim_mm.models.feature_pyramid import SimpleFeaturePyramid, check_strides
+from symmim_mm.models.backbones.feature_pyramid import SimpleFeaturePyramid, check_strides
 from symmim_mm.utils.errors import UserError
 
 

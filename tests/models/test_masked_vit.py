@@ -7,7 +7,7 @@ from mmpretrain.models import VisionTransformer
 from tiny_models import TINY
 
 from symmim_mm.models import MaskedViT
-from symmim_mm.models.masked_vit import sincos_position_embedding
+from symmim_mm.models.backbones.masked_vit import sincos_position_embedding
 from symmim_mm.models.masks import random_mask
 from symmim_mm.utils.errors import UserError
 

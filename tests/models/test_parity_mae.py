@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from symmim_mm.checkpoint.key_map import from_dialect
 from symmim_mm.models import MaskedViT, PixelHead
-from symmim_mm.models.masked_vit import sincos_position_embedding
+from symmim_mm.models.backbones.masked_vit import sincos_position_embedding
 
 LOSS = 1.166155528482982
 KEPT = [[5, 4, 31, 16, 12, 34, 21, 11, 33], [21, 5, 14, 28, 0, 4, 1, 34, 26]]

@@ -9,15 +9,15 @@ from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLay
 from tiny_models import TINY
 from torch import nn
 
-from symmim_mm.models.masked_vit import MaskedViT
-from symmim_mm.models.pixel_head import PixelDecoder
-from symmim_mm.models.split_attention import (
+from symmim_mm.models.backbones.masked_vit import MaskedViT
+from symmim_mm.models.backbones.split_attention import (
     MATMUL_TOKENS,
     SplitAttention,
     matmul_attention,
     split_attention,
     use_matmul_attention,
 )
+from symmim_mm.models.pixel_head import PixelDecoder
 
 
 @pytest.mark.parametrize('tokens', [1, 7, 33])

@@ -12,8 +12,8 @@ from torch import nn
 
 from symmim_mm.checkpoint import key_map
 from symmim_mm.checkpoint.backbone import load_backbone
-from symmim_mm.models.split_attention import use_matmul_attention
-from symmim_mm.models.windowed_vit import (
+from symmim_mm.models.backbones.split_attention import use_matmul_attention
+from symmim_mm.models.backbones.windowed_vit import (
     WindowedViT,
     by_distance,
     resolve_global_blocks,

@@ -7,7 +7,7 @@ from read_config import read_config
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.profiler import ProfilerActivity, profile
 
-from symmim_mm.models.activation_checkpointing import checkpoint_blocks
+from symmim_mm.models.backbones.activation_checkpointing import checkpoint_blocks
 from symmim_mm.planning.costs import (
     Activations,
     Flops,

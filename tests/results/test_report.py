@@ -14,9 +14,9 @@ from make_runs import record, write
 from paths import ROOT
 from PIL import Image
 
-from symmim_mm.results.chart import Series, chart, thin
 from symmim_mm.results.collect import collect
-from symmim_mm.results.curves import read_curve
+from symmim_mm.results.page.chart import Series, chart, thin
+from symmim_mm.results.page.curves import read_curve
 from symmim_mm.results.record import Record
 from symmim_mm.utils.errors import UserError
 

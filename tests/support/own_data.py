@@ -5,9 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from symmim_mm.apis.detect import detect
-from symmim_mm.apis.finetune import finetune
-from symmim_mm.apis.segment import segment
+from symmim_mm.apis.own_data.detect import detect
+from symmim_mm.apis.own_data.finetune import finetune
+from symmim_mm.apis.own_data.segment import segment
 from symmim_mm.checkpoint.encoder import Encoder
 
 SIZES = dict(heads=4, width=48, layers=12, hidden=96, channels=3, patch=8, image=32)

@@ -10,7 +10,7 @@ from torch import nn
 from symmim_mm.checkpoint.backbone import load_backbone, resize_positions
 from symmim_mm.checkpoint.heads import named_weights
 from symmim_mm.checkpoint.read import read_checkpoint
-from symmim_mm.models.activation_checkpointing import checkpoint_blocks
+from symmim_mm.models.backbones.activation_checkpointing import checkpoint_blocks
 from symmim_mm.models.base import transformer_blocks
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.dist import unwrap

@@ -10,7 +10,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from symmim_mm.models.split_attention import use_matmul_attention
+from symmim_mm.models.backbones.split_attention import use_matmul_attention
 from symmim_mm.registry import OPTIM_WRAPPERS
 from symmim_mm.utils.async_scalars import AsyncScalars
 

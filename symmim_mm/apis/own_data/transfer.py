@@ -9,8 +9,8 @@ from typing import Any, TypedDict, Unpack
 
 from mmengine.config import Config
 
-from symmim_mm.apis.backbone import backbone_settings, open_backbone
-from symmim_mm.apis.pretrain import finish, measure_rate, train_planned, worker_count
+from symmim_mm.apis.own_data.backbone import backbone_settings, open_backbone
+from symmim_mm.apis.own_data.pretrain import finish, measure_rate, train_planned, worker_count
 from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.config.file import CONFIGS
 from symmim_mm.datasets.label_share import share_of_labels

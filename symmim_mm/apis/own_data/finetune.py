@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-from symmim_mm.apis import transfer
-from symmim_mm.apis.backbone import choose_side
+from symmim_mm.apis.own_data import transfer
+from symmim_mm.apis.own_data.backbone import choose_side
 from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.datasets.folder_scan import EXTENSIONS as SCANNED
 from symmim_mm.datasets.survey import EXTENSIONS, survey
@@ -37,7 +37,7 @@ def finetune(
             with a path, relative to it, and a class on each line.
         val: a folder or list to validate on; or the share of ``data`` to hold out, balanced by
             class; None for nothing.
-        **options: see :class:`symmim_mm.apis.transfer.TransferOptions`.
+        **options: see :class:`symmim_mm.apis.own_data.transfer.TransferOptions`.
 
     Returns:
         The page.

@@ -14,9 +14,9 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from symmim_mm.apis.backbone import choose_side, open_backbone
 from symmim_mm.apis.embed import show_embeddings
-from symmim_mm.apis.folder_config import CONFIG, PLAN, config_text
+from symmim_mm.apis.own_data.backbone import choose_side, open_backbone
+from symmim_mm.apis.own_data.folder_config import CONFIG, PLAN, config_text
 from symmim_mm.apis.train import configure, train
 from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.datasets.survey import FolderSurvey, survey
@@ -30,8 +30,8 @@ from symmim_mm.planning.folder_plan import (
     seconds_of,
 )
 from symmim_mm.results.collect import collect, write_progress
+from symmim_mm.results.page.report import next_commands
 from symmim_mm.results.record import FILE_NAME, Record
-from symmim_mm.results.report import next_commands
 from symmim_mm.results.runs import RecordedRun
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic

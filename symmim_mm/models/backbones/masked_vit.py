@@ -6,8 +6,8 @@ from mmpretrain.models import VisionTransformer
 from torch import Tensor, nn
 
 from symmim_mm.config.image_size import check_image_size
+from symmim_mm.models.backbones.split_attention import split_attention
 from symmim_mm.models.masks import visible_indices
-from symmim_mm.models.split_attention import split_attention
 from symmim_mm.registry import MODELS
 from symmim_mm.utils.errors import UserError
 

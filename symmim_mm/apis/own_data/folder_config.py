@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from symmim_mm.apis.backbone import SMALL_DECODER, backbone_settings, decoder_sizes
+from symmim_mm.apis.own_data.backbone import SMALL_DECODER, backbone_settings, decoder_sizes
 from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.config.file import CONFIGS
 from symmim_mm.datasets.survey import FolderSurvey

@@ -9,8 +9,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from symmim_mm.apis import transfer
-from symmim_mm.apis.backbone import choose_side
+from symmim_mm.apis.own_data import transfer
+from symmim_mm.apis.own_data.backbone import choose_side
 from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.datasets.label_maps import read_label_map
 from symmim_mm.datasets.label_share import choose_part
@@ -42,7 +42,7 @@ def segment(
             its class, 255 is ignored; maps of 0 and 255 alone are background and object.
         val: two other folders to validate on; or the share of the images to hold out; None for
             nothing.
-        **options: see :class:`symmim_mm.apis.transfer.TransferOptions`.
+        **options: see :class:`symmim_mm.apis.own_data.transfer.TransferOptions`.
 
     Returns:
         The page.

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from symmim_mm.config import EVALUATIONS, PREDICTING
-from symmim_mm.results.chart import TEMPLATES
-from symmim_mm.results.curves import curve_sections
-from symmim_mm.results.figures import figure_sections
+from symmim_mm.results.page.chart import TEMPLATES
+from symmim_mm.results.page.curves import curve_sections
+from symmim_mm.results.page.figures import figure_sections
 from symmim_mm.results.render import COSTS, LEGEND, published_for, published_metrics, row_costs
 from symmim_mm.results.runs import RecordedRun, data_key, dataset_name, sort_runs
 from symmim_mm.results.table import Table

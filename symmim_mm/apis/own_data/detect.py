@@ -9,8 +9,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from symmim_mm.apis import transfer
-from symmim_mm.apis.backbone import choose_side
+from symmim_mm.apis.own_data import transfer
+from symmim_mm.apis.own_data.backbone import choose_side
 from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.datacheck.coco.annotation_file import check_categories, check_images, load
 from symmim_mm.datacheck.report import Report
@@ -41,7 +41,7 @@ def detect(
         images: the folder that its file names are relative to.
         val: another file and folder to validate on; or the share of the images to hold out; None
             for nothing.
-        **options: see :class:`symmim_mm.apis.transfer.TransferOptions`.
+        **options: see :class:`symmim_mm.apis.own_data.transfer.TransferOptions`.
 
     Returns:
         The page.

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from symmim_mm.results.chart import HEIGHT, WIDTH, Points, Series, chart
 from symmim_mm.results.metrics import METRICS
+from symmim_mm.results.page.chart import HEIGHT, WIDTH, Points, Series, chart
 from symmim_mm.results.record import is_number
 from symmim_mm.results.runs import RecordedRun, color_slots, group_runs, method_name
 from symmim_mm.utils.errors import UserError
