@@ -65,6 +65,13 @@ def check_fit(runner: Runner, checkpoint: dict, source: str) -> None:
         )
 
 
+def whole_state(runner: Runner) -> dict[str, Tensor]:
+    """Return the model's state by the names of an unsharded model; of a sharded one shapes only."""
+    if hasattr(runner, 'strategy'):
+        return runner.strategy.whole_state
+    return unwrap(runner.model).state_dict()
+
+
 def _run_differences(runner: Runner, checkpoint: dict) -> Iterator[str]:
     yield from _position_differences(runner, checkpoint['meta'])
     sharded = hasattr(runner, 'strategy')
@@ -72,9 +79,7 @@ def _run_differences(runner: Runner, checkpoint: dict) -> Iterator[str]:
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         if runner.param_schedulers is not None:
             runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
-    model = unwrap(runner.model)
-    state = runner.strategy.whole_state if sharded else model.state_dict()
-    yield from differences(checkpoint['state_dict'], state, '')
+    yield from differences(checkpoint['state_dict'], whole_state(runner), '')
 
     wrapper, saved = runner.optim_wrapper, checkpoint['optimizer']
     groups = [group['params'] for group in wrapper.optimizer.param_groups]

@@ -168,9 +168,10 @@ def test_activation_checkpointing_costs_a_forward_pass_and_saves_memory():
     ],
 )
 def test_memory_is_that_of_a_real_step(name, images, changes):
-    """The allocator's own peak during a real step on the CPU is within 5 % of the estimate.
+    """The allocator's own peak in a real step on the CPU is within 5 % of the estimate, or 1 MB.
 
-    It rounds sizes up, and kernels need memory that the estimate does not see.
+    It rounds sizes up, and kernels need memory that the estimate does not see: up to 0.8 MB more
+    with AVX-512 than with AVX2.
     """
     estimate = memory_of(name, images, **changes)
     cfg = read_config(name)
@@ -188,7 +189,7 @@ def test_memory_is_that_of_a_real_step(name, images, changes):
             with torch.autocast('cpu', dtype=torch.bfloat16, enabled=amp):
                 loss = step(inputs)
             loss.backward()
-        assert allocator_peak(recorded) == pytest.approx(expected, rel=0.05)
+        assert allocator_peak(recorded) == pytest.approx(expected, rel=0.05, abs=1e6)
 
 
 def allocator_peak(recorded: profile) -> int:

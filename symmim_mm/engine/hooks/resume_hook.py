@@ -4,11 +4,10 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from symmim_mm.checkpoint.resume import check_fit, check_parts
+from symmim_mm.checkpoint.resume import check_fit, check_parts, whole_state
 from symmim_mm.checkpoint.weights import check_plain
 from symmim_mm.datasets.samplers.seeding import seed_step
 from symmim_mm.registry import HOOKS
-from symmim_mm.utils.dist import unwrap
 from symmim_mm.utils.errors import UserError
 
 KEY = 'stream'
@@ -57,8 +56,7 @@ class ExactResumeHook(Hook):
             weights = checkpoint.get('state_dict')
             weights = weights if isinstance(weights, dict) else checkpoint
             check_plain(weights, f'checkpoint {runner._load_from}')
-            whole = not hasattr(runner, 'strategy')  # else its names are those of shards
-            if whole and weights.keys().isdisjoint(unwrap(runner.model).state_dict()):
+            if weights.keys().isdisjoint(whole_state(runner)):
                 raise UserError(
                     f'load_from {runner._load_from} has no tensor by a name of this model: weights '
                     'of another library, or of a backbone, are loaded with --backbone'

@@ -137,6 +137,33 @@ def test_each_resumes_what_the_other_has_saved(
 
 
 @pytest.mark.slow
+def test_load_from_takes_weights_and_refuses_those_of_other_names(
+    runs: Path, sample_data: Path, tmp_path: Path
+) -> None:
+    weights = saved(runs / 'mae-ddp')['state_dict']
+    torch.save(dict(state_dict=weights), tmp_path / 'own.pth')
+    torch.save(dict(state_dict={f'x.{k}': v for k, v in weights.items()}), tmp_path / 'other.pth')
+
+    def load(name: str) -> Call:
+        kind, arguments = call(sample_data, 'mae', tmp_path / name, fsdp=True)
+        # So small a rate that the weights stay those of the file.
+        own = {
+            'recipe.min_lr': 0.0,
+            'recipe.epochs': 1,
+            'load_from': str(tmp_path / f'{name}.pth'),
+            'recipe.lr': 1e-12,
+        }
+        return kind, arguments | dict(cfg_options=arguments['cfg_options'] | own)
+
+    two_processes(load('own'))
+    assert_close(saved(tmp_path / 'own', 1)['state_dict'], weights)
+    with pytest.raises(ProcessExitedException) as ended:
+        two_processes(load('other'))
+    assert ended.value.exit_code == 2
+    assert not (tmp_path / 'other' / 'epoch_1.pth').exists()
+
+
+@pytest.mark.slow
 def test_moments_of_another_shape_are_refused(
     runs: Path, sample_data: Path, tmp_path: Path
 ) -> None:
