@@ -91,7 +91,7 @@ def rates(samples: dict[str, list[Sample]], peer: str, by: str = 'seconds') -> d
 
 
 def environment() -> dict:
-    """Return what a measurement depends on besides the code: hardware, threads, versions, load."""
+    """Return what a measurement depends on, the code apart: hardware, threads, versions, load."""
     import torch
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

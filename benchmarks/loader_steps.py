@@ -1,4 +1,4 @@
-"""What the loader's benchmark compares with besides whole pipelines."""
+"""What the loader's benchmark compares with, other than whole pipelines."""
 
 from collections.abc import Callable, Sequence
 

@@ -113,7 +113,7 @@ def update_share(case: dict) -> float:
 
 
 def _memory(cases: dict) -> str:
-    header = ['', 'MiB per image', 'MiB besides', 'MiB kept between steps', 'step, times plain']
+    header = ['', 'MiB per image', 'MiB fixed', 'MiB kept between steps', 'step, times plain']
     rows = []
     for method, case in cases.items():
         memory = case.get('memory')

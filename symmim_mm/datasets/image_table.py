@@ -60,7 +60,7 @@ def check_table(columns: Columns, classes: list[str] | None, **others: type) -> 
     Args:
         columns: as :func:`read_table` returns them.
         classes: names of the labels, None for a table without.
-        **others: dtypes of the columns besides names and labels.
+        **others: dtypes of the columns other than names and labels.
     """
     dtypes = NAMES | others | (LABELS if classes is not None else {})
     found = {name: (column.ndim, column.dtype) for name, column in columns.items()}

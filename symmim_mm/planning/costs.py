@@ -1,4 +1,4 @@
-"""Cost of one training step: FLOPs, and memory besides the weights, on fake tensors."""
+"""Cost of one training step: FLOPs, and memory other than that of the weights, on fake tensors."""
 
 from dataclasses import dataclass
 
@@ -104,7 +104,7 @@ class Flops:
 
 @dataclass(frozen=True)
 class Activations:
-    """Peak memory of a step besides parameters, buffers and gradients."""
+    """Peak memory of a step without parameters, buffers and gradients."""
 
     images: int  # in the step
     float32: int  # bytes in full precision

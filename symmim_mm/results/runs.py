@@ -70,7 +70,7 @@ def data_key(record: Record) -> str:
 
 
 def batch_key(record: Record) -> str:
-    """Return what of a run's batch changes what is learned besides its size, as one text.
+    """Return what of a run's batch changes what is learned, its size apart, as one text.
 
     Statistics of BatchNorm depend on the images that it sees at once, a contrast on its negatives.
     """

@@ -128,7 +128,7 @@ def _table(dataset: str, arch: str, rows: dict[tuple[str, ...], list[Record]]) -
     records = [record for group in rows.values() for record in group]
     # A training from scratch has a column of its own only where there is no other.
     transfers = [record for record in records if not _from_scratch(record)]
-    table = Table(dataset, arch, _columns(transfers or records))
+    table = Table(dataset, arch, _columns(transfers or records, compared=bool(dataset)))
     keys = sorted(rows, key=lambda key: (method_order(key[0]), key))
     details = [
         (f'{config} {digest[:8]}' if digest else 'pre-training unknown', data, batch)
@@ -158,7 +158,11 @@ def _tell_apart(names: Sequence[str], details: Sequence[tuple[str, ...]]) -> lis
     return names
 
 
-def _columns(records: Sequence[Record]) -> list[Column]:
+def _columns(records: Sequence[Record], compared: bool) -> list[Column]:
+    """Return a column for each metric and recipe, and those that every comparison has.
+
+    The latter only where records are ``compared``; nobody may have run them.
+    """
     columns = []
     for task, metric, label in COLUMNS:
         found = {
@@ -171,7 +175,7 @@ def _columns(records: Sequence[Record]) -> list[Column]:
             details.append((dataset, f'{PurePosixPath(item.config).stem} {digest[:6]}', *others))
         labels = zip(_tell_apart(names, details), sorted(found), strict=True)
         columns += [Column(task, metric, name, recipe) for name, recipe in labels]
-        if not found and task not in OPTIONAL:
+        if not found and compared and task not in OPTIONAL:
             columns.append(Column(task, metric, label))
     return columns
 

@@ -206,7 +206,7 @@ def test_names_of_no_known_library(reader: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('size', [(32, 64), (16, 64)])
 def test_images_that_are_not_square(size: tuple[int, int], tmp_path: Path) -> None:
-    """The second has 16 patches, as has a square of 4 by 4: its config tells."""
+    """The second has 16 patches, as has a square of 4 by 4: its config says which."""
     meta = dict(cfg=f'model = dict(backbone=dict(img_size={size}, patch_size=8))')
     state = backbone_weights(vit(img_size=size))
     torch.save(dict(state_dict=state, meta=meta), tmp_path / 'x.pth')

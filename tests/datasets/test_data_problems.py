@@ -16,12 +16,12 @@ ENDING = ' or set train_dataloader.dataset.data_root'
 def problem(root: Path) -> str | None:
     """What is said first, as a command does."""
     dataset = dict(type='symmim_mm.ImageFolder', data_root=str(root))
-    told = next(data_problems(Config(dict(train_dataloader=dict(dataset=dataset)))), None)
-    if told is None:
+    found = next(data_problems(Config(dict(train_dataloader=dict(dataset=dataset)))), None)
+    if found is None:
         return None
     start = f'train_dataloader: {root} '
-    assert told.startswith(start) and told.endswith(ENDING)
-    return told.removeprefix(start).removesuffix(ENDING)
+    assert found.startswith(start) and found.endswith(ENDING)
+    return found.removeprefix(start).removesuffix(ENDING)
 
 
 @pytest.mark.parametrize('prefix', ['', 'train'])
@@ -65,8 +65,8 @@ def test_a_folder_that_may_not_be_read(
     (tmp_path / 'a').mkdir()
     (tmp_path / 'a' / '1.jpg').touch()
     forbid(monkeypatch, call, tmp_path / refused)
-    told = problem(tmp_path)
-    assert told == 'cannot be read (Permission denied): let this user read it'
+    found = problem(tmp_path)
+    assert found == 'cannot be read (Permission denied): let this user read it'
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,10 @@ def test_what_nobody_ran_is_empty():
     assert len(table.columns) == len(COLUMNS) - len(OPTIONAL) == 6
     assert '| MAE |  |  | 60.0 |  |  |  |' in to_markdown([table])
 
+    # A run by itself is no comparison.
+    (table,), _ = build_tables([record('mae', 'knn')])
+    assert [column.task for column in table.columns] == ['knn']
+
 
 def test_another_transfer_config_is_another_column():
     records = [record('mae', 'pretrain'), record('mae', 'finetune')]

@@ -58,7 +58,7 @@ def runs(root: Path) -> Path:
 
 
 def calls(root: Path) -> dict[str, list[str]]:
-    """What each run's tool was told, by run: one entry for every time it was started."""
+    """What each run's tool was given, by run: one entry for every time it was started."""
     return {path.parent.name: path.read_text().split() for path in runs(root).glob('*/calls.txt')}
 
 
@@ -93,7 +93,7 @@ def test_runs_all_then_nothing_then_what_changed(project, capsys):
     for path in runs(project).glob('*/result.json'):
         record = Record.read(path)
         assert record.method == record.run.split('-')[0]
-    assert all(told == ['resume=False'] for told in calls(project).values())
+    assert all(given == ['resume=False'] for given in calls(project).values())
     assert len(calls(project)) == 8
 
     for path in project.rglob('*'):
@@ -112,7 +112,7 @@ def test_runs_all_then_nothing_then_what_changed(project, capsys):
     assert changed == {'mae-pretrain-seed0', 'mae-finetune-seed0', 'mae-knn-seed0'}
     # What they replace is kept aside, and none of it was resumed.
     assert len(list((runs(project) / '.suite/replaced').iterdir())) == 3
-    assert all(told == ['resume=False'] for told in calls(project).values())
+    assert all(given == ['resume=False'] for given in calls(project).values())
 
 
 @pytest.mark.slow
@@ -122,7 +122,7 @@ def test_a_failure_stops_only_what_depends_on_it(project, capsys):
     captured = capsys.readouterr()
     lines = captured.err.splitlines()
     assert (
-        'failed: mae-pretrain-seed0: ValueError: the stand-in was told to fail '
+        'failed: mae-pretrain-seed0: ValueError: the stand-in was set to fail '
         '(log: work_dirs/small/mae-pretrain-seed0/log.txt)'
     ) in lines
     assert 'not run: mae-knn-seed0: mae-pretrain-seed0 failed' in lines
@@ -156,8 +156,8 @@ def test_continues_after_kill_9(project, whom):
 
     # The same again: what was begun is resumed, what was finished stays.
     second = start(project)
-    told = runs(project) / 'mae-pretrain-seed0/calls.txt'
-    assert wait_until(lambda: len(told.read_text().split()) == 2)
+    starts = runs(project) / 'mae-pretrain-seed0/calls.txt'
+    assert wait_until(lambda: len(starts.read_text().split()) == 2)
     os.killpg(second.pid, signal.SIGKILL)
     second.communicate()
     assert calls(project)['mae-pretrain-seed0'] == ['resume=False', 'resume=True']

@@ -7,7 +7,7 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='symmim_mm.SafeCheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=None,  # the loops of symmim_mm.engine.runner.loops do it
-    # What lets a run survive a cluster; docs/reliability.md tells how.
+    # What lets a run survive a cluster; see docs/reliability.md.
     exact_resume=dict(type='symmim_mm.ExactResumeHook'),
     preemption=dict(type='symmim_mm.PreemptionHook', signals=['SIGTERM', 'SIGUSR1']),
     not_finite=dict(type='symmim_mm.NotFiniteHook', most_in_a_row=20),

@@ -149,7 +149,7 @@ def train_planned(config: Path, place: Path, **options: Any) -> None:
 
 
 def finish(work_dir: Path, report: Callable[[str], None]) -> Path:
-    """Write the page of a finished run, and report it and the commands to go on with."""
+    """Write the page of a finished run, and report it and the commands for what comes next."""
     page = collect([work_dir]).page
     report(f'page: {page}')
     run = RecordedRun(Record.read(work_dir / FILE_NAME), work_dir)

@@ -57,7 +57,7 @@ class Setup:
     backbone: Encoder  # that it starts from
     images: int  # labeled ones that are trained on
     data: str  # their name in the record
-    parts: Callable[[TransferRecipe], dict[str, Any]]  # what the config states besides the recipe
+    parts: Callable[[TransferRecipe], dict[str, Any]]  # what the config states, the recipe apart
     found: list[str]  # lines for the user
 
 

@@ -10,7 +10,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 ANIMATION_CHUNKS = (b'acTL', b'fcTL', b'fdAT')  # PNG, third edition, 11.3.5
-CHUNK_OVERHEAD = 12  # bytes of a chunk besides its data: length, name, checksum
+CHUNK_OVERHEAD = 12  # bytes of a chunk around its data: length, name, checksum
 TIFF_SIGNATURES = (b'II*\0', b'MM\0*')
 SAMPLES, EXTRA_SAMPLES = 277, 338  # TIFF 6.0, section 8 and 18: an extra sample of 0 is no alpha
 
@@ -53,7 +53,7 @@ def strip_animation(data: bytes) -> bytes:
     OpenCV 4.12 reads an animation in a way of its own, in which a damaged first frame ends the
     process or makes it wait for ever (its issue 27744). Without these chunks the same bytes are an
     ordinary PNG, whose pixels are those of the first frame or, where the animation has a still
-    image besides, of that one: bit for bit what OpenCV reads of an animation that is whole.
+    image as well, of that one: bit for bit what OpenCV reads of an animation that is whole.
     """
     if not data.startswith(PNG_SIGNATURE):
         return data

@@ -12,7 +12,7 @@ from symmim_mm.results.page.figures import figure_sections
 from symmim_mm.results.render import COSTS, LEGEND, published_for, published_metrics, row_costs
 from symmim_mm.results.runs import RecordedRun, data_key, dataset_name, sort_runs
 from symmim_mm.results.table import Table
-from symmim_mm.utils.text import format_duration, format_time, visible
+from symmim_mm.utils.text import counted, format_duration, format_time, visible
 
 
 def render_page(
@@ -61,7 +61,8 @@ def _facts(runs: Sequence[RecordedRun]) -> list[tuple[str, str, int]]:
     counts: Counter[tuple[str, str]] = Counter()
     for run in runs:
         machine = run.record.hardware
-        parts = [machine.cpu or 'unknown processor', f'{machine.cores or "?"} cores']
+        parts = [machine.cpu or 'unknown processor']
+        parts.append(counted(machine.cores, 'core') if machine.cores else '? cores')
         parts.append(f'{machine.gpus} × {machine.gpu}' if machine.gpus else 'no GPU')
         if (machine.world_size or 1) > 1:
             parts.append(f'{machine.world_size} processes')

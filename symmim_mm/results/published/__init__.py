@@ -3,7 +3,7 @@
 They are shown next to results of our own on the same datasets, never mixed into them. A source is
 ``repository@commit:path`` or a paper's ``arXiv:`` number. A method is followed by who ran or lists
 it, in parentheses, where these are not its authors. ``epochs`` is the length of pre-training, as
-its authors count it, where stated; ``recipe`` tells several numbers of one task apart.
+its authors count it, where stated; ``recipe`` distinguishes several numbers of one task.
 """
 
 import csv

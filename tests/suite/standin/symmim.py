@@ -32,7 +32,7 @@ def main() -> None:
     print('Epoch(train) [1][10/10] loss: 0.5', flush=True)
     time.sleep(config.standin.get('sleep', 0))
     if config.standin.get('fail'):
-        print('ValueError: the stand-in was told to fail', file=sys.stderr)
+        print('ValueError: the stand-in was set to fail', file=sys.stderr)
         sys.exit(config.standin['fail'])
     checkpoint = args.work_dir / 'epoch_1.pth'
     checkpoint.write_text(f'{config.run} {config.standin} {args.seed}', encoding='utf-8')
