@@ -42,7 +42,7 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
-        views='distorted',  # ConMIM: one crop, the momentum encoder sees it colour-distorted
+        views='distorted',  # ConMIM: one crop, the momentum encoder sees it color-distorted
     ),
 )
 default_hooks = dict(momentum=dict(type='symmim_mm.MomentumUpdateHook'))

@@ -216,7 +216,7 @@ FIELDS: dict[str, tuple[str, Callable[[Config], Value]]] = {
     'erasing': ('random erasing', lambda cfg: _transform(cfg, 'RandomErasing')['erase_prob']),
     'smoothing': ('label smoothing', lambda cfg: cfg.model.head.loss.label_smooth_val),
     'head_std': ('deviation of the head at start', lambda cfg: cfg.model.head.init_cfg.std),
-    'neighbours': ('neighbours', lambda cfg: tuple(cfg.evaluation.grid.k)),
+    'neighbors': ('neighbors', lambda cfg: tuple(cfg.evaluation.grid.k)),
     'knn_temperature': ('temperature', lambda cfg: cfg.evaluation.temperature),
     'taps': ('taps', lambda cfg: tuple(cfg.model.backbone.out_indices)),
     'head_channels': ('channels of the head', lambda cfg: cfg.model.decode_head.channels),

@@ -19,7 +19,7 @@ LARGE_CHECKERBOARD = dict(type='checkerboard', block=2)
 
 @MODELS.register_module()
 class SymMIM(MaskedImageModel):
-    """Symmetric masking for masked image modelling (ICPR 2024, arXiv 2408.12772).
+    """Symmetric masking for masked image modeling (ICPR 2024, arXiv 2408.12772).
 
     The online encoder sees a checkerboard of single patches and reconstructs what is missing
     (``L_mim``); the momentum encoder sees one of larger squares; their representations of the

@@ -12,7 +12,7 @@ from symmim_mm.utils.errors import UserError
 
 
 def test_knn_votes_with_exponential_weights() -> None:
-    """Two far neighbours of class 0 against one near of class 1, weights worked out by hand."""
+    """Two far neighbors of class 0 against one near of class 1, weights worked out by hand."""
     angles = [0.0, 0.5, -0.5, 3.0]
     train = torch.tensor([[math.cos(a), math.sin(a)] for a in angles])
     labels = torch.tensor([1, 0, 0, 0])

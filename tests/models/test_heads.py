@@ -19,7 +19,7 @@ def test_patchify_keeps_rows_columns_and_channels_last() -> None:
     images = torch.arange(2 * 3 * 4 * 6, dtype=torch.double).reshape(2, 3, 4, 6)
     patches = patchify(images, 2)
     assert patches.shape == (2, 6, 12)
-    # Patch 4 is row 1, column 1; its pixels in reading order, colours together.
+    # Patch 4 is row 1, column 1; its pixels in reading order, colors together.
     expected = [images[0, c, 2 + y, 2 + x] for y in (0, 1) for x in (0, 1) for c in range(3)]
     assert patches[0, 4].tolist() == [float(value) for value in expected]
     assert torch.equal(unpatchify(patches, (2, 3), 2), images)

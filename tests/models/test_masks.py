@@ -108,14 +108,14 @@ def test_blockwise_mask_is_exact_and_reproducible(grid, ratio: float, seed: int)
 
 
 def test_blockwise_mask_has_blocks() -> None:
-    """Masked patches have more masked neighbours than in a random mask of the same ratio."""
+    """Masked patches have more masked neighbors than in a random mask of the same ratio."""
 
-    def neighbours(masks: torch.Tensor) -> float:
+    def neighbors(masks: torch.Tensor) -> float:
         return float((masks[:, 1:] & masks[:, :-1]).sum() / masks.sum())
 
     blocks = masking.blockwise_mask((14, 14), 0.4, 200, generator=generator(0))
     scattered = masking.random_mask((14, 14), 0.4, 200, generator=generator(0))
-    assert neighbours(blocks) > 1.5 * neighbours(scattered)
+    assert neighbors(blocks) > 1.5 * neighbors(scattered)
 
 
 def test_grid_mask_keeps_one_in_four() -> None:

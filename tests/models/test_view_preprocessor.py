@@ -1,4 +1,4 @@
-"""Views on the device: normalisation, and color distortion against its steps one by one."""
+"""Views on the device: normalization, and color distortion against its steps one by one."""
 
 import pytest
 import torch
@@ -45,9 +45,9 @@ def test_nothing_switched_on_changes_nothing() -> None:
 
 def test_greyscale_is_luma() -> None:
     images = torch.rand(3, 3, 5, 5)
-    grey = color_jitter(images, **{**OFF, 'gray_probability': 1.0})
+    gray = color_jitter(images, **{**OFF, 'gray_probability': 1.0})
     luma = (images * torch.tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
-    torch.testing.assert_close(grey, luma.expand_as(images))
+    torch.testing.assert_close(gray, luma.expand_as(images))
 
 
 def test_matches_the_steps_done_one_after_the_other() -> None:
@@ -77,7 +77,7 @@ def test_hue_turns_keep_luma_and_a_full_turn_is_none() -> None:
     luma = torch.tensor(LUMA)
     torch.testing.assert_close(luma @ matrices, luma.expand(3, 3), rtol=0, atol=1e-5)
     torch.testing.assert_close(matrices[2], torch.eye(3), rtol=0, atol=1e-5)
-    # A grey pixel stays grey to the rounding of the published YIQ matrix.
+    # A gray pixel stays gray to the rounding of the published YIQ matrix.
     torch.testing.assert_close(matrices @ torch.ones(3), torch.ones(3, 3), rtol=0, atol=2e-3)
 
 

@@ -1,6 +1,6 @@
 # COCO instances with large-scale jitter (Ghiasi et al., arXiv 2012.07177; ViTDet
 # configs/common/coco_loader_lsj.py): scaled by 0.1 to 2.0, cropped to 1024 x 1024. The model's
-# preprocessor pads to that size, after the normalisation, with 0.
+# preprocessor pads to that size, after the normalization, with 0.
 _base_ = ['./coco_instance.py']
 
 size = (1024, 1024)

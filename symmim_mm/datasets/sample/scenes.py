@@ -238,7 +238,7 @@ def draw_scene(rng: np.random.Generator, size: int) -> Scene:
         things = _place_things(rng, size)
         masks, shares = _visible(things, pole, size)
         while min(shares) < MIN_VISIBLE:
-            # Without the object that shows least its neighbours show more: look again each time.
+            # Without the object that shows least its neighbors show more: look again each time.
             things.pop(int(np.argmin(shares)))
             masks, shares = _visible(things, pole, size)
     for thing in things:

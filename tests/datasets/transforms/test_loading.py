@@ -82,7 +82,7 @@ PIPELINES = {
 
 @pytest.mark.parametrize('kind', PIPELINES)
 def test_images_of_every_kind_make_one_batch(mmpretrain_scope, tmp_path: Path, kind: str) -> None:
-    """Grey or deep, of one pixel, misnamed, and of any name: three channels of 32 x 32 pixels."""
+    """Gray or deep, of one pixel, misnamed, and of any name: three channels of 32 x 32 pixels."""
     steps = Compose([TRANSFORMS.build(step) for step in PIPELINES[kind]])
     paths = []
     for index, name in enumerate(GOOD):
