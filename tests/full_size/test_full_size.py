@@ -5,6 +5,7 @@ the batch and the loader's workers. The learning rate is the recipe's peak, from
 so that every parameter moves by an amount that float32 can show.
 """
 
+import ctypes
 import gc
 import math
 from collections.abc import Iterator
@@ -111,9 +112,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def release() -> Iterator[None]:
-    """Give the memory of a model back before the next one."""
+    """Give the memory of a model back before the next one, also what trainings let malloc keep."""
     yield
     gc.collect()
+    if trim := getattr(ctypes.CDLL(None), 'malloc_trim', None):  # of glibc
+        trim(0)
 
 
 def run(name: str, batch: int, step: bool, data: Path, tmp_path: Path, **options) -> tuple:

@@ -10,7 +10,7 @@ from symmim_mm.utils.errors import UserError
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 
 
-def test_one_view_is_normalised_rgb() -> None:
+def test_one_view_is_normalized_rgb() -> None:
     images = torch.randint(0, 256, (2, 3, 4, 4)).byte()
     preprocessor = ViewPreprocessor(mean=MEAN, std=STD, bgr_to_rgb=True)
     found = preprocessor(dict(inputs=images), training=True)['inputs']

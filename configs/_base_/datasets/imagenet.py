@@ -1,6 +1,6 @@
 # ImageNet-1K with labels, in folders named by class; augmentation of MAE's fine-tuning.
-_normalisation = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
-data_preprocessor = dict(type='mmpretrain.ClsDataPreprocessor', **_normalisation)
+_normalization = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+data_preprocessor = dict(type='mmpretrain.ClsDataPreprocessor', **_normalization)
 _fill = [104, 116, 124]  # the mean color, BGR
 
 train_dataloader = dict(
