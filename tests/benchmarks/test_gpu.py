@@ -97,8 +97,8 @@ def test_without_a_gpu_it_says_so(tool, tmp_path) -> None:
 def test_rehearsal(tool, tmp_path: Path) -> None:
     """At toy size on the CPU; ``step`` and ``loader`` have tests of their commands."""
     parts = ['checks', 'transfer b', 'study']
-    words = ['--rehearse', '--parts', *parts, '--json', tmp_path / 'gpu.json']
-    done = tool('benchmark.py', 'gpu', *words, timeout=900)
+    words = ['--rehearse', '--minutes', '28', '--parts', *parts, '--json', tmp_path / 'gpu.json']
+    done = tool('benchmark.py', 'gpu', *words, timeout=1800)
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads((tmp_path / 'gpu.json').read_text())
     assert list(result['parts']) == parts and not result['problems']
