@@ -164,11 +164,11 @@ def _transfer(args: argparse.Namespace, kind: str, size: str, limit: float) -> l
 
 
 def _study(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[str]:
-    words = ['study', '--data', args.cifar10]
+    words = ['study', '--data', args.cifar10, '--minutes', f'{(limit - 10) / 60:.2f}']
     if args.rehearse:
         words += ['--epochs', '1', '--width', '64', '--batch', '8', '--jobs', '1']
         return [*words, '--conditions', 'checkerboard', 'mae']
-    return [*words, '--amp', '--minutes', f'{(limit - 10) / 60:.2f}']
+    return [*words, '--amp']
 
 
 def _step(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[str]:
