@@ -33,7 +33,7 @@ def test_config_builds(path: Path) -> None:
     # Without storage a ViT-L takes no memory; whatever needs real values fails on its own.
     with torch.device('meta') if 'quickstart' not in path.parts else torch.device('cpu'):
         model = MODELS.build(cfg.model)
-    assert sum(parameter.numel() for parameter in model.backbone.parameters()) > 1e6
+    assert sum(parameter.numel() for parameter in model.backbone.parameters()) > 8e5
     assert cfg.optim_wrapper.optimizer.lr > 0
 
 

@@ -1,4 +1,4 @@
-# The small numbers of the quickstart, each stated once: a ViT of 1.2 M parameters on images of
+# The small numbers of the quickstart, each stated once: a ViT of 0.8 M parameters on images of
 # 64 pixels, and one budget for all three pre-trainings.
 quick = dict(
     root='work_dirs/quickstart/data/imagenet',
@@ -18,7 +18,7 @@ quick = dict(
     ],
     vit=dict(
         arch=dict(
-            _delete_=True, embed_dims=128, num_layers=6, num_heads=4, feedforward_channels=512
+            _delete_=True, embed_dims=128, num_layers=4, num_heads=4, feedforward_channels=512
         ),
         img_size=64,
         patch_size=8,

@@ -3,7 +3,7 @@ _base_ = ['../classification/vit_b_attentive_imagenet.py', '../_base_/quickstart
 run = dict(dataset='sample')
 data_preprocessor = dict(num_classes=10)
 model = dict(
-    backbone=dict(frozen_stages=6, **_base_.quick.vit),
+    backbone=dict(frozen_stages=4, **_base_.quick.vit),
     neck=dict(in_channels=128, num_heads=4),
     head=dict(num_classes=10, in_channels=128),
 )

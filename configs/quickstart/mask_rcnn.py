@@ -1,4 +1,4 @@
-# The 100-epoch recipe with small numbers: a ViT of 6 blocks on 12 x 12 patches, windows of 6 x 6,
+# The 100-epoch recipe with small numbers: a ViT of 4 blocks on 12 x 12 patches, windows of 6 x 6,
 # levels of strides 8 and 16, for images of 96 pixels with shapes of 20 to 56.
 _base_ = ['../detection/mask-rcnn_vit_b_100ep_coco.py', '../_base_/quickstart.py']
 run = dict(task='detection', dataset='sample')
@@ -12,9 +12,9 @@ model = dict(
     data_preprocessor=dict(pad_size_divisor=8),
     backbone=dict(
         **_base_.quick.vit,
-        out_indices=(5,),
+        out_indices=(3,),
         window_size=6,
-        global_blocks=(2, 5),
+        global_blocks=(1, 3),
         drop_path_rate=0.0,
     ),
     neck=dict(in_channels=128, out_channels=channels, scale_factors=(1, 0.5), num_outs=2),

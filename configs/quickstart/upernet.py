@@ -1,5 +1,5 @@
-# The 160k recipe with small numbers: a ViT of 6 blocks on 12 x 12 patches, for images of 96
-# pixels; taps at the depths of ViT-B's.
+# The 160k recipe with small numbers: a ViT of 4 blocks on 12 x 12 patches, for images of 96
+# pixels; one tap a block.
 _base_ = ['../segmentation/upernet_vit_b_160k_ade20k.py', '../_base_/quickstart.py']
 run = dict(task='segmentation', dataset='sample')
 
@@ -38,7 +38,7 @@ model = dict(
     data_preprocessor=dict(size=(96, 96)),
     backbone=dict(
         **{**_base_.quick.vit, 'img_size': 96},
-        out_indices=(1, 2, 3, 5),
+        out_indices=(0, 1, 2, 3),
         drop_path_rate=0.0,
     ),
     neck=dict(embed_dim=128, rescales=[2, 1, 0.5, 0.25]),

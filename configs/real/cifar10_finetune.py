@@ -1,7 +1,7 @@
 # Fine-tuning on CIFAR-10 at 32 pixels.
 _base_ = ['../quickstart/finetune.py', '../_base_/datasets/cifar10.py']
 run = dict(dataset='cifar10')
-model = dict(backbone=dict(img_size=32, patch_size=4))
+model = dict(backbone=dict(arch=dict(num_layers=6), img_size=32, patch_size=4))
 train_dataloader = dict(
     dataset=dict(data_root={{_base_.cifar.root}}, pipeline={{_base_.cifar.crop}})
 )

@@ -19,19 +19,18 @@ COLUMNS = (
     ('segmentation', 'miou', 'mIoU'),
     ('linear_segmentation', 'miou', 'Linear mIoU'),
 )
-OPTIONAL = ('attentive', 'linear_segmentation')  # columns that are left out where nobody ran them
 LEAST_SEEDS = 3  # of which a spread says something
 UNKNOWN = ('', '', '', '')  # config, hash, data and batch of a pre-training that has no record
 
 
 @dataclass(frozen=True)
 class Column:
-    """A metric of one task; ``recipe`` is empty where nobody ran the task."""
+    """A metric of one task; all records of the column share the ``recipe``."""
 
     task: str
     metric: str
     label: str
-    recipe: tuple[str, ...] = ()  # what all records of the column share
+    recipe: tuple[str, ...]
 
 
 @dataclass(frozen=True)

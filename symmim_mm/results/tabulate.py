@@ -25,7 +25,7 @@ from pathlib import PurePosixPath
 from symmim_mm.config import RANDOM
 from symmim_mm.results.record import Record
 from symmim_mm.results.runs import batch_key, data_key, dataset_name, method_name, method_order
-from symmim_mm.results.table import COLUMNS, OPTIONAL, UNKNOWN, Cell, Column, Row, Table
+from symmim_mm.results.table import COLUMNS, UNKNOWN, Cell, Column, Row, Table
 
 
 def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
@@ -128,7 +128,7 @@ def _table(dataset: str, arch: str, rows: dict[tuple[str, ...], list[Record]]) -
     records = [record for group in rows.values() for record in group]
     # A training from scratch has a column of its own only where there is no other.
     transfers = [record for record in records if not _from_scratch(record)]
-    table = Table(dataset, arch, _columns(transfers or records, compared=bool(dataset)))
+    table = Table(dataset, arch, _columns(transfers or records))
     keys = sorted(rows, key=lambda key: (method_order(key[0]), key))
     details = [
         (f'{config} {digest[:8]}' if digest else 'pre-training unknown', data, batch)
@@ -158,11 +158,8 @@ def _tell_apart(names: Sequence[str], details: Sequence[tuple[str, ...]]) -> lis
     return names
 
 
-def _columns(records: Sequence[Record], compared: bool) -> list[Column]:
-    """Return a column for each metric and recipe, and those that every comparison has.
-
-    The latter only where records are ``compared``; nobody may have run them.
-    """
+def _columns(records: Sequence[Record]) -> list[Column]:
+    """Return a column for each metric and recipe that was run."""
     columns = []
     for task, metric, label in COLUMNS:
         found = {
@@ -175,8 +172,6 @@ def _columns(records: Sequence[Record], compared: bool) -> list[Column]:
             details.append((dataset, f'{PurePosixPath(item.config).stem} {digest[:6]}', *others))
         labels = zip(_tell_apart(names, details), sorted(found), strict=True)
         columns += [Column(task, metric, name, recipe) for name, recipe in labels]
-        if not found and compared and task not in OPTIONAL:
-            columns.append(Column(task, metric, label))
     return columns
 
 
@@ -185,7 +180,7 @@ def _fill(row: Row, columns: list[Column], records: list[Record]) -> Row:
         chosen = [
             item
             for item in records
-            if column.recipe and _fits(item, column.recipe) and column.metric in item.metrics
+            if _fits(item, column.recipe) and column.metric in item.metrics
         ]
         if chosen:
             row.cells[column] = _cell(chosen, column.metric)

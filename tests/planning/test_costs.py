@@ -115,7 +115,7 @@ def test_windowed_attention():
 def test_frozen_encoder():
     cost = cost_of('quickstart/knn.py')
     assert cost.forward == (
-        products(65, 128, 6) + embedding(64, 128, 8 * 8 * 3) + attention(65, 128, 6)
+        products(65, 128, 4) + embedding(64, 128, 8 * 8 * 3) + attention(65, 128, 4)
     )
     assert cost.forward_backward == 0
 
@@ -140,7 +140,7 @@ def test_costs_of_an_image_do_not_depend_on_the_batch():
 
 
 def test_activation_checkpointing_costs_a_forward_pass_and_saves_memory():
-    name = 'quickstart/finetune.py'
+    name = 'real/cifar10_finetune.py'
     plain, saving = cost_of(name), cost_of(name, activation_checkpointing=True)
     blocks = products(65, 128, 6) + attention(65, 128, 6)
     # What the last layer of a block gives is not needed again.
