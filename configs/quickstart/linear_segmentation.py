@@ -1,4 +1,4 @@
-# Dense linear probe as in configs/segmentation/linear_vit_b_ade20k.py, on the images of ./upernet.py.
+# Dense linear probe of configs/segmentation/linear_vit_b_ade20k.py, on the images of ./upernet.py.
 _base_ = ['./upernet.py']
 run = dict(task='linear_segmentation')
 iterations = 200

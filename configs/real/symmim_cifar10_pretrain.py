@@ -1,4 +1,4 @@
-# SymMIM on CIFAR-10 in folders, with the quickstart's ViT, but 6 blocks, on patches of 4 x 4 pixels.
+# SymMIM on CIFAR-10 in folders: the quickstart's ViT with 6 blocks, on patches of 4 x 4 pixels.
 _base_ = ['../quickstart/symmim_pretrain.py', '../_base_/datasets/cifar10.py']
 run = dict(dataset='cifar10')
 model = dict(backbone=dict(arch=dict(num_layers=6), img_size=32, patch_size=4))
