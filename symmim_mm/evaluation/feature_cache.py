@@ -35,7 +35,9 @@ def features_key(
     digest = hashlib.sha256()
     _update(digest, model.state_dict())
     kind = next(model.parameters()).device.type
-    settings = cfg.model.backbone, cfg.data_preprocessor, cfg[f'{split}_dataloader'].dataset
+    # The number of classes, which the preprocessor of a linear classifier has, changes no feature.
+    preprocessor = {k: v for k, v in cfg.data_preprocessor.items() if k != 'num_classes'}
+    settings = cfg.model.backbone, preprocessor, cfg[f'{split}_dataloader'].dataset
     digest.update(repr((settings, kind, amp, versions())).encode())
     digest.update(describe_data(dataset, None).model_dump_json().encode())
     manifest = getattr(getattr(dataset, 'index', None), 'manifest', None)

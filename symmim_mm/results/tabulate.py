@@ -178,9 +178,7 @@ def _columns(records: Sequence[Record]) -> list[Column]:
 def _fill(row: Row, columns: list[Column], records: list[Record]) -> Row:
     for column in columns:
         chosen = [
-            item
-            for item in records
-            if _fits(item, column.recipe) and column.metric in item.metrics
+            item for item in records if _fits(item, column.recipe) and column.metric in item.metrics
         ]
         if chosen:
             row.cells[column] = _cell(chosen, column.metric)

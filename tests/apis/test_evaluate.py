@@ -29,13 +29,14 @@ def run(
     branch: str = 'online',
     feature_cache: str | None = None,
     amp: bool = False,
+    task: str = 'knn',
     **options: object,
 ) -> None:
-    """Evaluate by k-NN; ``options`` are those of the config's ``evaluation``."""
+    """Evaluate; ``options`` are those of the config's ``evaluation``."""
     roots = {'train_dataloader.dataset.data_root': train, 'val_dataloader.dataset.data_root': val}
     evaluate.evaluate_features(
-        'knn',
-        str(ROOT / 'configs/quickstart/knn.py'),
+        task,
+        str(ROOT / f'configs/quickstart/{task}.py'),
         backbone=backbone,
         branch=branch,
         work_dir=str(work_dir),
@@ -178,6 +179,7 @@ def test_features_are_encoded_once(
     assert [encodings('first'), encodings('second', k=5)] == [2, 0]
     first, second = (Record.read(tmp_path / name / FILE_NAME) for name in ('first', 'second'))
     assert second.duration_s > 0 and first.data == second.data
+    assert encodings('linear', task='linear') == 0
     assert encodings('third', feature_cache='none') == 2
     image = next((data / 'val').rglob('*.*g'))
     os.utime(image, ns=(0, 0))
