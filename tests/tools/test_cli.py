@@ -210,8 +210,8 @@ def test_models_that_do_not_fit(train_fails, data, checkpoint: Path) -> None:
     train_fails(FINETUNE, '--cfg-options', *data, 'model.head.num_classes=7',
                 problem=('num_classes=7', '10 classes'))  # fmt: skip
     train_fails(FINETUNE, '--backbone', checkpoint, '--cfg-options', *data, 'recipe.batch=8',
-                'model.backbone.arch.num_layers=4',
-                problem=('128 wide with 4 layers', 'take the config of its size'))  # fmt: skip
+                'model.backbone.arch.num_layers=2',
+                problem=('128 wide with 2 layers', 'take the config of its size'))  # fmt: skip
 
 
 @pytest.mark.slow
@@ -278,7 +278,7 @@ def test_visualize(monkeypatch, capsys, tmp_path: Path, checkpoint: Path, sample
         cli.run_command('visualize', 'visualize', words)
     assert 'error: ' in (error := capsys.readouterr().err) and 'none.png' in error
     with pytest.raises(SystemExit):
-        options = ['--cfg-options', 'model.backbone.arch.num_layers=4']
+        options = ['--cfg-options', 'model.backbone.arch.num_layers=2']
         cli.run_command('visualize', 'visualize', ['reconstruct', *calls['reconstruct'], *options])
     assert 'does not fit' in capsys.readouterr().err
     with pytest.raises(SystemExit):  # dense encoding trains no class token
