@@ -188,9 +188,15 @@ def comparison_table(records: Sequence[Record]) -> str:
                 name,
                 f'`{item.first}` - `{item.second}`',
                 f'{item.points:+.1f}{half}',
-                '' if item.p is None else f'{item.p:.3f}',
+                _p_value(item.p),
             ])  # fmt: skip
     return '\n'.join(_markdown(rows))
+
+
+def _p_value(p: float | None) -> str:
+    if p is None:
+        return ''
+    return f'{p:.3f}' if p >= 0.001 else '< 0.001'
 
 
 def _markdown(rows: list[list[str]]) -> Iterator[str]:

@@ -85,6 +85,11 @@ def test_tables() -> None:
     assert comparison_table(records).splitlines()[2:] == [
         '| finetune, sample | `checkerboard` - `mae` | +1.5 |  |'
     ]
+    pairs = [('checkerboard', (90.0, 90.1)), ('mae', (50.0, 50.1))]
+    far = [
+        sweep(name, n, low=(top1, top1)) for name, found in pairs for n, top1 in enumerate(found)
+    ]
+    assert comparison_table(sum(far, [])).splitlines()[2].endswith(' | < 0.001 |')
 
 
 def test_what_is_kept_names_no_path_of_the_machine(tmp_path: Path) -> None:
