@@ -9,13 +9,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import Pipe
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from symmim_mm.suite.file import Suite
 from symmim_mm.suite.step_logs import last_lines, last_step
 from symmim_mm.suite.steps import Step
-from symmim_mm.utils.errors import UserError
+from symmim_mm.suite.warm_start import ENVIRONMENT, PROGRAM
+from symmim_mm.utils.errors import Fault, UserError
 from symmim_mm.utils.locks import file_lock
 from symmim_mm.utils.progress import ProgressDisplay
 from symmim_mm.utils.text import format_duration
@@ -23,10 +26,8 @@ from symmim_mm.utils.text import format_duration
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-KEEPER = Path(__file__).with_name('keeper.py')
 POLL_S = 0.2
 LOCK_S = 10  # processes of a killed suite may need a moment to end
-STOP_S = 20  # and an interrupted training to save its checkpoint
 
 
 def locked(suite: Suite) -> AbstractContextManager[int]:
@@ -51,23 +52,72 @@ class _Job:
     """A step whose command is running; ``begin`` is where its output starts in the log."""
 
     step: Step
-    process: subprocess.Popen
     begin: int
 
     def finish(self, code: int) -> None:
         """Check a command that has ended; raise ``UserError`` if it failed."""
-        self.kill(signal.SIGKILL)  # what the command left running
-        self.process.stdin.close()
         if code:
             line = last_error(last_lines(self.step.log, self.begin))
             how = f'signal {signal.Signals(code - 128).name}' if code > 128 else f'exit code {code}'
             raise UserError(line or f'no output, {how}')
         self.step.check()
 
-    def kill(self, number: signal.Signals) -> None:
-        """Send a signal to the command and all processes that it started."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, number)
+
+class _Keeper:
+    """The process that starts the commands, see :mod:`symmim_mm.suite.keeper`.
+
+    Closing it ends what is running. It inherits the handle of the suite's lock.
+    """
+
+    def __init__(self, suite: Suite, environment: dict[str, str], lock: int, warm: bool) -> None:
+        self.log = suite.state / 'keeper-log.txt'
+        self.connection, other = Pipe()
+        words = [sys.executable, '-m', 'symmim_mm.suite.keeper', str(other.fileno())]
+        with other, open(self.log, 'wb') as log:
+            self.process = subprocess.Popen(
+                words + ['--warm'] * warm, cwd=suite.root, env=ENVIRONMENT | environment,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                start_new_session=True, pass_fds=[other.fileno(), lock],
+            )  # fmt: skip
+        self.running: set[int] = set()
+
+    def start(self, name: str, words: Sequence[str], log: Path) -> None:
+        """Start a command, whose output is appended to ``log``."""
+        with self._alive():
+            self.connection.send((name, list(words), str(log)))
+
+    def ended(self) -> Iterator[tuple[str, int]]:
+        """Wait a moment; yield the names of commands that have ended, with their exit codes."""
+        with self._alive():
+            wait = POLL_S
+            while self.connection.poll(wait):
+                name, process, code = self.connection.recv()
+                if code is None:
+                    self.running.add(process)
+                else:
+                    self.running.remove(process)
+                    yield name, code
+                wait = 0
+
+    @contextmanager
+    def _alive(self) -> Iterator[None]:
+        """Report the death of the keeper, and end what it leaves running."""
+        try:
+            yield
+        except (EOFError, ConnectionError) as error:
+            for process in self.running:
+                with suppress(ProcessLookupError):
+                    os.killpg(process, signal.SIGKILL)
+            raise Fault(
+                f'the process that starts the runs has died; its log: {self.log}'
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+        self.process.wait()
 
 
 class _StepDisplay(ProgressDisplay):
@@ -124,71 +174,53 @@ def launch(
     if not slurm:  # where the scheduler assigns the cores
         threads = str(max(1, available_cores() // jobs))
         environment |= {'OMP_NUM_THREADS': threads, 'MKL_NUM_THREADS': threads}
-    waiting, running = list(steps), []
+    # The others start processes of their own.
+    warm = suite.program == PROGRAM and not suite.gpus and not slurm
+    waiting = list(steps)
+    running: dict[str, _Job] = {}
     failed: dict[str, str] = {}
 
-    def start(step: Step) -> _Job | None:
+    def start(step: Step) -> None:
         words = step.prepare()
         if words is None:
-            return None
+            return
         if slurm:
             options = (f'--{key}={value}' for key, value in suite.slurm.items())
             words = ['srun', '--ntasks=1', f'--job-name={step.name}', *options, *words]
         with open(step.log, 'ab') as log:
             log.write(('$ ' + ' '.join(words) + '\n').encode())
-            log.flush()
-            process = subprocess.Popen(
-                [sys.executable, str(KEEPER), *words], cwd=suite.root, env=environment,
-                stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
-                start_new_session=True, pass_fds=[lock],
-            )  # fmt: skip
-            return _Job(step, process, log.tell())
+            running[step.name] = _Job(step, log.tell())
+        keeper.start(step.name, words, step.log)
 
-    with _StepDisplay(len(steps)) as display, _sigterm_as_interrupt():
+    with (
+        _StepDisplay(len(steps)) as display,
+        _sigterm_as_interrupt(),
+        _Keeper(suite, environment, lock, warm) as keeper,
+    ):
 
-        def attempt(step: Step, action: Callable[[], _Job | None]) -> _Job | None:
+        def attempt(name: str, action: Callable[[], None]) -> None:
+            """Do something for a step; if it is not running then, report its end."""
             try:
-                return action()
+                action()
             except UserError as error:
-                failed[step.name] = str(error)
-            return None
+                failed[name] = str(error)
+            if name not in running:
+                display.ended(name, failed.get(name))
 
-        try:
-            while waiting or running:
-                blocked = failed.keys() | {step.name for step in waiting}
-                blocked |= {job.step.name for job in running}
-                ready = [step for step in waiting if blocked.isdisjoint(step.needs)]
-                if not running and not ready:
-                    break  # what is left waits for a step that failed
-                for step in ready[: jobs - len(running)]:
-                    waiting.remove(step)
-                    display.started(step.name, step.log)
-                    if job := attempt(step, lambda step=step: start(step)):
-                        running.append(job)
-                    else:
-                        display.ended(step.name, failed.get(step.name))
-                for job in list(running):
-                    if (code := job.process.poll()) is not None:
-                        running.remove(job)
-                        attempt(job.step, lambda job=job, code=code: job.finish(code))
-                        display.ended(job.step.name, failed.get(job.step.name))
-                display.refresh()
-                time.sleep(POLL_S)
-        except BaseException:
-            _stop(running)
-            raise
+        while waiting or running:
+            blocked = failed.keys() | running.keys() | {step.name for step in waiting}
+            ready = [step for step in waiting if blocked.isdisjoint(step.needs)]
+            if not running and not ready:
+                break  # what is left waits for a step that failed
+            for step in ready[: jobs - len(running)]:
+                waiting.remove(step)
+                display.started(step.name, step.log)
+                attempt(step.name, partial(start, step))
+            for name, code in keeper.ended():
+                job = running.pop(name)
+                attempt(name, partial(job.finish, code))
+            display.refresh()
     return failed
-
-
-def _stop(running: Sequence[_Job]) -> None:
-    """End processes: let trainings save a checkpoint, and kill what takes too long."""
-    for job in running:
-        job.kill(signal.SIGTERM)
-    until = time.monotonic() + STOP_S
-    for job in running:
-        with suppress(subprocess.TimeoutExpired):
-            job.process.wait(max(0.0, until - time.monotonic()))
-        job.kill(signal.SIGKILL)
 
 
 @contextmanager

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from symmim_mm.results.collect import collect
 from symmim_mm.results.record import find_records
-from symmim_mm.suite.file import DATA, PROGRAM, Run, Suite, load_suite
+from symmim_mm.suite.file import DATA, Run, Suite, load_suite
 from symmim_mm.suite.finished import backbone_of, data_finished, pending
 from symmim_mm.suite.launch import available_cores, launch, locked
 from symmim_mm.suite.steps import DataStep, RunStep, Step
+from symmim_mm.suite.warm_start import PROGRAM
 from symmim_mm.utils.errors import UserError
 
 SLURM_JOBS = 100

@@ -7,6 +7,7 @@ than a small run, the scripts import them once and fork a process for every atte
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ sys.path.append(str(HERE.parent / 'support'))
 import quickstart  # noqa: E402
 from paths import ROOT  # noqa: E402
 from processes import free_ports as free_ports  # noqa: E402
-from warm_commands import become, import_libraries  # noqa: E402
+from warm_commands import become_file, import_libraries  # noqa: E402
 
 TASKS = ('pretrain', 'finetune', 'detection', 'segmentation')
 CONFIGS = dict(
@@ -132,7 +133,7 @@ def start(
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(ROOT)
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        become([f'tools/{tool}', *map(str, arguments)], environment or {}, file, file)
+        become_file([f'tools/{tool}', *map(str, arguments)], environment or {}, file, file)
     finally:
         os._exit(70)
 
@@ -247,9 +248,13 @@ def script(
     args = parser.parse_args()
     preload()
     print('| fault | tries | survived | what happened |\n|---|---|---|---|', flush=True)
-    with tempfile.TemporaryDirectory(prefix='faults_') as scratch:
-        folder = args.keep or Path(scratch)
+    # Not by TemporaryDirectory: a forked command would remove the folder at its end.
+    folder = args.keep or Path(tempfile.mkdtemp(prefix='faults_'))
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         injection = Injection(args, folder, sample_data(folder), random.Random(args.seed), [])
         inject(injection)
+    finally:
+        if not args.keep:
+            shutil.rmtree(folder, ignore_errors=True)
     sys.exit(any(tries != survived for tries, survived in injection.results))

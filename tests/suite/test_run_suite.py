@@ -172,6 +172,28 @@ def test_continues_after_kill_9(project, whom):
     assert (runs(project) / 'symmim-pretrain-seed0/result.json').stat().st_mtime_ns == kept
 
 
+@pytest.mark.slow
+def test_the_death_of_the_keeper_ends_the_runs(project):
+    for name in ('symmim', 'mae'):
+        write_config(project, name, sleep=120)
+    suite = start(project)
+    begun = [runs(project) / f'{name}-pretrain-seed0/calls.txt' for name in ('symmim', 'mae')]
+    assert wait_until(lambda: all(path.exists() for path in begun))
+    (keeper,) = psutil.Process(suite.pid).children()
+    keeper.kill()
+    out, _ = suite.communicate(timeout=WAIT_S)
+    assert suite.returncode == 1
+    log = runs(project) / '.suite/keeper-log.txt'
+    assert out.splitlines()[-1].endswith(f'starts the runs has died; its log: {log}')
+    assert wait_until(lambda: not alive('-pretrain-seed0'))
+
+
+def test_a_missing_program_fails_its_run(project, capsys):
+    assert run_suite(project / 'suite.yaml', root=project, program=('no-such-program',)) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert any('error: no-such-program: No such file or directory' in line for line in lines)
+
+
 def test_two_suites_in_one_directory(project, monkeypatch):
     monkeypatch.setattr(launch, 'LOCK_S', 0.1)
     suite = load_suite(project / 'suite.yaml', root=project)

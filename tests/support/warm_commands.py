@@ -7,22 +7,18 @@ answers with the exit code.
 """
 
 import contextlib
-import importlib
 import json
-import multiprocessing.util
 import os
 import runpy
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-LIBRARIES = ('torch', 'torchvision', 'cv2', 'rich.console', 'mmengine.runner', 'mmcv.ops',
-             'mmpretrain.models', 'mmpretrain.datasets', 'mmpretrain.evaluation', 'mmdet.models',
-             'mmdet.datasets', 'mmdet.evaluation', 'mmseg.models', 'mmseg.datasets',
-             'mmseg.evaluation')  # fmt: skip
+from symmim_mm.suite.warm_start import ENVIRONMENT, become, import_libraries
 
 
 class WarmCommands:
@@ -31,8 +27,7 @@ class WarmCommands:
     def __init__(self, root: Path, folder: Path, **env: str) -> None:
         self.root, self.folder, self.count = root, folder, 0
         self.environ = dict(os.environ)
-        # Asked otherwise whether there is a GPU, CUDA does not work in a forked process.
-        environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTORCH_NVML_BASED_CUDA_CHECK': '1'}
+        environment = {**os.environ, 'OMP_NUM_THREADS': '1', **ENVIRONMENT}
         environment.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
         self.server = subprocess.Popen(
             [sys.executable, __file__], cwd=root, env=environment | env, text=True,
@@ -66,38 +61,11 @@ def warm_commands(root: Path, folder: Path, **env: str) -> Iterator[WarmCommands
         commands.close()
 
 
-def import_libraries() -> None:
-    """Import what the commands import of others, and of this project what they miss."""
-    import symmim_mm  # noqa: F401  first: its stand-ins serve the others
-
-    for name in LIBRARIES:
-        importlib.import_module(name)
-
-
-def become(argv: list[str], env: dict[str, str], out: int, err: int) -> NoReturn:
-    """In a forked process: run a file as ``python FILE ARGUMENTS`` would, and end.
-
-    ``out`` and ``err`` are descriptors of open files.
-    """
-    os.dup2(out, 1)
-    os.dup2(err, 2)
-    # A command may start others like this: its own streams must not close these descriptors.
-    sys.stdout, sys.stderr = (os.fdopen(n, 'w', 1, closefd=False) for n in (1, 2))
+def become_file(argv: list[str], env: dict[str, str], out: int, err: int) -> NoReturn:
+    """In a forked process: run a file as ``python FILE ARGUMENTS`` would, and end."""
     os.environ.update(env)
-    sys.argv = argv
     sys.path.insert(0, os.path.dirname(argv[0]))  # as for a program
-    code = 0
-    try:
-        runpy.run_path(argv[0], run_name='__main__')
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else bool(error.code)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        code = 1
-    multiprocessing.util._exit_function()  # as at a normal end: semaphores, processes
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    become(partial(runpy.run_path, argv[0], run_name='__main__'), argv, out, err)
 
 
 def _run(argv: list[str], env: dict[str, str], out: str, err: str, timeout: float) -> NoReturn:
@@ -105,7 +73,7 @@ def _run(argv: list[str], env: dict[str, str], out: str, err: str, timeout: floa
     signal.setitimer(signal.ITIMER_REAL, timeout)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     files = (os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for path in (out, err))
-    become(argv, env, *files)
+    become_file(argv, env, *files)
 
 
 def main() -> None:
@@ -113,7 +81,7 @@ def main() -> None:
     os.dup2(2, 1)
     import_libraries()
     loaded = [name for name in sys.modules if name.startswith('symmim_mm.')]
-    assert all(name.split('.')[1] in ('compat', 'utils') for name in loaded), loaded
+    assert all(name.split('.')[1] in ('compat', 'utils', 'suite') for name in loaded), loaded
     for line in sys.stdin:
         child = os.fork()
         if not child:
