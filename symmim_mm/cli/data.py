@@ -142,6 +142,9 @@ def _add_sample(parser: argparse.ArgumentParser) -> None:
 
 
 def _sample(args: argparse.Namespace) -> None:
+    from symmim_mm.datacheck.check import default_workers
+
+    args.workers = default_workers()
     manifest = call('datasets.sample.generate:write_sample_data', args)
     images = sum(sum(splits.values()) for splits in manifest['counts'].values())
     print(f'{args.out}: {images} images, sha256 {manifest["sha256"]}')

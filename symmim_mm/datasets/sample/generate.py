@@ -12,13 +12,23 @@ are the same to the byte.
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from symmim_mm.datasets.sample.layouts import COCO_ID_STEP, FILES, VERSION
+from symmim_mm.datasets.decoding_pool import DecodingPool, WorkersDied
+from symmim_mm.datasets.sample.layouts import (
+    COCO_ID_STEP,
+    VERSION,
+    Batch,
+    Drawn,
+    Files,
+    coco_index,
+    draw,
+)  # fmt: skip
 from symmim_mm.datasets.sample.scenes import CLASSES, SEGMENTATION_CLASSES, SEGMENTATION_PALETTE
 from symmim_mm.datasets.sample.shapes import SHAPES
-from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.errors import START_AGAIN, Fault, UserError, describe_exit
 from symmim_mm.utils.paths import file_inside
 from symmim_mm.utils.progress import progress_bar
 
@@ -28,6 +38,8 @@ __all__ = [
 
 MANIFEST = 'manifest.json'
 SIZES = (32, 1024)
+BATCH = 25  # images that are drawn at a time
+FEW = 500  # images that are drawn before processes have started
 
 
 def _check(seed: int, sizes: dict[str, int], counts: dict[str, dict[str, int]]) -> None:
@@ -75,6 +87,7 @@ def write_sample_data(
     coco_val: int = 100,
     ade_train: int = 300,
     ade_val: int = 100,
+    workers: int = 0,
 ) -> dict:
     """Write the sample data to the folder ``out``, whole or not at all.
 
@@ -92,6 +105,7 @@ def write_sample_data(
         coco_val: the same to validate on.
         ade_train: number of segmentation scenes to train on.
         ade_val: the same to validate on.
+        workers: processes that draw, where there are many images; 0: this one draws.
 
     Returns:
         The manifest: options, classes and sha256 over all files.
@@ -112,10 +126,31 @@ def write_sample_data(
         },
     }
     _check(seed, wanted['size'], wanted['counts'])
-    return _existing(out, wanted) or _generate(out.resolve(), wanted)
+    return _existing(out, wanted) or _generate(out.resolve(), wanted, workers)
 
 
-def _generate(out: Path, wanted: dict) -> dict:
+def _draw_all(wanted: dict, workers: int) -> Iterator[tuple[Batch, Drawn]]:
+    """Yield the images of all parts, in any order; ``workers`` processes draw, 0: this one."""
+    batches = [
+        Batch(part, split, name, range(count)[start : start + BATCH])
+        for part, splits in wanted['counts'].items()
+        for split, (name, count) in enumerate(splits.items())
+        for start in range(0, count, BATCH)
+    ]
+    seed, sizes = wanted['seed'], wanted['size']
+    if not workers:
+        yield from ((batch, draw(batch, seed, sizes[batch.part])) for batch in batches)
+        return
+    try:
+        with DecodingPool(workers, draw.__module__) as pool:
+            for part, size in sizes.items():
+                yield from pool.run(draw, (b for b in batches if b.part == part), seed, size)
+    except WorkersDied as error:
+        how = ' and '.join(map(describe_exit, sorted(error.exit_codes)))
+        raise Fault(f'a process that drew images {how}: {START_AGAIN}') from error
+
+
+def _generate(out: Path, wanted: dict, workers: int) -> dict:
     out.parent.mkdir(parents=True, exist_ok=True)
     total = sum(sum(splits.values()) for splits in wanted['counts'].values())
     hashes = []
@@ -124,14 +159,22 @@ def _generate(out: Path, wanted: dict) -> dict:
     ) as partial:
         data = Path(partial, 'data')  # made by mkdir, thus with the user's usual permissions
         data.mkdir()
+
+        def write(files: Files) -> None:
+            for name, content in files.items():
+                (data / name).parent.mkdir(parents=True, exist_ok=True)
+                (data / name).write_bytes(content)
+                hashes.append((name, hashlib.sha256(content).hexdigest()))
+
+        annotations: dict[int, list[dict]] = {0: [], 1: []}  # by split
         with progress_bar('drawing images', total) as advance:
-            for part, files in FILES.items():
-                counts = wanted['counts'][part]
-                for name, content in files(wanted['seed'], wanted['size'][part], counts):
-                    (data / name).parent.mkdir(parents=True, exist_ok=True)
-                    (data / name).write_bytes(content)
-                    hashes.append((name, hashlib.sha256(content).hexdigest()))
-                    advance('/annotations/' not in name)
+            for batch, (files, found) in _draw_all(wanted, workers if total >= FEW else 0):
+                write(files)
+                annotations[batch.split] += found
+                advance(len(batch.indices))
+        for split, (name, count) in enumerate(wanted['counts']['coco'].items()):
+            size = wanted['size']['coco']
+            write(coco_index(name, size, split, count, annotations[split]))
         classes = {'imagenet': CLASSES, 'coco': SHAPES, 'ade20k': SEGMENTATION_CLASSES}
         lines = ''.join(f'{digest}  {name}\n' for name, digest in sorted(hashes))
         sha256 = hashlib.sha256(lines.encode()).hexdigest()

@@ -1,7 +1,8 @@
 """Lay generated images out as an ImageNet folder, COCO instances and ADE20K label maps."""
 
 import json
-from collections.abc import Iterator
+from operator import itemgetter
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -14,13 +15,15 @@ VERSION = 1  # raise it with every change that alters a byte of the files
 COCO_ID_STEP = 1_000_000  # image ids of the second split start here
 ANNOTATIONS_PER_IMAGE = 100  # ids set aside for the annotations of one image
 
-Files = Iterator[tuple[str, bytes]]
-"""Paths of files, and what they hold."""
+Files = dict[str, bytes]
+"""What files hold, by their paths."""
+Drawn = tuple[Files, list[dict]]
+"""The files of images, and their annotations of COCO."""
 
 
 def image_rng(seed: int, part: str, split: int, index: int) -> np.random.Generator:
     """Return the random generator of one image; ``split`` is 0 for training."""
-    sequence = np.random.SeedSequence([seed, list(FILES).index(part), split, index])
+    sequence = np.random.SeedSequence([seed, list(PARTS).index(part), split, index])
     return np.random.Generator(np.random.PCG64(sequence))
 
 
@@ -31,14 +34,11 @@ def _encode(image: np.ndarray) -> bytes:
     return cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
-def imagenet_files(seed: int, size: int, counts: dict[str, int]) -> Files:
-    """Yield classification images, so many of each split; classes take turns."""
-    for split, (name, count) in enumerate(counts.items()):
-        for index in range(count):
-            label = index % len(CLASSES)
-            rng = image_rng(seed, 'imagenet', split, index)
-            image = draw_classification_image(rng, label, size)
-            yield f'imagenet/{name}/{CLASSES[label]}/{index:06d}.png', _encode(image)
+def _imagenet_image(seed: int, size: int, split: int, name: str, index: int) -> Drawn:
+    label = index % len(CLASSES)
+    rng = image_rng(seed, 'imagenet', split, index)
+    image = draw_classification_image(rng, label, size)
+    return {f'imagenet/{name}/{CLASSES[label]}/{index:06d}.png': _encode(image)}, []
 
 
 def coco_annotations(scene: Scene, image_id: int) -> list[dict]:
@@ -65,39 +65,61 @@ def coco_annotations(scene: Scene, image_id: int) -> list[dict]:
     return annotations
 
 
-def coco_files(seed: int, size: int, counts: dict[str, int]) -> Files:
-    """Yield scenes, so many of each split, and their instance annotations."""
-    categories = [
-        {'id': number, 'name': name, 'supercategory': 'shape'}
-        for number, name in enumerate(SHAPES, start=1)
+def _coco_image(seed: int, size: int, split: int, name: str, index: int) -> Drawn:
+    scene = draw_scene(image_rng(seed, 'coco', split, index), size)
+    image_id = split * COCO_ID_STEP + index + 1
+    file = f'{image_id:012d}.png'
+    return {f'coco/{name}/{file}': _encode(scene.image)}, coco_annotations(scene, image_id)
+
+
+def coco_index(name: str, size: int, split: int, count: int, annotations: list[dict]) -> Files:
+    """Return the annotation file of a split of ``count`` images."""
+    images = [
+        {'id': image_id, 'file_name': f'{image_id:012d}.png', 'width': size, 'height': size}
+        for image_id in range(split * COCO_ID_STEP + 1, split * COCO_ID_STEP + 1 + count)
     ]
-    for split, (name, count) in enumerate(counts.items()):
-        images, annotations = [], []
-        for index in range(count):
-            scene = draw_scene(image_rng(seed, 'coco', split, index), size)
-            image_id = split * COCO_ID_STEP + index + 1
-            file = f'{image_id:012d}.png'
-            yield f'coco/{name}/{file}', _encode(scene.image)
-            images.append({'id': image_id, 'file_name': file, 'width': size, 'height': size})
-            annotations += coco_annotations(scene, image_id)
-        content = {
-            'info': {'description': 'generated shapes', 'version': str(VERSION)},
-            'licenses': [],
-            'images': images,
-            'annotations': annotations,
-            'categories': categories,
-        }
-        yield f'coco/annotations/instances_{name}.json', json.dumps(content).encode()
+    categories = [
+        {'id': number, 'name': shape, 'supercategory': 'shape'}
+        for number, shape in enumerate(SHAPES, start=1)
+    ]
+    content = {
+        'info': {'description': 'generated shapes', 'version': str(VERSION)},
+        'licenses': [],
+        'images': images,
+        'annotations': sorted(annotations, key=itemgetter('id')),
+        'categories': categories,
+    }
+    return {f'coco/annotations/instances_{name}.json': json.dumps(content).encode()}
 
 
-def ade20k_files(seed: int, size: int, counts: dict[str, int]) -> Files:
-    """Yield scenes, so many of each split, and their label maps."""
-    for split, (name, count) in enumerate(counts.items()):
-        for index in range(count):
-            scene = draw_scene(image_rng(seed, 'ade20k', split, index), size)
-            file = f'{name}/sample_{("train", "val")[split]}_{index + 1:08d}.png'
-            yield f'ade20k/images/{file}', _encode(scene.image)
-            yield f'ade20k/annotations/{file}', _encode(scene.label_map)
+def _ade20k_image(seed: int, size: int, split: int, name: str, index: int) -> Drawn:
+    scene = draw_scene(image_rng(seed, 'ade20k', split, index), size)
+    file = f'{name}/sample_{("train", "val")[split]}_{index + 1:08d}.png'
+    images = {
+        f'ade20k/images/{file}': _encode(scene.image),
+        f'ade20k/annotations/{file}': _encode(scene.label_map),
+    }
+    return images, []
 
 
-FILES = {'imagenet': imagenet_files, 'coco': coco_files, 'ade20k': ade20k_files}
+PARTS = {'imagenet': _imagenet_image, 'coco': _coco_image, 'ade20k': _ade20k_image}
+
+
+class Batch(NamedTuple):
+    """Images to draw: those of ``indices`` in a split, ``split`` is 0 for training."""
+
+    part: str
+    split: int
+    name: str
+    indices: range
+
+
+def draw(batch: Batch, seed: int, size: int) -> Drawn:
+    """Draw images of ``size`` pixels; return their files and annotations of COCO."""
+    files: Files = {}
+    annotations = []
+    for index in batch.indices:
+        images, found = PARTS[batch.part](seed, size, batch.split, batch.name, index)
+        files |= images
+        annotations += found
+    return files, annotations

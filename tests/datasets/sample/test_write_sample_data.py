@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from paths import ROOT
 from processes import WAIT_S, wait_until
 from sample_folders import SMALL, files_of
 
+from symmim_mm.datasets.sample import generate
 from symmim_mm.datasets.sample.generate import write_sample_data
 from symmim_mm.utils.errors import UserError
 
@@ -90,6 +92,26 @@ def test_interruption_leaves_nothing(tmp_path: Path) -> None:
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=WAIT_S)
     assert process.returncode == 130 and errors.strip() == 'interrupted'
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_processes_draw_the_same(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, 'FEW', 1)
+    write_sample_data(tmp_path / 'out', **SMALL, workers=2)
+    assert files_of(tmp_path / 'out') == files_of(small)
+
+
+def test_a_killed_process_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / 'tools/make_sample_data.py'), str(tmp_path / 'out')]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert wait_until(lambda: list(tmp_path.rglob('*.png')))
+    server = psutil.Process(process.pid).children()
+    next(worker for parent in server for worker in parent.children()).kill()
+    _, errors = process.communicate(timeout=WAIT_S)
+    message = 'error: a process that drew images was killed by SIGKILL: start it again'
+    assert process.returncode == 1 and errors.splitlines()[-1] == message
     assert list(tmp_path.iterdir()) == []
 
 
