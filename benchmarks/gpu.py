@@ -159,7 +159,8 @@ def _loader(args: argparse.Namespace, kind: str, size: str, limit: float) -> lis
 
 def _transfer(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[str]:
     if args.rehearse:
-        return ['transfer', '--size', 'quickstart', '--device', 'cpu', '--repeats', '1']
+        words = ['transfer', '--size', 'quickstart', '--device', 'cpu']
+        return [*words, '--repeats', '1', '--steps', '1']
     return ['transfer', '--size', size, '--amp', '--batch', '4', '--repeats', str(args.repeats)]
 
 

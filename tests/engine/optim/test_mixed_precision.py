@@ -26,18 +26,26 @@ from symmim_mm.engine.precision import half_encoder
 from symmim_mm.models.contrast_head import info_nce
 from symmim_mm.utils.errors import UserError
 
+# Four blocks for twelve, two of MAE's decoder for eight: a processor without matrix units takes minutes for products in bf16.
+ARCH = dict(embed_dims=384, num_layers=4, num_heads=6, feedforward_channels=1536)
+TAPS = {'segmentation': (0, 1, 2, 3), 'detection': (3,)}
 FULL = {
     'symmim/vit_s_pretrain': 224,
     'mae/vit_s_pretrain': 224,
     'simmim/vit_s_pretrain': 224,
     'classification/vit_s_finetune_imagenet': 224,
-    'segmentation/upernet_vit_s_160k_ade20k': 128,
-    'detection/mask-rcnn_vit_s_100ep_coco': 256,
+    'segmentation/upernet_vit_s_160k_ade20k': 64,
+    'detection/mask-rcnn_vit_s_100ep_coco': 64,
 }
 
 
 def build(name: str) -> nn.Module:
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    cfg.model.backbone.arch = ARCH
+    if taps := TAPS.get(name.split('/')[0]):
+        cfg.model.backbone.out_indices = taps
+    if name.startswith('mae'):
+        cfg.model.neck.decoder_depth = 2
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     if 'data_preprocessor' in cfg:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
