@@ -112,6 +112,7 @@ def write_sample_data(
 
     Raises:
         UserError: bad options, or a folder that holds something else.
+        Fault: a process that draws was killed.
         OSError: a failed write.
     """
     out = Path(out)
