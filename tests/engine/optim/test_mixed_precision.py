@@ -26,7 +26,8 @@ from symmim_mm.engine.precision import half_encoder
 from symmim_mm.models.contrast_head import info_nce
 from symmim_mm.utils.errors import UserError
 
-# Four blocks for twelve, two of MAE's decoder for eight: a processor without matrix units takes minutes for products in bf16.
+# Four blocks for twelve, two of MAE's decoder for eight: without matrix units a processor takes
+# minutes for products in bf16.
 ARCH = dict(embed_dims=384, num_layers=4, num_heads=6, feedforward_channels=1536)
 TAPS = {'segmentation': (0, 1, 2, 3), 'detection': (3,)}
 FULL = {
