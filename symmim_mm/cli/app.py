@@ -5,8 +5,8 @@ import os
 from importlib.util import find_spec
 
 from symmim_mm.cli.command import Command, Options, add_options
-from symmim_mm.cli.run import importing_libraries
 from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.warm_start import importing_libraries
 
 EPILOG = """\
 The page is served to this machine alone, and loads nothing from elsewhere. The config next to the

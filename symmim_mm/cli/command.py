@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from symmim_mm.cli.run import importing_libraries
+from symmim_mm.utils.warm_start import importing_libraries
 
 # Kind, default and help of an option; see `add_options`.
 Options = Mapping[str, tuple[type | str | tuple[str, ...], object, str]]

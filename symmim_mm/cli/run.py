@@ -1,13 +1,11 @@
 """What every command shares: environment, errors, exit codes."""
 
 import argparse
-import gc
 import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from symmim_mm.utils.errors import UserError, from_os_error, is_interrupt, print_error
 
@@ -20,21 +18,6 @@ def prepare_environment() -> None:
     torch refuses that second try as well.
     """
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
-
-
-@contextmanager
-def importing_libraries() -> Iterator[None]:
-    """Pause garbage collection, and spare for good what the imports within leave behind.
-
-    The libraries make hundreds of thousands of objects that stay, through which the collector would
-    go again and again: a fifth of the time of their import.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.freeze()
 
 
 def run(

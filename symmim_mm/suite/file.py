@@ -47,8 +47,8 @@ from pydantic import (
 from symmim_mm.config import EVALUATIONS, TASKS
 from symmim_mm.config.file import find_config
 from symmim_mm.config.hash import read_config, sha256_of_config
-from symmim_mm.suite.warm_start import PROGRAM
 from symmim_mm.utils.errors import UserError, from_validation_error
+from symmim_mm.utils.warm_start import PROGRAM
 
 DATA = 'data'
 MULTI_GPU = 'tools/dist_train.sh'

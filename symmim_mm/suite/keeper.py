@@ -1,9 +1,10 @@
-"""Starts the commands of a suite, which must not outlive it: ``python keeper.py DESCRIPTOR``.
+"""Starts the commands of a suite, which must not outlive it.
 
-The leader of a session of its own, with an end of a connection to the suite. It receives
-``(name, words, log)`` for every command to start, and sends ``(name, process, None)`` when it runs
-and ``(name, process, code)`` when it has ended. When the connection is closed, however the suite
-ended (``kill -9``, too), every command is ended, and then the keeper.
+``python -m symmim_mm.suite.keeper DESCRIPTOR [--warm]``: the leader of a session of its own, with an
+end of a connection to the suite. It receives ``(name, words, log)`` for every command to start, and
+sends ``(name, process, None)`` when it runs and ``(name, process, code)`` when it has ended. When
+the connection is closed, however the suite ended (``kill -9``, too), every command is ended, and
+then the keeper.
 
 With ``--warm`` the commands of this package run in forks of the keeper, where the libraries are
 imported already; not where there is a GPU, which PyTorch does not promise to work in a fork.
@@ -20,7 +21,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
-from symmim_mm.suite.warm_start import PROGRAM, become, import_libraries
+from symmim_mm.utils.warm_start import PROGRAM, become, import_libraries
 
 POLL_S = 0.1
 STOP_S = 20  # an interrupted training saves its checkpoint, srun cancels its job

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Self
 from symmim_mm.suite.file import Suite
 from symmim_mm.suite.step_logs import last_lines, last_step
 from symmim_mm.suite.steps import Step
-from symmim_mm.suite.warm_start import ENVIRONMENT, PROGRAM
 from symmim_mm.utils.errors import Fault, UserError
 from symmim_mm.utils.locks import file_lock
 from symmim_mm.utils.progress import ProgressDisplay
 from symmim_mm.utils.text import format_duration
+from symmim_mm.utils.warm_start import ENVIRONMENT, PROGRAM
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

@@ -10,8 +10,8 @@ from symmim_mm.suite.file import DATA, Run, Suite, load_suite
 from symmim_mm.suite.finished import backbone_of, data_finished, pending
 from symmim_mm.suite.launch import available_cores, launch, locked
 from symmim_mm.suite.steps import DataStep, RunStep, Step
-from symmim_mm.suite.warm_start import PROGRAM
 from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.warm_start import PROGRAM
 
 SLURM_JOBS = 100
 

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from symmim_mm.suite.warm_start import ENVIRONMENT, become, import_libraries
+from symmim_mm.utils.warm_start import ENVIRONMENT, become, import_libraries
 
 
 class WarmCommands:
@@ -81,7 +81,7 @@ def main() -> None:
     os.dup2(2, 1)
     import_libraries()
     loaded = [name for name in sys.modules if name.startswith('symmim_mm.')]
-    assert all(name.split('.')[1] in ('compat', 'utils', 'suite') for name in loaded), loaded
+    assert all(name.split('.')[1] in ('compat', 'utils') for name in loaded), loaded
     for line in sys.stdin:
         child = os.fork()
         if not child:

@@ -18,8 +18,8 @@ from paths import ROOT
 from processes import error_line
 
 from symmim_mm import cli
-from symmim_mm.cli.run import importing_libraries
 from symmim_mm.config.file import CONFIGS, find_config
+from symmim_mm.utils.warm_start import importing_libraries
 
 TOOLS = sorted(path.name for path in (ROOT / 'tools').glob('[!_]*.py'))
 PRETRAIN = 'configs/quickstart/symmim_pretrain.py'

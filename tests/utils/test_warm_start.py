@@ -7,7 +7,7 @@ import pytest
 
 PROGRAM = """
 import atexit, os, sys, tempfile, threading, time
-from symmim_mm.suite.warm_start import become
+from symmim_mm.utils.warm_start import become
 
 atexit.register(os.write, 1, b'library\\n')
 child = os.fork()
