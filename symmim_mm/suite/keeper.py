@@ -1,7 +1,7 @@
 """Starts the commands of a suite, which must not outlive it.
 
-``python -m symmim_mm.suite.keeper DESCRIPTOR [--warm]``: the leader of a session of its own, with an
-end of a connection to the suite. It receives ``(name, words, log)`` for every command to start, and
+``python -m symmim_mm.suite.keeper DESCRIPTOR [--warm]`` leads a session of its own and has an end
+of a connection to the suite. It receives ``(name, words, log)`` for every command to start, and
 sends ``(name, process, None)`` when it runs and ``(name, process, code)`` when it has ended. When
 the connection is closed, however the suite ended (``kill -9``, too), every command is ended, and
 then the keeper.
