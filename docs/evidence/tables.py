@@ -23,6 +23,8 @@ SETTINGS = (
     'class_token', 'temperature_1', 'constant_ema', 'clip_1', 'block_2',
 )  # fmt: skip
 """Conditions of study (b) that change one setting of `checkerboard_contrast`."""
+EPOCHS = (12, 24, 48)
+"""Lengths of study (d)."""
 COMPARISONS = (
     ('checkerboard', 'random50'),
     ('checkerboard', 'mae'),
@@ -33,6 +35,11 @@ COMPARISONS = (
     ('simmim', 'checkerboard'),
     ('symmim_literal', 'checkerboard'),
     *((setting, 'checkerboard_contrast') for setting in SETTINGS),
+    *(
+        (f'checkerboard_contrast_{epochs}', longest)
+        for longest in ('mae_48', 'simmim_48')
+        for epochs in EPOCHS
+    ),
 )
 """The planned comparisons of docs/evidence.md: the first condition less the second."""
 
@@ -149,10 +156,14 @@ def accuracy_table(records: Sequence[Record]) -> str:
     if not scores:
         return 'No run has finished yet.'
     minutes: dict[str, list[float]] = {}
+    teraflop: dict[str, str] = {}
     for record in records:
         if record.task == 'pretrain':
             minutes.setdefault(record.method, []).append(record.duration_s / 60)
-    rows = [['condition', *scores, 'pre-training, minutes', 'seeds']]
+            if record.flops_per_image:
+                teraflop[record.method] = f'{record.images * record.flops_per_image / 1e12:.1f}'
+    counted = ['TFLOP'] if teraflop else []  # the oldest records count none
+    rows = [['condition', *scores, 'pre-training, minutes', *counted, 'seeds']]
     for condition in dict.fromkeys(record.method for record in _by_start(records)):
         cells = [by.get(condition) for by in scores.values()]
         if not any(cells):
@@ -162,6 +173,7 @@ def accuracy_table(records: Sequence[Record]) -> str:
             f'`{condition}`',
             *(_cell(score) for score in cells),
             f'{statistics.fmean(spent):.0f}' if spent else '',
+            *(teraflop.get(condition, '') for _ in counted),
             str(max(len(score.values) for score in cells if score)),
         ])  # fmt: skip
     return '\n'.join(_markdown(rows))

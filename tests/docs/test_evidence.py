@@ -85,6 +85,9 @@ def test_tables() -> None:
     assert comparison_table(records).splitlines()[2:] == [
         '| finetune, sample | `checkerboard` - `mae` | +1.5 |  |'
     ]
+    counted = [record('mae', 'pretrain', images=2 * 10**6, flops_per_image=10**7), *records]
+    rows = accuracy_table(counted).splitlines()[2:]
+    assert [row.split(' | ')[-2] for row in rows] == ['20.0', '']
     pairs = [('checkerboard', (90.0, 90.1)), ('mae', (50.0, 50.1))]
     far = [
         sweep(name, n, low=(top1, top1)) for name, found in pairs for n, top1 in enumerate(found)
