@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
+from symmim_mm.utils.host import available_cores
 
 PACKAGES = (
     'torch', 'torchvision', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain',
@@ -99,7 +100,7 @@ def environment() -> dict:
         date=time.strftime('%Y-%m-%d'),
         processor=_processor(),
         cores=os.cpu_count(),
-        cores_usable=len(os.sched_getaffinity(0)),
+        cores_usable=available_cores(),
         memory_gib=round(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30, 1),
         gpus=gpus,
         threads=torch.get_num_threads(),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.common import environment, say, write_result
 from symmim_mm.utils.errors import Fault, UserError
+from symmim_mm.utils.host import available_cores
 
 TOOL = Path(__file__).parents[1] / 'tools/benchmark.py'
 PARTS = {  # in order of worth: its share of the minutes at most
@@ -146,11 +147,11 @@ def part_command(part: str, args: argparse.Namespace, path: Path, limit: float) 
 def _checks(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[str]:
     if args.rehearse:  # one method: the others differ in their models alone
         return ['checks', '--rehearse', '--select', 'test_parts or symmim or knn or on_one_device']
-    return ['checks', '--processes', str(min(6, len(os.sched_getaffinity(0))))]
+    return ['checks', '--processes', str(min(6, available_cores()))]
 
 
 def _loader(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[str]:
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cores()
     words = ['loader', '--data', args.data]
     if args.rehearse:
         return [*words, '--prepared', '64', '--workers', '1', '--repeats', '1', '--size', '32']

@@ -1,7 +1,6 @@
 """From JPEG files to a batch of crops: MMPretrain's pipeline, ours, and shards."""
 
 import argparse
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -18,6 +17,7 @@ from benchmarks.common import (
     with_spread,
 )
 from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.host import available_cores
 
 STOCK, WHOLE, OURS = 'MMPretrain', 'ours, decoding all rows', 'ours'
 DECODERS = ('OpenCV', 'simplejpeg', 'simplejpeg, rows of the crop')
@@ -105,7 +105,7 @@ def make_datasets(args: argparse.Namespace, place: Path) -> dict:
     }
     for side in args.prepared:
         say(f'preparing images with a shorter side of {side}')
-        prepare(args.data, place / str(side), short_side=side, jobs=len(os.sched_getaffinity(0)))
+        prepare(args.data, place / str(side), short_side=side, jobs=available_cores())
         root = str(place / str(side))
         datasets[f'prepared, {side}'] = DATASETS.build(dict(kind, data_root=root, pipeline=ours))
     return datasets

@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.common import environment, markdown, say
 from symmim_mm.datasets.folder_scan import FolderScan
 from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.host import available_cores
 
 ROOT = Path(__file__).parents[1]
 # The most informative first.
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument('--seeds', type=int, default=1, help='(default 1)')
     parser.add_argument(
-        '--jobs', type=int, default=max(1, len(os.sched_getaffinity(0)) // 3),
+        '--jobs', type=int, default=max(1, available_cores() // 3),
         help='runs at a time; a small ViT leaves a GPU waiting (default: a third of the cores)',
     )  # fmt: skip
     parser.add_argument('--batch', type=int, default=256, help='images per step (default 256)')
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> dict:
     data = Path(args.data).resolve()
     if not (data / 'train').is_dir() or not (data / 'test').is_dir():
         raise UserError(f'--data {args.data}: needs train/<class>/ and test/<class>/')
-    workers = max(1, len(os.sched_getaffinity(0)) // args.jobs - 1)
+    workers = max(1, available_cores() // args.jobs - 1)
     with tempfile.TemporaryDirectory(prefix='symmim-study-') as folder:
         place = Path(folder)
         environ = {**os.environ, 'CIFAR10_ROOT': str(data)}

@@ -17,6 +17,7 @@ from symmim_mm.datacheck.layout import Job, Outcome, Plan
 from symmim_mm.datacheck.report import Report, check_writable, plural, write_json
 from symmim_mm.datacheck.workers import CHUNK, check_jobs
 from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.host import available_cores
 from symmim_mm.utils.progress import progress_bar
 
 LAYOUTS = ('imagenet', 'folder', 'coco', 'ade20k')
@@ -27,7 +28,7 @@ def default_workers() -> int:
 
     Beyond that, reading is what takes the time.
     """
-    return min(len(os.sched_getaffinity(0)), 16)
+    return min(available_cores(), 16)
 
 
 def read_classes(text: str | None) -> int | list[str] | None:

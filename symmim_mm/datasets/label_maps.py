@@ -1,6 +1,5 @@
 """Label maps of a segmentation dataset: reading them, and counting their labels."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +11,7 @@ from mmengine.registry import DATASETS as ALL_DATASETS
 from symmim_mm.datasets.transforms.decode import IGNORED, FindingError, decode_label_map
 from symmim_mm.datasets.transforms.decode_region import ImageError, read_file
 from symmim_mm.registry import DATASETS
+from symmim_mm.utils.host import available_cores
 from symmim_mm.utils.paths import open_regular
 
 
@@ -73,7 +73,7 @@ def count_labels(dataset: BaseDataset, *, raw: bool = False) -> np.ndarray:
         labels = read_label_map(info['seg_map_path'])
         return np.bincount((labels if raw else label_table(info)[labels]).ravel(), minlength=256)
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         return np.array(list(pool.map(count, range(len(dataset)))), np.int64).reshape(-1, 256)
 
 

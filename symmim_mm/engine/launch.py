@@ -15,9 +15,9 @@ from symmim_mm.checkpoint.mmengine import use_safe_loaders
 from symmim_mm.config.load import LOADERS
 from symmim_mm.datasets.label_share import use_label_share
 from symmim_mm.engine.faults import report_faults
-from symmim_mm.utils.allocator import keep_freed_memory
 from symmim_mm.utils.dist import unwrap
 from symmim_mm.utils.errors import RESUME, UserError
+from symmim_mm.utils.host import keep_freed_memory
 
 # Where each launcher puts a process's rank, the number of processes, and its rank on its node.
 RANK_VARIABLES = {

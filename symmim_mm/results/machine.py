@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from symmim_mm.results.record import Hardware
+from symmim_mm.utils.host import available_cores
 
 _DISTRIBUTIONS = {
     'torch': ('torch',),
@@ -31,7 +32,7 @@ def hardware() -> Hardware:
     gpus = torch.cuda.device_count() if torch is not None and torch.cuda.is_available() else 0
     return Hardware(
         cpu=_cpu_name(),
-        cores=len(os.sched_getaffinity(0)),
+        cores=available_cores(),
         gpu=torch.cuda.get_device_name(0) if torch is not None and gpus else None,
         gpus=gpus,
         world_size=int(os.environ.get('WORLD_SIZE', 1)),

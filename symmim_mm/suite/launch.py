@@ -18,6 +18,7 @@ from symmim_mm.suite.file import Suite
 from symmim_mm.suite.step_logs import last_lines, last_step
 from symmim_mm.suite.steps import Step
 from symmim_mm.utils.errors import Fault, UserError
+from symmim_mm.utils.host import available_cores
 from symmim_mm.utils.locks import file_lock
 from symmim_mm.utils.progress import ProgressDisplay
 from symmim_mm.utils.text import format_duration
@@ -40,11 +41,6 @@ def locked(suite: Suite) -> AbstractContextManager[int]:
         'another --work-dir'
     )
     return file_lock(suite.state / 'lock', busy, LOCK_S)
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 @dataclass

@@ -8,9 +8,10 @@ from symmim_mm.results.collect import collect
 from symmim_mm.results.record import find_records
 from symmim_mm.suite.file import DATA, Run, Suite, load_suite
 from symmim_mm.suite.finished import backbone_of, data_finished, pending
-from symmim_mm.suite.launch import available_cores, launch, locked
+from symmim_mm.suite.launch import launch, locked
 from symmim_mm.suite.steps import DataStep, RunStep, Step
 from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.host import available_cores
 from symmim_mm.utils.warm_start import PROGRAM
 
 SLURM_JOBS = 100

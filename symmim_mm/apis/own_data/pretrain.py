@@ -35,6 +35,7 @@ from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.results.runs import RecordedRun
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
+from symmim_mm.utils.host import available_cores
 from symmim_mm.utils.text import counted
 
 METHODS = ('symmim', 'mae', 'simmim')
@@ -137,7 +138,7 @@ def pretrain(
 
 def worker_count(wanted: int | None) -> int:
     """Return the number of loader processes, by default one less than there are cores."""
-    return max(1, len(os.sched_getaffinity(0)) - 1) if wanted is None else wanted
+    return max(1, available_cores() - 1) if wanted is None else wanted
 
 
 def train_planned(config: Path, place: Path, **options: Any) -> None:

@@ -20,6 +20,7 @@ from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.planning.transfer_plan import TransferRecipe
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
+from symmim_mm.utils.host import available_cores
 from symmim_mm.utils.text import listed
 
 MOST_SIDE = 512  # pixels, as in the full recipe
@@ -148,7 +149,7 @@ def _open(images: Path, masks: Path, names: Path) -> _Maps:
             f'{len(paired)} of the {len(stems)} images of {images} have a label map of the same '
             f'name in {masks}, e.g. {files[0]} has none: name both alike'
         )
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         try:
             found = list(pool.map(lambda stem: _values(masks / (stem + suffix)), paired))
         except ImageError as error:

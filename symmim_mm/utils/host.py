@@ -1,11 +1,18 @@
-"""Settings of the C library's memory allocator."""
+"""The machine that a process runs on: its cores, and the memory allocator of its C library."""
 
 import ctypes
+import os
 
 # Parameters of mallopt (glibc's malloc.h), and values for them.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 NEVER = (1 << 31) - 1
 GIB = 1 << 30
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    # Where a process cannot be bound to cores (macOS), it may use all.
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def keep_freed_memory() -> None:
