@@ -112,14 +112,20 @@ def choose_recipe(
     held_out = max(8, min(64, images // 20))
     an_epoch = (images - held_out) // batch
     if epochs is None:
+        least = max(LEAST_STEPS, math.ceil(0.7 * an_epoch))
+        if steps is not None and steps < least:
+            raise UserError(f'--steps {steps}: {least} of {batch} images are the least')
         steps = steps or int(rate * (seconds or 0) / batch)
-        epochs = min(MOST_EPOCHS, max(1, round(steps / an_epoch)))
-        if steps < max(LEAST_STEPS, an_epoch * 0.7):
+        if steps < least:
+            # A longer run may have larger batches, of which as many must fit.
+            seen = max(LEAST_STEPS * 16, 0.7 * images + 2 * choose_batch(images))
+            minutes = math.ceil(seen / rate / 60)
             raise UserError(
                 f'only {steps} steps of {batch} images fit, at {rate:.1f} images a second, and '
-                f'{max(LEAST_STEPS, an_epoch)} are the least: give a longer --budget, or a '
-                'smaller --model or --image-size'
+                f'{least} are the least: give --budget {minutes}m or more, or a smaller --model or '
+                '--image-size'
             )
+        epochs = min(MOST_EPOCHS, max(1, round(steps / an_epoch)))
     steps = epochs * an_epoch
     # The average spans a fortieth of the run: a short run's would else stay at its random start.
     momentum = min(0.99, max(0.9, 0.5 ** (40 / steps)))

@@ -1,5 +1,7 @@
 """The recipe for a folder of images."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,8 +50,10 @@ def test_a_budget_gives_a_sensible_recipe_or_one_refusal(
     try:
         recipe = choose_recipe(images, 224, 192, rate=rate, seconds=seconds)
     except UserError as error:
-        assert 'give a longer --budget' in str(error)
         assert rate * seconds < max(LEAST_STEPS * 256, images)
+        minutes = int(re.search(r'give --budget (\d+)m or more', str(error))[1])
+        recipe = choose_recipe(images, 224, 192, rate=rate, seconds=60 * minutes)
+        assert recipe.steps >= LEAST_STEPS / 2
         return
     assert recipe.steps >= LEAST_STEPS / 2
     assert recipe.held_out + recipe.batch <= images and 8 <= recipe.held_out <= 64
@@ -68,6 +72,12 @@ def test_short_runs_have_small_batches_and_rates() -> None:
     assert (short.batch, long.batch) == (32, 256) and short.steps >= ENOUGH_STEPS
     assert long.lr == 1e-3 and short.lr == pytest.approx(1e-3 * (32 / 256) ** 0.5, rel=0.02)
     assert choose_recipe(5000, 32, 192, rate=40, steps=40).batch == 256
+
+
+def test_too_few_steps_are_refused() -> None:
+    with pytest.raises(UserError, match='--steps 26: 27 of 256 images are the least'):
+        choose_recipe(10_000, 32, 192, rate=10, steps=26)
+    assert choose_recipe(10_000, 32, 192, rate=10, steps=27).epochs == 1
 
 
 def test_too_few_images_are_refused() -> None:

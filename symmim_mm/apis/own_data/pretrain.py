@@ -40,6 +40,7 @@ from symmim_mm.utils.text import counted
 
 METHODS = ('symmim', 'mae', 'simmim')
 TIMED_STEPS = 4
+TIMED_S = 20  # after which one step is enough
 
 
 def pretrain(
@@ -198,7 +199,8 @@ class _TimerHook(Hook):
     ) -> None:
         float((outputs or {})['loss'].detach())  # waits for the device
         self.times.append(time.perf_counter())
-        if len(self.times) > 2 * self.steps:
+        slow = len(self.times) > 1 and self.times[-1] - self.times[0] > TIMED_S
+        if slow or len(self.times) > 2 * self.steps:
             raise _Stop
 
 
@@ -207,7 +209,8 @@ def measure_rate(
 ) -> float:
     """Train some steps of a config in a folder that is removed; return images per second.
 
-    As many steps come before those that are timed, where an epoch has so many.
+    As many steps come before those that are timed, where an epoch has so many. Slow steps are
+    measured for less time: 20 seconds after the first, or the second alone.
 
     Raises:
         UserError: an epoch has less than two steps.
