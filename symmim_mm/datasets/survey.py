@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 
 from symmim_mm.datasets.folder_scan import FolderScan
+from symmim_mm.datasets.transforms.bands import resize_bands
 from symmim_mm.datasets.transforms.decode_region import ImageError, open_image
 from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.text import counted
 
 EXTENSIONS = (
     '.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm', '.avif',
@@ -29,9 +31,11 @@ class FolderSurvey:
         others: number of files with another suffix, by suffix.
         classes: class folders with at least five images, where all images lie in such.
         shorter_side: median over the sample, in pixels.
-        mean, std: of red, green and blue over the sample, in [0, 255].
+        mean, std: of red, green and blue, or of each of other ``channels`` as the files have them,
+            over the sample, in [0, 255].
         unreadable: reason by path, of the sample.
         sampled: number of images that were decoded.
+        channels: that the images are to have.
     """
 
     root: Path
@@ -43,10 +47,13 @@ class FolderSurvey:
     std: tuple[float, ...] = ()
     unreadable: dict[str, str] = field(default_factory=dict)
     sampled: int = 0
+    channels: int = 3
 
     def describe(self) -> str:
         """Return what was found, in lines."""
         lines = [f'{len(self.images)} images in {self.root}, shorter side {self.shorter_side}']
+        if self.channels != 3:
+            lines[0] += f', {counted(self.channels, "channel")}'
         if self.classes:
             lines.append(f'{len(self.classes)} folders that may be classes')
         if self.others:
@@ -57,12 +64,13 @@ class FolderSurvey:
         return '\n'.join(lines)
 
 
-def survey(folder: str | os.PathLike, sample: int = SAMPLED) -> FolderSurvey:
+def survey(folder: str | os.PathLike, sample: int = SAMPLED, channels: int = 3) -> FolderSurvey:
     """List a folder and decode a sample of its images, spread evenly.
 
     Args:
         folder: of images, sub-folders included.
         sample: number of images to decode.
+        channels: that the images must have; of 3 gray images are made color, and alpha is dropped.
 
     Raises:
         UserError: no folder, no images, most files are no images or cannot be read, or a folder
@@ -74,7 +82,7 @@ def survey(folder: str | os.PathLike, sample: int = SAMPLED) -> FolderSurvey:
     scan = FolderScan(str(root), EXTENSIONS)
     images = sorted(scan.images())
     others = Counter({name or 'without suffix': number for name, number in scan.others.items()})
-    found = FolderSurvey(root, images, others)
+    found = FolderSurvey(root, images, others, channels=channels)
     if len(images) < sum(others.values()) or not images:
         raise UserError(
             f'{folder}: {len(images)} images and {sum(others.values())} other files '
@@ -103,7 +111,7 @@ def measure(found: FolderSurvey, sample: int = SAMPLED) -> FolderSurvey:
     for number in range(found.sampled):
         path = found.images[number * len(found.images) // found.sampled]
         try:
-            image = open_image(os.path.join(found.root, path))
+            image = open_image(os.path.join(found.root, path), channels=found.channels)
             if image.pixels is None:
                 image.decode_whole()
         except ImageError as error:
@@ -113,8 +121,9 @@ def measure(found: FolderSurvey, sample: int = SAMPLED) -> FolderSurvey:
         sides.append(min(pixels.shape[:2]))
         factor = SIDE / max(pixels.shape[:2])
         if factor < 1:
-            pixels = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        colors = pixels.reshape(-1, 3)[:, ::-1].astype(np.float64)
+            pixels = resize_bands(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        order = slice(None, None, -1 if found.channels == 3 else 1)  # OpenCV's is BGR
+        colors = pixels.reshape(-1, found.channels)[:, order].astype(np.float64)
         means.append(colors.mean(axis=0))
         squares.append((colors**2).mean(axis=0))
     if not sides:

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from image_samples import samples
 
 from symmim_mm.datasets.survey import survey
@@ -72,3 +73,20 @@ def test_a_folder_of_something_else_is_refused(
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match='no such folder'):
         survey(tmp_path / 'nowhere')
+
+
+def test_bands_are_measured_in_the_order_of_the_file(tmp_path: Path) -> None:
+    """Of any size: OpenCV alone reduces the area of four channels at most."""
+    for number in range(4):
+        levels = np.array([10, 200, 30, 40, 50 + 40 * (number % 2)], np.uint16) * 257
+        image = np.broadcast_to(levels, (150, 301, 5))
+        options = dict(photometric='minisblack', planarconfig='contig')
+        tifffile.imwrite(tmp_path / f'{number}.tif', np.ascontiguousarray(image), **options)
+    found = survey(tmp_path, channels=5)
+    assert found.mean == pytest.approx((10, 200, 30, 40, 70), abs=0.01)
+    assert found.std == pytest.approx((1, 1, 1, 1, 20), abs=0.01)
+    assert '4 images' in found.describe() and '5 channels' in found.describe()
+    with pytest.raises(UserError, match='4 of 4 images cannot be read.* 5 channels.*--channels 5'):
+        survey(tmp_path, channels=4)
+    with pytest.raises(UserError, match='4 of 4 images cannot be read.*--channels 5'):
+        survey(tmp_path)

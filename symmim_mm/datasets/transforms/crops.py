@@ -40,6 +40,8 @@ class LoadRandomResizedCrop(RandomResizedCrop):
             is; ``'hwc'``: a uint8 array ``(H, W, 3)`` for further transforms. BGR in both.
         max_attempts: as of ``RandomResizedCrop``.
         backend_args: as of ``LoadImageFromFile``.
+        channels: that the images must have; of another number than 3 they are float32 in [0, 255],
+            in the order of the file.
 
     Raises:
         UserError: an option outside its range.
@@ -56,6 +58,7 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         layout: str = 'chw',
         max_attempts: int = 10,
         backend_args: dict | None = None,
+        channels: int = 3,
     ) -> None:
         if interpolation not in INTERPOLATIONS:
             raise UserError(f"interpolation must be one of {INTERPOLATIONS}, got '{interpolation}'")
@@ -69,6 +72,7 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         self.flip_prob = flip_prob
         self.layout = layout
         self.backend_args = backend_args
+        self.channels = channels
 
     def transform(self, results: dict) -> dict:
         """Add a random crop of an image."""
@@ -92,7 +96,7 @@ class LoadRandomResizedCrop(RandomResizedCrop):
 
     def open(self, results: dict) -> EncodedImage:
         """Return the image of ``img_bytes`` (which is taken out) or ``img_path``."""
-        return take_image(results, self.backend_args)
+        return take_image(results, self.backend_args, self.channels)
 
 
 @TRANSFORMS.register_module()
@@ -103,34 +107,45 @@ class LoadCenterCrop(BaseTransform):
     interpolation='bicubic')`` and ``CenterCrop`` of a stock pipeline: its images differ by rounding
     only. Resizing is as in :class:`LoadRandomResizedCrop`.
 
-    Required keys: ``img_path``, or ``img_bytes`` with the encoded image. Added keys: ``img``, a
-    uint8 BGR tensor ``(3, crop, crop)`` which ``PackInputs`` takes as it is, ``img_shape``, and
-    ``ori_shape``.
+    Required keys: ``img_path``, ``img_bytes`` with the encoded image, or ``img`` with one that an
+    inferencer has loaded. Added keys: ``img``, a uint8 BGR tensor ``(3, crop, crop)`` which
+    ``PackInputs`` takes as it is, ``img_shape``, and ``ori_shape``.
 
     Args:
         edge: shorter side after resizing.
         crop: side of the crop, at most ``edge``.
         backend_args: as of ``LoadImageFromFile``.
+        channels: as of :class:`LoadRandomResizedCrop`.
 
     Raises:
         UserError: a crop that is larger than the edge, or smaller than a pixel.
         ImageError: at an image that cannot be read.
     """
 
-    def __init__(self, edge: int = 256, crop: int = 224, backend_args: dict | None = None) -> None:
+    def __init__(
+        self,
+        edge: int = 256,
+        crop: int = 224,
+        backend_args: dict | None = None,
+        channels: int = 3,
+    ) -> None:
         if not 1 <= crop <= edge:
             raise UserError(f'crop must be between 1 and edge ({edge}), got {crop}')
         self.edge = edge
         self.crop = crop
         self.backend_args = backend_args
+        self.channels = channels
 
     def transform(self, results: dict) -> dict:
         """Add the center of an image."""
-        encoded = take_image(results, self.backend_args)
-        width, height = encoded.size
+        whole = results.get('img')
+        if whole is None:
+            encoded = take_image(results, self.backend_args, self.channels)
+            whole = encoded.crop(0, 0, *encoded.size[::-1])
+        height, width = whole.shape[:2]
         short = min(width, height)
         rows, columns = self.edge * height // short, self.edge * width // short
-        image = resize(encoded.crop(0, 0, height, width), (rows, columns))
+        image = resize(whole, (rows, columns))
         top, left = round((rows - self.crop) / 2), round((columns - self.crop) / 2)
         image = image[:, top : top + self.crop, left : left + self.crop]
         results['img'] = image.contiguous()
@@ -143,14 +158,16 @@ def resize(image: np.ndarray, size: Sequence[int], interpolation: str = 'bicubic
     """Resize with antialiased interpolation, as Pillow's ``BICUBIC`` and ``BILINEAR``.
 
     Args:
-        image: uint8 ``(H, W, 3)``; may be a view with any strides.
+        image: uint8 or float32 ``(H, W, C)``, in [0, 255]; may be a view with any strides.
         size: ``(height, width)`` wanted.
         interpolation: ``'bicubic'`` or ``'bilinear'``.
 
     Returns:
-        uint8 ``(3, height, width)``, contiguous.
+        ``(C, height, width)`` of the same type and range, contiguous.
     """
     # PyTorch's vector code wants channels last and no gaps between rows.
     tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).unsqueeze(0)
     resized = interpolate(tensor, tuple(size), mode=interpolation, antialias=True)
+    if resized.is_floating_point():  # as integers, which cannot overshoot
+        resized = resized.clamp(0, 255)
     return resized.squeeze(0).contiguous()

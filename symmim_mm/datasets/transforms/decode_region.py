@@ -9,6 +9,7 @@ import numpy as np
 import simplejpeg
 from mmengine.fileio import get
 
+from symmim_mm.datasets.transforms.bands import decode_bands
 from symmim_mm.datasets.transforms.decode import decode_image, unread_channels
 from symmim_mm.datasets.transforms.exif_orientation import stored_box, turn_upright, upright_size
 from symmim_mm.datasets.transforms.jpeg_crop import cut_rows
@@ -58,27 +59,33 @@ class EncodedImage:
     from no further up than the last restart marker before it, if it has any. Every other format,
     and rare kinds of JPEG, are decoded whole by OpenCV. Either way the pixels are bit for bit
     those of ``cv2.imdecode(data, cv2.IMREAD_COLOR)``, turned upright by the EXIF orientation.
+    Images of another number of channels than 3 are decoded whole, by :func:`decode_bands`.
 
     Args:
         data: the whole file.
         name: of the file, for messages.
+        channels: that the image must have; of 3 gray images are made color, and alpha is dropped.
 
     Attributes:
-        pixels: BGR uint8 ``(H, W, 3)``; None where nothing was decoded whole yet.
+        pixels: BGR uint8 ``(H, W, 3)``, or float32 ``(H, W, channels)`` in [0, 255] of another
+            number of channels; None where nothing was decoded whole yet.
 
     Raises:
-        ImageError: ``data`` is no image, or one that ends too early.
+        ImageError: ``data`` is no image, one that ends too early, or of other channels.
     """
 
-    def __init__(self, data: bytes, name: str) -> None:
+    def __init__(self, data: bytes, name: str, channels: int = 3) -> None:
         self.data = data
         self.name = name
+        self.channels = channels
         self.header: JpegHeader | None = read_jpeg_header(data)
         self.pixels: np.ndarray | None = None
         if self.header is None or self.header.width * self.header.height > MOST_PIXELS:
             self.decode_whole()
         elif data.rfind(END, self.header.scan) < 0:
             raise ImageError(f'{name} ends too early: copy or fetch it again, or remove it')
+        elif channels != 3:
+            self.decode_whole()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -89,7 +96,7 @@ class EncodedImage:
         return upright_size(header.width, header.height, header.orientation)
 
     def crop(self, top: int, left: int, height: int, width: int) -> np.ndarray:
-        """Decode a region of the upright image: BGR uint8 ``(height, width, 3)``, maybe a view.
+        """Decode a region of the upright image: ``(height, width, C)``, maybe a view, as `pixels`.
 
         Raises:
             ImageError: the pixels cannot be decoded.
@@ -111,11 +118,17 @@ class EncodedImage:
         return self.pixels[top : top + height, left : left + width]
 
     def decode_whole(self) -> None:
-        """Have OpenCV decode all pixels, now, or raise ImageError."""
+        """Decode all pixels, now, or raise ImageError."""
+        if self.channels != 3:
+            try:
+                self.pixels = decode_bands(self.data, self.channels)
+            except ValueError as error:
+                raise ImageError(f'{self.name} {error}') from error
+            return
         if count := unread_channels(self.data):
             raise ImageError(
-                f'{self.name} has {count} channels, and images of color or gray are read: write '
-                'three of them, or one, into a file of its own'
+                f'{self.name} has {count} channels, and images of color or gray are read: '
+                f'pre-train with --channels {count}, or write three or one into another file'
             )
         self.pixels = decode_image(self.data)
         if self.pixels is None:
@@ -125,13 +138,15 @@ class EncodedImage:
             )
 
 
-def open_image(path: str | os.PathLike, backend_args: dict | None = None) -> EncodedImage:
+def open_image(
+    path: str | os.PathLike, backend_args: dict | None = None, channels: int = 3
+) -> EncodedImage:
     """Read an image file, or raise ImageError."""
     path = os.fspath(path)
-    return EncodedImage(read_file(path, backend_args), path)
+    return EncodedImage(read_file(path, backend_args), path, channels)
 
 
-def take_image(results: dict, backend_args: dict | None = None) -> EncodedImage:
+def take_image(results: dict, backend_args: dict | None = None, channels: int = 3) -> EncodedImage:
     """Return the image of ``img_bytes`` (which is taken out) or ``img_path`` of a pipeline.
 
     Raises:
@@ -139,4 +154,4 @@ def take_image(results: dict, backend_args: dict | None = None) -> EncodedImage:
     """
     path = results.get('img_path', 'an image without a name')
     data = results.pop('img_bytes', None)
-    return EncodedImage(read_file(path, backend_args) if data is None else data, path)
+    return EncodedImage(read_file(path, backend_args) if data is None else data, path, channels)

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 import torch
 from encoded_images import SAMPLING, drawn, folder_of_jpegs, jpeg, psnr, turned
 from hypothesis import example, given
@@ -183,3 +184,28 @@ def test_centers_of_the_stock_pipeline(
 def test_crops_that_the_edge_cannot_hold(crop: int) -> None:
     with pytest.raises(UserError, match=rf'between 1 and edge \(64\), got {crop}'):
         LoadCenterCrop(64, crop)
+
+
+def test_crops_of_other_channels(mmpretrain_scope, tmp_path: Path) -> None:
+    """They have all channels in the order of the file, as floats within the range of the pixels."""
+    pixels = np.random.default_rng(0).integers(0, 65536, (50, 70, 5), np.uint16)
+    path = str(tmp_path / 'a.tif')
+    tifffile.imwrite(path, pixels, photometric='minisblack', planarconfig='contig')
+    whole = pixels.astype(np.float32) / 257
+    step = LoadRandomResizedCrop(**CROP)
+    np.random.seed(0)
+    expected = step.rand_crop_params(np.empty((50, 70)))
+    np.random.seed(0)
+    crop = pipeline(dict(OURS, channels=5), PACK)(dict(img_path=path))['inputs']
+    top, left, height, width = expected
+    part = torch.from_numpy(whole[top : top + height, left : left + width]).permute(2, 0, 1)
+    plain = torch.nn.functional.interpolate(part[None], (64, 64), mode='bicubic', antialias=True)
+    assert plain.max() > 255  # overshoots
+    torch.testing.assert_close(crop, plain[0].clamp(0, 255), rtol=0, atol=1e-3)
+    center = dict(type='symmim_mm.LoadCenterCrop', edge=50, crop=40, channels=5)
+    found = pipeline(center, PACK)(dict(img_path=path))['inputs']
+    np.testing.assert_allclose(found, whole[5:45, 15:55].transpose(2, 0, 1), atol=1e-3)
+    # An inferencer gives the pixels themselves.
+    assert torch.equal(found, pipeline(center, PACK)(dict(img=whole))['inputs'])
+    with pytest.raises(ImageError, match='a.tif has 5 channels, and 2 are read'):
+        pipeline(dict(center, channels=2))(dict(img_path=path))
