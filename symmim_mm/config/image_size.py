@@ -1,7 +1,8 @@
 """Size of the images that a model is trained on, from its config."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mmengine.config import Config
 
@@ -38,8 +39,14 @@ def training_image_size(cfg: Config) -> Size:
     return tuple(math.ceil(side / divisor) * divisor for side in (height, width))
 
 
+def image_channels(backbone: Mapping[str, Any]) -> int:
+    """Return the channels of the images that a ViT of a config reads, 3 by default."""
+    patch = backbone.get('patch_cfg') or {}  # the only place that MAEViT takes them from
+    return patch.get('in_channels', backbone.get('in_channels', 3))
+
+
 def follow_encoder(cfg: Config) -> None:
-    """Let MAE's decoder follow its encoder, and compare the sizes of crops to the encoder's.
+    """Let MAE's decoder and head follow its encoder, and compare sizes of crops to the encoder's.
 
     Raises:
         UserError: a crop of a classifier's, pre-training's or segmentation's images has another
@@ -67,6 +74,9 @@ def follow_encoder(cfg: Config) -> None:
         neck.update(num_patches=math.prod(size) // patch**2, patch_size=patch)
         neck.update({'embed_dim': arch['embed_dims']} if arch and 'embed_dims' in arch else {})
         cfg.merge_from_dict({'model.head.patch_size': patch})
+        if (channels := image_channels(vit)) != 3:
+            neck.update(in_chans=channels)
+            cfg.merge_from_dict({'model.head.in_channels': channels})
 
 
 def _sizes(pipeline: list[dict]) -> Iterator[Size]:

@@ -24,7 +24,8 @@ class ViewPreprocessor(ImgDataPreprocessor):
             A loader that already gives two crops (a list of two batches) passes through with
             either, the second crop being distorted with ``'distorted'``.
         distortion: parameters of :func:`color_jitter`.
-        **kwargs: ``mean``, ``std``, ``bgr_to_rgb``, ... as ``ImgDataPreprocessor``.
+        **kwargs: ``mean``, ``std``, ``bgr_to_rgb``, ... as ``ImgDataPreprocessor``; there may be as
+            many channels as ``mean`` and ``std`` have, and only three are taken for BGR.
 
     Raises:
         UserError: unknown ``views``.
@@ -33,16 +34,20 @@ class ViewPreprocessor(ImgDataPreprocessor):
     def __init__(self, views: str = 'same', distortion: dict | None = None, **kwargs) -> None:
         if views not in VIEWS:
             raise UserError(f"views must be one of {VIEWS}, got '{views}'")
+        # The parent refuses another number of values than one or three.
+        given = {name: kwargs[name] for name in ('mean', 'std') if kwargs.get(name) is not None}
         # A batch in pinned memory is copied asynchronously; copying others waits.
-        super().__init__(**dict(non_blocking=True) | kwargs)
+        super().__init__(**dict(non_blocking=True) | kwargs | dict.fromkeys(given, [0.0]))
+        for name, values in given.items():
+            self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
         self.views = views
         self.distortion = distortion or {}
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Normalize images uint8 ``(B, 3, H, W)``, or a list of two such crops, to float32."""
+        """Normalize images ``(B, C, H, W)`` in [0, 255], or a list of two such crops: float32."""
         inputs = self.cast_data(data['inputs'])
         views = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
-        if self._channel_conversion:
+        if self._channel_conversion and views[0].shape[1] == 3:
             views = [view[:, [2, 1, 0]] for view in views]
         views = [view.float() for view in views]
         if training and self.views == 'distorted':
@@ -73,10 +78,13 @@ def color_jitter(
     does them together; values are clamped once, at the end. The hue turns the chrominance
     plane of YIQ (torchvision shifts HSV's hue instead).
 
-    Images are RGB ``(B, 3, H, W)`` in [0, 1]. Factors of brightness, contrast and saturation are
-    uniform in ``[1 - s, 1 + s]``, the turn of the hue in ``[-hue, hue]`` of a full circle.
+    Images are RGB ``(B, 3, H, W)`` in [0, 1]. Images of another number of channels, which have no
+    hue, get brightness and contrast alone, by the mean of all channels for the luma: saturation,
+    hue and grayscale are left out, whatever their strength. Factors of brightness, contrast and
+    saturation are uniform in ``[1 - s, 1 + s]``, the turn of the hue in ``[-hue, hue]`` of a full
+    circle.
     """
-    batch, device = len(images), images.device
+    batch, channels, device = len(images), images.shape[1], images.device
     draws = torch.rand(6, batch, device=device, generator=generator)
     jitter = (draws[4] < jitter_probability).float()
     signed = (2.0 * draws[:3] - 1.0) * jitter
@@ -87,12 +95,16 @@ def color_jitter(
     )
     angle = (2.0 * draws[3] - 1.0) * hue * jitter * (2.0 * torch.pi)
 
-    identity, _, _, gray = color_constants(device)
-    luma = gray[0]
-    saturate = saturated * identity + (1.0 - saturated) * gray
-    to_gray = (draws[5] < gray_probability).float().view(batch, 1, 1)
-    matrix = _hue_rotation(angle) @ saturate
-    matrix = to_gray * gray + (1.0 - to_gray) * matrix
+    if channels == 3:
+        identity, _, _, gray = color_constants(device)
+        luma = gray[0]
+        saturate = saturated * identity + (1.0 - saturated) * gray
+        to_gray = (draws[5] < gray_probability).float().view(batch, 1, 1)
+        matrix = _hue_rotation(angle) @ saturate
+        matrix = to_gray * gray + (1.0 - to_gray) * matrix
+    else:
+        luma = torch.full((channels,), 1.0 / channels, device=device)
+        matrix = torch.eye(channels, device=device)
     # Contrast blends with the mean luma of the brightened image; every later step keeps a
     # gray level as it is, so the blend may be added at the end.
     mean_luma = torch.einsum('bchw,c->b', images, luma) / images[0, 0].numel()

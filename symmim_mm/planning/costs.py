@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_iter
 
-from symmim_mm.config.image_size import training_image_size
+from symmim_mm.config.image_size import image_channels, training_image_size
 from symmim_mm.planning.fake_model import build_without_storage, make_runnable
 from symmim_mm.planning.flops import FlopCounter
 from symmim_mm.planning.memory import PeakMemory
@@ -31,6 +31,7 @@ class TrainingStep(nn.Module):
         super().__init__()
         self.model = model
         self.size = training_image_size(cfg)
+        self.channels = image_channels(cfg.model.get('backbone') or {})
         self.kind = 'frozen' if 'evaluation' in cfg else cfg.run.task
         parameters = model.parameters()
         self.trains = self.kind != 'frozen' and any(p.requires_grad for p in parameters)
@@ -38,8 +39,8 @@ class TrainingStep(nn.Module):
         self.two_views = preprocessor.get('views') == 'distorted'
 
     def make_batch(self, images: int) -> Tensor:
-        """Return images ``(B, 3, H, W)`` without values; call it within the fake tensor mode."""
-        return torch.empty(images, 3, *self.size)
+        """Return images ``(B, C, H, W)`` without values; call it within the fake tensor mode."""
+        return torch.empty(images, self.channels, *self.size)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return a scalar to differentiate, for normalized images ``(B, 3, H, W)``."""

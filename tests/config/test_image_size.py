@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from paths import CONFIGS
 
+from symmim_mm.config.image_size import image_channels
 from symmim_mm.config.load import load_config
 from symmim_mm.utils.errors import UserError
 
@@ -50,3 +51,12 @@ def test_mae_follows_its_encoder(options, patches: int, patch: int, width: int, 
 def test_another_size_than_the_crops(name: str, options, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         load(name, tmp_path, **options)
+
+
+def test_mae_follows_the_channels_of_its_encoder(tmp_path: Path) -> None:
+    options = {'model.backbone.patch_cfg.in_channels': 5}
+    model = load('mae/vit_b_pretrain.py', tmp_path, **options).model
+    assert (model.neck.in_chans, model.head.in_channels) == (5, 5)
+    model = load('mae/vit_b_pretrain.py', tmp_path).model
+    assert 'in_chans' not in model.neck and 'in_channels' not in model.head
+    assert [image_channels(vit) for vit in ({}, dict(in_channels=2))] == [3, 2]

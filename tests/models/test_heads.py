@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from mmengine.registry import MODELS
+from tiny_models import tiny_config
 
 from symmim_mm.models import ContrastHead, PixelHead
 from symmim_mm.models.contrast_head import KeyMemory, info_nce, pool
@@ -123,3 +125,12 @@ def test_head_sizes_are_moco_v3s() -> None:
 def test_bad_settings_are_refused(kwargs: dict) -> None:
     with pytest.raises(UserError):
         ContrastHead(8, 8, 8, **kwargs)
+
+
+@pytest.mark.parametrize('method', ['symmim', 'simmim'])
+def test_the_head_predicts_the_channels_of_the_backbone(method: str) -> None:
+    model = MODELS.build(tiny_config(method, patch_cfg=dict(in_channels=5)))
+    images = torch.randn(2, 5, 32, 32)
+    mask, prediction = model.reconstruct(images)
+    assert prediction.shape == (2, 16, 8 * 8 * 5)
+    assert torch.isfinite(sum(model.loss(images).values()))

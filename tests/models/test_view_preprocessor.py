@@ -84,3 +84,27 @@ def test_hue_turns_keep_luma_and_a_full_turn_is_none() -> None:
 def test_bad_views_are_refused() -> None:
     with pytest.raises(UserError, match='views must be'):
         ViewPreprocessor(views='three')
+
+
+def test_bands_are_normalized_in_their_order() -> None:
+    images = torch.rand(2, 5, 4, 4) * 255
+    mean, std = [10.0, 20.0, 30.0, 40.0, 50.0], [1.0, 2.0, 3.0, 4.0, 5.0]
+    found = ViewPreprocessor(mean=mean, std=std, bgr_to_rgb=True)(dict(inputs=images))['inputs']
+    expected = [(images[:, n] - mean[n]) / std[n] for n in range(5)]
+    torch.testing.assert_close(found, torch.stack(expected, dim=1))
+
+
+@pytest.mark.parametrize('channels', [1, 2, 4, 7])
+def test_jitter_of_other_channels_is_brightness_and_contrast_alone(channels: int) -> None:
+    """As torchvision defines them, with the mean over the channels for the luma."""
+    images = torch.rand(6, channels, 8, 8) * 0.2 + 0.4  # nothing is clamped
+    strong = dict(saturation=0.9, hue=0.5, gray_probability=1.0)  # what needs RGB
+    settings = dict(brightness=0.2, contrast=0.3, jitter_probability=1.0, **strong)
+    found = color_jitter(images, **settings, generator=torch.Generator().manual_seed(4))
+    draws = 2 * torch.rand(6, 6, generator=torch.Generator().manual_seed(4)) - 1
+    for number, image in enumerate(images.double()):
+        bright = image * (1 + 0.2 * draws[0, number])
+        factor = 1 + 0.3 * draws[1, number]
+        expected = factor * bright + (1 - factor) * bright.mean()
+        torch.testing.assert_close(found[number].double(), expected, rtol=0, atol=1e-5)
+    assert not torch.allclose(found, images, atol=0.01)
