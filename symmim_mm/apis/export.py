@@ -57,7 +57,8 @@ def model_card(record: Record) -> str:
         '---\nlibrary_name: transformers\ntags: [vision, masked-image-modeling]\n---\n\n'
         f'# {visible(record.run)}\n\nTrained by SymMIM-MM. From the record of the run:\n\n'
         f'| | |\n|---|---|\n{rows}\n\n'
-        'Images are RGB; `preprocessor_config.json`, or `pretrained_cfg` of timm, has the mean and '
+        'Images are RGB, or have the channels of the training in their order; '
+        '`preprocessor_config.json` (RGB alone), or `pretrained_cfg` of timm, has the mean and '
         'standard deviation of the training.\nNot evaluated on anything that is not named above. '
         'The license of the weights follows from that of the training data.\n'
     )

@@ -20,7 +20,8 @@ from symmim_mm.utils.text import listed, visible
 PREFIX = 'backbone.'
 # Which of the two encoders of a SymMIM checkpoint; every other file has an online one only.
 BRANCHES = {'online': PREFIX, 'momentum': f'momentum.{PREFIX}'}
-OWN_MARKER = f'{PREFIX}patch_embed.projection.weight'
+PATCH_EMBED = 'patch_embed.projection.weight'
+OWN_MARKER = f'{PREFIX}{PATCH_EMBED}'
 # Where a checkpoint keeps its weights: MMEngine and MoCo v3; MAE and SimMIM; DINO and iBOT.
 CONTAINERS = ('state_dict', 'model', 'teacher')
 
@@ -121,7 +122,8 @@ def tensors_of(checkpoint: dict) -> dict[str, Tensor]:
 def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online') -> LoadReport:
     """Load a pre-trained encoder into the plain ViT of a transfer.
 
-    The position embedding is resized to the backbone's grid (bicubic, class token apart).
+    The position embedding is resized to the backbone's grid (bicubic, class token apart), and the
+    patch embedding of three channels adapted to another number of channels.
 
     Args:
         backbone: an ``mmpretrain.VisionTransformer`` or a subclass, changed only if nothing is
@@ -151,6 +153,9 @@ def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online')
             if resized.shape != value.shape:
                 report.resized.append(f'pos_embed {value.shape[1]} -> {resized.shape[1]} positions')
             value = resized
+        if key == PATCH_EMBED and value.shape[1:2] == (3,) and target[key].shape[1] != 3:
+            value = adapt_patch_embed(value, target[key].shape[1])
+            report.resized.append(f'{key} 3 -> {value.shape[1]} channels')
         if value.shape != target[key].shape:
             wrong.append(f'{key} {tuple(value.shape)} instead of {tuple(target[key].shape)}')
         adapted[key] = value
@@ -169,6 +174,25 @@ def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online')
     backbone.load_state_dict(adapted, strict=False)
     report.remark = _other_epsilon(Path(path), backbone)
     return report
+
+
+def adapt_patch_embed(weight: Tensor, channels: int) -> Tensor:
+    """Return the patch embedding for images of other channels, as timm's ``adapt_input_conv``.
+
+    For gray images it is summed over its three channels; for others it is repeated along them, and
+    scaled so that images whose channels are all alike give what they gave.
+
+    Args:
+        weight: ``(width, 3, patch, patch)``.
+        channels: wanted.
+
+    Returns:
+        ``(width, channels, patch, patch)``.
+    """
+    if channels == 1:
+        return weight.sum(dim=1, keepdim=True)
+    repeated = weight.repeat(1, math.ceil(channels / 3), 1, 1)[:, :channels]
+    return repeated * (3 / channels)
 
 
 def _other_epsilon(path: Path, backbone: nn.Module) -> str:

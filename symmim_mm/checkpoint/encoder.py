@@ -130,7 +130,7 @@ def encoder_of(whole: dict, source: str, heads: int | None, branch: str) -> Enco
         patch=first.shape[-1],
         image=side * first.shape[-1],
         pooled=pooled,
-        normalization=saved_normalization(whole),
+        normalization=saved_normalization(whole, first.shape[1]),
     )
     want = encoder.build('meta').state_dict()
     shapes = ({(key, value.shape) for key, value in found.items()} for found in (want, state))

@@ -138,13 +138,13 @@ def _write_timm(whole: dict, encoder: Encoder, part: Path) -> str:
 
 
 class _RawImages(nn.Module):
-    """A model behind the normalization of its images, RGB in [0, 255]."""
+    """A model behind the normalization of its images, RGB or other channels in [0, 255]."""
 
     def __init__(self, model: nn.Module, mean: list[float], std: list[float]) -> None:
         super().__init__()
         self.model = model
-        self.register_buffer('mean', torch.tensor(mean).view(1, 3, 1, 1))
-        self.register_buffer('std', torch.tensor(std).view(1, 3, 1, 1))
+        self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1))
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
         return self.model((images - self.mean) / self.std)
@@ -186,7 +186,8 @@ def _write_onnx(_: dict, encoder: Encoder, part: Path, raw_images: bool = False)
         checked = f'{checked} and onnxruntime (largest difference {difference:.1e})'
     part.write_bytes(data)
     shape = f'(batch, {encoder.channels}, {encoder.image}, {encoder.image})'
-    kind = 'RGB images in [0, 255]' if raw_images else 'normalized images'
+    kind = 'RGB images' if encoder.channels == 3 else f'images of {encoder.channels} channels'
+    kind = f'{kind} in [0, 255]' if raw_images else 'normalized images'
     return f'{kind} {shape} to {output}, {checked}'
 
 

@@ -97,7 +97,8 @@ def _config(encoder: Encoder) -> dict:
 def _write(encoder: Encoder, folder: Path, config: dict, state: dict[str, Tensor]) -> None:
     folder.mkdir()
     files = {'config.json': config}
-    if encoder.normalization.keys() == {'mean', 'std'}:
+    # Its processor reads color images alone.
+    if encoder.normalization.keys() == {'mean', 'std'} and encoder.channels == 3:
         mean, std = ([v / 255 for v in encoder.normalization[key]] for key in ('mean', 'std'))
         files['preprocessor_config.json'] = dict(
             image_processor_type='ViTImageProcessor', do_resize=True, do_rescale=True,

@@ -20,14 +20,17 @@ def saved_grid(checkpoint: dict) -> tuple[int, int] | None:
     return sides[0] // patch, sides[1] // patch
 
 
-def saved_normalization(checkpoint: dict) -> dict[str, list[float]]:
-    """Return mean and standard deviation of the images, in [0, 255], as far as they are stated."""
+def saved_normalization(checkpoint: dict, channels: int = 3) -> dict[str, list[float]]:
+    """Return mean and standard deviation of the images, in [0, 255], as far as they are stated.
+
+    What is not stated for this number of channels is left out.
+    """
     settings, found = read_settings(checkpoint), {}
     for place in ('data_preprocessor', 'model.data_preprocessor'):
         for name in ('mean', 'std'):
             value = settings.get(f'{place}.{name}')
             numbers = isinstance(value, list) and all(type(v) in (int, float) for v in value)
-            if numbers and len(value) == 3:
+            if numbers and len(value) == channels:
                 found[name] = value
     return found
 

@@ -39,7 +39,9 @@ def features(model: VisionTransformer, images: torch.Tensor) -> torch.Tensor:
         return model(images)[0]
 
 
-@pytest.mark.parametrize('kwargs', [{}, POOLED, dict(img_size=48, patch_size=16, in_channels=1)])
+@pytest.mark.parametrize(
+    'kwargs', [{}, POOLED, dict(img_size=48, patch_size=16, in_channels=1), dict(in_channels=5)]
+)
 def test_timm_takes_it_strictly_and_gives_the_same_features(tmp_path: Path, kwargs: dict) -> None:
     import timm
 

@@ -280,6 +280,13 @@ def test_the_decoder_of_a_full_mae_file_computes_the_same(tmp_path: Path) -> Non
 
     model.neck = MAEPretrainDecoder(num_patches=64, patch_size=8, **sizes)
     assert load_fitting_parts(model, whole) == ['neck']
+    # Of images of other channels the layer that predicts them stays as it was, and is named.
+    model.neck = MAEPretrainDecoder(num_patches=16, patch_size=8, in_chans=5, **sizes)
+    random = model.neck.decoder_pred.weight.clone()
+    (name,) = load_fitting_parts(model, whole)
+    assert name == 'neck (but decoder_pred.bias, decoder_pred.weight, left as initialized)'
+    assert torch.equal(model.neck.decoder_pred.weight, random)
+    assert torch.equal(model.neck.mask_token, state['mask_token'])
     for other in (dict(decoder_embed_dim=32), dict(decoder_depth=1)):
         model.neck = MAEPretrainDecoder(num_patches=16, patch_size=8, **(sizes | other))
         assert load_fitting_parts(model, whole) == []

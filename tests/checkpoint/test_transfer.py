@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.registry import MODELS, init_default_scope
-from tiny_models import TINY, tiny_config
+from tiny_models import TINY, save_backbone, tiny_config, vit
 from torch import nn
 
 from symmim_mm.checkpoint.backbone import load_backbone
@@ -77,3 +77,24 @@ def test_init_cfg_of_mmengine_takes_the_file_as_well(pretrained) -> None:
     images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(backbone(images)[0], model.extract_feat(images)[0])
+
+
+@pytest.mark.parametrize('channels', [1, 2, 4, 8])
+def test_patch_embeddings_of_other_channels(channels: int, tmp_path: Path) -> None:
+    """As adapt_input_conv of timm (timm/models/_manipulate.py), written out."""
+    model = vit()
+    weight = model.patch_embed.projection.weight.detach()
+    if channels == 1:
+        expected = weight[:, :1] + weight[:, 1:2] + weight[:, 2:]
+    else:
+        expected = torch.stack([weight[:, n % 3] * 3 / channels for n in range(channels)], dim=1)
+    target = vit(in_channels=channels)
+    report = str(load_backbone(target, save_backbone(tmp_path / 'a.pth', model)))
+    torch.testing.assert_close(target.patch_embed.projection.weight, expected)
+    assert f'1 of them resized (patch_embed.projection.weight 3 -> {channels} channels)' in report
+    file = save_backbone(tmp_path / 'b.pth', target)
+    same = vit(in_channels=channels)
+    assert '0 of them resized' in str(load_backbone(same, file))
+    torch.testing.assert_close(same.patch_embed.projection.weight, expected)
+    with pytest.raises(UserError, match=r'does not fit .*patch_embed.projection.weight \(32, '):
+        load_backbone(vit(in_channels=3 if channels == 8 else channels + 1), file)

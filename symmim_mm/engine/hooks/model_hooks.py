@@ -16,6 +16,7 @@ from symmim_mm.registry import HOOKS
 from symmim_mm.utils.dist import unwrap
 
 POSITIONS = 'decoder_pos_embed'
+PREDICTION = ('decoder_pred.', 'predict.')  # of MAE's decoder, and of ours
 
 
 @HOOKS.register_module()
@@ -52,10 +53,11 @@ class LoadBackboneHook(Hook):
 def load_fitting_parts(model: nn.Module, checkpoint: dict) -> list[str]:
     """Load decoder and heads of a checkpoint of the same method, each whole or not at all.
 
+    Whole but for the layer that predicts pixels, where the file's is for images of other channels.
     MAE's own full file has a decoder for ``MAEPretrainDecoder``, whose positions are resized.
 
     Returns:
-        Names of the parts that were loaded.
+        Names of the parts that were loaded, with what of them was left as initialized.
     """
     state, names = named_weights(checkpoint), []
     for name, part in model.named_children():
@@ -68,10 +70,12 @@ def load_fitting_parts(model: nn.Module, checkpoint: dict) -> list[str]:
             given[POSITIONS] = resize_positions(
                 given[POSITIONS], (side, side), f'{name}.{POSITIONS}'
             )
-        shapes = [{k: v.shape for k, v in tensors.items()} for tensors in (own, given)]
-        if own and shapes[0] == shapes[1]:
-            part.load_state_dict(given)
-            names.append(name)
+        shapes = [{(k, v.shape) for k, v in tensors.items()} for tensors in (own, given)]
+        left = sorted({key for key, _ in shapes[0] ^ shapes[1]})
+        if shapes[0] & shapes[1] and all(key.startswith(PREDICTION) for key in left):
+            part.load_state_dict({k: v for k, v in given.items() if k not in left}, strict=False)
+            kept = f' (but {", ".join(left)}, left as initialized)' if left else ''
+            names.append(name + kept)
     return names
 
 
