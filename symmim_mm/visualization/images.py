@@ -35,6 +35,22 @@ def save(path: str | Path, image: np.ndarray) -> None:
         raise UserError(f'cannot write the image {path}: is the folder writable, the disk full?')
 
 
+def shown(image: np.ndarray) -> np.ndarray:
+    """Return an image in [0, 255] ``(..., C)`` as RGB: its first three channels, or the first one.
+
+    An image of one or two channels is shown in gray.
+    """
+    if image.shape[-1] != 3:
+        image = image[..., :3] if image.shape[-1] > 3 else image[..., :1].repeat(3, axis=-1)
+    return image.round().clip(0, 255).astype(np.uint8)
+
+
+def to_rgb(image: Tensor) -> np.ndarray:
+    """Return an image of a loader, BGR ``(3, H, W)`` or other ``(C, H, W)``, to look at."""
+    pixels = image.numpy().transpose(1, 2, 0)
+    return np.ascontiguousarray(shown(pixels[..., ::-1] if len(image) == 3 else pixels))
+
+
 def side_by_side(*panels: np.ndarray, gap: int = 4) -> np.ndarray:
     """Join panels of one height from left to right, with white gaps."""
     space = np.full((panels[0].shape[0], gap, 3), 255, np.uint8)
@@ -79,7 +95,7 @@ def reconstruction_panels(
 
     Args:
         model: ours, or MMPretrain's ``MAE``; its preprocessor is a ``ViewPreprocessor``.
-        inputs: uint8 ``(B, 3, H, W)``, as the loader gives them.
+        inputs: ``(B, C, H, W)`` in [0, 255], as the loader gives them.
         mask: bool ``(B, h, w)``, ``True`` = masked; drawn as in training by default.
 
     Returns:
@@ -104,11 +120,11 @@ def reconstruction_panels(
 
     def to_images(patches: Tensor) -> np.ndarray:
         batch = unpatchify(patches, grid, patch) * preprocessor.std + preprocessor.mean
-        return batch.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+        return shown(batch.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy())
 
     original = to_images(target)
     cover = unpatchify(hidden.expand_as(target).float(), grid, patch).permute(0, 2, 3, 1).cpu()
-    covered = np.where(cover.numpy() > 0.5, GRAY, original).astype(np.uint8)
+    covered = np.where(cover.numpy()[..., :1] > 0.5, GRAY, original).astype(np.uint8)
     return list(zip(original, covered, to_images(filled), strict=True))
 
 
