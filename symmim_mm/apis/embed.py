@@ -14,7 +14,7 @@ from torch import Tensor
 from symmim_mm.apis.predict import list_images
 from symmim_mm.apis.visualize import read_center
 from symmim_mm.checkpoint.backbone import load_backbone
-from symmim_mm.checkpoint.encoder import read_encoder
+from symmim_mm.checkpoint.encoder import Encoder, read_encoder
 from symmim_mm.checkpoint.read import checkpoint_files
 from symmim_mm.config.file import read_config_file
 from symmim_mm.datasets.transforms.decode_region import ImageError
@@ -30,7 +30,7 @@ from symmim_mm.visualization.embeddings import (
     draw_pairs,
     thumbnail,
 )
-from symmim_mm.visualization.images import save
+from symmim_mm.visualization.images import save, to_rgb
 
 MOST_IMAGES = 1000
 BATCH = 64
@@ -68,7 +68,7 @@ def show_embeddings(work_dir: Path, projection: str = 'pca') -> list[str]:
     settings = {key: cfg.model.data_preprocessor[key] for key in ('mean', 'std')}
     preprocessor = ClsDataPreprocessor(**settings, to_rgb=True)
     features = {name: encode(model, preprocessor, images) for name, model in models.items()}
-    pixels = [image.numpy().transpose(1, 2, 0)[..., ::-1] for image in images]
+    pixels = [to_rgb(image) for image in images]
     drawn = {
         'images/map.png': draw_map(features['trained'], pixels, projection),
         'images/neighbors.png': draw_neighbors(features, pixels, spread(len(images), SHOWN)),
@@ -96,7 +96,7 @@ def show_embeddings(work_dir: Path, projection: str = 'pca') -> list[str]:
 def encode(
     model: VisionTransformer, preprocessor: ClsDataPreprocessor, images: list[Tensor]
 ) -> Tensor:
-    """Return the mean patch token ``(N, C)`` of images uint8 ``(3, H, W)``, BGR."""
+    """Return the mean patch token ``(N, C)`` of images ``(C, H, W)`` of a loader."""
     model.eval()
     found = []
     for start in range(0, len(images), BATCH):
@@ -136,10 +136,10 @@ def embed(
         raise UserError(f'{run}: no checkpoint there: name the folder of a run, or a checkpoint')
     encoder = read_encoder(files[-1], heads)
     model = encoder.build()
-    preprocessor = ClsDataPreprocessor(**{**IMAGENET, **encoder.normalization}, to_rgb=True)
-    size = (encoder.image, encoder.image)
+    preprocessor = preprocessor_of(encoder)
+    seen = (encoder.image, encoder.image), encoder.channels
     features = [
-        encode(model, preprocessor, [read_center(path, size)[0] for path in paths[start:][:BATCH]])
+        encode(model, preprocessor, [read_center(path, *seen)[0] for path in paths[start:][:BATCH]])
         for start in range(0, len(paths), BATCH)
     ]
     with replacing(out) as file:
@@ -148,8 +148,23 @@ def embed(
     return Path(out)
 
 
+def preprocessor_of(encoder: Encoder) -> ClsDataPreprocessor:
+    """Return what normalizes images of a loader as in training, by ImageNet's colors if unknown.
+
+    Raises:
+        UserError: it is unknown for images of another number of channels than 3.
+    """
+    known = encoder.normalization
+    if encoder.channels != 3 and known.keys() != {'mean', 'std'}:
+        raise UserError(
+            f'{encoder.source} does not state mean and std of its {encoder.channels} channels: '
+            'take a checkpoint of `symmim pretrain`'
+        )
+    return ClsDataPreprocessor(**{**IMAGENET, **known}, to_rgb=True)
+
+
 def _read(cfg: Config, work_dir: Path) -> tuple[list[str], list[Tensor]]:
-    """Return paths below the folder and images uint8 ``(3, H, W)``, spread over the folder."""
+    """Return paths below the folder and images ``(C, H, W)``, spread over the folder."""
     settings = cfg.default_hooks.images.dataset.copy()
     paths, images = [], []
     for name in LISTS:

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.registry import DATASETS
-from mmpretrain.models import ClsDataPreprocessor
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from symmim_mm.apis.embed import BATCH, IMAGENET, MOST_IMAGES, encode, spread
+from symmim_mm.apis.embed import BATCH, MOST_IMAGES, encode, preprocessor_of, spread
 from symmim_mm.apis.own_data.folder_config import center_pipeline
 from symmim_mm.apis.predict import Prediction, find_run, list_images, load
 from symmim_mm.apis.test import build_trained
@@ -62,12 +61,15 @@ class Explorer:
         self.reconstructs = self.model.with_head
         self.attends = trains_class_token(self.model)
         encoder = read_encoder(checkpoint)
+        if encoder.channels != 3:
+            raise UserError(
+                f'{encoder.source} reads {encoder.channels} channels; the app shows and takes '
+                'images of 3: take `symmim embed`, or the page of the run'
+            )
         self.encoder = encoder.build()
         self.patch, self.size = encoder.patch, (encoder.image, encoder.image)
         self.grid = (encoder.image // encoder.patch,) * 2
-        self.preprocessor = ClsDataPreprocessor(
-            **{**IMAGENET, **encoder.normalization}, to_rgb=True
-        )
+        self.preprocessor = preprocessor_of(encoder)
         self.folder = index
         self.index: tuple[list[np.ndarray], Tensor] | None = None
         self.held_out = self._held_out()
@@ -79,7 +81,7 @@ class Explorer:
 
     def shown(self, image: np.ndarray) -> np.ndarray:
         """Return an image as the model sees it, enlarged to be looked at."""
-        return vis.enlarge(_rgb(self.fit(image)[0]))
+        return vis.enlarge(vis.to_rgb(self.fit(image)[0]))
 
     def draw_mask(self, kind: str, *, block: int = 1, ratio: float = 0.75, seed: int = 0) -> Tensor:
         """Draw a mask.
@@ -160,7 +162,7 @@ class Explorer:
             batch = images[start : start + BATCH]
             features.append(encode(self.encoder, self.preprocessor, batch))
             report((start + len(batch)) / len(images))
-        self.index = list(map(_rgb, images)), normalize(torch.cat(features), dim=1)
+        self.index = list(map(vis.to_rgb, images)), normalize(torch.cat(features), dim=1)
         return len(images)
 
     def neighbors(self, image: np.ndarray, count: int = 12) -> list[tuple[np.ndarray, float]]:
@@ -182,7 +184,9 @@ class Explorer:
         settings = (self.cfg.default_hooks.get('images') or {}).get('dataset')
         try:
             dataset = DATASETS.build(settings) if settings else []
-            return [_rgb(dataset[index]['inputs']) for index in spread(len(dataset), HELD_OUT)]
+            return [
+                vis.to_rgb(dataset[index]['inputs']) for index in spread(len(dataset), HELD_OUT)
+            ]
         except (UserError, FileNotFoundError):
             return []
 
@@ -207,7 +211,3 @@ class Explorer:
     def _draw_map(self, values: Tensor) -> np.ndarray:
         side = self.size[0] * max(1, round(224 / self.size[0]))
         return vis.heat_map(values.clamp(min=0).numpy(), (side, side))
-
-
-def _rgb(image: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(image.numpy().transpose(1, 2, 0)[..., ::-1])

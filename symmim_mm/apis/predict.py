@@ -16,6 +16,7 @@ from symmim_mm.apis.test import build_trained
 from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
 from symmim_mm.config import PREDICTING
 from symmim_mm.config.file import read_config_file
+from symmim_mm.config.image_size import image_channels
 from symmim_mm.datasets.survey import survey
 from symmim_mm.datasets.transforms.decode_region import open_image
 from symmim_mm.utils.errors import UserError
@@ -62,12 +63,13 @@ class Predictor:
         self.classes = tuple(map(str, names))
         if not self.classes:
             raise UserError(f'checkpoint {self.checkpoint} does not name its classes')
+        self.channels = image_channels(self.cfg.model.get('backbone') or {})
         model.cfg = model._config = self.cfg  # where the libraries' functions look for it
         self.model = model.to(device or get_device())
         self._infer = self._inference()
 
     def _inference(self) -> Callable[[np.ndarray], Any]:
-        """Return the library's own function for one image, BGR uint8."""
+        """Return the library's own function for one image, BGR uint8 or of other channels."""
         if self.task == 'detection':
             from mmdet.apis import inference_detector
 
@@ -87,22 +89,32 @@ class Predictor:
     ) -> list[Prediction]:
         """Predict images, given as paths or as RGB uint8 ``(H, W, 3)``; a folder is all in it.
 
+        A run on images of N other channels takes ``(H, W, N)`` in [0, 255], uint8 or float32, in
+        the order of the files.
+
         Returns:
             One :class:`Classes`, :class:`Objects` or :class:`LabelMap` for each image.
 
         Raises:
-            UserError: an image that cannot be read.
+            UserError: an image that cannot be read, or of other channels.
         """
         given = [images] if isinstance(images, str | Path | np.ndarray) else images
         found: list[np.ndarray] = []
         for entry in given:
-            found += (
-                [entry] if isinstance(entry, np.ndarray) else map(read_rgb, list_images([entry]))
-            )
+            if isinstance(entry, np.ndarray):
+                found.append(entry)
+            else:
+                found += [read_image(path, self.channels) for path in list_images([entry])]
         return [self._predict(image) for image in found]
 
     def _predict(self, image: np.ndarray) -> Prediction:
-        found: Any = self._infer(np.ascontiguousarray(image[..., ::-1]))
+        if image.ndim != 3 or image.shape[2] != self.channels:
+            raise UserError(
+                f'an image of the shape {image.shape}: {self.checkpoint} reads (height, width, '
+                f'{self.channels})'
+            )
+        pixels = image[..., ::-1] if self.channels == 3 else image
+        found: Any = self._infer(np.ascontiguousarray(pixels))
         if self.task == 'detection':
             found = found.cpu().numpy()
             order = np.argsort(-found.scores, kind='stable')
@@ -147,12 +159,17 @@ def list_images(paths: Sequence[str | Path]) -> list[Path]:
     return found
 
 
-def read_rgb(path: str | Path) -> np.ndarray:
-    """Read an image, RGB uint8 ``(H, W, 3)``; ``UserError`` where it cannot be read."""
-    image = open_image(path)
+def read_image(path: str | Path, channels: int = 3) -> np.ndarray:
+    """Read an image, RGB uint8 ``(H, W, 3)``, or float32 ``(H, W, C)`` of other channels.
+
+    Raises:
+        UserError: it cannot be read, or has other channels.
+    """
+    image = open_image(path, channels=channels)
     if image.pixels is None:
         image.decode_whole()
-    return np.ascontiguousarray(np.asarray(image.pixels)[..., ::-1])
+    pixels = np.asarray(image.pixels)
+    return np.ascontiguousarray(pixels[..., ::-1] if channels == 3 else pixels)
 
 
 def predict(
@@ -185,10 +202,10 @@ def predict(
     model, folder = load(run), Path(out)
     entries = []
     for number, path in enumerate(paths):
-        image = read_rgb(path)
+        image = read_image(path, model.channels)
         (prediction,) = model.predict(image)
         name = f'{number:04d}_{path.stem}'
-        vis.save(folder / f'{name}.png', prediction.draw(image))
+        vis.save(folder / f'{name}.png', prediction.draw(vis.shown(image)))
         entry: dict[str, Any] = dict(path=str(path), width=image.shape[1], height=image.shape[0])
         entry |= dict(drawing=f'{name}.png', **prediction.to_json())
         if isinstance(prediction, LabelMap):

@@ -11,8 +11,10 @@ from mmengine.model import BaseModel
 from mmengine.registry import DATASETS
 
 from symmim_mm.apis.test import build_trained
+from symmim_mm.config.image_size import image_channels
 from symmim_mm.config.load import load_config
 from symmim_mm.datasets.samplers.seeding import seed_everything
+from symmim_mm.datasets.transforms.bands import resize_bands
 from symmim_mm.datasets.transforms.decode_region import open_image
 from symmim_mm.evaluation.attention import class_attention, patch_similarity
 from symmim_mm.models.base import MaskedImageModel
@@ -66,7 +68,8 @@ def visualize(
                 f'{config}: no loss trains the class token of this model, its attention shows '
                 'nothing: draw similarity'
             )
-        drawn = (_draw(kind, model, read_center(path, model.backbone.img_size)) for path in images)
+        seen = model.backbone.img_size, image_channels(cfg.model.backbone)
+        drawn = (_draw(kind, model, read_center(path, *seen)) for path in images)
     for index, image in enumerate(drawn):
         path = Path(out, f'{kind}_{index}.png')
         vis.save(path, image)
@@ -90,21 +93,22 @@ def _draw_masks(model: MaskedImageModel) -> np.ndarray:
     return np.concatenate([part for strip in strips for part in (gap, strip)][1:])
 
 
-def read_center(path: str | Path, size: tuple[int, int]) -> torch.Tensor:
+def read_center(path: str | Path, size: tuple[int, int], channels: int = 3) -> torch.Tensor:
     """Read an image and fit it to a size, see :func:`fit_center`."""
-    opened = open_image(path)
+    opened = open_image(path, channels=channels)
     return fit_center(opened.crop(0, 0, *opened.size[::-1]), size)
 
 
 def fit_center(image: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
-    """Resize an image, BGR uint8 ``(H, W, 3)``, to cover a size; return its center, BGR uint8.
+    """Resize an image, as :class:`EncodedImage` has it, to cover a size; return its center.
 
-    The result is ``(1, 3, *size)``.
+    Of BGR uint8 ``(H, W, 3)`` the result is BGR uint8 ``(1, 3, *size)``, of float32 ``(H, W, C)``
+    it is ``(1, C, *size)``.
     """
     scale = max(size[0] / image.shape[0], size[1] / image.shape[1])
     height, width = (max(round(a * scale), b) for a, b in zip(image.shape[:2], size, strict=True))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    image = cv2.resize(image, (width, height), interpolation=method)
+    image = resize_bands(image, (width, height), interpolation=method)
     top, left = (image.shape[0] - size[0]) // 2, (image.shape[1] - size[1]) // 2
     image = image[top : top + size[0], left : left + size[1]]
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
@@ -126,7 +130,7 @@ def _draw(kind: str, model: BaseModel, inputs: torch.Tensor) -> np.ndarray:
     compute = class_attention if kind == 'attention' else patch_similarity
     images = model.data_preprocessor(dict(inputs=inputs), training=False)['inputs']
     maps = compute(model.backbone, images)[0].clamp(min=0).cpu().numpy()
-    panels = [vis.enlarge(inputs[0].numpy().transpose(1, 2, 0)[..., ::-1])]
+    panels = [vis.enlarge(vis.to_rgb(inputs[0]))]
     for weights in maps:
         panels.append(vis.heat_map(weights, panels[0].shape[:2]))
     return vis.side_by_side(*panels)

@@ -58,6 +58,7 @@ def _add_pretrain(parser: argparse.ArgumentParser) -> None:
         '--init': ('FILE', None, WEIGHTS),
         **HEADS,
         '--image-size': (int, None, side),
+        '--channels': (int, None, 'of the images (default: those of --init, or 3)'),
         **RUN,
         '--projection': (
             ('pca', 'tsne'), 'pca', "map of the embedding; tsne: pip install 'symmim-mm[tsne]'",

@@ -119,9 +119,9 @@ class Record(_Strict):
     directory; an evaluation without training has ``None`` for ``checkpoint`` and ``curve``.
     ``findings`` are sentences on the images, for the page.
     ``dataset`` is the name that the config gives the data, ``data`` what they are (``None``: of a
-    version that did not record it). ``images`` is the number of images that the run read,
-    ``flops_per_image`` those of forward and backward pass. ``duration_s`` is in seconds,
-    ``peak_memory_mib`` in MiB, ``started`` and ``finished`` are ISO 8601 in UTC.
+    version that did not record it). ``images`` is the number of images that the run read, of so
+    many ``channels``, ``flops_per_image`` those of forward and backward pass. ``duration_s`` is in
+    seconds, ``peak_memory_mib`` in MiB, ``started`` and ``finished`` are ISO 8601 in UTC.
     """
 
     # Not `schema`, which pydantic keeps for itself; the file says `schema`.
@@ -150,6 +150,7 @@ class Record(_Strict):
     versions: dict[str, Text]
     images: Count | None = None
     flops_per_image: Count | None = None
+    channels: Count = 3
     duration_s: Positive
     peak_memory_mib: Positive | None = None
     started: Time

@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from symmim_mm.config import RANDOM
 from symmim_mm.config.hash import config_sha256
+from symmim_mm.config.image_size import image_channels
 from symmim_mm.models import SymMIM
 from symmim_mm.results.machine import hardware, versions
 from symmim_mm.results.record import FILE_NAME, SCHEMA, Batch, Data, Record, Split, parent_of
@@ -58,6 +59,7 @@ def describe_run(
             run=work_dir.resolve().name,
             method=method,
             arch=architecture(backbone_cfg),
+            channels=image_channels(backbone_cfg),
             task=run['task'],
             dataset=run['dataset'],
             data=data,

@@ -12,39 +12,41 @@ from symmim_mm.utils.errors import UserError
 SMALL_DECODER = (192, 2, 3)  # width, layers and heads, of a random start
 
 
-def open_backbone(
-    file: str | Path | None,
-    model: str | None,
-    heads: int | None,
-    shorter_side: int,
-    image_size: int | None = None,
-) -> Encoder:
-    """Return the backbone of a checkpoint, or of a named model for images of a shorter side.
+def open_start(
+    file: str | Path | None, model: str | None, heads: int | None = None
+) -> Encoder | None:
+    """Return the backbone of a checkpoint, None where a named model starts at random.
 
     Args:
         file: the checkpoint, or None.
-        model: one of ``MODELS`` in place of a checkpoint; ``'vit-ti'`` by default. The encoder then
-            has no weights.
+        model: one of ``MODELS`` in place of a checkpoint, or None for the default one.
         heads: attention heads, where neither the checkpoint nor its size gives them.
-        shorter_side: of the images in pixels.
-        image_size: of a named model, in place of what follows from the images.
 
     Raises:
         UserError: both are given, an unknown model, or a checkpoint that is no plain ViT.
     """
     if file and model:
         raise UserError('give a checkpoint or --model, not both: a checkpoint has its own size')
-    if not file:
-        if (model := model or 'vit-ti') not in MODELS:
-            raise UserError(f'model must be one of {", ".join(MODELS)}, got {model}')
-        width, layers, heads = MODELS[model]
-        shape = choose_shape(shorter_side, image_size)
-        sizes = (heads, width, layers, 4 * width, 3, shape.patch, shape.image)
-        return Encoder({}, model, *sizes, pooled=False)
-    found = read_encoder(file, heads)
-    if found.channels != 3:
-        raise UserError(f'{found.source} is for images of {found.channels} channels, not of 3')
-    return found
+    if model and model not in MODELS:
+        raise UserError(f'model must be one of {", ".join(MODELS)}, got {model}')
+    return read_encoder(file, heads) if file else None
+
+
+def new_backbone(model: str | None, shorter_side: int, image_size: int | None = None) -> Encoder:
+    """Return a backbone without weights, of a named model for images of a shorter side.
+
+    Args:
+        model: one of ``MODELS``; ``'vit-ti'`` by default.
+        shorter_side: of the images in pixels.
+        image_size: in place of what follows from the images.
+
+    Raises:
+        UserError: an image size that is too small or cannot be cut.
+    """
+    width, layers, heads = MODELS[model := model or 'vit-ti']
+    shape = choose_shape(shorter_side, image_size)
+    sizes = (heads, width, layers, 4 * width, 3, shape.patch, shape.image)
+    return Encoder({}, model, *sizes, pooled=False)
 
 
 def backbone_settings(encoder: Encoder) -> dict:
@@ -53,7 +55,15 @@ def backbone_settings(encoder: Encoder) -> dict:
         _delete_=True, embed_dims=encoder.width, num_layers=encoder.layers,
         num_heads=encoder.heads, feedforward_channels=encoder.hidden,
     )  # fmt: skip
-    return dict(arch=arch, img_size=encoder.image, patch_size=encoder.patch)
+    settings = dict(arch=arch, img_size=encoder.image, patch_size=encoder.patch)
+    if encoder.channels != 3:
+        settings['patch_cfg'] = dict(in_channels=encoder.channels)
+    return settings
+
+
+def load_settings(channels: int) -> dict:
+    """Return what the config of a loading step states of the channels: none where there are 3."""
+    return {} if channels == 3 else dict(channels=channels)
 
 
 def decoder_sizes(file: str | Path) -> tuple[int, int, int]:

@@ -51,7 +51,7 @@ def detect(
     """
     file, folder = Path(annotations), Path(images)
 
-    def prepare(plan: Path) -> transfer.Setup:
+    def prepare(plan: Path, start: Encoder | None) -> transfer.Setup:
         whole = _open(file, folder)
         labels = float(options.get('labels') or 1.0)
         train_share, val_share, line = transfer.held_out_shares(val)
@@ -69,7 +69,7 @@ def detect(
             measured = whole.part(val_share, plan / 'val.json')
         sides = np.array([(entry['width'], entry['height']) for entry in whole.content['images']])
         names = [entry['file_name'] for entry in whole.content['images']]
-        backbone, _ = transfer.transfer_backbone(options, folder, names)
+        backbone, _ = transfer.transfer_backbone(options, start, folder, names)
         unit = 2 * backbone.patch
         longer = -(-int(np.median(sides.max(axis=1))) // unit) * unit
         size = choose_side(options.get('image_size'), longer, unit, MOST_SIDE)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from symmim_mm.apis.own_data import transfer
-from symmim_mm.apis.own_data.backbone import choose_side
+from symmim_mm.apis.own_data.backbone import choose_side, load_settings
 from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.datasets.folder_scan import EXTENSIONS as SCANNED
 from symmim_mm.datasets.survey import EXTENSIONS, survey
@@ -51,7 +51,7 @@ def finetune(
         source = source / 'train'
     title = transfer.data_name(source)
 
-    def prepare(plan: Path) -> transfer.Setup:
+    def prepare(plan: Path, start: Encoder | None) -> transfer.Setup:
         labeled = _open(source, plan / 'train.txt')
         measured = labeled
         if isinstance(val, str | Path):
@@ -59,7 +59,7 @@ def finetune(
         labels = float(options.get('labels') or 1.0)
         train_share, val_share, line = transfer.held_out_shares(val)
         train_share = (0.0, train_share[1] * labels)
-        backbone, _ = transfer.transfer_backbone(options, labeled.folder, labeled.images)
+        backbone, _ = transfer.transfer_backbone(options, start, labeled.folder, labeled.images)
         size = choose_side(options.get('image_size'), backbone.image, backbone.patch, 10**6)
         counts = labeled.counts
         name = min(counts, key=counts.__getitem__)
@@ -171,7 +171,7 @@ def _parts(
 ) -> dict[str, Any]:
     crop = dict(
         type='symmim_mm.LoadRandomResizedCrop', scale=size, flip_prob=0.5,
-        crop_ratio_range=(0.08 if recipe.strong else 0.35, 1.0),
+        crop_ratio_range=(0.08 if recipe.strong else 0.35, 1.0), **load_settings(backbone.channels),
     )  # fmt: skip
     edge = size * 8 // 7 if size >= 160 else size  # 256 for 224
     center = [
@@ -181,7 +181,12 @@ def _parts(
         dict(type='mmpretrain.CenterCrop', crop_size=size),
         dict(type='mmpretrain.PackInputs'),
     ]  # fmt: skip
-    strong: list[dict] = [] if not recipe.strong else [
+    if backbone.channels != 3:  # of which Pillow, which resizes the others, knows nothing
+        center[:-1] = [
+            dict(type='symmim_mm.LoadCenterCrop', edge=edge, crop=size, channels=backbone.channels)
+        ]
+    # RandAugment changes colors of RGB.
+    strong: list[dict] = [] if not recipe.strong or backbone.channels != 3 else [
         dict(type='mmpretrain.RandAugment', policies='timm_increasing', num_policies=2,
              total_level=10, magnitude_level=9, magnitude_std=0.5,
              hparams=dict(pad_val=FILL, interpolation='bicubic')),

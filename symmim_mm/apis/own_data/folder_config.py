@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
-from symmim_mm.apis.own_data.backbone import SMALL_DECODER, backbone_settings, decoder_sizes
+from symmim_mm.apis.own_data.backbone import (
+    SMALL_DECODER,
+    backbone_settings,
+    decoder_sizes,
+    load_settings,
+)
 from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.config.file import CONFIGS
 from symmim_mm.datasets.survey import FolderSurvey
@@ -47,13 +52,13 @@ def config_text(
 
     crops = [
         dict(type='symmim_mm.LoadRandomResizedCrop', scale=model.image,
-             crop_ratio_range=(crop, 1.0), flip_prob=0.5),
+             crop_ratio_range=(crop, 1.0), flip_prob=0.5, **load_settings(model.channels)),
         dict(type='mmpretrain.PackInputs'),
     ]  # fmt: skip
     held_out = dict(
         type='symmim_mm.ImageFolder',
         with_label=False,
-        pipeline=center_pipeline(model.image),
+        pipeline=center_pipeline(model.image, model.channels),
         **dataset('held_out.txt'),
     )
     parts = dict(
@@ -93,8 +98,13 @@ def config_text(
     return '\n'.join([*lines, *(f'{key} = {value!r}' for key, value in parts.items()), ''])
 
 
-def center_pipeline(side: int) -> list[dict]:
+def center_pipeline(side: int, channels: int = 3) -> list[dict]:
     """Return the steps that load an image and take its center, ``side`` pixels wide and high."""
+    if channels != 3:
+        return [
+            dict(type='symmim_mm.LoadCenterCrop', edge=side, crop=side, channels=channels),
+            dict(type='mmpretrain.PackInputs'),
+        ]
     return [
         dict(type='symmim_mm.LoadImageStrict'),
         dict(type='mmpretrain.ResizeEdge', scale=side, edge='short'),

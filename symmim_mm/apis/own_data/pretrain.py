@@ -15,7 +15,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from symmim_mm.apis.embed import show_embeddings
-from symmim_mm.apis.own_data.backbone import choose_side, open_backbone
+from symmim_mm.apis.own_data.backbone import choose_side, new_backbone, open_start
 from symmim_mm.apis.own_data.folder_config import CONFIG, PLAN, config_text
 from symmim_mm.apis.train import configure, train
 from symmim_mm.checkpoint.encoder import Encoder
@@ -51,6 +51,7 @@ def pretrain(
     init: str | Path | None = None,
     heads: int | None = None,
     image_size: int | None = None,
+    channels: int | None = None,
     budget: str = '1h',
     epochs: int | None = None,
     steps: int | None = None,
@@ -75,6 +76,9 @@ def pretrain(
         heads: attention heads, where neither the checkpoint nor its size gives them.
         image_size: side in pixels; by default that of ``init``, else what the images have, 224 at
             most.
+        channels: of the images; those of ``init`` by default, else 3. With another number than 3
+            every image must have as many, which are kept in the order of its file; weights of 3
+            channels are adapted.
         budget: time for the training, ``'30m'`` or ``'2h'``; unless there are
         epochs: passes over the images; or
         steps: optimizer steps.
@@ -105,12 +109,19 @@ def pretrain(
     if config.is_file():
         report(f'{config} exists: the run is continued; for another one give --out')
     else:
-        found = survey(folder)
+        start = open_start(init, model, heads)
+        channels = choose_channels(channels, start)
+        found = survey(folder, channels=channels)
         report(found.describe())
-        backbone = open_backbone(init, model, heads, found.shorter_side, image_size)
+        backbone = start or new_backbone(model, found.shorter_side, image_size)
+        if start and start.channels != channels:
+            report(
+                f'{init} reads 3 channels: its patch embedding is adapted to {channels} as timm '
+                'does, layers that predict pixels start at random'
+            )
         # Masks are checkerboards of 2 x 2 patches.
         side = choose_side(image_size, backbone.image, 2 * backbone.patch, backbone.image)
-        backbone = replace(backbone, image=side)
+        backbone = replace(backbone, image=side, channels=channels)
 
         def text(recipe: FolderRecipe | None) -> str:
             return config_text(found, method, backbone, recipe, plan, init, worker_count(workers))
@@ -135,6 +146,23 @@ def pretrain(
     for line in show_embeddings(place, projection):
         report(line)
     return finish(place, report)
+
+
+def choose_channels(wanted: int | None, start: Encoder | None) -> int:
+    """Return the number of channels of the images: what is wanted, else what the weights read.
+
+    Raises:
+        UserError: less than one, or weights that read neither as many nor 3, which are adapted.
+    """
+    channels = wanted if wanted is not None else start.channels if start else 3
+    if channels < 1:
+        raise UserError(f'--channels {channels}: images have 1 at least')
+    if start and start.channels not in (channels, 3):
+        raise UserError(
+            f'{start.source} reads {start.channels} channels, not {channels}: give --channels '
+            f'{start.channels}, or other weights, of which those of 3 channels are adapted'
+        )
+    return channels
 
 
 def worker_count(wanted: int | None) -> int:

@@ -52,7 +52,7 @@ def segment(
         UserError: data, options or a checkpoint that cannot work.
     """
 
-    def prepare(plan: Path) -> transfer.Setup:
+    def prepare(plan: Path, start: Encoder | None) -> transfer.Setup:
         labels = float(options.get('labels') or 1.0)
         train_share, val_share, line = transfer.held_out_shares(val)
         trained = measured = whole = _open(Path(images), Path(masks), plan / 'all.txt')
@@ -66,7 +66,7 @@ def segment(
         elif val is not None:
             trained = whole.part(train_share, plan / 'train.txt')
             measured = whole.part(val_share, plan / 'val.txt')
-        backbone, side = transfer.transfer_backbone(options, whole.images, whole.files)
+        backbone, side = transfer.transfer_backbone(options, start, whole.images, whole.files)
         size = choose_side(options.get('image_size'), side, 2 * backbone.patch, MOST_SIDE)
 
         lines = [

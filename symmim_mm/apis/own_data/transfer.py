@@ -9,7 +9,7 @@ from typing import Any, TypedDict, Unpack
 
 from mmengine.config import Config
 
-from symmim_mm.apis.own_data.backbone import backbone_settings, open_backbone
+from symmim_mm.apis.own_data.backbone import backbone_settings, new_backbone, open_start
 from symmim_mm.apis.own_data.pretrain import finish, measure_rate, train_planned, worker_count
 from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.config.file import CONFIGS
@@ -65,25 +65,32 @@ Share = tuple[float, float]
 
 
 def transfer_backbone(
-    options: TransferOptions, folder: Path, files: Sequence[str]
+    options: TransferOptions, start: Encoder | None, folder: Path, files: Sequence[str]
 ) -> tuple[Encoder, int]:
-    """Return the backbone that the options name, for images of a folder, and their shorter side.
+    """Return the backbone of a run, for images of a folder, and their shorter side.
 
     Random weights get images that are normalized by their own mean and standard deviation: dark
     ones, normalized by ImageNet's, are one large constant next to little content.
 
+    Args:
+        options: name a model, where there is no
+        start: that of a checkpoint.
+        folder: of the images.
+        files: their paths below it.
+
     Raises:
         UserError: one of a sample of images cannot be read, at which a training would stop.
     """
-    found = measure(FolderSurvey(folder, list(files), Counter()))
+    channels = start.channels if start else 3
+    found = measure(FolderSurvey(folder, list(files), Counter(), channels=channels))
     for path, reason in found.unreadable.items():
         raise UserError(
             f'{folder / path} cannot be read ({reason}), one of {len(found.unreadable)} in a '
             f'sample of {found.sampled}: repair or remove them; `symmim check` finds all'
         )
-    file = options.get('backbone')
-    backbone = open_backbone(file, options.get('model'), options.get('heads'), found.shorter_side)
-    if not file:
+    backbone = start or new_backbone(options.get('model'), found.shorter_side)
+    # Of weights that do not say how their images were normalized, only RGB can be guessed.
+    if not start or (channels != 3 and not start.normalization):
         own = dict(mean=list(found.mean), std=list(found.std))
         backbone = replace(backbone, normalization=own)
     return backbone, found.shorter_side
@@ -113,14 +120,18 @@ def held_out_shares(
 
 
 def run_transfer(
-    task: str, name: str, prepare: Callable[[Path], Setup], **options: Unpack[TransferOptions]
+    task: str,
+    name: str,
+    prepare: Callable[[Path, Encoder | None], Setup],
+    **options: Unpack[TransferOptions],
 ) -> Path:
     """Plan and train a transfer, write its page, and return that.
 
     Args:
         task: ``'finetune'``, ``'detection'`` or ``'segmentation'``.
         name: of the data.
-        prepare: looks at the data; gets the folder for lists. Not called for a run that continues.
+        prepare: looks at the data; gets the folder for lists and the backbone to start from. Not
+            called for a run that continues.
         **options: see :class:`TransferOptions`.
 
     Raises:
@@ -136,7 +147,13 @@ def run_transfer(
     if config.is_file():
         report(f'{config} exists: the run is continued; for another one give --out')
     else:
-        setup = prepare(place / PLAN)
+        start = open_start(backbone, options.get('model'), options.get('heads'))
+        if start and start.channels != 3 and task != 'finetune':
+            raise UserError(
+                f'{start.source} reads {start.channels} channels; detect and segment train on '
+                'images of 3: take another backbone'
+            )
+        setup = prepare(place / PLAN, start)
         for line in setup.found:
             report(line)
         if not backbone:

@@ -102,9 +102,12 @@ def next_commands(run: RecordedRun) -> list[tuple[str, str]]:
             ('The encoder for timm', f'symmim export {file} encoder --format timm'),
             ('The features of images', f'symmim embed {file} IMAGES --out features.npz'),
             ('Classes, from folders', f'symmim finetune FOLDER --backbone {file}'),
-            ('Objects', f'symmim detect COCO.json IMAGES --backbone {file}'),
-            ('Label maps', f'symmim segment IMAGES MASKS --backbone {file}'),
         ]
+        if record.channels == 3:
+            found += [
+                ('Objects', f'symmim detect COCO.json IMAGES --backbone {file}'),
+                ('Label maps', f'symmim segment IMAGES MASKS --backbone {file}'),
+            ]
     elif record.task in PREDICTING and record.checkpoint:
         found = [('Other images', f'symmim predict {_quoted(folder)} IMAGES')]
     return found
