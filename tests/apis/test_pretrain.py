@@ -80,7 +80,7 @@ def test_a_missing_tsne_is_refused_before_the_training(
     assert not (tmp_path / 'out').exists()
 
 
-def test_from_weights(folder: Path, tmp_path: Path) -> None:
+def test_from_weights(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The first loss lies below a random start's; SymMIM takes an encoder of MAE, too."""
     options = dict(workers=0, image_size=32, report=lambda line: None)
     pretrain(folder, method='mae', epochs=30, out=tmp_path / 'mae', **options)
@@ -97,12 +97,13 @@ def test_from_weights(folder: Path, tmp_path: Path) -> None:
     assert 'also loaded: nothing' in log
     state = read_checkpoint(tmp_path / 'symmim/epoch_1.pth')['state_dict']
     assert all(torch.isfinite(value).all() for value in state.values())
+    assert 'Logging error' not in capsys.readouterr().err  # a file of an earlier run, closed
 
 
 def test_mistakes(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match='not both'):
         pretrain(folder, epochs=1, steps=1, out=tmp_path / 'a')
-    with pytest.raises(UserError, match='give a longer --budget'):
+    with pytest.raises(UserError, match='give --budget 1m or more'):
         pretrain(folder, budget='1s', out=tmp_path / 'b', workers=0, image_size=32)
     assert not (tmp_path / 'b/plan/pretrain.py').exists()
     with pytest.raises(UserError, match='no such folder'):

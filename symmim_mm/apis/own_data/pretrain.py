@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -174,8 +175,14 @@ def train_planned(config: Path, place: Path, **options: Any) -> None:
     """Train a config that was written, or continue, unless it is finished; options of train."""
     if not (place / FILE_NAME).is_file():
         # MMEngine's log goes to its file; errors and the progress bar go to stderr.
-        with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
+        with redirect_stdout(nowhere()):
             train(config, work_dir=place, resume=True, **options)
+
+
+@cache
+def nowhere() -> TextIO:
+    """Return a file that keeps nothing; it stays open, as MMEngine's loggers hold on to it."""
+    return open(os.devnull, 'w')
 
 
 def finish(work_dir: Path, report: Callable[[str], None]) -> Path:
@@ -253,11 +260,7 @@ def measure_rate(
         shown = ('symmim_mm.ProgressHook', 'symmim_mm.PageHook')
         cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type not in shown]
         batch = cfg.train_dataloader.batch_size
-        with (
-            open(os.devnull, 'w') as nowhere,
-            redirect_stdout(nowhere),
-            launched_runner(cfg, 'none') as runner,
-        ):
+        with redirect_stdout(nowhere()), launched_runner(cfg, 'none') as runner:
             runner.register_hook(timer)
             with suppress(_Stop):
                 runner.train()
