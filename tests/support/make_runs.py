@@ -3,12 +3,14 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from symmim_mm.results.record import Data, Record
-from symmim_mm.results.table import Table
+
+if TYPE_CHECKING:  # the suite's stand-in imports nothing that takes long
+    from symmim_mm.results.table import Table
 
 
 def sha(*parts: object) -> str:
@@ -83,7 +85,7 @@ def write(folder: Path, item: Record, losses: int = 20, figures: int = 0) -> Pat
     return run
 
 
-def cells(table: Table) -> dict[tuple[str, str], str]:
+def cells(table: 'Table') -> dict[tuple[str, str], str]:
     """What the cells of a table show, by row and column."""
     return {
         (row.label, column.label): table.text(cell)

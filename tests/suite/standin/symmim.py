@@ -4,14 +4,14 @@ The config's ``standin`` dict controls it: ``sleep`` (seconds), ``fail`` (exit c
 """
 
 import argparse
+import runpy
 import sys
 import time
 from pathlib import Path
 
 from make_runs import record
-from mmengine.config import Config
 
-from symmim_mm.config.hash import config_sha256
+from symmim_mm.config.hash import sha256_of_config
 from symmim_mm.results.record import parent_of
 from symmim_mm.utils.files import file_sha256
 
@@ -25,25 +25,27 @@ def main() -> None:
     parser.add_argument('--seed', type=int, required=True)
     parser.add_argument('--resume', action='store_true')
     args = parser.parse_args()
-    config = Config.fromfile(args.config)
+    content = runpy.run_path(args.config)  # MMEngine's import takes longer than all else
+    config = {key: value for key, value in content.items() if not key.startswith('_')}
+    run, standin = config['run'], config['standin']
     args.work_dir.mkdir(parents=True, exist_ok=True)
     with open(args.work_dir / 'calls.txt', 'a', encoding='utf-8') as file:
         file.write(f'resume={args.resume}\n')
     print('Epoch(train) [1][10/10] loss: 0.5', flush=True)
-    time.sleep(config.standin.get('sleep', 0))
-    if config.standin.get('fail'):
+    time.sleep(standin.get('sleep', 0))
+    if standin.get('fail'):
         print('ValueError: the stand-in was set to fail', file=sys.stderr)
-        sys.exit(config.standin['fail'])
+        sys.exit(standin['fail'])
     checkpoint = args.work_dir / 'epoch_1.pth'
-    checkpoint.write_text(f'{config.run} {config.standin} {args.seed}', encoding='utf-8')
+    checkpoint.write_text(f'{run} {standin} {args.seed}', encoding='utf-8')
     parent = parent_of(args.backbone) if args.backbone else None
     record(
-        config.run.get('method') or (parent.method if parent else 'random'),
-        config.run.task,
+        run.get('method') or (parent.method if parent else 'random'),
+        run['task'],
         args.seed,
         run=args.work_dir.name,
         config=args.config,
-        config_sha256=config_sha256(args.config),
+        config_sha256=sha256_of_config(config),
         checkpoint=checkpoint.name,
         checkpoint_sha256=file_sha256(checkpoint),
         backbone=args.backbone,
