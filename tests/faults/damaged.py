@@ -5,6 +5,7 @@ python tests/faults/damaged.py
 """
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,13 +48,15 @@ def killed_run(config: Path, work_dir: Path, log: Path) -> list[Path]:
 
 
 def inject(run: runs.Injection) -> None:
-    config = runs.write_config(run.folder, 'pretrain', run.data)
-    whole = run.folder / 'whole'
+    config = runs.write_config(run.folder, 'pretrain', run.data, runs.WITHOUT_WORKERS)
+    whole, killed = run.folder / 'whole', run.folder / 'killed'
     runs.must([config, '--work-dir', whole], run.folder / 'whole.log')
+    names = [path.name for path in killed_run(config, killed, run.folder / 'killed.log')]
     for name, damage in DAMAGES.items():
         work_dir = run.folder / name.replace(' ', '_')
         log = work_dir.with_suffix('.log')
-        before, broken = killed_run(config, work_dir, log)[-2:]
+        shutil.copytree(killed, work_dir)
+        before, broken = (work_dir / name for name in names[-2:])
         damage(broken)
         runs.must([config, '--work-dir', work_dir, '--resume'], log)
         text = log.read_text(errors='replace')
@@ -63,12 +66,11 @@ def inject(run: runs.Injection) -> None:
         outcome = 'named, the one before it used; same weights'
         run.report(f'newest checkpoint {name}', 1, int(good), outcome)
 
-    work_dir, log = run.folder / 'all', run.folder / 'all.log'
-    files = killed_run(config, work_dir, log)
+    log, files = run.folder / 'all.log', [killed / name for name in names]
     for path in files:
         cut(path)
     left = [path.read_bytes() for path in files]
-    runs.must([config, '--work-dir', work_dir, '--resume'], log, code=2)
+    runs.must([config, '--work-dir', killed, '--resume'], log, code=2)
     lines = runs.errors(log)
     good = len(lines) == 1 and 'checkpoints in' in lines[0]
     good = good and [path.read_bytes() for path in files] == left

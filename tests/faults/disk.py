@@ -129,7 +129,8 @@ def locked(run: runs.Injection, config: Path, whole: Path) -> None:
 
 def inject(run: runs.Injection) -> None:
     # Long enough that no run ends before its fault, whatever delays this script.
-    config = runs.write_config(run.folder, 'pretrain', run.data, 'recipe = dict(epochs=15)')
+    lines = f'{runs.WITHOUT_WORKERS}recipe = dict(epochs=15)'
+    config = runs.write_config(run.folder, 'pretrain', run.data, lines)
     whole = run.folder / 'whole'
     runs.must([config, '--work-dir', whole], run.folder / 'whole.log')
     for fault in (full, limited, locked):

@@ -31,6 +31,8 @@ CONFIGS = dict(
     knn='knn',
 )  # fmt: skip
 ARCH = 'dict(_delete_=True, embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=64)'
+# For faults that workers have no part in: to fork two takes longer than an epoch of steps.
+WITHOUT_WORKERS = 'train_dataloader = dict(num_workers=0, persistent_workers=False)\n'
 DEEPER = ARCH.replace('num_layers=2', 'num_layers=4')  # a tap of UperNet is a block of its own
 # Small, but with everything random that the full recipes have: views and masks, mixing of images,
 # stochastic depth, dropout, sampling of proposals; pre-training has loader workers.
