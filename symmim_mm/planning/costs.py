@@ -1,4 +1,7 @@
-"""Cost of one training step: FLOPs, and memory other than that of the weights, on fake tensors."""
+"""Cost of one training step: FLOPs, and memory other than that of the weights.
+
+Memory is counted on fake tensors, and so are FLOPs, unless the model is small.
+"""
 
 import math
 from contextlib import AbstractContextManager, nullcontext
@@ -48,7 +51,7 @@ class TrainingStep(nn.Module):
         return torch.zeros(images, self.channels, *self.size)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return a scalar to differentiate, for normalized images ``(B, 3, H, W)``."""
+        """Return a scalar to differentiate, for normalized images ``(B, C, H, W)``."""
         match self.kind:
             case 'pretrain':
                 views = [inputs, inputs.clone()] if self.two_views else inputs

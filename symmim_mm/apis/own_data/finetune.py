@@ -181,7 +181,7 @@ def _parts(
         dict(type='mmpretrain.CenterCrop', crop_size=size),
         dict(type='mmpretrain.PackInputs'),
     ]  # fmt: skip
-    if backbone.channels != 3:  # of which Pillow, which resizes the others, knows nothing
+    if backbone.channels != 3:  # Pillow, which resizes images of 3, knows no others
         center[:-1] = [
             dict(type='symmim_mm.LoadCenterCrop', edge=edge, crop=size, channels=backbone.channels)
         ]
