@@ -1,5 +1,7 @@
 """One true optimizer step of every full-size ViT-B config on the CPU, and ViT-L there and back.
 
+ViT-L of each kind has gradients of true values; the other configs of it run on fake tensors.
+
 The configs are the unmodified ones; what changes are options that a user has: where the data lie,
 the batch and the loader's workers. The learning rate is the recipe's peak, from the first step on,
 so that every parameter moves by an amount that float32 can show.
@@ -18,11 +20,14 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from paths import CONFIGS, ROOT
+from read_config import read_config
 from torch import Tensor
 
 from symmim_mm.apis.train import configure
 from symmim_mm.config.recipe import recipe_of
 from symmim_mm.engine.launch import launched_runner
+from symmim_mm.planning.costs import TrainingStep
+from symmim_mm.planning.fake_model import build_without_storage, make_runnable
 
 # One after the other: each takes up to 10 GB.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group('memory')]
@@ -160,21 +165,21 @@ def branches_dropped(names: set[str], parameters: dict[str, Tensor]) -> set[str]
     return found
 
 
-# Options of configs that would take minutes: half of the side, on which the sizes of position
+# Options of configs that would take minutes: a quarter of the side, on which the sizes of position
 # embeddings alone depend; the dry runs behind docs/recipes.md go through the whole side.
 VITDET = {
-    'train_dataloader.dataset.pipeline.3.scale': (512, 512),
-    'train_dataloader.dataset.pipeline.4.crop_size': (512, 512),
-    'model.data_preprocessor.pad_size_divisor': 512,
+    'train_dataloader.dataset.pipeline.3.scale': (256, 256),
+    'train_dataloader.dataset.pipeline.4.crop_size': (256, 256),
+    'model.data_preprocessor.pad_size_divisor': 256,
     'activation_checkpointing': True,
 }
 OPTIONS = {
     **dict.fromkeys(
         ('segmentation/upernet_vit_b_160k_ade20k', 'segmentation/upernet_vit_l_160k_ade20k'),
         {
-            'train_dataloader.dataset.pipeline.3.crop_size': (256, 256),
-            'model.data_preprocessor.size': (256, 256),
-            'model.backbone.img_size': 256,
+            'train_dataloader.dataset.pipeline.3.crop_size': (128, 128),
+            'model.data_preprocessor.size': (128, 128),
+            'model.backbone.img_size': 128,
         },
     ),
     'detection/mask-rcnn_vitdet_b_100ep_coco': VITDET,
@@ -189,11 +194,11 @@ STEPS = {
     'classification/vit_b_finetune_imagenet': (2, {224}),
     'classification/vit_b_scratch_imagenet': (2, {224}),
     'classification/vit_b_linear_imagenet': (2, {224}),
-    'segmentation/upernet_vit_b_160k_ade20k': (2, {256}),
+    'segmentation/upernet_vit_b_160k_ade20k': (2, {128}),
     'segmentation/linear_vit_b_ade20k': (2, {512}),
     # 480 to 800 pixels and not more than 1333, padded to multiples of 32.
     'detection/mask-rcnn_vit_b_1x_coco': (1, set(range(480, 1345, 32))),
-    'detection/mask-rcnn_vitdet_b_100ep_coco': (1, {512}),
+    'detection/mask-rcnn_vitdet_b_100ep_coco': (1, {256}),
 }
 
 
@@ -232,12 +237,9 @@ def test_one_optimizer_step_of_vit_b(name: str, data: Path, tmp_path: Path) -> N
 # Config -> batch and side of the images.
 GRADIENTS = {
     'symmim/vit_l_pretrain': (2, 224),
-    'mae/vit_l_pretrain': (2, 224),
-    'simmim/vit_l_pretrain': (1, 224),
     'classification/vit_l_finetune_imagenet': (2, 224),
-    'classification/vit_l_scratch_imagenet': (2, 224),
-    'segmentation/upernet_vit_l_160k_ade20k': (2, 256),
-    'detection/mask-rcnn_vitdet_l_100ep_coco': (1, 512),
+    'segmentation/upernet_vit_l_160k_ade20k': (2, 128),
+    'detection/mask-rcnn_vitdet_l_100ep_coco': (1, 256),
 }
 
 
@@ -248,3 +250,18 @@ def test_forward_and_backward_of_vit_l(name: str, data: Path, tmp_path: Path) ->
     assert {shape for shape in probe.shapes} == {(batch, 3, side, side)}
     assert not probe.unused
     assert probe.without_gradient == branches_dropped(probe.without_gradient, parameters)
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['mae/vit_l_pretrain', 'simmim/vit_l_pretrain', 'classification/vit_l_scratch_imagenet'],
+)
+def test_gradients_of_vit_l_reach_every_parameter(name: str) -> None:
+    cfg = read_config(f'{name}.py')
+    model = build_without_storage(cfg)
+    step = TrainingStep(model, cfg)
+    assert step.size == (224, 224)
+    with make_runnable(model):
+        step(step.make_batch(2)).backward()
+    unused = {name for name, p in model.named_parameters() if p.requires_grad and p.grad is None}
+    assert not unused and len(list(model.backbone.layers)) == 24
