@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from tiny_models import backbone_weights, vit
 
 from symmim_mm.apis.own_data.pretrain import METHODS, pretrain
 from symmim_mm.checkpoint.read import read_checkpoint
@@ -82,18 +83,20 @@ def test_a_missing_tsne_is_refused_before_the_training(
 
 def test_from_weights(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The first loss lies below a random start's; SymMIM takes an encoder of MAE, too."""
-    options = dict(workers=0, image_size=32, report=lambda line: None)
-    pretrain(folder, method='mae', epochs=30, out=tmp_path / 'mae', **options)
-    init = tmp_path / 'mae/epoch_30.pth'
+    torch.save(dict(state_dict=backbone_weights(vit())), tmp_path / 'random.pth')
+    options = dict(workers=0, report=lambda line: None)
+    start = dict(init=tmp_path / 'random.pth', heads=4, epochs=20, out=tmp_path / 'mae')
+    pretrain(folder, method='mae', **start, **options)
+    init = tmp_path / 'mae/epoch_20.pth'
+    pretrain(folder, method='mae', epochs=1, init=init, out=tmp_path / 'init', **options)
     losses = []
-    for name, file in (('random', None), ('init', init)):
-        pretrain(folder, method='mae', epochs=1, init=file, out=tmp_path / name, **options)
+    for name in ('mae', 'init'):
         curve = (tmp_path / name / 'curve.jsonl').read_text().splitlines()
         losses.append(next(json.loads(line)['loss'] for line in curve if '"loss"' in line))
     assert losses[1] < 0.9 * losses[0]
     pretrain(folder, epochs=1, init=init, out=tmp_path / 'symmim', **options)
     log = next((tmp_path / 'symmim').glob('*/*.log')).read_text()
-    assert re.search(r'backbone from .*epoch_30.pth.* 0 missing', log)
+    assert re.search(r'backbone from .*epoch_20.pth.* 0 missing', log)
     assert 'also loaded: nothing' in log
     state = read_checkpoint(tmp_path / 'symmim/epoch_1.pth')['state_dict']
     assert all(torch.isfinite(value).all() for value in state.values())
@@ -112,8 +115,6 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
 
 def test_the_model_follows_from_its_weights(folder: Path, tmp_path: Path) -> None:
     """Width, patch and image size are those of ``init``, and a model next to it is refused."""
-    from tiny_models import backbone_weights, vit
-
     init = tmp_path / 'init.pth'
     torch.save(dict(state_dict=backbone_weights(vit())), init)
     with pytest.raises(UserError, match='not both'):
