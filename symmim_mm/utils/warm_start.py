@@ -15,9 +15,10 @@ from typing import NoReturn
 
 PROGRAM = (sys.executable, '-m', 'symmim_mm.cli')
 LIBRARIES = ('torch', 'torchvision', 'cv2', 'rich.console', 'mmengine.runner', 'mmcv.ops',
-             'mmpretrain.models', 'mmpretrain.datasets', 'mmpretrain.evaluation', 'mmdet.models',
-             'mmdet.datasets', 'mmdet.evaluation', 'mmseg.models', 'mmseg.datasets',
-             'mmseg.evaluation')  # fmt: skip
+             'mmpretrain.models', 'mmpretrain.datasets', 'mmpretrain.evaluation',
+             'mmpretrain.engine', 'mmdet.models', 'mmdet.datasets', 'mmdet.evaluation',
+             'mmdet.engine', 'mmseg.models', 'mmseg.datasets', 'mmseg.evaluation', 'mmseg.engine',
+             'pydantic', 'yapf.yapflib.yapf_api')  # fmt: skip
 # The process must have it: asked otherwise whether there is a GPU, CUDA does not work in a fork.
 ENVIRONMENT = {'PYTORCH_NVML_BASED_CUDA_CHECK': '1'}
 
