@@ -169,7 +169,7 @@ def _study(args: argparse.Namespace, kind: str, size: str, limit: float) -> list
     words = ['study', '--data', args.cifar10, '--minutes', f'{(limit - 10) / 60:.2f}']
     if args.rehearse:
         words += ['--epochs', '1', '--width', '64', '--batch', '8', '--jobs', '1']
-        return [*words, '--conditions', 'checkerboard', 'mae']
+        return [*words, '--conditions', 'mae']
     return [*words, '--amp']
 
 
