@@ -1,4 +1,4 @@
-"""The images below a folder, found as MMPretrain's ``CustomDataset`` finds them."""
+"""The images below a folder, in the order of MMPretrain's ``CustomDataset``."""
 
 import os
 import time
@@ -7,8 +7,11 @@ from collections.abc import Iterator
 
 from symmim_mm.utils.errors import UserError
 
-# The default of mmpretrain.datasets.CustomDataset; lower case, compared without regard to case.
-EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')
+# The default of mmpretrain.datasets.CustomDataset, and what else OpenCV or Pillow reads; lower
+# case, compared without regard to case.
+EXTENSIONS = (
+    '.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp', '.avif',
+)  # fmt: skip
 
 # A folder that changes again within this time of a change may keep its time stamp.
 STAMP_NANOSECONDS = 2 * 10**9

@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 
 from symmim_mm.datasets.folder_index import open_index
+from symmim_mm.datasets.folder_scan import EXTENSIONS
 from symmim_mm.datasets.image_table import ImageTable
 from symmim_mm.datasets.label_share import Share, choose_part, share_of_labels
 from symmim_mm.datasets.shards.manifest import read_manifest
@@ -22,7 +23,7 @@ from symmim_mm.utils.errors import UserError
 class ImageFolder(CustomDataset):
     """A folder of images, with the names of its sub-folders as classes or without labels.
 
-    Replaces ``mmpretrain.CustomDataset``: the same options, images, order and classes. The list of
+    Replaces ``mmpretrain.CustomDataset``: the same options, order and classes. The list of
     images is kept in a file, see :func:`~symmim_mm.datasets.folder_index.open_index`, and shared by
     all processes of a machine, where ``CustomDataset`` walks through the folder at every start and
     makes a dictionary of every image. A folder of shards that ``tools/prepare_dataset.py`` wrote is
@@ -31,7 +32,7 @@ class ImageFolder(CustomDataset):
     what ``CustomDataset`` does.
 
     Args:
-        *args, **kwargs: as ``CustomDataset``.
+        *args, **kwargs: as ``CustomDataset``; ``extensions`` are those of all commands by default.
         labels: share of each class's images to keep, in an order that depends on their paths
             alone: 0.01 is the first hundredth, (0.96, 1.0) are the last four. The subset is the
             same for every method, seed and machine, and smaller ones lie inside larger ones.
@@ -47,12 +48,13 @@ class ImageFolder(CustomDataset):
         *args: Any,
         labels: float | tuple[float, float] | None = None,
         index_cache: str | None = None,
+        extensions: Sequence[str] = EXTENSIONS,
         **kwargs: Any,
     ) -> None:
         self.share = None if labels is None else share_of_labels(labels)
         self.index_cache = index_cache
         self.index: ImageTable | None = None
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, extensions=tuple(extensions), **kwargs)
 
     def load_data_list(self) -> Sequence[dict]:
         """Open the index; what is known of an image is made of it when it is asked for."""

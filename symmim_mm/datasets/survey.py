@@ -8,15 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from symmim_mm.datasets.folder_scan import FolderScan
+from symmim_mm.datasets.folder_scan import EXTENSIONS, FolderScan
 from symmim_mm.datasets.transforms.bands import resize_bands
 from symmim_mm.datasets.transforms.decode_region import ImageError, open_image
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.text import counted
 
-EXTENSIONS = (
-    '.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm', '.avif',
-)  # fmt: skip
 SAMPLED = 512  # images that are decoded
 SIDE = 128  # pixels; larger images are reduced before their colors are measured
 
@@ -79,7 +76,7 @@ def survey(folder: str | os.PathLike, sample: int = SAMPLED, channels: int = 3) 
     root = Path(folder).resolve()
     if not root.is_dir():
         raise UserError(f'{folder}: no such folder')
-    scan = FolderScan(str(root), EXTENSIONS)
+    scan = FolderScan(str(root))
     images = sorted(scan.images())
     others = Counter({name or 'without suffix': number for name, number in scan.others.items()})
     found = FolderSurvey(root, images, others, channels=channels)

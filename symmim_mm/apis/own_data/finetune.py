@@ -11,8 +11,7 @@ from typing import Any, Unpack
 from symmim_mm.apis.own_data import transfer
 from symmim_mm.apis.own_data.backbone import choose_side, load_settings
 from symmim_mm.checkpoint.encoder import Encoder
-from symmim_mm.datasets.folder_scan import EXTENSIONS as SCANNED
-from symmim_mm.datasets.survey import EXTENSIONS, survey
+from symmim_mm.datasets.survey import survey
 from symmim_mm.planning.transfer_plan import TransferRecipe
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
@@ -122,14 +121,11 @@ def _open(source: Path, written: Path, classes: Sequence[str] | None = None) -> 
         )
     root = source.parent if source.is_file() else source
     dataset: dict[str, Any] = dict(data_root=str(root.resolve()), data_prefix='')
-    others = {Path(path).suffix.lower() for path in images} - set(SCANNED)
     if source.is_file():
         numbers = {name: number for number, name in enumerate(counts)}
         lines = (f'{path} {numbers[name]}\n' for path, name in images.items())
         write_atomic(written, ''.join(lines))
         dataset |= dict(ann_file=str(written.resolve()), classes=list(counts))
-    elif others:
-        dataset['extensions'] = list(EXTENSIONS)
     return _Labeled(root, list(images), dataset, counts)
 
 

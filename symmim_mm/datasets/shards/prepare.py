@@ -76,7 +76,7 @@ def prepare(
     if not 1 <= jobs <= 1024:
         raise UserError(f'jobs must be 1 to 1024, got {jobs}')
     source, out = os.path.realpath(source), Path(out)
-    index = open_index(source, (*EXTENSIONS, '.webp'), labeled=False)
+    index = open_index(source, EXTENSIONS, labeled=False)
     names = [index.path(number) for number in range(len(index))]
     if not names:
         raise UserError(f'no images below {source}')

@@ -32,7 +32,7 @@ def with_pipes(source: Path, copied: Path) -> list[Path]:
     folders = [copied, *(path for path in copied.rglob('*') if path.is_dir())]
     for folder in folders:
         os.utime(folder, (10**9, 10**9))
-    open_index(os.path.realpath(copied), (*EXTENSIONS, '.webp'), labeled=False)
+    open_index(os.path.realpath(copied), EXTENSIONS, labeled=False)
     pipes = sorted(copied.rglob('*.png'))
     for pipe in pipes:
         pipe.unlink()
