@@ -85,7 +85,9 @@ class ResumableBatches(Sampler):
                 self.sampler.skip(0)  # back to where its stream begins
             return islice(self._epochs(), self.start, None)
         self._set_epoch(self.epoch)
-        return islice(self.batches, self.start, len(self))
+        # To the end of the sampler, also past the last batch: MMDetection's AspectRatioBatchSampler
+        # keeps what it holds back from one epoch to the next unless it is run to its end.
+        return (batch for i, batch in enumerate(self.batches) if self.start <= i < len(self))
 
     def _epochs(self) -> Iterator[list[int]]:
         for epoch in count():

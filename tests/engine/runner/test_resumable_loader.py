@@ -116,6 +116,27 @@ def test_batches_of_one_aspect_ratio() -> None:
     assert all(torch.equal(a, b) for a, b in zip(batches(found), whole[3:], strict=True))
 
 
+@pytest.mark.parametrize('workers', [0, 2])
+def test_an_epoch_does_not_depend_on_those_before(workers: int) -> None:
+    """Also where batches are left over, which MMDetection's sampler would keep for later."""
+
+    def epoch(found: ResumableLoader, number: int) -> list[torch.Tensor]:
+        found.start_at(number, 0)
+        return batches(found)
+
+    def fresh() -> ResumableLoader:
+        dataset = Numbers()
+        sampler = AspectRatioBatchSampler(DefaultSampler(dataset, shuffle=True, seed=SEED), 2)
+        inner = DataLoader(dataset, batch_sampler=sampler, num_workers=workers)
+        return ResumableLoader(inner, SEED, accumulation=4)
+
+    assert len(fresh()) < len(fresh().batch_sampler.batches)
+    found = fresh()
+    for number in range(3):
+        pairs = zip(epoch(found, number), epoch(fresh(), number), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+
+
 @pytest.mark.parametrize('workers', [1, 3])
 def test_workers_draw_the_numbers_of_the_process_itself(workers: int) -> None:
     """Also persistent ones."""
