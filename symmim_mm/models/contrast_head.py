@@ -107,7 +107,8 @@ class KeyMemory(nn.Module):
 
     @torch.no_grad()
     def push(self, keys: Tensor) -> None:
-        """Remember keys ``(N, D)`` of length 1 in place of the oldest."""
+        """Remember keys ``(N, D)`` of length 1 in place of the oldest; none that is not finite."""
+        keys = keys.masked_fill(~keys.isfinite().all(dim=1, keepdim=True), 0.0)  # 0: no key
         self.keys.copy_(torch.cat([keys, self.keys])[: len(self.keys)])
 
 

@@ -76,6 +76,16 @@ def test_memory_gives_every_micro_batch_the_negatives_of_a_whole_batch(
     assert len(keys) == micro_batch * accumulation
 
 
+def test_memory_forgets_keys_that_are_not_finite() -> None:
+    """The micro-batch is skipped; those after it are not to be."""
+    memory = KeyMemory(4, dims=3)
+    bad = torch.randn(2, 3)
+    bad[1] = torch.nan
+    assert info_nce(torch.randn(2, 3), bad, 0.2, memory).isnan()
+    assert memory.keys.isfinite().all() and memory.keys.any(dim=1).tolist()[:2] == [True, False]
+    assert info_nce(torch.randn(2, 3), torch.randn(2, 3), 0.2, memory).isfinite()
+
+
 def test_memory_leaves_the_backward_pass_its_keys() -> None:
     memory = KeyMemory(4, dims=3)
     query = torch.randn(2, 3, requires_grad=True)
