@@ -7,7 +7,7 @@ from types import FrameType
 import torch
 import torch.distributed as dist
 from mmengine.dist import all_reduce, get_world_size
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
 from symmim_mm.engine.hooks.checkpoint_hook import SafeCheckpointHook
@@ -92,6 +92,9 @@ class PreemptionHook(Hook):
         if self.vote is None or batch_idx >= self.val_steps:  # each rank must vote as often
             return
         if self.vote.passed(self.received is not None):
+            for hook in runner.hooks:
+                if isinstance(hook, EMAHook):  # during a validation the model has the average
+                    hook.after_val_epoch(runner)
             self._stop(runner, runner.iter)
 
     def after_run(self, runner: Runner) -> None:
