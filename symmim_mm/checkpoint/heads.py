@@ -9,6 +9,7 @@ from symmim_mm.checkpoint.backbone import tensors_of
 from symmim_mm.checkpoint.key_map import MAE_DECODER, mae_decoder, to_dialect
 from symmim_mm.checkpoint.saved_config import read_settings
 from symmim_mm.checkpoint.weights import check_weights
+from symmim_mm.utils.errors import UserError
 
 # The decoders' names without their blocks: MMPretrain's MAEPretrainDecoder, ours -> transformers'.
 DECODER = {
@@ -20,6 +21,7 @@ DECODER = {
     r'head\.decoder\.norm\.(\w+)': r'decoder_norm.\1',
     r'head\.predict\.(\w+)': r'decoder_pred.\1',
 }
+PROBE_EPS = 1e-6  # of FrozenFeatures
 BLOCK = r'(?:neck\.decoder_blocks|head\.decoder\.blocks)\.(\d+)\.(.+)'
 
 
@@ -48,17 +50,45 @@ class Decoder:
 
 
 def read_classifier(checkpoint: dict, width: int) -> Classifier | None:
-    """Return the classifier of a fine-tuning or linear probe, if it is one linear layer."""
+    """Return the classifier of a fine-tuning or linear probe, if it is one linear layer.
+
+    The BatchNorm that comes before the layer of a linear probe (``FrozenFeatures``) becomes a part
+    of it.
+
+    Raises:
+        UserError: a probe of anything but the class token, which no model of timm or transformers
+            computes.
+    """
     state = named_weights(checkpoint)
     weight, bias = (state.get(f'head.fc.{leaf}') for leaf in ('weight', 'bias'))
     if weight is None or bias is None or weight.shape != (len(bias), width):
         return None
     check_weights({'head.fc.weight': weight, 'head.fc.bias': bias}, 'the classifier')
+    if any(name.startswith('neck.') for name in state):
+        weight, bias = _fold_norm(weight, bias, state, read_settings(checkpoint))
     known = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
     names = known.get('classes') if isinstance(known, dict) else None
     if not isinstance(names, list | tuple) or len(names) != len(bias):
         names = [f'LABEL_{index}' for index in range(len(bias))]
     return Classifier(weight, bias, tuple(map(str, names)))
+
+
+def _fold_norm(
+    weight: Tensor, bias: Tensor, state: dict[str, Tensor], settings: dict[str, object]
+) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of a linear probe that include the BatchNorm before its layer."""
+    pooling = settings.get('model.neck.pooling', 'patch_mean')
+    if any(not name.startswith('neck.norm.') for name in state if name.startswith('neck.')):
+        pooling = 'attention'
+    if pooling != 'cls_token':
+        raise UserError(
+            f'a probe of the {pooling.replace("_", " ")} cannot be exported, as timm and '
+            'transformers have no such classifier: export its backbone, the pre-training'
+        )
+    mean, variance = state['neck.norm.running_mean'], state['neck.norm.running_var']
+    check_weights({'neck.norm.running_mean': mean, 'neck.norm.running_var': variance}, 'the probe')
+    weight = weight / (variance + PROBE_EPS).sqrt()
+    return weight, bias - weight @ mean
 
 
 def read_decoder(checkpoint: dict) -> Decoder | None:

@@ -19,6 +19,8 @@ from symmim_mm.apis.export import export
 from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.checkpoint.encoder import read_encoder
 from symmim_mm.checkpoint.export import export_backbone
+from symmim_mm.models.backbones.frozen_features import AttentiveFeatures, FrozenFeatures
+from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import file_sha256
 
 TRANSFORMERS = Path(sys.prefix) / 'transformers'  # where `make setup` puts it
@@ -142,6 +144,42 @@ def test_timm_opens_the_folder_strictly(tmp_path: Path, kwargs: dict) -> None:
     target = vit(**kwargs)
     load_backbone(target, out / 'model.safetensors')
     assert torch.equal(target.state_dict()['cls_token'], read_encoder(file, 4).state['cls_token'])
+
+
+def probe(pooling: str) -> tuple[dict[str, Tensor], dict, Tensor]:
+    """Tensors and config of a linear probe as it is trained here, and its logits."""
+    model, neck = vit(), FrozenFeatures(32, pooling)
+    neck.norm.running_mean.normal_()
+    neck.norm.running_var.uniform_(0.1, 4)
+    weight, bias = torch.randn(4, 32) / 6, torch.randn(4)
+    state = backbone_weights(model) | {'head.fc.weight': weight, 'head.fc.bias': bias}
+    state |= {f'neck.{name}': value for name, value in neck.state_dict().items()}
+    with torch.no_grad():
+        logits = neck.eval()(model(IMAGES))[0] @ weight.T + bias
+    return state, dict(neck=dict(pooling=pooling)), logits
+
+
+def test_a_probe_of_the_class_token_takes_its_norm_along(tmp_path: Path) -> None:
+    import timm
+
+    state, model, logits = probe('cls_token')
+    file = checkpoint(tmp_path / 'probe.pth', state, model)
+    export_backbone(file, 'timm', tmp_path / 'out', heads=4)
+    found = timm.create_model(f'local-dir:{tmp_path / "out"}', pretrained=True).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(found(IMAGES), logits, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize('form', ['timm', 'hf'])
+def test_other_probes_are_refused(form: str, tmp_path: Path) -> None:
+    state, model, _ = probe('patch_mean')
+    file = checkpoint(tmp_path / 'probe.pth', state, model)
+    with pytest.raises(UserError, match='a probe of the patch mean cannot be exported'):
+        export_backbone(file, form, tmp_path / 'out', heads=4)
+    attentive = {f'neck.{k}': v for k, v in AttentiveFeatures(32, 4).state_dict().items()}
+    file = checkpoint(tmp_path / 'attentive.pth', state | attentive)
+    with pytest.raises(UserError, match='a probe of the attention cannot be exported'):
+        export_backbone(file, form, tmp_path / 'out', heads=4)
 
 
 @pytest.mark.slow
