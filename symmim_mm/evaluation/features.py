@@ -58,6 +58,9 @@ def build_loaders(cfg: Config) -> dict[str, ResumableLoader]:
         loader = cfg[f'{name}_dataloader'].copy()
         seed = cfg.randomness.seed
         built = Runner.build_dataloader(loader, seed=seed)
+        if hasattr(built.sampler, 'world_size'):  # one process reads all, also in a larger job
+            built.sampler.rank, built.sampler.world_size = 0, 1
+            built.sampler.num_samples = built.sampler.total_size = len(built.dataset)
         found[name] = ResumableLoader(built, seed, f'{name}_dataloader', START_AGAIN)
         if hook:
             HOOKS.build(hook).limit(found[name])

@@ -44,13 +44,16 @@ class KnnHook(Hook):
         """Open the images.
 
         Raises:
-            UserError: there are none, or fewer than ``k`` to vote.
+            UserError: there are none, fewer than ``k`` to vote, or other classes to measure on.
         """
         hooks = runner.cfg.get('default_hooks', {})
         cfg = dict(self.loaders, randomness=dict(seed=runner.seed), default_hooks=hooks)
         self.built = build_loaders(Config(cfg))
         if self.settings['k'] > len(self.built['train'].dataset):
             raise UserError(f'KnnHook: k={self.settings["k"]} is more than there are images')
+        classes = (self.built[split].dataset.metainfo.get('classes') for split in self.built)
+        if len(set(classes)) > 1:
+            raise UserError('KnnHook: train and val have other classes: give it two of the same')
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Measure, if it is time."""

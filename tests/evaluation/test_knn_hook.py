@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from quickstart import write_config
 
 from symmim_mm.apis.train import train
 from symmim_mm.checkpoint.read import read_checkpoint
+from symmim_mm.evaluation.features import build_loaders
 from symmim_mm.utils.errors import UserError
 
 CHANGES = """
@@ -50,6 +52,18 @@ def test_measured_or_not_the_training_is_the_same(
     lines = (tmp_path / 'measured/work/curve.jsonl').read_text().splitlines()
     found = [values for values in map(json.loads, lines) if 'health/knn' in values]
     assert [(values['step'], values['health/knn']) for values in found] == [(5, 100), (10, 100)]
+
+
+def test_one_of_several_processes_reads_every_image(
+    sample_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda: (0, 2))
+    namespace: dict = {}
+    exec(HOOK.format(root=sample_data / 'imagenet', workers=0, k=1), namespace)
+    loader = namespace['loader']
+    cfg = dict(train_dataloader=loader, val_dataloader=loader, randomness=dict(seed=0))
+    built = build_loaders(Config(cfg))['train']
+    assert sorted(built.batch_sampler.sampler) == list(range(len(built.dataset)))
 
 
 @pytest.mark.slow
