@@ -24,6 +24,8 @@ from symmim_mm.utils.progress import ProgressDisplay
 from symmim_mm.utils.text import format_duration
 from symmim_mm.utils.warm_start import ENVIRONMENT, PROGRAM
 
+SIGNALS = {int(number): number.name for number in signal.Signals}
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
@@ -54,7 +56,7 @@ class _Job:
         """Check a command that has ended; raise ``UserError`` if it failed."""
         if code:
             line = last_error(last_lines(self.step.log, self.begin))
-            how = f'signal {signal.Signals(code - 128).name}' if code > 128 else f'exit code {code}'
+            how = f'signal {SIGNALS[code - 128]}' if code - 128 in SIGNALS else f'exit code {code}'
             raise UserError(line or f'no output, {how}')
         self.step.check()
 

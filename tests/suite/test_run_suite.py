@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -247,3 +248,13 @@ def test_last_error(tmp_path, text, line):
     path.write_text('ValueError: of an earlier attempt\n' + text)
     lines = last_lines(path, path.stat().st_size - len(text))
     assert launch.last_error(lines) == line
+
+
+@pytest.mark.parametrize(
+    ('code', 'how'), [(1, 'exit code 1'), (137, 'signal SIGKILL'), (200, 'exit code 200')]
+)
+def test_an_exit_without_output_is_described(tmp_path, code, how):
+    log = tmp_path / 'log.txt'
+    log.touch()
+    with pytest.raises(UserError, match=f'no output, {how}$'):
+        launch._Job(SimpleNamespace(log=log), begin=0).finish(code)
