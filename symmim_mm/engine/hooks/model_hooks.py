@@ -1,5 +1,7 @@
 """Hooks that change the model: before training, or after an optimizer step."""
 
+from logging import Logger
+
 import torch
 from mmcv.cnn.bricks import DropPath
 from mmengine.hooks import Hook
@@ -16,6 +18,7 @@ from symmim_mm.registry import HOOKS
 from symmim_mm.utils.dist import unwrap
 
 POSITIONS = 'decoder_pos_embed'
+MEMORIES = 'memories.'  # keys of the run that was; their number depends on its accumulation
 PREDICTION = ('decoder_pred.', 'predict.')  # of MAE's decoder, and of ours
 
 
@@ -41,13 +44,26 @@ class LoadBackboneHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Load the backbone, unless the run was resumed."""
         if runner.iter == 0:
-            model = unwrap(runner.model)
-            runner.logger.info(str(load_backbone(model.backbone, self.checkpoint, self.branch)))
-            if runner.cfg.run.task == 'pretrain':
-                names = load_fitting_parts(model, read_checkpoint(self.checkpoint))
-                runner.logger.info(f'also loaded: {", ".join(names) or "nothing"}')
-                if hasattr(model, 'momentum'):
-                    model.momentum.copy_from(**model.online_modules())
+            load_start(unwrap(runner.model), self.checkpoint, self.branch, runner.logger)
+
+
+def load_start(model: nn.Module, checkpoint: str, branch: str, logger: Logger) -> None:
+    """Load the backbone of a checkpoint, and in a pre-training what else fits; log what it was.
+
+    A momentum branch becomes a copy of the online one.
+
+    Args:
+        model: to load into, neither wrapped nor sharded.
+        checkpoint: file to load.
+        branch: ``'online'`` or ``'momentum'``, the encoder of a SymMIM checkpoint to take.
+        logger: gets the load report.
+    """
+    logger.info(str(load_backbone(model.backbone, checkpoint, branch)))
+    if isinstance(model, BaseSelfSupervisor):
+        names = load_fitting_parts(model, read_checkpoint(checkpoint))
+        logger.info(f'also loaded: {", ".join(names) or "nothing"}')
+        if hasattr(model, 'momentum'):
+            model.momentum.copy_from(**model.online_modules())
 
 
 def load_fitting_parts(model: nn.Module, checkpoint: dict) -> list[str]:
@@ -63,8 +79,11 @@ def load_fitting_parts(model: nn.Module, checkpoint: dict) -> list[str]:
     for name, part in model.named_children():
         if name in ('backbone', 'momentum', 'data_preprocessor'):
             continue
-        own = part.state_dict()
         given = {k.removeprefix(f'{name}.'): state[k] for k in state if k.startswith(f'{name}.')}
+        own, given = (
+            {k: v for k, v in tensors.items() if not k.startswith(MEMORIES)}
+            for tensors in (part.state_dict(), given)
+        )
         if POSITIONS in own and POSITIONS in given:
             side = round((own[POSITIONS].shape[1] - 1) ** 0.5)
             given[POSITIONS] = resize_positions(

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
 from torch.distributed.fsdp.wrap import lambda_auto_wrap_policy
 
-from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.engine.hooks.checkpoint_hook import BACKEND
+from symmim_mm.engine.hooks.model_hooks import load_start
 from symmim_mm.models.base import fsdp_units
 from symmim_mm.registry import STRATEGIES
 from symmim_mm.utils.errors import UserError
@@ -104,7 +104,7 @@ class ShardedStrategy(FSDPStrategy):
     def _init_model_weights(self, model: nn.Module) -> nn.Module:
         model = super()._init_model_weights(model)
         if self.backbone:
-            self.logger.info(str(load_backbone(model.backbone, self.backbone, self.branch)))
+            load_start(model, self.backbone, self.branch, self.logger)
         return model
 
     def _wrap_model(self, model: nn.Module) -> nn.Module:
