@@ -120,7 +120,7 @@ def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunO
     record = dict(
         type=RECORD_HOOK,
         config_path=str(config),
-        backbone=source,
+        backbone=source or stated_weights(cfg),
         overrides=[f'{key}={value}' for key, value in sorted(changes.items())],
     )
     cfg.custom_hooks = [*hooks, record]
@@ -130,6 +130,13 @@ def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunO
         use_fsdp(cfg, processes, source, branch, compiled='--compile' in changes)
     _serve_inferencers(cfg)
     return cfg
+
+
+def stated_weights(cfg: Config) -> str | None:
+    """Return the checkpoint that a config itself starts from, if it names one."""
+    parts = (cfg.model.get('init_cfg'), cfg.model.backbone.get('init_cfg'))
+    stated = [init for init in parts if isinstance(init, dict) and init.get('type') == 'Pretrained']
+    return cfg.get('load_from') or next((init['checkpoint'] for init in stated), None)
 
 
 def _serve_inferencers(cfg: Config) -> None:

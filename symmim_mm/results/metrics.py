@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset
 
@@ -49,12 +51,14 @@ def chance_levels(task: str, dataset: BaseDataset) -> dict[str, float]:
 
 
 def blind_miou(dataset: BaseDataset) -> float:
-    """Return the mIoU in percent of giving every pixel the most frequent class of the dataset."""
+    """Return the mIoU in percent of giving every pixel the most frequent class of the dataset.
+
+    Classes that do not occur are no part of the mean, as in MMSegmentation's ``IoUMetric``.
+    """
     from symmim_mm.datasets.label_maps import count_labels
 
-    classes = len(dataset.metainfo['classes'])
-    counts = count_labels(dataset).sum(axis=0)[:classes]
-    return float(100.0 * counts.max() / max(counts.sum(), 1) / classes)
+    counts = count_labels(dataset).sum(axis=0)[: len(dataset.metainfo['classes'])]
+    return float(100.0 * counts.max() / max(counts.sum(), 1) / max(np.count_nonzero(counts), 1))
 
 
 def has_objects(dataset: BaseDataset) -> bool:

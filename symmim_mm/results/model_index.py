@@ -85,7 +85,8 @@ def _model(run: RecordedRun, records: Sequence[Record], prefix: str) -> dict:
     metadata = {
         'Architecture': [record.arch],
         'Training Data': record.dataset,
-        'Training Resources': f'{machine.gpus or 0} x {machine.gpu or machine.cpu or "unknown"}',
+        # One GPU for each process, however many the machine has.
+        'Training Resources': f'{machine.world_size or 1} x {machine.gpu or machine.cpu}',
         'Images Seen': record.images,
         'Seed': record.seed,
     }

@@ -118,6 +118,8 @@ class Record(_Strict):
     losses. ``curve``, ``figures`` (drawn images) and ``checkpoint`` are paths relative to the run
     directory; an evaluation without training has ``None`` for ``checkpoint`` and ``curve``.
     ``findings`` are sentences on the images, for the page.
+    ``overrides`` are the options that changed the config, ``key=value`` (``None``: of a version
+    that did not record them).
     ``dataset`` is the name that the config gives the data, ``data`` what they are (``None``: of a
     version that did not record it). ``images`` is the number of images that the run read, of so
     many ``channels``, ``flops_per_image`` those of forward and backward pass. ``duration_s`` is in
@@ -134,6 +136,7 @@ class Record(_Strict):
     data: Data | None = None
     config: Text
     config_sha256: Sha256
+    overrides: list[Text] | None = None
     checkpoint: RunPath | None = None
     checkpoint_sha256: Sha256 | None = None
     backbone: Text | None = None

@@ -65,6 +65,7 @@ def describe_run(
             data=data,
             config=str(config_path),
             config_sha256=config_sha256(config_path, overrides),
+            overrides=list(overrides),
             backbone=str(backbone) if backbone else None,
             backbone_sha256=file_sha256(backbone) if backbone else None,
             parent=parent.run if parent else None,

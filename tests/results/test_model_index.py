@@ -32,6 +32,7 @@ def test_the_libraries_read_it(tmp_path: Path, url: str) -> None:
         '/mae-pretrain-seed0/last.pth'
     )
     assert pretrained.metadata.training_data == 'sample'
+    assert pretrained.metadata.training_resources == '1 x a cpu'
     assert pretrained.data['Downstream'] == ['mae-detection-seed0']
     frozen = pretrained.results[0]  # of the k-NN, which has no weights of its own
     assert (frozen.task, frozen.metrics) == ('Image Classification (knn)', {'Top 1 Accuracy': 60.0})

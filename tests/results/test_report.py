@@ -1,6 +1,7 @@
 """The report page and the command that writes it."""
 
 import base64
+import html
 import io
 import json
 import re
@@ -140,6 +141,15 @@ def test_the_page_of_one_run(task: str, tmp_path: Path) -> None:
         'segmentation': f'symmim predict {run} IMAGES',
     }
     assert commands[0] == first[task]
+
+
+def test_the_commands_have_the_options_of_the_runs(tmp_path: Path) -> None:
+    run = write(tmp_path, record('symmim', 'finetune'))
+    found = Record.read(run / 'result.json')
+    found.overrides = ['--amp=True', '--branch=momentum', 'model.arch=b', 'recipe.epochs=12']
+    found.write(run)
+    text = html.unescape(collect([run]).page.read_text())
+    assert '--amp --branch momentum --cfg-options model.arch=b recipe.epochs=12' in text
 
 
 def test_nothing_to_collect(tmp_path):

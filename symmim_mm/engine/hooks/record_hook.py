@@ -95,6 +95,8 @@ class RecordHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take up the time of earlier attempts; an impossible one must not reach the record."""
+        if not runner._resume:  # weights to start from, of another run
+            return
         earlier = checkpoint.get('meta', {}).get('elapsed_s')
         self.earlier_s = float(earlier) if is_number(earlier) and earlier >= 0 else 0.0
 

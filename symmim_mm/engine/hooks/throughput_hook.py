@@ -1,5 +1,7 @@
 """Training speed, time spent waiting for data, and use of the GPU."""
 
+import re
+
 import torch
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
@@ -7,17 +9,19 @@ from mmengine.runner import Runner
 
 from symmim_mm.registry import HOOKS
 
-# Dense 16-bit matrix FLOP/s from NVIDIA's data sheets; the first name that is part of the device's
-# counts.
+# Dense 16-bit matrix FLOP/s from NVIDIA's data sheets; the first name whose words are in the
+# device's counts.
 PEAKS = {
-    'H100 PCIe': 756e12, 'H100': 989e12, 'H200': 989e12, 'B200': 2250e12, 'A100': 312e12,
-    'A40': 149.7e12, 'A10': 125e12, 'L40S': 362e12, 'L4': 121e12, 'V100': 125e12, 'T4': 65e12,
+    'H100 PCIe': 756e12, 'H100 NVL': 835e12, 'H100': 989e12, 'H200': 989e12, 'B200': 2250e12,
+    'A100': 312e12, 'A40': 149.7e12, 'A10': 125e12, 'L40S': 362e12, 'L4': 121e12, 'V100': 125e12,
+    'T4': 65e12,
 }  # fmt: skip
 
 
 def peak_flops(device_name: str) -> float | None:
     """Return the dense 16-bit peak of a GPU in FLOP/s; ``None`` where it is not known."""
-    return next((peak for name, peak in PEAKS.items() if name in device_name), None)
+    found = (peak for name, peak in PEAKS.items() if re.search(rf'\b{name}\b', device_name))
+    return next(found, None)
 
 
 @HOOKS.register_module()

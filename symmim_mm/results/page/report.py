@@ -88,8 +88,20 @@ def _commands(runs: Sequence[RecordedRun]) -> str:
         backbone = files.get(record.backbone_sha256, record.backbone)
         if record.backbone_sha256 and backbone:
             words += ['--backbone', str(backbone)]
+        words += _options(record.overrides or ())
         lines.append(visible(shlex.join(words)))
     return '\n'.join(lines)
+
+
+def _options(overrides: Sequence[str]) -> list[str]:
+    """Return the options of a command line that change a config so."""
+    pairs = [item.partition('=') for item in overrides]
+    words = []
+    for name, _, value in pairs:
+        if name.startswith('--'):
+            words += [name] if value == 'True' else [name, value]
+    changes = [f'{name}={value}' for name, _, value in pairs if not name.startswith('--')]
+    return [*words, '--cfg-options', *changes] if changes else words
 
 
 def next_commands(run: RecordedRun) -> list[tuple[str, str]]:

@@ -59,7 +59,11 @@ def test_in_a_run(tmp_path: Path) -> None:
     [
         ('NVIDIA H100 80GB HBM3', 989e12),
         ('NVIDIA H100 PCIe', 756e12),
+        ('NVIDIA H100 NVL', 835e12),
         ('NVIDIA A100-SXM4-80GB', 312e12),
+        ('NVIDIA L40', None),
+        ('NVIDIA A10G', None),
+        ('NVIDIA RTX A4000', None),
         ('Some other device', None),
     ],
 )
