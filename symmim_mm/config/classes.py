@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from symmim_mm.utils.errors import UserError
 
+MAPS = ('reduce_zero_label', 'img_suffix', 'seg_map_suffix')  # how MMSegmentation reads label maps
 PUBLIC = (80, 150)  # numbers of classes of COCO and ADE20K, with which the full recipes are written
 
 
@@ -22,7 +23,8 @@ def follow_classes(cfg: Config) -> None:
     In detection and segmentation these are ``metainfo`` of the other datasets, ``num_classes`` of
     the heads and ``classes`` of ``LoadLabelMap``, where they are not set or still those of the
     public dataset. Classes that are not ADE20K's make a ``BaseSegDataset`` of its class, with the
-    same layout. In a classifier the preprocessor's number and the top-k of the accuracy follow
+    same layout. How label maps are read (``MAPS``) follows the training data as well. In a
+    classifier the preprocessor's number and the top-k of the accuracy follow
     ``model.head.num_classes``.
 
     Raises:
@@ -37,7 +39,12 @@ def follow_classes(cfg: Config) -> None:
         for name in loaders
         if isinstance((cfg.get(name) or {}).get('dataset'), dict)
     }
-    metainfo = datasets.get('train_dataloader', {}).get('metainfo') or {}
+    train = datasets.get('train_dataloader', {})
+    for dataset in datasets.values():
+        for key in MAPS:
+            if key in train:
+                dataset.setdefault(key, train[key])
+    metainfo = train.get('metainfo') or {}
     classes = metainfo.get('classes')
     if not isinstance(classes, list | tuple) or cfg.run.task == 'pretrain':
         return

@@ -54,7 +54,9 @@ def check_data(runner: Runner) -> None:
     _check_warmup(runner)
     data = [loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop]
     if len({getattr(dataset, 'reduce_zero_label', None) for dataset in data}) > 1:
-        raise UserError('reduce_zero_label differs between training and validation: set it in both')
+        raise UserError(
+            'reduce_zero_label differs between training and validation: set it for the first alone'
+        )
     if hasattr(data[0], 'reduce_zero_label'):
         on_main_rank(lambda: check_label_maps(data[0]))
 

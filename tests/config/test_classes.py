@@ -30,6 +30,19 @@ def test_segmentation_follows_the_training_data(tmp_path: Path) -> None:
         assert [step.classes for step in dataset.pipeline if 'LabelMap' in step.type] == [2]
 
 
+def test_label_maps_of_all_parts_are_read_alike(tmp_path: Path) -> None:
+    """Also those of the test, which a config makes of the validation data."""
+    changes = dict(
+        train_dataloader__dataset__reduce_zero_label=False,
+        train_dataloader__dataset__img_suffix='.png',
+        test_dataloader__dataset__img_suffix='.bmp',
+    )
+    cfg = load(SEGMENTATION, tmp_path, **changes)
+    for part, suffix in (('train', '.png'), ('val', '.png'), ('test', '.bmp')):
+        dataset = cfg[f'{part}_dataloader'].dataset
+        assert (dataset.reduce_zero_label, dataset.img_suffix) == (False, suffix)
+
+
 def test_detection_follows_the_training_data(tmp_path: Path) -> None:
     heads = load(DETECTION, tmp_path).model.roi_head
     assert heads.bbox_head.num_classes == heads.mask_head.num_classes == 2
