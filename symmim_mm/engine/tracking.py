@@ -62,6 +62,6 @@ def use_trackers(cfg: Config, names: Sequence[str]) -> None:
     own = visualizer.get('vis_backends') or [dict(type='LocalVisBackend')]
     visualizer['vis_backends'] = [*own, *(backends[name] for name in dict.fromkeys(names))]
     cfg.visualizer = visualizer
-    images = (cfg.get('default_hooks') or {}).get('images')
-    if images:
-        images['while_training'] = True
+    for hook in ((cfg.get('default_hooks') or {}).get('images'), *cfg.get('custom_hooks', ())):
+        if hook and hook.get('type') == 'symmim_mm.ImagesHook':
+            hook['while_training'] = True

@@ -95,6 +95,16 @@ def test_a_run_without_reconstructions_ends_all_the_same(sample_data: Path, tmp_
     assert not Record.read(work / FILE_NAME).figures and not list(work.glob('images/*.png'))
 
 
+@pytest.mark.slow
+def test_the_detections_of_a_transfer_are_followed(sample_data: Path, tmp_path: Path) -> None:
+    """Its hook is one of the config's own, not among the default ones."""
+    changes = 'recipe = dict(batch=2, iterations=2, warmup_iterations=1)\n'
+    changes += 'train_cfg = dict(val_interval=2)\n'
+    config = write_config(tmp_path, 'mask_rcnn', sample_data, changes)
+    train(config, work_dir=tmp_path / 'work', track=['tensorboard'])
+    assert seen_by_tensorboard(tmp_path / 'work')[1]['held_out_0'] == [1, 2]
+
+
 def test_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = Config(dict(work_dir='w'))
     with pytest.raises(UserError, match="among tensorboard, wandb, mlflow, got 'aim'"):
