@@ -3,7 +3,7 @@
 #
 #   tools/slurm_train.sh PARTITION JOB CONFIG WORK_DIR [options of tools/train.py]
 #
-# In the environment: GPUS (8, all together), GPUS_PER_NODE (at most 8), CPUS_PER_TASK (5), PORT (any), GRES
+# In the environment: GPUS (8, all together), GPUS_PER_NODE (at most 8), CPUS_PER_TASK (8), PORT (any), GRES
 # (gpu:GPUS_PER_NODE; another name where the cluster has one, or none for that many tasks on the CPU), and SRUN_ARGS,
 # further options of srun in one string.
 set -euo pipefail
@@ -17,7 +17,7 @@ is_positive "$gpus" || fail "GPUS must be a positive number, not '$gpus'"
 gpus_per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
 is_positive "$gpus_per_node" || fail "GPUS_PER_NODE must be a positive number, not '$gpus_per_node'"
 [ $((gpus % gpus_per_node)) -eq 0 ] || fail "GPUS=$gpus is not a multiple of GPUS_PER_NODE=$gpus_per_node"
-cpus=${CPUS_PER_TASK:-5}
+cpus=${CPUS_PER_TASK:-8}
 is_positive "$cpus" || fail "CPUS_PER_TASK must be a positive number, not '$cpus'"
 [ -z "${PORT:-}" ] || require_port "$PORT"
 gres=${GRES:-gpu:$gpus_per_node}

@@ -118,7 +118,7 @@ def test_slurm_gets_one_task_a_gpu(tmp_path, config):
     lines = result.stdout.splitlines()
     assert lines[0] == 'port=1234'
     options = ['--partition=part', '--job-name=job', '--ntasks=16', '--ntasks-per-node=8']
-    options += ['--gres=gpu:8', '--cpus-per-task=5', '--time=1:00', '--qos=low']
+    options += ['--gres=gpu:8', '--cpus-per-task=8', '--time=1:00', '--qos=low']
     assert set(options) <= set(lines)
     program = lines[lines.index('-u') + 1 :]
     assert Path(program[0]).resolve() == TOOLS / 'train.py'
