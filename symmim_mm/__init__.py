@@ -16,6 +16,7 @@ _API = {
     'finetune': 'symmim_mm.apis.own_data.finetune',
     'detect': 'symmim_mm.apis.own_data.detect',
     'segment': 'symmim_mm.apis.own_data.segment',
+    'train': 'symmim_mm.apis.train',
     'load': 'symmim_mm.apis.predict',
     'predict': 'symmim_mm.apis.predict',
     'embed': 'symmim_mm.apis.embed',

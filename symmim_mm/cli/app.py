@@ -28,7 +28,7 @@ def _add_app(parser: argparse.ArgumentParser) -> None:
 
 def _app(args: argparse.Namespace) -> None:
     if find_spec('gradio') is None:
-        raise UserError("app needs Gradio: pip install 'symmim-mm[app]', or `make app` in a clone")
+        raise UserError("app needs Gradio: `make app` in a clone, or pip install '.[app]' there")
     # Gradio reads them when it is imported.
     os.environ |= {'GRADIO_ANALYTICS_ENABLED': 'False', 'HF_HUB_DISABLE_TELEMETRY': '1'}
     with importing_libraries():

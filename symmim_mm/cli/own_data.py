@@ -61,7 +61,7 @@ def _add_pretrain(parser: argparse.ArgumentParser) -> None:
         '--channels': (int, None, 'of the images (default: those of --init, or 3)'),
         **RUN,
         '--projection': (
-            ('pca', 'tsne'), 'pca', "map of the embedding; tsne: pip install 'symmim-mm[tsne]'",
+            ('pca', 'tsne'), 'pca', "map of the embedding; tsne: pip install '.[tsne]'",
         ),
     }  # fmt: skip
     add_options(parser, options)

@@ -100,7 +100,7 @@ def pretrain(
     if method not in METHODS:
         raise UserError(f'method must be one of {", ".join(METHODS)}, got {method}')
     if projection == 'tsne' and find_spec('openTSNE') is None:
-        raise UserError("--projection tsne needs openTSNE: pip install 'symmim-mm[tsne]'")
+        raise UserError("--projection tsne needs openTSNE: pip install '.[tsne]'")
     if epochs is not None and steps is not None:
         raise UserError('give epochs or steps, not both')
     name = f'{Path(folder).resolve().name}-{method}'
