@@ -12,7 +12,7 @@ from torch import Tensor
 
 from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.checkpoint.mmengine import use_safe_loaders
-from symmim_mm.config.load import load_config
+from symmim_mm.config.load import load_config, stated_weights
 from symmim_mm.datasets.samplers.seeding import seed_everything
 from symmim_mm.engine.faults import report_faults
 from symmim_mm.engine.precision import check_bf16_units, half_encoder
@@ -77,6 +77,8 @@ def evaluate_features(
         raise UserError(f'{config} is a config for {cfg.run.task}, not for {task}')
     if cfg.get('evaluation') is None:
         raise UserError(f'{config} trains its classifier: use tools/train.py')
+    if cfg.get('load_from'):
+        raise UserError('load_from is of trainings: name the weights by --backbone')
     if amp:
         check_bf16_units()
     settings = dict(cfg.evaluation)
@@ -105,7 +107,7 @@ def evaluate_features(
         data=describe_data(*datasets),
         config_path=config,
         overrides=[f'{key}={value}' for key, value in sorted(changes.items())],
-        backbone=backbone,
+        backbone=backbone or stated_weights(cfg),
         work_dir=Path(cfg.work_dir),
         backbone_cfg=cfg.model.backbone,
         seed=cfg.randomness.seed,

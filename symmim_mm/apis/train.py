@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from symmim_mm.config.load import load_config
+from symmim_mm.config.load import load_config, stated_weights
 from symmim_mm.config.recipe import apply_recipe, recipe_of
 from symmim_mm.engine.annotation_check import check_annotations
 from symmim_mm.engine.data_check import check_data
@@ -130,13 +130,6 @@ def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunO
         use_fsdp(cfg, processes, source, branch, compiled='--compile' in changes)
     _serve_inferencers(cfg)
     return cfg
-
-
-def stated_weights(cfg: Config) -> str | None:
-    """Return the checkpoint that a config itself starts from, if it names one."""
-    parts = (cfg.model.get('init_cfg'), cfg.model.backbone.get('init_cfg'))
-    stated = [init for init in parts if isinstance(init, dict) and init.get('type') == 'Pretrained']
-    return cfg.get('load_from') or next((init['checkpoint'] for init in stated), None)
 
 
 def _serve_inferencers(cfg: Config) -> None:

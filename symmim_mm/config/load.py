@@ -238,3 +238,10 @@ def _path_problem(path: Path) -> str | None:
     if refused:
         return f'cannot be read ({refused[0].strerror}): let this user read it'
     return 'is an empty folder, there are no images: put the data there'
+
+
+def stated_weights(cfg: Config) -> str | None:
+    """Return the checkpoint that a config itself starts from, if it names one."""
+    parts = (cfg.model.get('init_cfg'), cfg.model.backbone.get('init_cfg'))
+    stated = [init for init in parts if isinstance(init, dict) and init.get('type') == 'Pretrained']
+    return cfg.get('load_from') or next((init['checkpoint'] for init in stated), None)

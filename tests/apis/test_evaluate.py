@@ -133,6 +133,19 @@ def test_an_unknown_pooling_is_one_line(tmp_path: Path, images: Path) -> None:
         run(tmp_path, images, images, pooling=['patch_mean', 'max'])
 
 
+def test_weights_of_a_training_are_refused(tmp_path: Path, images: Path) -> None:
+    torch.save(dict(state_dict={}), tmp_path / 'weights.pth')
+    options = {'load_from': str(tmp_path / 'weights.pth')}
+    for split in ('train', 'val'):
+        options[f'{split}_dataloader.dataset.data_root'] = str(images)
+    with pytest.raises(
+        UserError, match='load_from is of trainings: name the weights by --backbone'
+    ):
+        evaluate.evaluate_features(
+            'knn', ROOT / 'configs/quickstart/knn.py', work_dir=tmp_path, cfg_options=options
+        )
+
+
 def test_the_branch_is_in_the_record(
     tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
