@@ -32,7 +32,7 @@ def run(
 
 
 @pytest.mark.slow
-def test_from_labels_to_a_page(run: tuple[str, Path, list[str]]) -> None:
+def test_from_labels_to_a_page(run: tuple[str, Path, list[str]], sample_data: Path) -> None:
     task, out, lines = run
     record = json.loads((out / 'result.json').read_text())
     assert TASKS[task][2] in record['metrics'] and (out / 'report/index.html').is_file()
@@ -42,9 +42,10 @@ def test_from_labels_to_a_page(run: tuple[str, Path, list[str]]) -> None:
     normalized = cfg.data_preprocessor if task == 'finetune' else cfg.model.data_preprocessor
     assert normalized.std == STD
     report: list[str] = []
-    again = TASKS[task][0](
-        *(['gone'] * (1 if task == 'finetune' else 2)), out=out, report=report.append
-    )
+    function, data, _ = TASKS[task]
+    arguments = json.loads((out / 'plan/arguments.json').read_text())['arguments']
+    options = dict(backbone=arguments['backbone'], epochs=1, out=out, report=report.append)
+    again = function(*data(sample_data), **options)
     assert again == out / 'report/index.html' and 'the run is continued' in report[0]
 
 

@@ -14,7 +14,7 @@ from own_data import STD, TASKS, coco, write
 from symmim_mm.apis.own_data.detect import detect
 from symmim_mm.apis.own_data.finetune import finetune
 from symmim_mm.apis.own_data.segment import segment
-from symmim_mm.apis.own_data.transfer import SHORT_DECAY, data_name
+from symmim_mm.apis.own_data.transfer import SHORT_DECAY
 from symmim_mm.config.load import load_config
 
 
@@ -162,8 +162,3 @@ def test_any_values_of_label_maps(
     assert dataset.metainfo['classes'] == classes and cfg.model.decode_head.num_classes == 2
     found = dataset[0]['data_samples'].gt_sem_seg.data[0].numpy()
     assert (found == np.vectorize(mapped.get)(label)).all()
-
-
-@pytest.mark.parametrize('folder', ['cells', 'cells/train2017', 'cells/images/training'])
-def test_data_are_called_by_their_folder(folder: str, tmp_path: Path) -> None:
-    assert data_name(tmp_path / folder) == 'cells'

@@ -68,7 +68,8 @@ def test_from_a_folder_to_a_page(
     cfg = Config.fromfile(out / 'plan/pretrain.py')
     assert cfg.recipe.epochs == 1 and cfg.model.data_preprocessor.mean != [123.675, 116.28, 103.53]
 
-    again = pretrain(folder, method=method, out=out, report=lines.append)
+    options = dict(epochs=1, image_size=32, report=lines.append)
+    again = pretrain(folder, method=method, out=out, **options)
     assert again == page and 'the run is continued' in '\n'.join(lines)
 
 

@@ -9,6 +9,7 @@ from symmim_mm.config.image_size import check_image_size
 from symmim_mm.planning.folder_plan import MODELS, choose_shape
 from symmim_mm.utils.errors import UserError
 
+DEFAULT_MODEL = 'vit-ti'
 SMALL_DECODER = (192, 2, 3)  # width, layers and heads, of a random start
 
 
@@ -43,7 +44,7 @@ def new_backbone(model: str | None, shorter_side: int, image_size: int | None = 
     Raises:
         UserError: an image size that is too small or cannot be cut.
     """
-    width, layers, heads = MODELS[model := model or 'vit-ti']
+    width, layers, heads = MODELS[model := model or DEFAULT_MODEL]
     shape = choose_shape(shorter_side, image_size)
     sizes = (heads, width, layers, 4 * width, 3, shape.patch, shape.image)
     return Encoder({}, model, *sizes, pooled=False)

@@ -85,7 +85,8 @@ def finetune(
             ],
         )  # fmt: skip
 
-    return transfer.run_transfer('finetune', title, prepare, **options)
+    arguments = dict(data=data, val=val)
+    return transfer.run_transfer('finetune', title, prepare, arguments, **options)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ from symmim_mm.config.file import CONFIGS
 from symmim_mm.datasets.survey import FolderSurvey
 from symmim_mm.planning.folder_plan import FolderRecipe, choose_batch
 
-PLAN, CONFIG = 'plan', 'pretrain.py'  # MMEngine writes its own, complete config into the run
-
 
 def config_text(
     found: FolderSurvey,
@@ -92,7 +90,7 @@ def config_text(
     lines = [
         f'# {method} on {found.root}: {len(found.images)} images. Written by `symmim pretrain`; '
         'change it and train with',
-        f'# `tools/train.py {plan / CONFIG}`' + (f' --backbone {init}' if init else ''),
+        f'# `tools/train.py {plan / "pretrain.py"}`' + (f' --backbone {init}' if init else ''),
         f'_base_ = [{str(CONFIGS / method / "vit_b_pretrain.py")!r}]',
     ]
     return '\n'.join([*lines, *(f'{key} = {value!r}' for key, value in parts.items()), ''])

@@ -16,8 +16,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from symmim_mm.apis.embed import show_embeddings
-from symmim_mm.apis.own_data.backbone import choose_side, new_backbone, open_start
-from symmim_mm.apis.own_data.folder_config import CONFIG, PLAN, config_text
+from symmim_mm.apis.own_data.backbone import DEFAULT_MODEL, choose_side, new_backbone, open_start
+from symmim_mm.apis.own_data.folder_config import config_text
+from symmim_mm.apis.own_data.plan import Plan, absolute, check_numbers
 from symmim_mm.apis.train import configure, train
 from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.datasets.survey import FolderSurvey, survey
@@ -65,8 +66,9 @@ def pretrain(
 ) -> Path:
     """Pre-train on a folder of images, and write a page of what was learned.
 
-    The same call again continues an interrupted run, or finishes its page. A GPU, or a CPU with
-    bf16 matrix units (AMX), trains in mixed precision.
+    The same call again continues an interrupted run, or finishes its page; one with other
+    arguments needs another ``out``. A GPU, or a CPU with bf16 matrix units (AMX), trains in mixed
+    precision.
 
     Args:
         folder: of images, sub-folders included; labels are not needed.
@@ -103,13 +105,19 @@ def pretrain(
         raise UserError("--projection tsne needs openTSNE: pip install '.[tsne]'")
     if epochs is not None and steps is not None:
         raise UserError('give epochs or steps, not both')
+    check_numbers(
+        epochs=epochs, steps=steps, image_size=image_size, heads=heads, seed=seed, workers=workers
+    )
+    seconds = seconds_of(budget)
     name = f'{Path(folder).resolve().name}-{method}'
     place = Path(out) if out else Path('work_dirs', name)
-    plan = place / PLAN
-    config = plan / CONFIG
-    if config.is_file():
-        report(f'{config} exists: the run is continued; for another one give --out')
-    else:
+    arguments = dict(
+        folder=absolute(folder), method=method, init=absolute(init), heads=heads,
+        model=None if init else model or DEFAULT_MODEL, image_size=image_size, channels=channels,
+        epochs=epochs, steps=steps, budget=None if epochs or steps else budget, seed=seed,
+    )  # fmt: skip
+    plan = Plan(place, 'pretrain', arguments)
+    if not plan.continues(report):
         start = open_start(init, model, heads)
         channels = choose_channels(channels, start)
         found = survey(folder, channels=channels)
@@ -125,14 +133,16 @@ def pretrain(
         backbone = replace(backbone, image=side, channels=channels)
 
         def text(recipe: FolderRecipe | None) -> str:
-            return config_text(found, method, backbone, recipe, plan, init, worker_count(workers))
+            return config_text(
+                found, method, backbone, recipe, plan.folder, init, worker_count(workers)
+            )
 
-        write_lists(found, plan, choose_batch(len(found.images)))
+        write_lists(found, plan.folder, choose_batch(len(found.images)))
         report('measuring some steps')
         rate = measure_rate(text(None), init, amp=has_bf16_units())
         recipe = choose_recipe(
             len(found.images), side, backbone.width, rate=rate,
-            seconds=seconds_of(budget), epochs=epochs, steps=steps,
+            seconds=seconds, epochs=epochs, steps=steps,
         )  # fmt: skip
         report(describe(recipe, backbone, method, rate))
         if init is None and len(found.images) < FROM_SCRATCH:
@@ -140,9 +150,9 @@ def pretrain(
                 f'from scratch, {len(found.images)} images teach little: weights from elsewhere '
                 '(--init FILE: of MAE, DINO, timm, Hugging Face, ...) are the better start'
             )
-        write_atomic(config, text(recipe))
-        write_atomic(plan / 'recipe.json', json.dumps(asdict(recipe), indent=1) + '\n')
-    train_planned(config, place, seed=seed, backbone=init, amp=has_bf16_units(), track=track)
+        write_atomic(plan.folder / 'recipe.json', json.dumps(asdict(recipe), indent=1) + '\n')
+        plan.write(text(recipe))
+    train_planned(plan.config, place, seed=seed, backbone=init, amp=has_bf16_units(), track=track)
     write_progress(Record.read(place / FILE_NAME), place, 'trained; its images are compared')
     for line in show_embeddings(place, projection):
         report(line)
@@ -252,7 +262,7 @@ def measure_rate(
     """
     timer = _TimerHook(steps)
     with tempfile.TemporaryDirectory(prefix='symmim-timed-') as folder:
-        path = Path(folder, CONFIG)
+        path = Path(folder, 'pretrain.py')
         path.write_text(text)
         cfg = configure(path, work_dir=folder, backbone=str(init) if init else None, amp=amp)
         for name in ('health', 'images'):

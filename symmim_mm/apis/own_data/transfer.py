@@ -1,15 +1,23 @@
 """What fine-tuning, detection and segmentation on one's own labels share: plan, run, page."""
 
+import inspect
+import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from mmengine.config import Config
 
-from symmim_mm.apis.own_data.backbone import backbone_settings, new_backbone, open_start
+from symmim_mm.apis.own_data.backbone import (
+    DEFAULT_MODEL,
+    backbone_settings,
+    new_backbone,
+    open_start,
+)
+from symmim_mm.apis.own_data.plan import Plan, absolute, check_numbers
 from symmim_mm.apis.own_data.pretrain import finish, measure_rate, train_planned, worker_count
 from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.config.file import CONFIGS
@@ -24,11 +32,11 @@ from symmim_mm.planning.transfer_plan import (
 )
 from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.text import counted
 
-PLAN = 'plan'
+DEFAULT_BUDGET = '1h'
 HELD_OUT = 0.2  # share of the images, where there is no validation set
+PART = re.compile(r'train(ing|\d{4})?|images')  # folder of a part of some data, as COCO's train2017
 # Of a short detection or segmentation. The published .7 hardly moves the first blocks: box AP of
 # nuclei was 20.0 after 1,000 steps with it and 23.6 with .9 (docs/own_data.md).
 SHORT_DECAY = 0.9
@@ -123,6 +131,7 @@ def run_transfer(
     task: str,
     name: str,
     prepare: Callable[[Path, Encoder | None], Setup],
+    data: Mapping[str, object] | None = None,
     **options: Unpack[TransferOptions],
 ) -> Path:
     """Plan and train a transfer, write its page, and return that.
@@ -132,6 +141,8 @@ def run_transfer(
         name: of the data.
         prepare: looks at the data; gets the folder for lists and the backbone to start from. Not
             called for a run that continues.
+        data: paths of data, by argument, and what is validated on; by default the paths and
+            numbers that ``prepare`` encloses.
         **options: see :class:`TransferOptions`.
 
     Raises:
@@ -141,19 +152,17 @@ def run_transfer(
     # Advice on losses and optional packages, which is none for whom types one command.
     warnings.filterwarnings('ignore', module='mmseg|mmdet')
     share_of_labels(options.get('labels', 1.0))
+    plan = plan_of(task, name, enclosed(prepare) if data is None else data, options)
     backbone, epochs = options.get('backbone'), options.get('epochs')
-    place = Path(options.get('out') or Path('work_dirs', f'{name}-{task}'))
-    config = place / PLAN / f'{task}.py'
-    if config.is_file():
-        report(f'{config} exists: the run is continued; for another one give --out')
-    else:
+    seconds = seconds_of(options.get('budget') or DEFAULT_BUDGET)
+    if not plan.continues(report):
         start = open_start(backbone, options.get('model'), options.get('heads'))
         if start and start.channels != 3 and task != 'finetune':
             raise UserError(
                 f'{start.source} reads {start.channels} channels; detect and segment train on '
                 'images of 3: take another backbone'
             )
-        setup = prepare(place / PLAN, start)
+        setup = prepare(plan.folder, start)
         for line in setup.found:
             report(line)
         if not backbone:
@@ -161,7 +170,7 @@ def run_transfer(
         workers = worker_count(options.get('workers'))
 
         def text(recipe: TransferRecipe) -> str:
-            return config_text(task, setup, recipe, workers, config, backbone)
+            return config_text(task, setup, recipe, workers, plan.config, backbone)
 
         batch = transfer_batch(task, setup.images)
         rate = 0.0
@@ -171,7 +180,7 @@ def run_transfer(
             rate = measure_rate(text(endless), backbone)
         recipe = transfer_recipe(
             task, setup.images, setup.backbone.width, epochs=epochs, rate=rate,
-            seconds=seconds_of(options.get('budget') or '1h'),
+            seconds=seconds,
         )  # fmt: skip
         report(
             f'{counted(recipe.epochs, "epoch")} of {setup.images} labeled images, '
@@ -179,11 +188,40 @@ def run_transfer(
             f'{batch}, learning rate {recipe.lr:g}'
             + (f', about {recipe.steps * batch / rate / 60:.0f} minutes' if rate else '')
         )
-        write_atomic(config, text(recipe))
-    train_planned(config, place, seed=options.get('seed', 0), backbone=backbone)
+        plan.write(text(recipe))
+    place = plan.place
+    train_planned(plan.config, place, seed=options.get('seed', 0), backbone=backbone)
     record = Record.read(place / FILE_NAME)
     report(', '.join(f'{key} {value:.1f}' for key, value in record.metrics.items()))
     return finish(place, report)
+
+
+def plan_of(task: str, name: str, data: Mapping[str, object], options: TransferOptions) -> Plan:
+    """Return the plan of a transfer, with the arguments that determine it.
+
+    Raises:
+        UserError: a number that is too small.
+    """
+    check_numbers(
+        **{key: options.get(key) for key in ('epochs', 'image_size', 'heads', 'seed', 'workers')}
+    )
+    backbone, epochs = options.get('backbone'), options.get('epochs')
+    arguments = {key: absolute(value) for key, value in data.items()} | dict(
+        backbone=absolute(backbone), heads=options.get('heads'),
+        model=None if backbone else options.get('model') or DEFAULT_MODEL,
+        labels=float(options.get('labels') or 1.0), image_size=options.get('image_size'),
+        epochs=epochs, budget=None if epochs else options.get('budget') or DEFAULT_BUDGET,
+        seed=options.get('seed', 0),
+    )  # fmt: skip
+    place = Path(options.get('out') or Path('work_dirs', f'{name}-{task}'))
+    return Plan(place, task, arguments)
+
+
+def enclosed(function: Callable) -> dict[str, object]:
+    """Return the paths and numbers that an inner function takes from the one around it."""
+    values = inspect.getclosurevars(function).nonlocals
+    kinds = (str, Path, tuple, int, float, type(None))
+    return {name: value for name, value in sorted(values.items()) if isinstance(value, kinds)}
 
 
 def config_text(
@@ -242,6 +280,7 @@ def data_name(folder: Path, labels: float = 1.0) -> str:
     A share of the labels is named, too.
     """
     path = folder.resolve()
-    while path.name.startswith(('train', 'images')) and path.parent.name:
+    while PART.fullmatch(path.name) and path.parent.name:
         path = path.parent
-    return path.stem + (f', {labels:.0%} of the labels' if labels < 1 else '')
+    name = path.stem if path.is_file() else path.name
+    return name + (f', {labels:.0%} of the labels' if labels < 1 else '')

@@ -1,0 +1,142 @@
+"""A second command in the folder of a run continues that run, or says what is another."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from own_data import TASKS, ade, coco, write
+
+from symmim_mm.apis.own_data.pretrain import pretrain
+from symmim_mm.apis.own_data.transfer import data_name
+from symmim_mm.utils.errors import UserError
+
+
+class Trained(Exception):
+    """Stands for a training, which is not run."""
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Run a command up to its training; return what it reported."""
+
+    def stop(*args: object, **kwargs: object) -> None:
+        raise Trained
+
+    for module in ('pretrain', 'transfer'):
+        monkeypatch.setattr(f'symmim_mm.apis.own_data.{module}.train_planned', stop)
+        monkeypatch.setattr(f'symmim_mm.apis.own_data.{module}.measure_rate', lambda *a, **k: 9.0)
+
+    def run(function: Callable[..., Path], *data: Path, **options: Any) -> list[str]:
+        lines: list[str] = []
+        with pytest.raises(Trained):
+            function(*data, **dict(epochs=1, workers=0, report=lines.append) | options)
+        return lines
+
+    return run
+
+
+COMMANDS = {
+    'pretrain': (pretrain, lambda root: (root / 'imagenet',)),
+    **{task: (function, data) for task, (function, data, _) in TASKS.items()},
+}
+
+
+@pytest.mark.parametrize('name', COMMANDS)
+def test_other_arguments_are_refused_once_trained(
+    name: str, command: Callable[..., list[str]], sample_data: Path, tmp_path: Path
+) -> None:
+    function, data = COMMANDS[name]
+    data, out = data(sample_data), tmp_path / 'out'
+    command(function, *data, out=out)
+    (out / 'last_checkpoint').touch()
+    lines = command(function, *data, out=out, workers=1)
+    assert 'the run is continued' in lines[0] and len(lines) == 1
+    moved = [tmp_path / 'elsewhere' for _ in data]
+    for others, options, message in (
+        (data, dict(epochs=2), 'epochs 1, now 2; give another --out, or remove'),
+        (data, dict(seed=1, model='vit-s'), 'model vit-ti, now vit-s; seed 0, now 1'),
+        (data, dict(epochs=None, budget='2h'), 'epochs 1, now none; budget none, now 2h'),
+        (moved, {}, f'/{data[0].name}, now {moved[0]}'),
+    ):
+        options = dict(epochs=1, workers=0, report=print, out=out) | options
+        with pytest.raises(UserError, match=f'holds a run of other arguments: .*{message}'):
+            function(*others, **options)
+
+
+@pytest.mark.parametrize('name', COMMANDS)
+def test_a_plan_that_was_never_trained_is_made_again(
+    name: str, command: Callable[..., list[str]], sample_data: Path, tmp_path: Path
+) -> None:
+    function, data = COMMANDS[name]
+    data = data(sample_data)
+    command(function, *data, out=tmp_path)
+    config = next((tmp_path / 'plan').glob('*.py'))
+    first = config.read_text()
+    lines = command(function, *data, out=tmp_path, epochs=3)
+    assert 'was never trained' in lines[0] and config.read_text() != first
+    # What was changed by hand is not lost.
+    config.write_text(config.read_text() + '# by hand\n')
+    assert 'the run is continued' in command(function, *data, out=tmp_path, epochs=3)[0]
+    with pytest.raises(UserError, match='epochs 3, now 1'):
+        function(*data, epochs=1, workers=0, out=tmp_path)
+    assert config.read_text().endswith('# by hand\n')
+
+
+def test_a_folder_of_another_command_or_version(
+    command: Callable[..., list[str]], sample_data: Path, tmp_path: Path
+) -> None:
+    finetune, detect = TASKS['finetune'][0], TASKS['detection'][0]
+    command(finetune, sample_data / 'imagenet', out=tmp_path)
+    (tmp_path / 'result.json').touch()
+    with pytest.raises(UserError, match='command finetune, now detection; give'):
+        detect(*coco(sample_data), out=tmp_path, epochs=1, workers=0)
+    (tmp_path / 'plan/arguments.json').unlink()  # as an older version left it
+    lines = command(finetune, sample_data / 'imagenet', out=tmp_path, epochs=5)
+    assert 'the run is continued' in lines[0]
+    with pytest.raises(UserError, match='holds another run: give another --out'):
+        detect(*coco(sample_data), out=tmp_path, epochs=1, workers=0)
+    (tmp_path / 'plan/arguments.json').write_text('[')
+    with pytest.raises(UserError, match=r'arguments\.json is damaged'):
+        finetune(sample_data / 'imagenet', out=tmp_path)
+
+
+def test_paths_are_compared_as_absolute_ones(
+    command: Callable[..., list[str]],
+    sample_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    segment, out = TASKS['segmentation'][0], tmp_path / 'out'
+    val = tuple(map(str, ade(sample_data, 'validation')))
+    command(segment, *ade(sample_data), val=val, out=out)
+    (out / 'last_checkpoint').touch()
+    monkeypatch.chdir(sample_data)
+    relative = [path.relative_to(sample_data) for path in map(Path, (*ade(sample_data), *val))]
+    lines = command(segment, *relative[:2], val=tuple(relative[2:]), out=out)
+    assert 'the run is continued' in lines[0]
+    stored = json.loads((out / 'plan/arguments.json').read_text())['arguments']
+    assert stored['val'] == list(val) and stored['backbone'] is None
+    with pytest.raises(UserError, match=r'val .*/images/validation .*, now 0\.2'):
+        segment(*relative[:2], out=out, epochs=1, workers=0)
+
+
+@pytest.mark.parametrize(
+    ('path', 'name'),
+    [
+        ('cells', 'cells'),
+        ('cells/train2017', 'cells'),
+        ('cells/images/training', 'cells'),
+        ('cells.v1', 'cells.v1'),
+        ('cells.v2/train', 'cells.v2'),
+        ('images_cats', 'images_cats'),
+        ('trains', 'trains'),
+        ('lists/birds.txt', 'birds'),
+    ],
+)
+def test_data_are_called_by_their_folder(path: str, name: str, tmp_path: Path) -> None:
+    if path.endswith('.txt'):
+        write(tmp_path / path.replace('txt', 'png'), 3)
+        (tmp_path / path).touch()
+    assert data_name(tmp_path / path) == name
