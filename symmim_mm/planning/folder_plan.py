@@ -15,7 +15,7 @@ LEAST_IMAGES = 50
 FROM_SCRATCH = 5000  # images under which weights from elsewhere are the better start
 LEAST_STEPS = 20
 ENOUGH_STEPS = 300  # for which the batch of a short run gets smaller
-MOST_EPOCHS = 800
+MOST_EPOCHS = 800  # that a budget makes
 # Width, layers, heads. ViT-Ti: DeiT (arXiv 2012.12877); the others as everywhere here.
 MODELS = {
     'vit-ti': (192, 12, 3),
@@ -112,7 +112,7 @@ def choose_recipe(
     held_out = max(8, min(64, images // 20))
     an_epoch = (images - held_out) // batch
     if epochs is None:
-        least = max(LEAST_STEPS, math.ceil(0.7 * an_epoch))
+        least, wanted = max(LEAST_STEPS, math.ceil(0.7 * an_epoch)), steps
         if steps is not None and steps < least:
             raise UserError(f'--steps {steps}: {least} of {batch} images are the least')
         steps = steps or int(rate * (seconds or 0) / batch)
@@ -125,7 +125,8 @@ def choose_recipe(
                 f'{least} are the least: give --budget {minutes}m or more, or a smaller --model or '
                 '--image-size'
             )
-        epochs = min(MOST_EPOCHS, max(1, round(steps / an_epoch)))
+        most = MOST_EPOCHS if wanted is None else steps  # what is asked for is done
+        epochs = min(most, max(1, round(steps / an_epoch)))
     steps = epochs * an_epoch
     # The average spans a fortieth of the run: a short run's would else stay at its random start.
     momentum = min(0.99, max(0.9, 0.5 ** (40 / steps)))

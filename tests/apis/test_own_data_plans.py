@@ -80,6 +80,16 @@ def test_held_out_images_are_balanced(
     assert cfg.model.head.num_classes == 2
 
 
+@pytest.mark.parametrize('size', [32, 96, 160])
+def test_the_patch_follows_from_the_size(
+    size: int, classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the images that a random start sees, not of the files, which have 40 pixels."""
+    cfg = config_of(finetune, (classes,), monkeypatch, tmp_path / 'out', image_size=size)
+    backbone = cfg.model.backbone
+    assert (backbone.img_size, backbone.patch_size) == (size, {32: 4, 96: 8, 160: 16}[size])
+
+
 def test_a_list_of_paths_and_classes(
     classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

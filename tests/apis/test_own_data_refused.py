@@ -12,6 +12,7 @@ from own_data import coco, write
 import symmim_mm
 from symmim_mm.apis.own_data.detect import detect
 from symmim_mm.apis.own_data.finetune import finetune
+from symmim_mm.apis.own_data.pretrain import pretrain
 from symmim_mm.apis.own_data.segment import segment
 from symmim_mm.apis.predict import predict
 from symmim_mm.cli.own_data import validation
@@ -57,6 +58,30 @@ def _spoil_small(root: Path) -> dict:
     for number in range(2, 10):
         (root / f'cat/{number}.png').unlink()
     return {}
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(epochs=0), '--epochs 0: must be a whole number, 1 at least'),
+        (dict(epochs=-1), '--epochs -1'),
+        (dict(epochs=1.5), r'--epochs 1\.5'),
+        (dict(workers=-1), '--workers -1: must be a whole number, 0 at least'),
+        (dict(seed=-1), '--seed -1'),
+        (dict(image_size=0), '--image-size 0'),
+        (dict(heads=0), '--heads 0'),
+        (dict(budget='1'), '--budget 1: a number and s, m, h or d'),
+        (dict(steps=0), '--steps 0'),
+        (dict(steps=-5), '--steps -5'),
+    ],
+)
+def test_numbers_that_cannot_work(options: dict, message: str, tmp_path: Path) -> None:
+    """They are refused before anything is looked at: here the data are not even there."""
+    commands = [(pretrain, 1), (finetune, 1), (detect, 2), (segment, 2)]
+    for function, data in commands[: 1 if 'steps' in options else 4]:
+        with pytest.raises(UserError, match=message):
+            function(*['no'] * data, out=tmp_path / 'out', **options)
+    assert not (tmp_path / 'out').exists()
 
 
 @pytest.mark.parametrize(

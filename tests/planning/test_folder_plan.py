@@ -74,6 +74,13 @@ def test_short_runs_have_small_batches_and_rates() -> None:
     assert choose_recipe(5000, 32, 192, rate=40, steps=40).batch == 256
 
 
+@pytest.mark.parametrize(('images', 'steps'), [(60, 100_000), (600, 40_000)])
+def test_steps_that_are_asked_for_are_made(images: int, steps: int) -> None:
+    recipe = choose_recipe(images, 64, 192, rate=10, steps=steps)
+    assert recipe.epochs > 800 and recipe.steps == pytest.approx(steps, rel=0.01)
+    assert choose_recipe(images, 64, 192, rate=1e6, seconds=3600).epochs == 800
+
+
 def test_too_few_steps_are_refused() -> None:
     with pytest.raises(UserError, match='--steps 26: 27 of 256 images are the least'):
         choose_recipe(10_000, 32, 192, rate=10, steps=26)

@@ -96,7 +96,9 @@ def transfer_backbone(
             f'{folder / path} cannot be read ({reason}), one of {len(found.unreadable)} in a '
             f'sample of {found.sampled}: repair or remove them; `symmim check` finds all'
         )
-    backbone = start or new_backbone(options.get('model'), found.shorter_side)
+    # The patch follows from the size that the model will see.
+    side = options.get('image_size') or found.shorter_side
+    backbone = start or new_backbone(options.get('model'), side)
     # Of weights that do not say how their images were normalized, only RGB can be guessed.
     if not start or (channels != 3 and not start.normalization):
         own = dict(mean=list(found.mean), std=list(found.std))
