@@ -74,9 +74,10 @@ def _add_transfer(task: str, parser: argparse.ArgumentParser) -> None:
     for name, metavar, text in DATA[task]:
         parser.add_argument(name, metavar=metavar, help=text)
     names = ' '.join(metavar for _, metavar, _ in DATA[task])
+    default = 'val/ or test/ next to train/, or 0.2' if task == 'finetune' else '0.2'
     parser.add_argument(
-        '--val', nargs='+', default=['0.2'], metavar='DATA',
-        help=f'{names} to validate on, a share to hold out, or none (default: 0.2)',
+        '--val', nargs='+', metavar='DATA',
+        help=f'{names} to validate on, a share to hold out, or none (default: {default})',
     )  # fmt: skip
     start = parser.add_mutually_exclusive_group()
     add_options(start, {'--backbone': ('FILE', None, WEIGHTS)} | MODEL)
@@ -91,7 +92,10 @@ def _add_transfer(task: str, parser: argparse.ArgumentParser) -> None:
 
 
 def _transfer(task: str, args: argparse.Namespace) -> None:
-    args.val = validation(args.val, len(DATA[task]))
+    if args.val is None:
+        del args.val
+    else:
+        args.val = validation(args.val, len(DATA[task]))
     call(f'apis.own_data.{task}:{task}', args)
 
 

@@ -38,7 +38,7 @@ from symmim_mm.results.runs import RecordedRun
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.host import available_cores
-from symmim_mm.utils.text import counted
+from symmim_mm.utils.text import counted, is_text
 
 METHODS = ('symmim', 'mae', 'simmim')
 TIMED_STEPS = 4
@@ -206,8 +206,15 @@ def finish(work_dir: Path, report: Callable[[str], None]) -> Path:
 
 
 def write_lists(found: FolderSurvey, plan: Path, batch: int) -> None:
-    """Write ``train.txt`` and ``held_out.txt``: every so many images are held out."""
+    """Write ``train.txt`` and ``held_out.txt``: every so many images are held out.
+
+    Raises:
+        UserError: fewer images than a batch, or a name that no line of a list can hold.
+    """
     images = [path for path in found.images if path not in found.unreadable]
+    for path in images:
+        if not is_text(path) or '\n' in path or '\r' in path:
+            raise UserError(f'{found.root}: {path!r} is not UTF-8 in one line: rename the file')
     held = max(8, min(64, len(images) // 20))
     chosen = {images[number * len(images) // held] for number in range(held)}
     trained = [path for path in images if path not in chosen]

@@ -120,7 +120,7 @@ def held_out_shares(
     if val is None:
         line = 'nothing is held out: what is measured are images that were trained on'
         return (0.0, 1.0), (0.0, 1.0), line
-    if not isinstance(val, float):
+    if not isinstance(val, int | float):
         names = val if isinstance(val, Sequence) and not isinstance(val, str) else [val]
         return (0.0, 1.0), (0.0, 1.0), f'validation: {" ".join(map(str, names))}'
     if not 0 < val < 1:
@@ -204,16 +204,15 @@ def plan_of(task: str, name: str, data: Mapping[str, object], options: TransferO
     Raises:
         UserError: a number that is too small.
     """
-    check_numbers(
-        **{key: options.get(key) for key in ('epochs', 'image_size', 'heads', 'seed', 'workers')}
-    )
     backbone, epochs = options.get('backbone'), options.get('epochs')
+    size, heads, seed = options.get('image_size'), options.get('heads'), options.get('seed', 0)
+    workers = options.get('workers')
+    check_numbers(epochs=epochs, image_size=size, heads=heads, seed=seed, workers=workers)
     arguments = {key: absolute(value) for key, value in data.items()} | dict(
-        backbone=absolute(backbone), heads=options.get('heads'),
+        backbone=absolute(backbone), heads=heads,
         model=None if backbone else options.get('model') or DEFAULT_MODEL,
-        labels=float(options.get('labels') or 1.0), image_size=options.get('image_size'),
-        epochs=epochs, budget=None if epochs else options.get('budget') or DEFAULT_BUDGET,
-        seed=options.get('seed', 0),
+        labels=float(options.get('labels') or 1.0), image_size=size, epochs=epochs,
+        budget=None if epochs else options.get('budget') or DEFAULT_BUDGET, seed=seed,
     )  # fmt: skip
     place = Path(options.get('out') or Path('work_dirs', f'{name}-{task}'))
     return Plan(place, task, arguments)
