@@ -16,8 +16,8 @@ from symmim_mm.datasets.transforms.decode import (
     FindingError,
     decode_image,
     decode_label_map,
-    unread_channels,
 )
+from symmim_mm.datasets.transforms.tiff import unread_in_tiff
 
 PATCH = 16
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # Pillow's limit, above which it suspects an attack
@@ -179,8 +179,8 @@ def _decode(
     """
     if warnings:
         warnings.take()
-    if count := unread_channels(data):
-        raise FindingError('channels', f'{count} channels')
+    if unread := unread_in_tiff(data):
+        raise FindingError('channels', unread.what.split(',')[0])
     pixels = None
     if header is not None and header.format in JPEGS:
         pixels = decode_image(data, cv2.IMREAD_REDUCED_COLOR_8)

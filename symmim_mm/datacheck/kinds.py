@@ -17,7 +17,7 @@ LEVELS: dict[str, dict[str, str]] = {
         'unreadable': 'files or folders that the system does not let one read',
         'not-an-image': 'no image that OpenCV knows: cannot be loaded',
         'cut-off': 'cut off or damaged so that decoding fails: cannot be loaded',
-        'channels': 'more channels than color and transparency: loaded with `--channels` alone',
+        'channels': 'a TIFF of more bands, pages or other numbers: only `--channels` may read it',
         'enormous': 'more pixels than --max-pixels, not decoded: may use up the memory in training',
         'crash': 'the process that reads it dies, or takes over 10 minutes: so will a training',
         'missing-folder': 'a folder or file of the layout is not there',

@@ -100,7 +100,7 @@ def samples() -> dict[str, tuple[str, bytes, set[str]]]:
         'TIFF of floats': (
             'a.tif',
             encode(Image.fromarray(np.ones((48, 64), np.float32)), 'TIFF'),
-            {'cut-off'},
+            {'channels'},
         ),
         'four bands': ('a.tif', bands, {'channels'}),
         'bomb': ('a.png', png_of_size(60_000, 60_000), {'enormous'}),
@@ -130,7 +130,7 @@ def samples() -> dict[str, tuple[str, bytes, set[str]]]:
             {'palette', 'transparent'},
         ),
         'animated PNG': ('a.png', encode(image, 'PNG', frames=2), {'animated'}),
-        'two pages': ('a.tif', encode(image, 'TIFF', frames=2), {'animated'}),
+        'two pages': ('a.tif', encode(image, 'TIFF', frames=2), {'channels'}),
         'rotated': ('a.jpg', encode(image, exif=turned(6)), {'rotated'}),
         'rotated PNG': ('a.png', encode(image, 'PNG', exif=turned(6)), {'rotated'}),
         'one pixel': ('a.jpg', encode(make_image(1, 1)), {'tiny'}),

@@ -7,12 +7,11 @@ from io import BytesIO
 import cv2
 import numpy as np
 
-from symmim_mm.datasets.transforms.decode import PNG_SIGNATURE, TIFF_SIGNATURES, decode_image
+from symmim_mm.datasets.transforms.decode import PNG_SIGNATURE, decode_image
+from symmim_mm.datasets.transforms.tiff import REDUCED_OR_MASK, SIGNATURES
 from symmim_mm.utils.text import counted
 
-BIG_TIFF_SIGNATURES = (b'II+\0', b'MM\0+')
 GRAY_ALPHA = 4  # PNG, third edition, 11.2.1: the byte after the bit depth
-REDUCED_OR_MASK = 1 | 4  # TIFF 6.0, NewSubfileType: no image of its own
 MOST_VALUES = 2**30  # of an array, as OpenCV's limit of pixels
 
 
@@ -29,7 +28,7 @@ def decode_bands(data: bytes, channels: int) -> np.ndarray:
     Raises:
         ValueError: what is wrong with the file, to be read after its name.
     """
-    is_tiff = data[:4] in (*TIFF_SIGNATURES, *BIG_TIFF_SIGNATURES)
+    is_tiff = data[:4] in SIGNATURES
     pixels = _decode_tiff(data, channels) if is_tiff else _decode_by_opencv(data)
     if pixels is None or not pixels.size:
         raise ValueError(

@@ -1,18 +1,14 @@
 """Decoding of images and label maps as the libraries of a training decode them, safely."""
 
-import warnings
 from io import BytesIO
 
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 ANIMATION_CHUNKS = (b'acTL', b'fcTL', b'fdAT')  # PNG, third edition, 11.3.5
 CHUNK_OVERHEAD = 12  # bytes of a chunk around its data: length, name, checksum
-TIFF_SIGNATURES = (b'II*\0', b'MM\0*')
-SAMPLES, EXTRA_SAMPLES = 277, 338  # TIFF 6.0, section 8 and 18: an extra sample of 0 is no alpha
 
 IGNORED = 255  # MMSegmentation's label of pixels that do not count
 
@@ -27,24 +23,6 @@ def decode_image(data: bytes, flag: int = cv2.IMREAD_COLOR) -> np.ndarray | None
         return cv2.imdecode(np.frombuffer(strip_animation(data), np.uint8), flag)
     except cv2.error:  # an empty file, or more pixels than OpenCV allows
         return None
-
-
-def unread_channels(data: bytes) -> int:
-    """Return the number of channels of a multispectral TIFF, 0 for any other file.
-
-    OpenCV drops all but the first three, or refuses the file.
-    """
-    if data[:4] not in TIFF_SIGNATURES:
-        return 0
-    try:
-        with warnings.catch_warnings(action='ignore'):  # of Pillow's, which names no file
-            tags = ImageFileDirectory_v2(data[:8])
-            (stream := BytesIO(data)).seek(tags.next)
-            tags.load(stream)
-            count, extra = tags.get(SAMPLES, 1), tags.get(EXTRA_SAMPLES, ())
-    except Exception:  # a damaged file, which is OpenCV's to refuse
-        return 0
-    return count if count > 4 or 0 in extra else 0
 
 
 def strip_animation(data: bytes) -> bytes:

@@ -10,10 +10,11 @@ import simplejpeg
 from mmengine.fileio import get
 
 from symmim_mm.datasets.transforms.bands import decode_bands
-from symmim_mm.datasets.transforms.decode import decode_image, unread_channels
+from symmim_mm.datasets.transforms.decode import decode_image
 from symmim_mm.datasets.transforms.exif_orientation import stored_box, turn_upright, upright_size
 from symmim_mm.datasets.transforms.jpeg_crop import cut_rows
 from symmim_mm.datasets.transforms.jpeg_header import END, JpegHeader, read_jpeg_header
+from symmim_mm.datasets.transforms.tiff import unread_in_tiff
 from symmim_mm.utils.errors import UserError
 
 MOST_PIXELS = 2**30  # OpenCV's own limit, for what OpenCV does not see
@@ -125,11 +126,8 @@ class EncodedImage:
             except ValueError as error:
                 raise ImageError(f'{self.name} {error}') from error
             return
-        if count := unread_channels(self.data):
-            raise ImageError(
-                f'{self.name} has {count} channels, and images of color or gray are read: '
-                f'pre-train with --channels {count}, or write three or one into another file'
-            )
+        if unread := unread_in_tiff(self.data):
+            raise ImageError(f'{self.name} {unread.what}: {unread.advice}')
         self.pixels = decode_image(self.data)
         if self.pixels is None:
             raise ImageError(
