@@ -1,6 +1,8 @@
 """A second command in the folder of a run continues that run, or says what is another."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,29 @@ def test_a_plan_that_was_never_trained_is_made_again(
     with pytest.raises(UserError, match='epochs 3, now 1'):
         function(*data, epochs=1, workers=0, out=tmp_path)
     assert config.read_text().endswith('# by hand\n')
+
+
+def test_a_plan_is_not_changed_while_it_is_trained(
+    command: Callable[..., list[str]], sample_data: Path, tmp_path: Path
+) -> None:
+    """Before its first checkpoint, too, a run that is under way keeps others out."""
+    command(pretrain, sample_data / 'imagenet', out=tmp_path)
+    text = (tmp_path / 'plan/pretrain.py').read_text()
+    script = (
+        'import fcntl, sys\n'
+        'file = open(sys.argv[1], "w")\n'
+        'fcntl.lockf(file, fcntl.LOCK_EX)\n'
+        'print("held", flush=True)\n'
+        'sys.stdin.read()\n'
+    )
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with subprocess.Popen([sys.executable, '-c', script, tmp_path / 'run.lock'], **pipes) as other:
+        other.stdout.readline()
+        with pytest.raises(UserError, match='another run .* is using'):
+            pretrain(sample_data / 'imagenet', out=tmp_path, epochs=2, workers=0)
+        other.stdin.close()
+    assert (tmp_path / 'plan/pretrain.py').read_text() == text
+    assert 'never trained' in command(pretrain, sample_data / 'imagenet', out=tmp_path)[0]
 
 
 def test_a_folder_of_another_command_or_version(
