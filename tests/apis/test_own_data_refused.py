@@ -63,10 +63,10 @@ def _spoil_small(root: Path) -> dict:
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(epochs=0), '--epochs 0: must be a whole number, 1 at least'),
+        (dict(epochs=0), '--epochs 0: must be an integer of at least 1'),
         (dict(epochs=-1), '--epochs -1'),
         (dict(epochs=1.5), r'--epochs 1\.5'),
-        (dict(workers=-1), '--workers -1: must be a whole number, 0 at least'),
+        (dict(workers=-1), '--workers -1: must be an integer of at least 0'),
         (dict(seed=-1), '--seed -1'),
         (dict(image_size=0), '--image-size 0'),
         (dict(heads=0), '--heads 0'),

@@ -23,14 +23,14 @@ def check_numbers(**numbers: int | None) -> None:
     """Refuse numbers that nothing can be done with, before anything is measured or written.
 
     Raises:
-        UserError: a number of :data:`LEAST` below its least, or none that is whole.
+        UserError: a number of :data:`LEAST` below its least, or no integer.
     """
     for name, number in numbers.items():
         if number is None:
             continue
         if not isinstance(number, Integral) or number < LEAST[name]:
             option = name.replace('_', '-')
-            raise UserError(f'--{option} {number}: must be a whole number, {LEAST[name]} at least')
+            raise UserError(f'--{option} {number}: must be an integer of at least {LEAST[name]}')
 
 
 def absolute(value: object) -> Any:
