@@ -1,26 +1,15 @@
 """Semantic segmentation on one's own images: a folder of images and one of label maps."""
 
 import os
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
-
 from symmim_mm.apis.own_data import transfer
 from symmim_mm.apis.own_data.backbone import choose_side
+from symmim_mm.apis.own_data.map_folder import MapFolder, open_maps
 from symmim_mm.checkpoint.encoder import Encoder
-from symmim_mm.datasets.label_maps import read_label_map
-from symmim_mm.datasets.label_share import choose_part
-from symmim_mm.datasets.survey import survey
-from symmim_mm.datasets.transforms.decode import IGNORED
-from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.planning.transfer_plan import TransferRecipe
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.files import write_atomic
-from symmim_mm.utils.host import available_cores
 from symmim_mm.utils.text import listed
 
 MOST_SIDE = 512  # pixels, as in the full recipe
@@ -55,9 +44,9 @@ def segment(
     def prepare(plan: Path, start: Encoder | None) -> transfer.Setup:
         labels = float(options.get('labels') or 1.0)
         train_share, val_share, line = transfer.held_out_shares(val)
-        trained = measured = whole = _open(Path(images), Path(masks), plan / 'all.txt')
+        trained = measured = whole = open_maps(Path(images), Path(masks), plan / 'all.txt')
         if isinstance(val, tuple):
-            measured = _open(Path(val[0]), Path(val[1]), plan / 'val.txt')
+            measured = open_maps(Path(val[0]), Path(val[1]), plan / 'val.txt')
             if extra := set(measured.values) - set(whole.values):
                 raise UserError(
                     f'{measured.masks} has the values {listed(sorted(map(str, extra)), 6)}, which '
@@ -89,89 +78,9 @@ def segment(
     )
 
 
-@dataclass(frozen=True)
-class _Maps:
-    """Images with label maps."""
-
-    images: Path  # the folders
-    masks: Path
-    files: list[str]  # images with a label map, below the folder
-    found: list[set[int]]  # the values of each of these maps
-    bare: list[str]  # images without
-    suffix: str  # what follows an image's name without its ending in that of the label map
-    names: Path  # file with the names without ending, one a line
-
-    @property
-    def values(self) -> list[int]:
-        """The values that are classes: all but 255, unless the maps hold 0 and 255 alone."""
-        found = set().union(*self.found)
-        return sorted(found if found == {0, IGNORED} else found - {IGNORED})
-
-    @property
-    def classes(self) -> list[str]:
-        if self.values in ([0, 1], [0, IGNORED]):
-            return ['background', 'object']
-        return [f'class {value}' for value in self.values]
-
-    def part(self, share: tuple[float, float], names: Path) -> '_Maps':
-        """Write the names of a share of the images into another file."""
-        order = range(len(self.files))
-        kept = sorted(choose_part(order, self.files.__getitem__, share, least=1))
-        files = [self.files[number] for number in kept]
-        write_atomic(names, ''.join(os.path.splitext(file)[0] + '\n' for file in files))
-        return replace(
-            self, files=files, found=[self.found[number] for number in kept], names=names
-        )
-
-
-def _open(images: Path, masks: Path, names: Path) -> _Maps:
-    """Pair images with label maps by name, and read the values of all maps.
-
-    Raises:
-        UserError: no pairs, several endings of images, or maps that cannot be used.
-    """
-    files = survey(images, sample=0).images
-    maps = set(survey(masks, sample=0).images)
-    endings = Counter(os.path.splitext(path)[1] for path in files)
-    if len(endings) > 1:
-        raise UserError(
-            f'{images} has images that end in {listed(list(endings), 4)}: MMSegmentation reads '
-            'one ending at a time; convert or rename them'
-        )
-    stems = {os.path.splitext(path)[0]: path for path in files}
-    # How maps' names continue after those of their images: what most images have counts.
-    first = [stem for stem in list(stems)[:50]]
-    ways = Counter(path[len(stem) :] for stem in first for path in maps if path.startswith(stem))
-    suffix = max(ways, key=lambda way: sum(stem + way in maps for stem in stems), default='')
-    paired = [stem for stem in stems if suffix and stem + suffix in maps]
-    if 2 * len(paired) < len(stems):
-        raise UserError(
-            f'{len(paired)} of the {len(stems)} images of {images} have a label map of the same '
-            f'name in {masks}, e.g. {files[0]} has none: name both alike'
-        )
-    with ThreadPoolExecutor(available_cores()) as pool:
-        try:
-            found = list(pool.map(lambda stem: _values(masks / (stem + suffix)), paired))
-        except ImageError as error:
-            raise UserError(str(error)) from error
-    write_atomic(names, '\n'.join(paired) + '\n')
-    bare = sorted(stems.keys() - set(paired))
-    maps_found = _Maps(images, masks, [stems[stem] for stem in paired], found, bare, suffix, names)
-    if len(maps_found.values) < 2:
-        raise UserError(
-            f'{masks}: no label map has more than one class, '
-            f'{listed(list(map(str, maps_found.values)), 2)}: there is nothing to tell apart'
-        )
-    return maps_found
-
-
-def _values(path: Path) -> set[int]:
-    return set(np.flatnonzero(np.bincount(read_label_map(str(path)).ravel())).tolist())
-
-
 def _parts(
-    trained: _Maps,
-    measured: _Maps,
+    trained: MapFolder,
+    measured: MapFolder,
     labels: float,
     backbone: Encoder,
     size: int,
@@ -209,7 +118,7 @@ def _parts(
         dict(type='mmseg.PackSegInputs'),
     ]
 
-    def dataset(source: _Maps, pipeline: list[dict], **more: float) -> dict[str, Any]:
+    def dataset(source: MapFolder, pipeline: list[dict], **more: float) -> dict[str, Any]:
         return dict(
             type='symmim_mm.SegmentationFolder', values=trained.values, data_root='',
             ann_file=str(source.names.resolve()),
