@@ -1,43 +1,17 @@
 """What the commands for one's own labels plan: configs, held-out images, classes."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
-from own_data import STD, TASKS, coco, write
+from own_data import STD, TASKS, coco, config_of, write
 
 from symmim_mm.apis.own_data.detect import detect
 from symmim_mm.apis.own_data.finetune import finetune
 from symmim_mm.apis.own_data.segment import segment
 from symmim_mm.apis.own_data.transfer import SHORT_DECAY
-from symmim_mm.config.load import load_config
-
-
-def config_of(
-    function: Callable[..., Path],
-    data: tuple,
-    monkeypatch: pytest.MonkeyPatch,
-    out: Path,
-    **options: Any,
-) -> Config:
-    """Return the config that a command writes, without training it."""
-
-    class Written(Exception):
-        pass
-
-    def stop(*args: object, **kwargs: object) -> None:
-        raise Written
-
-    monkeypatch.setattr('symmim_mm.apis.own_data.transfer.train_planned', stop)
-    options = dict(epochs=1, workers=0, out=out, report=lambda line: None) | options
-    with pytest.raises(Written):
-        function(*data, **options)
-    return load_config(next((out / 'plan').glob('*.py')))
 
 
 @pytest.mark.parametrize('task', TASKS)

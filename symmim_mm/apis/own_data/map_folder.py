@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from symmim_mm.datasets.label_maps import read_label_map
-from symmim_mm.datasets.label_share import choose_part
+from symmim_mm.datasets.label_share import Share, choose_part
 from symmim_mm.datasets.survey import survey
 from symmim_mm.datasets.transforms.decode import IGNORED
 from symmim_mm.datasets.transforms.decode_region import ImageError
@@ -30,12 +31,7 @@ class MapFolder:
     bare: list[str]  # images without
     suffix: str  # what follows an image's name without its ending in that of the label map
     names: Path  # file with the names without ending, one a line
-
-    @property
-    def values(self) -> list[int]:
-        """The values that are classes: all but 255, unless the maps hold 0 and 255 alone."""
-        found = set().union(*self.found)
-        return sorted(found if found == {0, IGNORED} else found - {IGNORED})
+    values: list[int]  # the classes, those of the whole data in a part of it, too
 
     @property
     def classes(self) -> list[str]:
@@ -44,15 +40,39 @@ class MapFolder:
             return ['background', 'object']
         return [f'class {value}' for value in self.values]
 
-    def part(self, share: tuple[float, float], names: Path) -> 'MapFolder':
-        """Write the names of a share of the images into another file."""
-        order = range(len(self.files))
-        kept = sorted(choose_part(order, self.files.__getitem__, share, least=1))
+    @property
+    def absent(self) -> list[str]:
+        """The names of the classes that none of the maps has."""
+        found = set().union(*self.found)
+        named = zip(self.values, self.classes, strict=True)
+        return [name for value, name in named if value not in found]
+
+    def part(self, numbers: Iterable[int], names: Path) -> 'MapFolder':
+        """Return some of the images, by number, and write their names into another file."""
+        kept = sorted(numbers)
         files = [self.files[number] for number in kept]
         write_atomic(names, ''.join(os.path.splitext(file)[0] + '\n' for file in files))
         return replace(
             self, files=files, found=[self.found[number] for number in kept], names=names
         )
+
+    def split(self, train_share: Share, val_share: Share) -> tuple[list[int], list[int]]:
+        """Return the numbers of the images to train on, and of those to hold out.
+
+        A held-out image with a class that is in no training map is trained on instead, unless it is
+        the only one left.
+        """
+        train, val = (
+            choose_part(range(len(self.files)), self.files.__getitem__, share, least=1)
+            for share in (train_share, val_share)
+        )
+        absent = set(self.values).difference(*(self.found[number] for number in train))
+        for number in list(val):
+            if absent & self.found[number] and len(val) > 1:
+                val.remove(number)
+                train.append(number)
+                absent -= self.found[number]
+        return train, val
 
 
 def open_maps(images: Path, masks: Path, names: Path) -> MapFolder:
@@ -87,13 +107,16 @@ def open_maps(images: Path, masks: Path, names: Path) -> MapFolder:
             raise UserError(str(error)) from error
     write_atomic(names, '\n'.join(paired) + '\n')
     bare = sorted(stems.keys() - set(paired))
-    whole = MapFolder(images, masks, [stems[stem] for stem in paired], found, bare, suffix, names)
-    if len(whole.values) < 2:
+    values = sorted(set().union(*found))
+    if values != [0, IGNORED]:  # which are background and object
+        values = [value for value in values if value != IGNORED]
+    if len(values) < 2:
         raise UserError(
             f'{masks}: no label map has more than one class, '
-            f'{listed(list(map(str, whole.values)), 2)}: there is nothing to tell apart'
+            f'{listed(list(map(str, values)), 2)}: there is nothing to tell apart'
         )
-    return whole
+    pairs = [stems[stem] for stem in paired]
+    return MapFolder(images, masks, pairs, found, bare, suffix, names, values)
 
 
 def _values(path: Path) -> set[int]:

@@ -8,6 +8,7 @@ from symmim_mm.apis.own_data import transfer
 from symmim_mm.apis.own_data.backbone import choose_side
 from symmim_mm.apis.own_data.map_folder import MapFolder, open_maps
 from symmim_mm.checkpoint.encoder import Encoder
+from symmim_mm.datasets.transforms.decode import IGNORED
 from symmim_mm.planning.transfer_plan import TransferRecipe
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.text import listed
@@ -47,14 +48,15 @@ def segment(
         trained = measured = whole = open_maps(Path(images), Path(masks), plan / 'all.txt')
         if isinstance(val, tuple):
             measured = open_maps(Path(val[0]), Path(val[1]), plan / 'val.txt')
-            if extra := set(measured.values) - set(whole.values):
+            if extra := set().union(*measured.found) - {*whole.values, IGNORED}:
                 raise UserError(
-                    f'{measured.masks} has the values {listed(sorted(map(str, extra)), 6)}, which '
-                    f'{masks} does not have: classes must occur in the training maps'
+                    f'{measured.masks} has the values {listed(list(map(str, sorted(extra))), 6)}, '
+                    f'which {masks} does not have: classes must occur in the training maps'
                 )
         elif val is not None:
-            trained = whole.part(train_share, plan / 'train.txt')
-            measured = whole.part(val_share, plan / 'val.txt')
+            train, held_out = whole.split(train_share, val_share)
+            trained = whole.part(train, plan / 'train.txt')
+            measured = whole.part(held_out, plan / 'val.txt')
         backbone, side = transfer.transfer_backbone(options, start, whole.images, whole.files)
         size = choose_side(options.get('image_size'), side, 2 * backbone.patch, MOST_SIDE)
 
@@ -63,6 +65,11 @@ def segment(
             f'({listed(whole.classes, 8)}), crops of {size} pixels',
             line,
         ]
+        if trained.absent:
+            lines.append(
+                f'no image to train on has {listed(trained.absent, 8)}: label more of them, as the '
+                'model cannot learn what it does not see'
+            )
         if whole.bare:
             lines.append(
                 f'{len(whole.bare)} images have no label map and are left out, e.g. {whole.bare[0]}'

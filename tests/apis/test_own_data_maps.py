@@ -1,0 +1,85 @@
+"""Folders of label maps as people have them: which classes, pairs and values are taken."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.registry import DATASETS, init_default_scope
+from own_data import config_of, write
+
+from symmim_mm.apis.own_data.map_folder import open_maps
+from symmim_mm.apis.own_data.segment import segment
+from symmim_mm.utils.errors import UserError
+
+SIDE = 40
+
+
+def stripes(*values: int) -> np.ndarray:
+    """Return a label map with stripes of these values."""
+    return np.repeat(np.resize(np.array(values, np.uint8), SIDE), SIDE).reshape(SIDE, SIDE)
+
+
+def folders(root: Path, maps: list[np.ndarray]) -> tuple[Path, Path]:
+    """Write an image for each label map, and return both folders."""
+    for number, label in enumerate(maps):
+        write(root / f'images/{number}.png', number)
+        write(root / f'masks/{number}.png', label)
+    return root / 'images', root / 'masks'
+
+
+def held_out(root: Path, count: int, share: float) -> list[int]:
+    """Return which of a number of images are held out where all have the same classes."""
+    data = open_maps(*folders(root, [stripes(0, 1)] * count), root / 'all.txt')
+    return data.split((0.0, 1 - share), (1 - share, 1.0))[1]
+
+
+@pytest.mark.parametrize('rare', [3, 9])
+def test_a_class_of_held_out_maps_alone_is_trained_on(
+    rare: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be scored as the class of another value, or have no number in the model."""
+    maps = [stripes(0, 1, 5)] * 10
+    first = held_out(tmp_path / 'same', 10, 0.3)[0]
+    maps[first] = stripes(0, 1, 5, rare)
+    lines: list[str] = []
+    cfg = config_of(
+        segment, folders(tmp_path, maps), monkeypatch, tmp_path / 'out', val=0.3,
+        report=lines.append,
+    )  # fmt: skip
+    values = sorted([0, 1, 5, rare])
+    parts = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
+    assert [tuple(part['values']) for part in parts] == [tuple(values)] * 2
+    names = [Path(part.ann_file).read_text().split() for part in parts]
+    assert str(first) in names[0] and [len(part) for part in names] == [8, 2]
+    assert cfg.model.decode_head.num_classes == 4
+    assert not any('no image to train on' in line for line in lines)
+
+
+def test_a_class_without_a_training_map_keeps_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only held-out image stays; its class is named and measured as what it is."""
+    maps = [stripes(0, 1, 5)] * 5
+    (only,) = held_out(tmp_path / 'same', 5, 0.2)
+    maps[only] = stripes(0, 3, 5, 255)
+    lines: list[str] = []
+    data = folders(tmp_path, maps)
+    cfg = config_of(segment, data, monkeypatch, tmp_path / 'out', report=lines.append)
+    assert sum('no image to train on has class 3:' in line for line in lines) == 1
+    init_default_scope('mmseg')
+    found = DATASETS.build(cfg.val_dataloader.dataset)[0]['data_samples'].gt_sem_seg.data[0]
+    table = {0: 0, 3: 2, 5: 3, 255: 255}
+    assert (found.numpy() == np.vectorize(table.get)(maps[only])).all()
+
+
+def test_validation_maps_are_read_as_training_maps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """255 is ignored next to 0 alone, too, where the training maps have more classes."""
+    data = folders(tmp_path / 'train', [stripes(0, 1, 255)] * 4)
+    val = folders(tmp_path / 'val', [stripes(0, 255)] * 2)
+    cfg = config_of(segment, data, monkeypatch, tmp_path / 'out', val=val)
+    assert cfg.val_dataloader.dataset['values'] == [0, 1]
+    val = folders(tmp_path / 'other', [stripes(0, 2, 255)] * 2)
+    with pytest.raises(UserError, match='has the values 2, which'):
+        segment(*data, val=val, out=tmp_path / 'refused')
