@@ -83,3 +83,10 @@ def test_validation_maps_are_read_as_training_maps(
     val = folders(tmp_path / 'other', [stripes(0, 2, 255)] * 2)
     with pytest.raises(UserError, match='has the values 2, which'):
         segment(*data, val=val, out=tmp_path / 'refused')
+
+
+@pytest.mark.parametrize(('count', 'share'), [(2, 0.2), (4, 0.1)])
+def test_too_few_images_to_hold_out(count: int, share: float, tmp_path: Path) -> None:
+    data = folders(tmp_path, [stripes(0, 1)] * count)
+    with pytest.raises(UserError, match=f'has {count} label maps.*too few to hold out {share:.0%}'):
+        segment(*data, val=share, out=tmp_path / 'out')

@@ -17,7 +17,7 @@ from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.host import available_cores
-from symmim_mm.utils.text import listed
+from symmim_mm.utils.text import counted, listed
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,20 @@ class MapFolder:
 
         A held-out image with a class that is in no training map is trained on instead, unless it is
         the only one left.
+
+        Raises:
+            UserError: there is none to hold out.
         """
         train, val = (
             choose_part(range(len(self.files)), self.files.__getitem__, share, least=1)
             for share in (train_share, val_share)
         )
+        if not val:
+            raise UserError(
+                f'{self.masks} has {counted(len(self.files), "label map")}, too few to '
+                f'hold out {val_share[1] - val_share[0]:.0%} of them: label more, give a larger '
+                'share to --val, or --val none'
+            )
         absent = set(self.values).difference(*(self.found[number] for number in train))
         for number in list(val):
             if absent & self.found[number] and len(val) > 1:
