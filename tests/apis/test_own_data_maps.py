@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from mmengine.registry import DATASETS, init_default_scope
 from own_data import config_of, write
+from PIL import Image
 
 from symmim_mm.apis.own_data.map_folder import open_maps
 from symmim_mm.apis.own_data.segment import segment
@@ -90,3 +91,29 @@ def test_too_few_images_to_hold_out(count: int, share: float, tmp_path: Path) ->
     data = folders(tmp_path, [stripes(0, 1)] * count)
     with pytest.raises(UserError, match=f'has {count} label maps.*too few to hold out {share:.0%}'):
         segment(*data, val=share, out=tmp_path / 'out')
+
+
+def test_label_maps_are_as_large_as_their_images(tmp_path: Path) -> None:
+    data = folders(tmp_path, [stripes(0, 1)] * 3)
+    write(data[1] / '1.png', stripes(0, 1)[:30])
+    message = 'images/1.png has 40 x 40 pixels.*masks/1.png 40 x 30: save them alike'
+    with pytest.raises(UserError, match=message):
+        segment(*data, out=tmp_path / 'out')
+
+
+@pytest.mark.parametrize('upright', [True, False])
+def test_images_are_compared_as_they_are_turned(upright: bool, tmp_path: Path) -> None:
+    """Images are turned upright by their EXIF orientation, label maps are not."""
+    exif = Image.Exif()
+    exif[0x112] = 6  # stored on its side
+    (tmp_path / 'images').mkdir()
+    for number in range(2):
+        Image.new('RGB', (SIDE, 30)).save(tmp_path / f'images/{number}.jpg', exif=exif)
+        label = stripes(0, 1)[:, :30]
+        write(tmp_path / f'masks/{number}.png', label if upright else label.T)
+    data = tmp_path / 'images', tmp_path / 'masks', tmp_path / 'all.txt'
+    if upright:
+        assert open_maps(*data).values == [0, 1]
+    else:
+        with pytest.raises(UserError, match='has 30 x 40 pixels, upright.*0.png 40 x 30'):
+            open_maps(*data)

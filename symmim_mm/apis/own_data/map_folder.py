@@ -4,19 +4,22 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from symmim_mm.datacheck.header import read_header
 from symmim_mm.datasets.label_maps import read_label_map
 from symmim_mm.datasets.label_share import Share, choose_part
 from symmim_mm.datasets.survey import survey
 from symmim_mm.datasets.transforms.decode import IGNORED
-from symmim_mm.datasets.transforms.decode_region import ImageError
+from symmim_mm.datasets.transforms.decode_region import ImageError, open_image
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.host import available_cores
+from symmim_mm.utils.paths import open_regular
 from symmim_mm.utils.text import counted, listed
 
 
@@ -111,9 +114,13 @@ def open_maps(images: Path, masks: Path, names: Path) -> MapFolder:
         )
     with ThreadPoolExecutor(available_cores()) as pool:
         try:
-            found = list(pool.map(lambda stem: _values(masks / (stem + suffix)), paired))
+            read = list(pool.map(lambda stem: _read(masks / (stem + suffix)), paired))
         except ImageError as error:
             raise UserError(str(error)) from error
+    pairs = [stems[stem] for stem in paired]
+    for file, stem, (_, shape) in zip(pairs, paired, read, strict=True):
+        _check_size(images / file, masks / (stem + suffix), shape)
+    found = [values for values, _ in read]
     write_atomic(names, '\n'.join(paired) + '\n')
     bare = sorted(stems.keys() - set(paired))
     values = sorted(set().union(*found))
@@ -124,9 +131,27 @@ def open_maps(images: Path, masks: Path, names: Path) -> MapFolder:
             f'{masks}: no label map has more than one class, '
             f'{listed(list(map(str, values)), 2)}: there is nothing to tell apart'
         )
-    pairs = [stems[stem] for stem in paired]
     return MapFolder(images, masks, pairs, found, bare, suffix, names, values)
 
 
-def _values(path: Path) -> set[int]:
-    return set(np.flatnonzero(np.bincount(read_label_map(str(path)).ravel())).tolist())
+def _read(path: Path) -> tuple[set[int], tuple[int, ...]]:
+    """Return the values of a label map, and its rows and columns."""
+    labels = read_label_map(str(path))
+    return set(np.flatnonzero(np.bincount(labels.ravel())).tolist()), labels.shape
+
+
+def _check_size(image: Path, label_map: Path, shape: tuple[int, ...]) -> None:
+    """Raise UserError where an image, turned upright as it is loaded, has not this shape."""
+    header = None
+    with suppress(OSError), open_regular(image) as file:
+        header = read_header(file)
+    if header and header.loaded_size[::-1] == shape:
+        return
+    loaded = open_image(image)  # OpenCV, which may find another orientation, has the last word
+    loaded.decode_whole()
+    if loaded.size[::-1] != shape:
+        raise UserError(
+            f'{image} has {" x ".join(map(str, loaded.size))} pixels, upright as it is loaded, and '
+            f'its label map {label_map} {" x ".join(map(str, shape[::-1]))}: save them alike, '
+            'without an EXIF orientation'
+        )
