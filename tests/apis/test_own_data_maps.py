@@ -117,3 +117,47 @@ def test_images_are_compared_as_they_are_turned(upright: bool, tmp_path: Path) -
     else:
         with pytest.raises(UserError, match='has 30 x 40 pixels, upright.*0.png 40 x 30'):
             open_maps(*data)
+
+
+def test_two_kinds_of_label_maps(tmp_path: Path) -> None:
+    """The order of a set would choose one; what most images have is taken."""
+    data = folders(tmp_path, [stripes(0, 1)] * 4)
+    for path in list(data[1].iterdir()):
+        write(path.with_name(f'{path.stem}_instanceIds.png'), stripes(0, 7, 9))
+        path.rename(path.with_name(f'{path.stem}_labelIds.png'))
+    with pytest.raises(UserError, match='which end in _instanceIds.png, _labelIds.png: keep'):
+        open_maps(*data, tmp_path / 'all.txt')
+    (data[1] / '1_instanceIds.png').unlink()
+    assert open_maps(*data, tmp_path / 'all.txt').suffix == '_labelIds.png'
+
+
+def test_names_that_begin_alike(tmp_path: Path) -> None:
+    data = folders(tmp_path, [stripes(0, 1)] * 12)
+    assert open_maps(*data, tmp_path / 'all.txt').suffix == '.png'
+    for path in list(data[1].iterdir()):
+        path.rename(path.with_name(f'{int(path.stem) + 100}.png'))  # 1 and 10 both have two
+    with pytest.raises(UserError, match='of the 12 images of .* have a label map'):
+        open_maps(*data, tmp_path / 'all.txt')
+
+
+def test_the_ending_of_label_maps_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for ending in ('.png', '_mask.png'):
+        data = folders(tmp_path / ending, [stripes(0, 1)] * 5)
+        for path in list(data[1].iterdir()):
+            path.rename(path.with_name(path.stem + ending))
+        lines: list[str] = []
+        config_of(segment, data, monkeypatch, tmp_path / ending / 'out', report=lines.append)
+        assert any('followed by' in line for line in lines) == (ending == '_mask.png')
+    assert 'label maps are called as their images, followed by _mask.png' in lines
+
+
+@pytest.mark.parametrize('linked', [True, False])
+def test_images_are_not_their_own_label_maps(linked: bool, tmp_path: Path) -> None:
+    _, masks = folders(tmp_path, [stripes(0, 1)] * 4)
+    images = tmp_path / 'link' if linked else masks
+    if linked:
+        images.symlink_to(masks)
+    with pytest.raises(UserError, match='share files, e.g. 0.png, which would be its own'):
+        segment(images, masks, out=tmp_path / 'out')

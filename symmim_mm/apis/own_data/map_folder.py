@@ -22,6 +22,9 @@ from symmim_mm.utils.host import available_cores
 from symmim_mm.utils.paths import open_regular
 from symmim_mm.utils.text import counted, listed
 
+SAMPLED = 50  # images by whose names those of label maps are understood
+CANDIDATES = 20  # ways to name label maps that are counted for all images
+
 
 @dataclass(frozen=True)
 class MapFolder:
@@ -93,36 +96,15 @@ def open_maps(images: Path, masks: Path, names: Path) -> MapFolder:
     Raises:
         UserError: no pairs, several endings of images, or maps that cannot be used.
     """
-    files = survey(images, sample=0).images
-    maps = set(survey(masks, sample=0).images)
-    endings = Counter(os.path.splitext(path)[1] for path in files)
-    if len(endings) > 1:
-        raise UserError(
-            f'{images} has images that end in {listed(list(endings), 4)}: MMSegmentation reads '
-            'one ending at a time; convert or rename them'
-        )
-    stems = {os.path.splitext(path)[0]: path for path in files}
-    # How maps' names continue after those of their images: what most images have counts.
-    first = [stem for stem in list(stems)[:50]]
-    ways = Counter(path[len(stem) :] for stem in first for path in maps if path.startswith(stem))
-    suffix = max(ways, key=lambda way: sum(stem + way in maps for stem in stems), default='')
-    paired = [stem for stem in stems if suffix and stem + suffix in maps]
-    if 2 * len(paired) < len(stems):
-        raise UserError(
-            f'{len(paired)} of the {len(stems)} images of {images} have a label map of the same '
-            f'name in {masks}, e.g. {files[0]} has none: name both alike'
-        )
+    pairs, bare, suffix = _pair(images, masks)
     with ThreadPoolExecutor(available_cores()) as pool:
         try:
-            read = list(pool.map(lambda stem: _read(masks / (stem + suffix)), paired))
+            read = list(pool.map(lambda path: _read(masks / path), pairs.values()))
         except ImageError as error:
             raise UserError(str(error)) from error
-    pairs = [stems[stem] for stem in paired]
-    for file, stem, (_, shape) in zip(pairs, paired, read, strict=True):
-        _check_size(images / file, masks / (stem + suffix), shape)
+    for (file, path), (_, shape) in zip(pairs.items(), read, strict=True):
+        _check_size(images / file, masks / path, shape)
     found = [values for values, _ in read]
-    write_atomic(names, '\n'.join(paired) + '\n')
-    bare = sorted(stems.keys() - set(paired))
     values = sorted(set().union(*found))
     if values != [0, IGNORED]:  # which are background and object
         values = [value for value in values if value != IGNORED]
@@ -131,7 +113,59 @@ def open_maps(images: Path, masks: Path, names: Path) -> MapFolder:
             f'{masks}: no label map has more than one class, '
             f'{listed(list(map(str, values)), 2)}: there is nothing to tell apart'
         )
-    return MapFolder(images, masks, pairs, found, bare, suffix, names, values)
+    whole = MapFolder(images, masks, list(pairs), found, bare, suffix, names, values)
+    return whole.part(range(len(pairs)), names)
+
+
+def _pair(images: Path, masks: Path) -> tuple[dict[str, str], list[str], str]:
+    """Return the label map of each image that has one, the other images, and maps' suffix."""
+    files = survey(images, sample=0).images
+    maps = set(survey(masks, sample=0).images)
+    endings = Counter(os.path.splitext(path)[1] for path in files)
+    if len(endings) > 1:
+        raise UserError(
+            f'{images} has images that end in {listed(list(endings), 4)}: MMSegmentation reads '
+            'one ending at a time; convert or rename them'
+        )
+    stems = {file: os.path.splitext(file)[0] for file in files}
+    suffixes = _suffixes(list(stems.values()), maps)
+    suffix = suffixes[0] if suffixes else ''
+    pairs = {
+        file: stem + suffix for file, stem in stems.items() if suffix and stem + suffix in maps
+    }
+    if 2 * len(pairs) < len(files):
+        raise UserError(
+            f'{len(pairs)} of the {len(files)} images of {images} have a label map of the same '
+            f'name in {masks}, e.g. {files[0]} has none: name both alike'
+        )
+    if len(suffixes) > 1:
+        raise UserError(
+            f'{masks} has several label maps for each image, which end in {listed(suffixes, 4)}: '
+            'keep those of one kind'
+        )
+    for file, path in pairs.items():
+        if os.path.samefile(images / file, masks / path):
+            raise UserError(
+                f'{images} and {masks} share files, e.g. {file}, which would be its own label '
+                'map: keep images and label maps in folders of their own'
+            )
+    return pairs, [file for file in files if file not in pairs], suffix
+
+
+def _suffixes(stems: list[str], maps: set[str]) -> list[str]:
+    """Return how maps' names continue after those of their images: what most images have.
+
+    There are several where as many images have one as another.
+    """
+    sample = stems[:SAMPLED]
+    ways = Counter(
+        path[len(stem) :] for path in sorted(maps) for stem in sample if path.startswith(stem)
+    )
+    # As 1 and 10 begin alike there are many more by chance, each of few images.
+    counts = {
+        way: sum(stem + way in maps for stem in stems) for way, _ in ways.most_common(CANDIDATES)
+    }
+    return [way for way, count in counts.items() if count == max(counts.values())]
 
 
 def _read(path: Path) -> tuple[set[int], tuple[int, ...]]:

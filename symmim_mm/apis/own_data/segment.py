@@ -8,6 +8,7 @@ from symmim_mm.apis.own_data import transfer
 from symmim_mm.apis.own_data.backbone import choose_side
 from symmim_mm.apis.own_data.map_folder import MapFolder, open_maps
 from symmim_mm.checkpoint.encoder import Encoder
+from symmim_mm.datasets.folder_scan import EXTENSIONS
 from symmim_mm.datasets.transforms.decode import IGNORED
 from symmim_mm.planning.transfer_plan import TransferRecipe
 from symmim_mm.utils.errors import UserError
@@ -65,6 +66,8 @@ def segment(
             f'({listed(whole.classes, 8)}), crops of {size} pixels',
             line,
         ]
+        if whole.suffix.lower() not in EXTENSIONS:
+            lines.append(f'label maps are called as their images, followed by {whole.suffix}')
         if trained.absent:
             lines.append(
                 f'no image to train on has {listed(trained.absent, 8)}: label more of them, as the '
