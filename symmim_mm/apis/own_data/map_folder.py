@@ -8,10 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
+from symmim_mm.apis.own_data.map_values import are_smoothed, read_values
 from symmim_mm.datacheck.header import read_header
-from symmim_mm.datasets.label_maps import read_label_map
 from symmim_mm.datasets.label_share import Share, choose_part
 from symmim_mm.datasets.survey import survey
 from symmim_mm.datasets.transforms.decode import IGNORED
@@ -33,7 +31,7 @@ class MapFolder:
     images: Path  # the folders
     masks: Path
     files: list[str]  # images with a label map, below the folder
-    found: list[set[int]]  # the values of each of these maps
+    found: list[frozenset[int]]  # the values of each of these maps
     bare: list[str]  # images without
     suffix: str  # what follows an image's name without its ending in that of the label map
     names: Path  # file with the names without ending, one a line
@@ -99,12 +97,21 @@ def open_maps(images: Path, masks: Path, names: Path) -> MapFolder:
     pairs, bare, suffix = _pair(images, masks)
     with ThreadPoolExecutor(available_cores()) as pool:
         try:
-            read = list(pool.map(lambda path: _read(masks / path), pairs.values()))
+            read = list(pool.map(lambda path: read_values(str(masks / path)), pairs.values()))
         except ImageError as error:
             raise UserError(str(error)) from error
-    for (file, path), (_, shape) in zip(pairs.items(), read, strict=True):
-        _check_size(images / file, masks / path, shape)
-    found = [values for values, _ in read]
+    for (file, path), label_map in zip(pairs.items(), read, strict=True):
+        _check_size(images / file, masks / path, label_map.shape)
+    found = [label_map.values for label_map in read]
+    if are_smoothed(read):
+        odd = next(
+            path for path, label_map in zip(pairs.values(), read, strict=True) if label_map.steps
+        )
+        raise UserError(
+            f'{masks}: the edges of masks of 0 and 255 have values between these, as in {odd}, by '
+            'smoothing or compression: resize with nearest neighbor and save as PNG, or set values '
+            'below 128 to 0 and others to 255'
+        )
     values = sorted(set().union(*found))
     if values != [0, IGNORED]:  # which are background and object
         values = [value for value in values if value != IGNORED]
@@ -166,12 +173,6 @@ def _suffixes(stems: list[str], maps: set[str]) -> list[str]:
         way: sum(stem + way in maps for stem in stems) for way, _ in ways.most_common(CANDIDATES)
     }
     return [way for way, count in counts.items() if count == max(counts.values())]
-
-
-def _read(path: Path) -> tuple[set[int], tuple[int, ...]]:
-    """Return the values of a label map, and its rows and columns."""
-    labels = read_label_map(str(path))
-    return set(np.flatnonzero(np.bincount(labels.ravel())).tolist()), labels.shape
 
 
 def _check_size(image: Path, label_map: Path, shape: tuple[int, ...]) -> None:
