@@ -85,14 +85,14 @@ def test_validation_maps_are_read_as_training_maps(
     assert cfg.val_dataloader.dataset['values'] == [0, 1]
     val = folders(tmp_path / 'other', [stripes(0, 2, 255)] * 2)
     with pytest.raises(UserError, match='has the values 2, which'):
-        segment(*data, val=val, out=tmp_path / 'refused')
+        segment(*data, val=val, epochs=1, out=tmp_path / 'refused')
 
 
 @pytest.mark.parametrize(('count', 'share'), [(2, 0.2), (4, 0.1)])
 def test_too_few_images_to_hold_out(count: int, share: float, tmp_path: Path) -> None:
     data = folders(tmp_path, [stripes(0, 1)] * count)
     with pytest.raises(UserError, match=f'has {count} label maps.*too few to hold out {share:.0%}'):
-        segment(*data, val=share, out=tmp_path / 'out')
+        segment(*data, val=share, epochs=1, out=tmp_path / 'out')
 
 
 def test_label_maps_are_as_large_as_their_images(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_label_maps_are_as_large_as_their_images(tmp_path: Path) -> None:
     write(data[1] / '1.png', stripes(0, 1)[:30])
     message = 'images/1.png has 40 x 40 pixels.*masks/1.png 40 x 30: save them alike'
     with pytest.raises(UserError, match=message):
-        segment(*data, out=tmp_path / 'out')
+        open_maps(*data, tmp_path / 'all.txt')
 
 
 @pytest.mark.parametrize('upright', [True, False])
@@ -162,7 +162,7 @@ def test_images_are_not_their_own_label_maps(linked: bool, tmp_path: Path) -> No
     if linked:
         images.symlink_to(masks)
     with pytest.raises(UserError, match='share files, e.g. 0.png, which would be its own'):
-        segment(images, masks, out=tmp_path / 'out')
+        open_maps(images, masks, tmp_path / 'all.txt')
 
 
 def ellipses(values: tuple[int, ...], side: int, background: int = 0) -> np.ndarray:
