@@ -23,6 +23,7 @@ REFUSED = (
     'segmentation-empty', 'rle',
 )  # fmt: skip
 REFUSED_IN_TRAINING = (*REFUSED, 'no-instances')
+LEFT_OUT = ('unknown-image', 'unknown-category', 'box-outside', 'box-small', 'polygon-short')
 SHOWN = 300  # characters of a finding, which may hold a whole entry of the file
 
 
@@ -87,17 +88,48 @@ def _check_file(
     with get_local_path(path, backend_args=backend_args) as local:
         report = Report('coco', os.path.dirname(local))
         instances = check_instances(str(report.root), os.path.basename(local), report, masks)
-    for kind in kinds:
-        if number := report.numbers[kind]:
-            means, text = MEANINGS[kind], report.findings[kind][0][1]
-            text = text if len(text) <= SHOWN else f'{text[:SHOWN]}...'
-            more = f' and {number - 1:,} more' if number > 1 else ''
-            what = f'{text}{more} ({kind}: {means})' if text else means
-            way = 'fix it; tools/check_dataset.py coco finds all that is wrong'
-            if kind == 'segmentation-empty':
-                way += '; to learn boxes alone, set model.roi_head.mask_head=None'
-            raise UserError(f'{path}: {what}: {way}')
+    refuse(path, report, kinds, 'tools/check_dataset.py coco', 'set model.roi_head.mask_head=None')
     return instances
+
+
+def refuse(
+    path: str | os.PathLike, report: Report, kinds: Sequence[str], finder: str, boxes_alone: str
+) -> None:
+    """Refuse an annotation file of which a report has findings of some kinds.
+
+    Args:
+        path: of the file.
+        report: on it.
+        kinds: to refuse; the first that there is is named.
+        finder: command that finds all that is wrong.
+        boxes_alone: how to train without masks.
+
+    Raises:
+        UserError: the first finding of a kind, and how many of it there are.
+    """
+    for kind in kinds:
+        if not report.numbers[kind]:
+            continue
+        text, means = _first(report, kind), MEANINGS[kind]
+        what = f'{text} ({kind}: {means})' if text else means
+        if kind == 'no-instances' and (why := left_out(report)):
+            what += f'; {why}'
+        way = f'fix it; {finder} finds all that is wrong'
+        if kind == 'segmentation-empty':
+            way += f'; to learn boxes alone, {boxes_alone}'
+        raise UserError(f'{path}: {what}: {way}')
+
+
+def left_out(report: Report) -> str:
+    """Return which annotations MMDetection leaves out, the first of each kind; '' for none."""
+    return '; '.join(f'{kind}: {_first(report, kind)}' for kind in LEFT_OUT if report.numbers[kind])
+
+
+def _first(report: Report, kind: str) -> str:
+    """Return the first finding of a kind, cut where it is long, and how many more there are."""
+    text, more = report.findings[kind][0][1], report.numbers[kind] - 1
+    text = text if len(text) <= SHOWN else f'{text[:SHOWN]}...'
+    return f'{text} and {more:,} more' if text and more else text
 
 
 def _check_left(path: str, dataset: dict, instances: Instances) -> None:

@@ -1,9 +1,6 @@
 """Detection on one's own images: a COCO annotation file and a folder."""
 
-import json
-import os
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -11,13 +8,10 @@ import numpy as np
 
 from symmim_mm.apis.own_data import transfer
 from symmim_mm.apis.own_data.backbone import choose_side
+from symmim_mm.apis.own_data.coco_file import CocoFile, open_coco
 from symmim_mm.checkpoint.encoder import Encoder
-from symmim_mm.datacheck.coco.annotation_file import check_categories, check_images, load
-from symmim_mm.datacheck.report import Report
-from symmim_mm.datasets.label_share import choose_part
 from symmim_mm.planning.transfer_plan import TransferRecipe
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.text import listed
 
 MOST_SIDE = 1024  # pixels, as in the full recipe
@@ -52,12 +46,13 @@ def detect(
     file, folder = Path(annotations), Path(images)
 
     def prepare(plan: Path, start: Encoder | None) -> transfer.Setup:
-        whole = _open(file, folder)
+        whole = open_coco(file, folder)
         labels = float(options.get('labels') or 1.0)
         train_share, val_share, line = transfer.held_out_shares(val)
         trained = measured = whole
+        parts: list[CocoFile] = []
         if isinstance(val, tuple):
-            measured = _open(Path(val[0]), Path(val[1]))
+            measured = open_coco(Path(val[0]), Path(val[1]), whole.masks)
             if measured.classes != whole.classes:
                 wrong = set(measured.classes).symmetric_difference(whole.classes)
                 raise UserError(
@@ -67,6 +62,7 @@ def detect(
         elif val is not None:
             trained = whole.part(train_share, plan / 'train.json')
             measured = whole.part(val_share, plan / 'val.json')
+            parts = [trained, measured]
         sides = np.array([(entry['width'], entry['height']) for entry in whole.content['images']])
         names = [entry['file_name'] for entry in whole.content['images']]
         backbone, _ = transfer.transfer_backbone(options, start, folder, names)
@@ -74,6 +70,8 @@ def detect(
         longer = -(-int(np.median(sides.max(axis=1))) // unit) * unit
         size = choose_side(options.get('image_size'), longer, unit, MOST_SIDE)
         scale = size / float(np.median(sides.max(axis=1)))
+        for part in parts:  # now that nothing is left to refuse
+            part.write()
 
         return transfer.Setup(
             backbone, max(1, round(trained.annotated * labels)),
@@ -91,65 +89,9 @@ def detect(
     return transfer.run_transfer('detection', transfer.data_name(folder), prepare, **options)
 
 
-@dataclass(frozen=True)
-class _Coco:
-    """A COCO file, its folder, its class names in the order of the file."""
-
-    file: Path
-    folder: Path
-    content: dict[str, list]
-    classes: list[str] = field(default_factory=list)
-
-    @property
-    def masks(self) -> bool:
-        return any(entry.get('segmentation') for entry in self.content['annotations'])
-
-    @property
-    def annotated(self) -> int:
-        """Number of images with objects, which are those that are trained on."""
-        return len({entry['image_id'] for entry in self.content['annotations']})
-
-    def part(self, share: tuple[float, float], file: Path) -> '_Coco':
-        """Write a share of the images, with their objects, into another file."""
-        images = self.content['images']
-        kept = choose_part(range(len(images)), lambda n: images[n]['file_name'], share, least=1)
-        chosen = [images[number] for number in sorted(kept)]
-        names = {entry['id'] for entry in chosen}
-        found = [entry for entry in self.content['annotations'] if entry['image_id'] in names]
-        content = self.content | dict(images=chosen, annotations=found)
-        write_atomic(file, json.dumps(content) + '\n')
-        return _Coco(file, self.folder, content, self.classes)
-
-
-def _open(file: Path, folder: Path) -> _Coco:
-    """Read a COCO file, of which training checks the objects, and look for its images.
-
-    Raises:
-        UserError: it cannot be read, or its images are not in the folder.
-    """
-    report = Report('coco', file.parent)
-    content = load(str(file.parent), file.name, report)
-    if content:
-        classes = check_categories(file.name, content['categories'], report)
-        check_images(file.name, content['images'], report)
-    if not content or report.findings:
-        kind, places = next(iter(report.findings.items()))
-        raise UserError(f'{file} is no COCO annotation file that can be used: {places[0][1]:.300}')
-    if not content['images'] or not content['annotations']:
-        raise UserError(f'{file} has no images or no objects: there is nothing to learn from')
-    names = [entry['file_name'] for entry in content['images']]
-    absent = [name for name in names if not os.path.isfile(folder / name)]
-    if absent:
-        raise UserError(
-            f'{len(absent)} of the {len(names)} images of {file} are not in {folder}, e.g. '
-            f'{absent[0]}: name the folder that the file names are relative to'
-        )
-    return _Coco(file, folder, content, list(classes.values()))
-
-
 def _parts(
-    trained: _Coco,
-    measured: _Coco,
+    trained: CocoFile,
+    measured: CocoFile,
     labels: float,
     backbone: Encoder,
     size: int,
@@ -215,7 +157,7 @@ def _parts(
              meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
     ]  # fmt: skip
 
-    def dataset(source: _Coco) -> dict[str, Any]:
+    def dataset(source: CocoFile) -> dict[str, Any]:
         return dict(
             data_root='', ann_file=str(source.file.resolve()),
             data_prefix=dict(img=str(source.folder.resolve())),

@@ -32,8 +32,13 @@ def check_instances(root: str, name: str, report: Report, masks: bool = True) ->
         What the file ``name`` below ``root`` holds, None where it cannot be read.
     """
     content = load(root, name, report)
-    if content is None:
-        return None
+    return None if content is None else check_content(content, name, report, masks)
+
+
+def check_content(
+    content: dict[str, list[Any]], name: str, report: Report, masks: bool = True
+) -> 'Instances':
+    """Check what :func:`load` returned of the file ``name``."""
     categories = check_categories(name, content['categories'], report)
     images = check_images(name, content['images'], report)
     instances = Instances(name, images, categories, report, masks)

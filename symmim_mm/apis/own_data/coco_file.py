@@ -1,0 +1,92 @@
+"""A COCO file of one's own: checked whole before a plan is written, and its parts."""
+
+import json
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from symmim_mm.datacheck.coco.annotation_file import load
+from symmim_mm.datacheck.coco.instances import check_content
+from symmim_mm.datacheck.report import Report
+from symmim_mm.datasets.label_share import choose_part
+from symmim_mm.engine.annotation_check import REFUSED_IN_TRAINING, refuse
+from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.files import write_atomic
+
+BOXES_ALONE = 'remove segmentation from all annotations'
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """A COCO file that was checked.
+
+    Args:
+        file: where it is, or is to be written.
+        folder: that its file names are relative to.
+        content: ``images``, ``annotations`` and ``categories``.
+        classes: names of the categories in the order of the file.
+        masks: whether the objects have masks, which then all have.
+    """
+
+    file: Path
+    folder: Path
+    content: dict[str, list[Any]]
+    classes: list[str]
+    masks: bool
+
+    @property
+    def annotated(self) -> int:
+        """Number of images with objects, which are those that are trained on."""
+        return len({entry['image_id'] for entry in self.content['annotations']})
+
+    def part(self, share: tuple[float, float], file: Path) -> 'CocoFile':
+        """Return a share of the images, with their objects, as another file to be written."""
+        images = self.content['images']
+        kept = choose_part(range(len(images)), lambda n: images[n]['file_name'], share, least=1)
+        chosen = [images[number] for number in sorted(kept)]
+        names = {entry['id'] for entry in chosen}
+        found = [entry for entry in self.content['annotations'] if entry['image_id'] in names]
+        return replace(
+            self, file=file, content=self.content | dict(images=chosen, annotations=found)
+        )
+
+    def write(self) -> None:
+        """Write the file."""
+        write_atomic(self.file, json.dumps(self.content) + '\n')
+
+
+def open_coco(file: Path, folder: Path, masks: bool | None = None) -> CocoFile:
+    """Read a COCO file, check all it says, and look for its images.
+
+    Args:
+        file: the file.
+        folder: that its file names are relative to.
+        masks: whether masks are learned; by default, if there are any.
+
+    Raises:
+        UserError: training would stop at the file or at its images, or learn nothing from them.
+    """
+    report = Report('coco', file.parent)
+    finder = f'`symmim check coco {file} --images {folder}`'
+    content = load(str(file.parent), file.name, report) or {}
+    refuse(file, report, REFUSED_IN_TRAINING, finder, BOXES_ALONE)
+    if not content['images'] or not content['annotations']:
+        raise UserError(f'{file} has no images or no objects: there is nothing to learn from')
+    if masks is None:
+        masks = any(map(_has_mask, content['annotations']))
+    found = check_content(content, file.name, report, masks)
+    refuse(file, report, REFUSED_IN_TRAINING, finder, BOXES_ALONE)
+    names = [name for name, _ in found.images.values()]
+    absent = [name for name in names if not os.path.isfile(folder / name)]
+    if absent:
+        raise UserError(
+            f'{len(absent)} of the {len(names)} images of {file} are not in {folder}, e.g. '
+            f'{absent[0]}: name the folder that the file names are relative to'
+        )
+    return CocoFile(file, folder, content, list(found.categories.values()), masks)
+
+
+def _has_mask(entry: Any) -> bool:
+    """Return whether an annotation, which may be anything yet, has a mask."""
+    return isinstance(entry, dict) and bool(entry.get('segmentation'))

@@ -1,0 +1,111 @@
+"""COCO files of one's own are checked before anything of a detection is planned or timed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from own_data import write
+
+from symmim_mm.apis.own_data.coco_file import open_coco
+from symmim_mm.apis.own_data.detect import detect
+from symmim_mm.utils.errors import UserError
+
+WIDTH, HEIGHT = 60, 40
+RUNS = dict(size=[HEIGHT, WIDTH], counts=[100, 50, WIDTH * HEIGHT - 150])
+
+
+def objects(content: dict[str, Any], **change: Any) -> None:
+    for entry in content['annotations']:
+        entry |= change
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> dict[str, Any]:
+    """Return an annotation file of ten images, which are there, with two objects each."""
+    images, annotations = [], []
+    for number in range(10):
+        pixels = np.full((HEIGHT, WIDTH, 3), 20 * number, np.uint8)
+        write(tmp_path / f'images/{number}.jpg', pixels)
+        images.append(dict(id=number + 5, file_name=f'{number}.jpg', width=WIDTH, height=HEIGHT))
+        for left in (5, 25):
+            polygon = [left, 5, left + 15, 5, left + 15, 25, left, 25]
+            annotations.append(dict(
+                id=len(annotations) + 1, image_id=number + 5, category_id=3, iscrowd=0,
+                bbox=[left, 5, 15, 20], area=300, segmentation=[polygon],
+            ))  # fmt: skip
+    return dict(images=images, annotations=annotations, categories=[dict(id=3, name='cell')])
+
+
+def save(content: dict[str, Any], root: Path) -> tuple[Path, Path]:
+    (root / 'a.json').write_text(json.dumps(content))
+    return root / 'a.json', root / 'images'
+
+
+def refusal(content: dict[str, Any], root: Path, **options: Any) -> str:
+    """Return why `detect` refuses a file, before it plans, times or writes anything."""
+    with pytest.raises(UserError) as error:
+        detect(*save(content, root), out=root / 'out', workers=0, **options)
+    assert not (root / 'out').exists()
+    assert '\n' not in str(error.value)
+    return str(error.value)
+
+
+WRONG: dict[str, tuple[Callable[[dict], object], str]] = {
+    'no area': (
+        lambda content: [entry.pop('area') for entry in content['annotations']],
+        'annotation 0: without area and 19 more (json-layout: ',
+    ),
+    'no bbox': (lambda content: content['annotations'][3].pop('bbox'), '3: without bbox (json'),
+    'no image': (lambda content: content['annotations'][3].pop('image_id'), 'without image_id ('),
+    'no object': (lambda content: content['annotations'].append(None), '20: a NoneType in place'),
+    'no iscrowd': (lambda content: content['annotations'][1].pop('iscrowd'), 'without iscrowd ('),
+    'no height': (lambda content: content['images'][1].pop('height'), 'image 1: without height ('),
+    'a null box': (lambda content: objects(content, bbox=None), 'bbox None, area 300 and 19 more'),
+    'ids': (lambda content: objects(content, id=1), 'annotation 1 of 0.jpg and 18 more (duplicate'),
+    'corners': (
+        lambda content: objects(content, bbox=[50, 30, 55, 35]),
+        '20 of 20; COCO boxes are [left, top, width, height] in pixels',
+    ),
+    'some masks': (
+        lambda content: content['annotations'][0].update(segmentation=[]),
+        'to learn boxes alone, remove segmentation from all annotations',
+    ),
+    'other runs': (
+        lambda content: objects(content, segmentation=RUNS | dict(size=[9, 9])),
+        'made for 9 x 9, image 60 x 40 and 19 more (rle: ',
+    ),
+    'other image ids': (
+        lambda content: objects(content, image_id='5'),
+        'unknown-image: 20 annotations of image_id 5',
+    ),
+    'crowds alone': (lambda content: objects(content, iscrowd=1), '(no-instances: none but crowds'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('what', WRONG)
+def test_what_training_would_stop_at_is_refused_first(
+    what: str, content: dict, tmp_path: Path
+) -> None:
+    change, message = WRONG[what]
+    change(content)
+    text = refusal(content, tmp_path)
+    assert text.startswith(f'{tmp_path}/a.json: ') and message in text
+    assert f'`symmim check coco {tmp_path}/a.json --images {tmp_path}/images` finds all' in text
+
+
+def test_a_validation_file_needs_masks_if_there_are_any(content: dict, tmp_path: Path) -> None:
+    (tmp_path / 'val').mkdir()
+    bare = [entry | dict(segmentation=[]) for entry in content['annotations']]
+    val = save(content | dict(annotations=bare), tmp_path / 'val')[0], tmp_path / 'images'
+    text = refusal(content, tmp_path, val=val)
+    assert text.startswith(f'{val[0]}: annotation 1 of 0.jpg and 19 more (segmentation-empty')
+    assert not open_coco(*val).masks and not open_coco(*save(content, tmp_path), masks=False).masks
+
+
+def test_nothing_is_written_before_all_is_checked(content: dict, tmp_path: Path) -> None:
+    assert 'is not a multiple of' in refusal(content, tmp_path, image_size=31)
+    (tmp_path / 'images/0.jpg').write_bytes(b'')
+    assert '0.jpg' in refusal(content, tmp_path)
