@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from own_data import write
+from PIL import Image
 
 from symmim_mm.apis.own_data.coco_file import open_coco
 from symmim_mm.apis.own_data.detect import detect
+from symmim_mm.datacheck.header import ORIENTATION
 from symmim_mm.utils.errors import UserError
 
 WIDTH, HEIGHT = 60, 40
@@ -103,6 +105,53 @@ def test_a_validation_file_needs_masks_if_there_are_any(content: dict, tmp_path:
     text = refusal(content, tmp_path, val=val)
     assert text.startswith(f'{val[0]}: annotation 1 of 0.jpg and 19 more (segmentation-empty')
     assert not open_coco(*val).masks and not open_coco(*save(content, tmp_path), masks=False).masks
+
+
+@pytest.mark.parametrize('runs', [False, True])
+def test_images_of_another_size_than_the_file_says(
+    runs: bool, content: dict, tmp_path: Path
+) -> None:
+    """Boxes would be off without a word, and run lengths end in a traceback."""
+    for number in (2, 7):
+        write(tmp_path / f'images/{number}.jpg', np.zeros((80, 120, 3), np.uint8))
+    if runs:
+        objects(content, segmentation=RUNS)
+    text = refusal(content, tmp_path)
+    assert '2 of the 10 images' in text and 'e.g. 2.jpg 60 x 40, read 120 x 80, so' in text
+    assert 'name the folder of the images that were annotated' in text and 'EXIF' not in text
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.tif'])
+def test_photos_that_are_turned_upright(suffix: str, content: dict, tmp_path: Path) -> None:
+    """Sizes of the stored pixels are refused, sizes of the upright image are taken."""
+    for entry in content['images'][:3]:
+        (tmp_path / 'images' / entry['file_name']).unlink()
+        entry['file_name'] = Path(entry['file_name']).stem + suffix
+        exif = Image.Exif()
+        exif[ORIENTATION] = 6
+        stored = Image.new('RGB', (WIDTH, HEIGHT))
+        stored.save(tmp_path / 'images' / entry['file_name'], exif=exif)
+    text = refusal(content, tmp_path)
+    assert '3 of the 10 images' in text and f'e.g. 0{suffix} 60 x 40, read 40 x 60' in text
+    assert 'the EXIF orientation of 3 of them turns them upright' in text
+    for entry in content['images'][:3]:
+        entry |= dict(width=HEIGHT, height=WIDTH)
+    open_coco(*save(content, tmp_path))
+    write(tmp_path / 'images/9.jpg', np.zeros((80, 120, 3), np.uint8))
+    content['images'][1] |= dict(width=WIDTH, height=HEIGHT)
+    text = refusal(content, tmp_path)
+    assert '2 of the 10' in text and 'orientation of 1 of them' in text
+
+
+def test_swapped_sides_without_an_orientation(content: dict, tmp_path: Path) -> None:
+    content['images'][4] |= dict(width=HEIGHT, height=WIDTH)
+    text = refusal(content, tmp_path)
+    assert '1 of the 10' in text and '4.jpg 40 x 60, read 60 x 40' in text and 'EXIF' not in text
+
+
+def test_files_that_are_no_images(content: dict, tmp_path: Path) -> None:
+    (tmp_path / 'images/8.jpg').write_text('no image')
+    assert '8.jpg is not an image that can be decoded' in refusal(content, tmp_path)
 
 
 def test_nothing_is_written_before_all_is_checked(content: dict, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from symmim_mm.apis.own_data.coco_sizes import check_sizes
 from symmim_mm.datacheck.coco.annotation_file import load
 from symmim_mm.datacheck.coco.instances import check_content
 from symmim_mm.datacheck.report import Report
@@ -84,6 +85,7 @@ def open_coco(file: Path, folder: Path, masks: bool | None = None) -> CocoFile:
             f'{len(absent)} of the {len(names)} images of {file} are not in {folder}, e.g. '
             f'{absent[0]}: name the folder that the file names are relative to'
         )
+    check_sizes(file, folder, found.images.values())
     return CocoFile(file, folder, content, list(found.categories.values()), masks)
 
 
