@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from own_data import write
+from mmengine.registry import DATASETS, init_default_scope
+from own_data import config_of, write
 from PIL import Image
 
 from symmim_mm.apis.own_data.coco_file import open_coco
@@ -22,6 +23,16 @@ RUNS = dict(size=[HEIGHT, WIDTH], counts=[100, 50, WIDTH * HEIGHT - 150])
 def objects(content: dict[str, Any], **change: Any) -> None:
     for entry in content['annotations']:
         entry |= change
+
+
+@pytest.fixture(autouse=True)
+def no_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail, in place of training for an hour, where something is not refused."""
+
+    def fail(*args: object) -> None:
+        raise AssertionError('steps are timed')
+
+    monkeypatch.setattr('symmim_mm.apis.own_data.transfer.measure_rate', fail)
 
 
 @pytest.fixture
@@ -158,3 +169,93 @@ def test_nothing_is_written_before_all_is_checked(content: dict, tmp_path: Path)
     assert 'is not a multiple of' in refusal(content, tmp_path, image_size=31)
     (tmp_path / 'images/0.jpg').write_bytes(b'')
     assert '0.jpg' in refusal(content, tmp_path)
+
+
+@pytest.mark.parametrize('kind', [int, str])
+@pytest.mark.parametrize('val', [0.2, None])
+def test_objects_are_measured_whatever_their_ids(
+    kind: type, val: float | None, content: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """COCOeval never finds an object of the id 0, and ends with a traceback at one of a name."""
+    for number, entry in enumerate(content['annotations']):
+        entry['id'] = number if kind is int else f'n{number}'
+    data = save(content, tmp_path)
+    cfg = config_of(detect, data, monkeypatch, tmp_path / 'out', val=val)
+    assert cfg.val_evaluator.ann_file == cfg.val_dataloader.dataset.ann_file
+    measured = json.loads(Path(cfg.val_evaluator.ann_file).read_text())
+    count = 20 if val is None else 4
+    assert [entry['id'] for entry in measured['annotations']] == list(range(1, count + 1))
+    learned = Path(cfg.train_dataloader.dataset.ann_file)
+    assert (learned == data[0]) == (val is None)
+
+
+def test_a_file_with_usual_ids_is_measured_as_it_is(
+    content: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = save(content, tmp_path)
+    cfg = config_of(detect, data, monkeypatch, tmp_path / 'out', val=None)
+    assert cfg.val_evaluator.ann_file == cfg.train_dataloader.dataset.ann_file == str(data[0])
+
+
+def test_unusual_files_that_are_right(
+    content: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders in names, an unused category, ids that start anywhere, images with crowds or bare."""
+    (tmp_path / 'images/a b').mkdir()
+    for number, entry in enumerate(content['images']):
+        entry['file_name'] = f'a b/{number}.jpg'
+        (tmp_path / f'images/{number}.jpg').rename(tmp_path / 'images' / entry['file_name'])
+    content['categories'].insert(0, dict(id=0, name='unused'))
+    for entry in content['annotations'][2:4]:
+        entry |= dict(iscrowd=1, segmentation=RUNS)
+    del content['annotations'][:2]
+    lines: list[str] = []
+    data, out = save(content, tmp_path), tmp_path / 'out'
+    cfg = config_of(detect, data, monkeypatch, out, val=None, report=lines.append)
+    assert '1 epoch of 9 labeled images' in ' '.join(lines) and 'left out' not in ' '.join(lines)
+    init_default_scope('mmdet')
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert len(dataset) == 9 and dataset.metainfo['classes'] == ('unused', 'cell')
+    info = dataset.get_data_info(1)
+    assert info['img_path'] == str(tmp_path / 'images/a b/2.jpg')
+    assert [one['bbox_label'] for one in info['instances']] == [1, 1]
+
+
+def test_what_is_left_out_is_said_and_not_counted(
+    content: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for entry in content['annotations'][:2]:
+        entry['image_id'] = 99
+    for entry in content['annotations'][2:4]:
+        entry['category_id'] = 99
+    lines: list[str] = []
+    data, out = save(content, tmp_path), tmp_path / 'out'
+    cfg = config_of(detect, data, monkeypatch, out, val=None, report=lines.append)
+    text = ' '.join(lines)
+    assert '10 images, 16 objects' in text and '1 epoch of 8 labeled images' in text
+    assert 'left out: unknown-image: 2 annotations of image_id 99; unknown-category: ann' in text
+    init_default_scope('mmdet')
+    assert len(DATASETS.build(cfg.train_dataloader.dataset)) == 8
+
+
+def test_empty_polygons_are_no_masks(content: dict, tmp_path: Path) -> None:
+    objects(content, segmentation=[[]])
+    assert not open_coco(*save(content, tmp_path)).masks
+
+
+@pytest.mark.parametrize('rest', ['to train on', 'held out'])
+def test_parts_without_objects(rest: str, content: dict, tmp_path: Path) -> None:
+    whole = open_coco(*save(content, tmp_path))
+    share = (0.8, 1.0) if rest == 'to train on' else (0.0, 0.8)
+    content['annotations'] = whole.part(share, tmp_path / 'part.json').content['annotations']
+    count = 8 if rest == 'to train on' else 2
+    assert f'a.json: none of the {count} images {rest} has an obj' in refusal(content, tmp_path)
+
+
+def test_missing_images(content: dict, tmp_path: Path) -> None:
+    (tmp_path / 'images/3.jpg').unlink()
+    text = refusal(content, tmp_path)
+    assert '1 of the 10 images' in text and '3.jpg: add or unlist them, or name the fold' in text
+    (tmp_path / 'images').rename(tmp_path / 'other')
+    assert '10 of the 10 images' in (text := refusal(content, tmp_path))
+    assert '0.jpg: name the folder that' in text

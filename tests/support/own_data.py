@@ -34,6 +34,28 @@ def write(path: Path, value: int | np.ndarray, side: int = 40) -> None:
     assert cv2.imwrite(str(path), pixels)
 
 
+def config_of(
+    function: Callable[..., Path],
+    data: tuple,
+    monkeypatch: pytest.MonkeyPatch,
+    out: Path,
+    **options: Any,
+) -> Config:
+    """Return the config that a command writes, without training it."""
+
+    class Written(Exception):
+        pass
+
+    def stop(*args: object, **kwargs: object) -> None:
+        raise Written
+
+    monkeypatch.setattr('symmim_mm.apis.own_data.transfer.train_planned', stop)
+    options = dict(epochs=1, workers=0, out=out, report=lambda line: None) | options
+    with pytest.raises(Written):
+        function(*data, **options)
+    return load_config(next((out / 'plan').glob('*.py')))
+
+
 # By task: the command's function, its data below the sample data, and a metric of its record.
 TASKS = {
     'finetune': (finetune, lambda root: (root / 'imagenet',), 'top1'),

@@ -11,7 +11,7 @@ from symmim_mm.datacheck.coco.annotation_file import load
 from symmim_mm.datacheck.coco.instances import check_content
 from symmim_mm.datacheck.report import Report
 from symmim_mm.datasets.label_share import choose_part
-from symmim_mm.engine.annotation_check import REFUSED_IN_TRAINING, refuse
+from symmim_mm.engine.annotation_check import REFUSED_IN_TRAINING, left_out, refuse
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 
@@ -28,6 +28,7 @@ class CocoFile:
         content: ``images``, ``annotations`` and ``categories``.
         classes: names of the categories in the order of the file.
         masks: whether the objects have masks, which then all have.
+        left_out: which annotations MMDetection leaves out; '' for none.
     """
 
     file: Path
@@ -35,6 +36,16 @@ class CocoFile:
     content: dict[str, list[Any]]
     classes: list[str]
     masks: bool
+    left_out: str
+
+    @property
+    def unmatched(self) -> bool:
+        """Whether an object has an id that pycocotools' evaluation takes for no match, or for none.
+
+        It stores ids of matches as numbers and 0 for none: the object 0 is never found.
+        """
+        ids = (entry['id'] for entry in self.content['annotations'])
+        return any(isinstance(key, str) or key == 0 for key in ids)
 
     @property
     def annotated(self) -> int:
@@ -52,9 +63,18 @@ class CocoFile:
             self, file=file, content=self.content | dict(images=chosen, annotations=found)
         )
 
+    def has_objects(self) -> bool:
+        """Return whether there is an object that can be learned or measured."""
+        report = Report('coco', self.file.parent)
+        found = check_content(self.content, self.file.name, report, self.masks)
+        return found.numbers['useful'] > 0
+
     def write(self) -> None:
-        """Write the file."""
-        write_atomic(self.file, json.dumps(self.content) + '\n')
+        """Write the file, its annotations numbered from 1."""
+        numbered = [
+            entry | dict(id=number) for number, entry in enumerate(self.content['annotations'], 1)
+        ]
+        write_atomic(self.file, json.dumps(self.content | dict(annotations=numbered)) + '\n')
 
 
 def open_coco(file: Path, folder: Path, masks: bool | None = None) -> CocoFile:
@@ -81,14 +101,23 @@ def open_coco(file: Path, folder: Path, masks: bool | None = None) -> CocoFile:
     names = [name for name, _ in found.images.values()]
     absent = [name for name in names if not os.path.isfile(folder / name)]
     if absent:
+        way = 'name the folder that the file names are relative to'
         raise UserError(
             f'{len(absent)} of the {len(names)} images of {file} are not in {folder}, e.g. '
-            f'{absent[0]}: name the folder that the file names are relative to'
+            f'{absent[0]}: '
+            + (way if len(absent) == len(names) else f'add or unlist them, or {way}')
         )
     check_sizes(file, folder, found.images.values())
-    return CocoFile(file, folder, content, list(found.categories.values()), masks)
+    content['annotations'] = [
+        entry
+        for entry in content['annotations']
+        if entry['image_id'] in found.images and entry['category_id'] in found.categories
+    ]
+    classes = list(found.categories.values())
+    return CocoFile(file, folder, content, classes, masks, left_out(report))
 
 
 def _has_mask(entry: Any) -> bool:
     """Return whether an annotation, which may be anything yet, has a mask."""
-    return isinstance(entry, dict) and bool(entry.get('segmentation'))
+    mask = entry.get('segmentation') if isinstance(entry, dict) else None
+    return any(mask) if isinstance(mask, list) else bool(mask)  # [[]] is none, too

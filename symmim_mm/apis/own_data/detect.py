@@ -1,6 +1,7 @@
 """Detection on one's own images: a COCO annotation file and a folder."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -50,9 +51,11 @@ def detect(
         labels = float(options.get('labels') or 1.0)
         train_share, val_share, line = transfer.held_out_shares(val)
         trained = measured = whole
+        opened = [whole]
         parts: list[CocoFile] = []
         if isinstance(val, tuple):
             measured = open_coco(Path(val[0]), Path(val[1]), whole.masks)
+            opened.append(measured)
             if measured.classes != whole.classes:
                 wrong = set(measured.classes).symmetric_difference(whole.classes)
                 raise UserError(
@@ -63,6 +66,16 @@ def detect(
             trained = whole.part(train_share, plan / 'train.json')
             measured = whole.part(val_share, plan / 'val.json')
             parts = [trained, measured]
+            for part, role in ((trained, 'to train on'), (measured, 'held out')):
+                if not part.has_objects():
+                    raise UserError(
+                        f'{file}: none of the {len(part.content["images"])} images {role} has an '
+                        'object: label more, hold out another share (--val 0.5) or none (--val '
+                        'none), or name data to validate on (--val COCO.json IMAGES)'
+                    )
+        if not parts and measured.unmatched:
+            measured = replace(measured, file=plan / 'val.json')
+            parts = [measured]
         sides = np.array([(entry['width'], entry['height']) for entry in whole.content['images']])
         names = [entry['file_name'] for entry in whole.content['images']]
         backbone, _ = transfer.transfer_backbone(options, start, folder, names)
@@ -83,6 +96,7 @@ def detect(
                 + ('masks and boxes' if whole.masks else 'boxes without masks'),
                 f'the model sees {size} pixels, the longer side of the images at most',
                 line,
+                *(f'left out: {part.left_out}' for part in opened if part.left_out),
             ],
         )  # fmt: skip
 
