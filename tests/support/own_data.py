@@ -62,25 +62,3 @@ TASKS = {
     'detection': (detect, coco, 'mask_ap'),
     'segmentation': (segment, ade, 'miou'),
 }
-
-
-def config_of(
-    function: Callable[..., Path],
-    data: tuple,
-    monkeypatch: pytest.MonkeyPatch,
-    out: Path,
-    **options: Any,
-) -> Config:
-    """Return the config that a command writes, without training it."""
-
-    class Written(Exception):
-        pass
-
-    def stop(*args: object, **kwargs: object) -> None:
-        raise Written
-
-    monkeypatch.setattr('symmim_mm.apis.own_data.transfer.train_planned', stop)
-    options = dict(epochs=1, workers=0, out=out, report=lambda line: None) | options
-    with pytest.raises(Written):
-        function(*data, **options)
-    return load_config(next((out / 'plan').glob('*.py')))

@@ -100,7 +100,8 @@ def detect(
             ],
         )  # fmt: skip
 
-    return transfer.run_transfer('detection', transfer.data_name(folder), prepare, **options)
+    data = dict(annotations=annotations, images=images, val=val)
+    return transfer.run_transfer('detection', transfer.data_name(folder), prepare, data, **options)
 
 
 def _parts(

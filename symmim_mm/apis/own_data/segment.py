@@ -83,9 +83,9 @@ def segment(
             lambda recipe: _parts(trained, measured, labels, backbone, size, recipe), lines,
         )  # fmt: skip
 
-    return transfer.run_transfer(
-        'segmentation', transfer.data_name(Path(images)), prepare, **options
-    )
+    data = dict(images=images, masks=masks, val=val)
+    name = transfer.data_name(Path(images))
+    return transfer.run_transfer('segmentation', name, prepare, data, **options)
 
 
 def _parts(

@@ -1,6 +1,5 @@
 """What fine-tuning, detection and segmentation on one's own labels share: plan, run, page."""
 
-import inspect
 import re
 import warnings
 from collections import Counter
@@ -133,7 +132,7 @@ def run_transfer(
     task: str,
     name: str,
     prepare: Callable[[Path, Encoder | None], Setup],
-    data: Mapping[str, object] | None = None,
+    data: Mapping[str, object],
     **options: Unpack[TransferOptions],
 ) -> Path:
     """Plan and train a transfer, write its page, and return that.
@@ -143,8 +142,7 @@ def run_transfer(
         name: of the data.
         prepare: looks at the data; gets the folder for lists and the backbone to start from. Not
             called for a run that continues.
-        data: paths of data, by argument, and what is validated on; by default the paths and
-            numbers that ``prepare`` encloses.
+        data: paths of the data and what is validated on, by argument.
         **options: see :class:`TransferOptions`.
 
     Raises:
@@ -154,7 +152,7 @@ def run_transfer(
     # Advice on losses and optional packages, which is none for whom types one command.
     warnings.filterwarnings('ignore', module='mmseg|mmdet')
     share_of_labels(options.get('labels', 1.0))
-    plan = plan_of(task, name, enclosed(prepare) if data is None else data, options)
+    plan = plan_of(task, name, data, options)
     backbone, epochs = options.get('backbone'), options.get('epochs')
     seconds = seconds_of(options.get('budget') or DEFAULT_BUDGET)
     if not plan.continues(report):
@@ -216,13 +214,6 @@ def plan_of(task: str, name: str, data: Mapping[str, object], options: TransferO
     )  # fmt: skip
     place = Path(options.get('out') or Path('work_dirs', f'{name}-{task}'))
     return Plan(place, task, arguments)
-
-
-def enclosed(function: Callable) -> dict[str, object]:
-    """Return the paths and numbers that an inner function takes from the one around it."""
-    values = inspect.getclosurevars(function).nonlocals
-    kinds = (str, Path, tuple, int, float, type(None))
-    return {name: value for name, value in sorted(values.items()) if isinstance(value, kinds)}
 
 
 def config_text(
