@@ -47,8 +47,9 @@ def is_text(value: object) -> bool:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return ``1 epoch``, ``20 epochs``: a number and a noun with a plural in -s."""
-    return f'{number:,} {noun}' + 's' * (number != 1)
+    """Return ``1 epoch``, ``20 epochs``: a number and a noun with a plural in -s or -es."""
+    plural = 'es' if noun.endswith('s') else 's'
+    return f'{number:,} {noun}' + plural * (number != 1)
 
 
 def format_hours(hours: float | None) -> str:

@@ -13,7 +13,7 @@ from symmim_mm.apis.own_data.coco_file import CocoFile, open_coco
 from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.planning.transfer_plan import TransferRecipe
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.text import listed
+from symmim_mm.utils.text import counted, listed
 
 MOST_SIDE = 1024  # pixels, as in the full recipe
 FINEST_STRIDE = 4  # of the pyramid, in pixels, as there
@@ -92,7 +92,7 @@ def detect(
             lambda recipe: _parts(trained, measured, labels, backbone, size, scale, recipe),
             [
                 f'{len(sides)} images, {len(whole.content["annotations"])} objects of '
-                f'{len(whole.classes)} classes ({listed(whole.classes, 8)}), '
+                f'{counted(len(whole.classes), "class")} ({listed(whole.classes, 8)}), '
                 + ('masks and boxes' if whole.masks else 'boxes without masks'),
                 f'the model sees {size} pixels, the longer side of the images at most',
                 line,
