@@ -1,4 +1,4 @@
-"""What the header of a TIFF says that OpenCV passes over: bands, pages, kinds of numbers."""
+"""What the header of a TIFF says that OpenCV ignores: bands, pages, kinds of numbers."""
 
 import struct
 from collections.abc import Iterator
