@@ -123,7 +123,8 @@ class Record(_Strict):
     ``dataset`` is the name that the config gives the data, ``data`` what they are (``None``: of a
     version that did not record it). ``images`` is the number of images that the run read, of so
     many ``channels``, ``flops_per_image`` those of forward and backward pass. ``duration_s`` is in
-    seconds, ``peak_memory_mib`` in MiB, ``started`` and ``finished`` are ISO 8601 in UTC.
+    seconds, ``device_s`` times the processes of each attempt (``None``: those of the last one),
+    ``peak_memory_mib`` in MiB, ``started`` and ``finished`` are ISO 8601 in UTC.
     """
 
     # Not `schema`, which pydantic keeps for itself; the file says `schema`.
@@ -155,6 +156,7 @@ class Record(_Strict):
     flops_per_image: Count | None = None
     channels: Count = 3
     duration_s: Positive
+    device_s: Positive | None = None
     peak_memory_mib: Positive | None = None
     started: Time
     finished: Time

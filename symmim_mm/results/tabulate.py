@@ -3,7 +3,7 @@
 What is compared with what:
 
 * a **table** holds the runs that go back to one pre-training dataset and architecture;
-* a **row** is a method with one pre-training config;
+* a **row** is a method with one pre-training config, from the same weights if from any;
 * a **column** is a metric of a task with one dataset and one transfer config, so that all rows
   of a column were made by the same recipe;
 * a **cell** averages seeds and nothing else: mean, sample standard deviation and count. Of
@@ -46,7 +46,8 @@ def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
         start = UNKNOWN
         if origin:
             start = (origin.config, origin.config_sha256, data_key(origin), batch_key(origin))
-        grouped.setdefault(setting, {}).setdefault((record.method, *start), []).append(record)
+        key = (record.method, *start, _weights(origin or record))
+        grouped.setdefault(setting, {}).setdefault(key, []).append(record)
 
     tables = []
     placed: set[int] = set()
@@ -77,7 +78,7 @@ def _baseline_rows(records: Sequence[Record]) -> dict[tuple[str, ...], list[Reco
     rows: dict[tuple[str, ...], list[Record]] = {}
     for item in records:
         config = (item.config, item.config_sha256, '', '') if _from_scratch(item) else UNKNOWN
-        rows.setdefault((item.method, *config), []).append(item)
+        rows.setdefault((item.method, *config, ''), []).append(item)
     return rows
 
 
@@ -87,6 +88,15 @@ def _fits(record: Record, recipe: tuple[str, ...]) -> bool:
     if not _from_scratch(record):
         return own == recipe
     return (*own[:2], own[3]) == (*recipe[:2], recipe[3])  # task, dataset and data
+
+
+def _weights(record: Record) -> str:
+    """Return what tells apart the weights that a pre-training, or a transfer of none, started from.
+
+    A transfer of a run of ours, of which only the name is known, may be one of several seeds.
+    """
+    digest = '' if record.parent else record.backbone_sha256 or ''
+    return f'weights {digest[:8]}' if digest else ''
 
 
 def _recipe(record: Record) -> tuple[str, ...]:
@@ -109,7 +119,7 @@ def _latest(
         origin = pretrained.get(_origin_key(record))
         start: tuple = (record.backbone_sha256,)
         if origin:
-            start = (origin.seed, *_recipe(origin))
+            start = (origin.seed, *_recipe(origin), origin.backbone_sha256)
         key = (record.method, _recipe(record), record.arch, record.seed, start)
         same.setdefault(key, []).append(record)
     kept, notes = [], []
@@ -131,8 +141,8 @@ def _table(dataset: str, arch: str, rows: dict[tuple[str, ...], list[Record]]) -
     table = Table(dataset, arch, _columns(transfers or records))
     keys = sorted(rows, key=lambda key: (method_order(key[0]), key))
     details = [
-        (f'{config} {digest[:8]}' if digest else 'pre-training unknown', data, batch)
-        for _, config, digest, data, batch in keys
+        (f'{config} {digest[:8]}' if digest else 'pre-training unknown', data, batch, weights)
+        for _, config, digest, data, batch, weights in keys
     ]
     labels = _tell_apart([method_name(key[0]) for key in keys], details)
     for key, label in zip(keys, labels, strict=True):
@@ -206,6 +216,8 @@ def _fill(row: Row, columns: list[Column], records: list[Record]) -> Row:
 
 
 def _device_hours(record: Record) -> float:
+    if record.device_s is not None:
+        return record.device_s / 3600
     return record.duration_s / 3600 * (record.hardware.world_size or 1)
 
 

@@ -80,6 +80,27 @@ def test_seeds_share_their_data_and_what_batch_norm_sees(changes, label):
         assert len(found) == 2 and found[label] == 1
 
 
+def test_encoders_from_elsewhere_are_no_seeds_of_one_another():
+    """Both files are called model.safetensors, and neither has a record next to it."""
+    records = [record('model', 'knn', backbone_sha256=digit * 64) for digit in 'ab']
+    (table,), notes = build_tables(records)
+    assert notes == []
+    assert {row.label: row.cells[table.columns[0]].n for row in table.rows} == {
+        'model, weights aaaaaaaa': 1, 'model, weights bbbbbbbb': 1,
+    }  # fmt: skip
+
+
+def test_a_pretraining_from_weights_is_no_repetition_of_one_from_scratch():
+    scratch = record('symmim', 'pretrain')
+    other = record('symmim', 'pretrain', backbone_sha256='a' * 64, checkpoint_sha256='b' * 64)
+    records = [scratch, other, record('symmim', 'knn')]
+    records.append(record('symmim', 'knn', backbone_sha256='b' * 64))
+    (table,), notes = build_tables(records)
+    assert notes == []
+    assert [row.label for row in table.rows] == ['SymMIM', 'SymMIM, weights aaaaaaaa']
+    assert all(row.cells[table.columns[0]].n == 1 for row in table.rows)
+
+
 def test_transfers_to_other_data_are_another_column():
     records = [record('mae', 'pretrain', seed) for seed in (0, 1)]
     records += [record('mae', 'knn', seed, data=data(90 + seed, 10)) for seed in (0, 1)]

@@ -33,6 +33,14 @@ def test_hours():
     assert row['random start'].hours_total == 6
 
 
+def test_hours_of_attempts_with_other_numbers_of_processes():
+    """100 hours of 8 processes and, resumed, 10 of 16."""
+    run = record('mae', 'pretrain', duration_s=110 * 3600.0, device_s=960 * 3600.0)
+    run.hardware.world_size = 16
+    (table,), _ = build_tables([run])
+    assert table.rows[0].hours_pretrain == 960
+
+
 def test_hours_stay_empty_without_the_record_of_the_pretraining():
     (table,), _ = build_tables([record('mae', 'finetune')])
     assert table.rows[0].hours_total is None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from mmengine.dist import master_only
+from mmengine.dist import get_world_size, master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -56,7 +56,7 @@ class RecordHook(Hook):
         self.overrides = list(overrides)
         self.flops_per_image = flops_per_image
         self.metrics: dict[str, float] = {}
-        self.earlier_s = 0.0
+        self.earlier_s = self.earlier_device_s = 0.0
 
     def before_run(self, runner: Runner) -> None:
         """Describe the run now: what cannot be recorded is reported before the training."""
@@ -91,14 +91,17 @@ class RecordHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the time that the run has taken so far."""
-        checkpoint['meta']['elapsed_s'] = self._elapsed()
+        checkpoint['meta'].update(elapsed_s=self._elapsed(), device_s=self._device_s())
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take up the time of earlier attempts; an impossible one must not reach the record."""
         if not runner._resume:  # weights to start from, of another run
             return
-        earlier = checkpoint.get('meta', {}).get('elapsed_s')
-        self.earlier_s = float(earlier) if is_number(earlier) and earlier >= 0 else 0.0
+        meta = checkpoint.get('meta', {})
+        times = [meta.get('elapsed_s'), meta.get('device_s', meta.get('elapsed_s'))]
+        self.earlier_s, self.earlier_device_s = (
+            float(value) if is_number(value) and value >= 0 else 0.0 for value in times
+        )
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Keep the latest metrics."""
@@ -115,15 +118,19 @@ class RecordHook(Hook):
         parts = dict(curve=collect_curve(folder), figures=find_images(folder))
         record = self.record.model_copy(update=parts)
         add_costs(record, self._elapsed())
+        record.device_s = round(self._device_s(), 2)
         return record
 
     def _elapsed(self) -> float:
         return self.earlier_s + time.time() - self.started
 
+    def _device_s(self) -> float:
+        return self.earlier_device_s + (time.time() - self.started) * get_world_size()
+
     @master_only
     def after_run(self, runner: Runner) -> None:
         """Write the record; if it cannot be written, the metrics are in the log."""
-        elapsed = self._elapsed()
+        elapsed, device_s = self._elapsed(), self._device_s()
         record, work_dir = self.record, Path(runner.work_dir)
         found = self._final_metrics(runner, record.task)
         record.metrics = {name: value for name, value in found.items() if math.isfinite(value)}
@@ -147,6 +154,7 @@ class RecordHook(Hook):
         record.images = runner.iter * record.batch.micro_batch * record.batch.processes
         record.flops_per_image = self.flops_per_image
         add_costs(record, elapsed)
+        record.device_s = round(device_s, 2)
         record.write(work_dir)
 
     def _final_metrics(self, runner: Runner, task: str) -> dict[str, float]:
