@@ -70,6 +70,7 @@ def train(
         exclusive_work_dir(runner.work_dir, patience_s),
     ):
         resume_from_latest(runner, resume)
+        runner.write_config()
         if 'recipe' in cfg:
             runner.logger.info(recipe_of(cfg).describe(process_count(launcher)))
         check_annotations(cfg, ('train', 'val'))

@@ -133,9 +133,23 @@ def _first_node() -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]
 
 
+class LaunchedRunner(Runner):
+    """``Runner`` that writes its config when it is asked to: a run that is refused changes nothing.
+
+    MMEngine's writes it at once, in place of that of a run in the same folder.
+    """
+
+    def dump_config(self) -> None:
+        """Write nothing yet."""
+
+    def write_config(self) -> None:
+        """Write the config into the work directory, on rank 0."""
+        super().dump_config()
+
+
 @contextmanager
-def launched_runner(cfg: Config, launcher: str, again: str = RESUME) -> Iterator[Runner]:
-    """Start the processes, build the runner, and clean up after it.
+def launched_runner(cfg: Config, launcher: str, again: str = RESUME) -> Iterator[LaunchedRunner]:
+    """Start the processes, build the runner, and clean up after it; no config is written.
 
     Types of the config are substituted in place; ``launcher`` is ``'none'`` or one of
     ``RANK_VARIABLES``, ``again`` what the user does after a fault.
@@ -167,7 +181,7 @@ def launched_runner(cfg: Config, launcher: str, again: str = RESUME) -> Iterator
 
                 runner = ShardedRunner.from_cfg(cfg)
             else:
-                runner = Runner.from_cfg(cfg)
+                runner = LaunchedRunner.from_cfg(cfg)
             yield runner
     finally:
         if torch.distributed.is_initialized():

@@ -9,10 +9,11 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 from paths import CONFIGS
+from quickstart import write_config
 from torch.utils.data import DataLoader
 from toy_run import toy_runner
 
-from symmim_mm.apis.train import configure
+from symmim_mm.apis.train import configure, train
 from symmim_mm.config.load import load_config
 from symmim_mm.engine.data_check import check_data
 from symmim_mm.engine.launch import (
@@ -87,6 +88,18 @@ def test_impossible_work_dirs_are_refused(tmp_path: Path, name: str, make, probl
     make(tmp_path / name)
     with pytest.raises(UserError, match=f'--work-dir .*{problem}'):
         load_config(PRETRAIN, work_dir=tmp_path / name, check_data=False)
+
+
+def test_a_refused_run_leaves_the_config_of_the_other(sample_data: Path, tmp_path: Path) -> None:
+    config = write_config(tmp_path, 'mae_pretrain', sample_data, 'recipe = dict(batch=8)\n')
+    work = tmp_path / 'work'
+    work.mkdir()
+    (work / 'mae_pretrain.py').write_text('# of another run')
+    (work / 'epoch_1.pth').touch()
+    with pytest.raises(UserError, match='has checkpoints of a run'):
+        train(config, work_dir=work)
+    assert [path.name for path in work.glob('*.py')] == ['mae_pretrain.py']
+    assert (work / 'mae_pretrain.py').read_text() == '# of another run'
 
 
 def test_equal_config_texts_are_formatted_once(monkeypatch) -> None:

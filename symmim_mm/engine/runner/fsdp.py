@@ -208,6 +208,13 @@ class ShardedRunner(FlexibleRunner):
         runner.model = runner.strategy.build_model(runner.model)
         return runner
 
+    def dump_config(self) -> None:
+        """Write nothing yet."""
+
+    def write_config(self) -> None:
+        """Write the config into the work directory, on rank 0."""
+        super().dump_config()
+
     def save_checkpoint(self, *args: object, meta: dict, **kwargs: object) -> None:
         """Do as ``Runner.save_checkpoint``; ``FlexibleRunner`` overrides what ``meta`` holds."""
         self.strategy.position = dict(meta)
