@@ -77,6 +77,22 @@ class _Data(_Strict):
     generator: Annotated[list[str | int | float], Field(min_length=2)]
 
 
+class _Loader(yaml.SafeLoader):
+    """Leaves what has a colon a string: YAML 1.1 takes a time of 24:00:00 for 86400, in base 60."""
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int | str:
+        """Return an integer, or what is written."""
+        return node.value if ':' in node.value else super().construct_yaml_int(node)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float | str:
+        """Return a number, or what is written."""
+        return node.value if ':' in node.value else super().construct_yaml_float(node)
+
+
+_Loader.add_constructor('tag:yaml.org,2002:int', _Loader.construct_yaml_int)
+_Loader.add_constructor('tag:yaml.org,2002:float', _Loader.construct_yaml_float)
+
+
 class _Method(_Strict):
     config: str
     options: dict[str, str | int | float | bool | None] = {}
@@ -245,10 +261,10 @@ def _as_typed(method: str | _Method) -> tuple[str, tuple[str, ...]]:
 def _read(path: Path, size: str | None) -> _File:
     try:
         text = path.read_text(encoding='utf-8')
-        data = yaml.safe_load(text)
+        data = yaml.load(text, _Loader)
         size = size or (data.get('size') if isinstance(data, dict) else None)
         if size and '{size}' in text:
-            data = yaml.safe_load(text.replace('{size}', str(size)))
+            data = yaml.load(text.replace('{size}', str(size)), _Loader)
     except OSError as error:
         raise UserError(f'{path}: cannot read the suite file: {error.strerror}') from error
     except Exception as error:  # of YAML, or of a date, number or depth that Python refuses

@@ -169,7 +169,8 @@ def launch(
     # The commands import this package, which need not be installed.
     path = [str(Path(__file__).parents[2]), environment.get('PYTHONPATH', '')]
     environment['PYTHONPATH'] = os.pathsep.join(filter(None, path))
-    if not slurm:  # where the scheduler assigns the cores
+    # Slurm assigns the cores itself, tools/dist_train.sh divides them among its processes.
+    if not slurm and not suite.gpus:
         threads = str(max(1, available_cores() // jobs))
         environment |= {'OMP_NUM_THREADS': threads, 'MKL_NUM_THREADS': threads}
     # The others start processes of their own.

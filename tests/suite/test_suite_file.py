@@ -231,6 +231,13 @@ def test_a_linear_probe_is_trained_unless_its_config_evaluates(tmp_path):
     assert {run.command for run in load(root).runs} == {'train', 'linear'}
 
 
+def test_a_time_of_slurm_is_no_number_in_base_60(tmp_path):
+    root = project(tmp_path)
+    text = 'name: small\nmethods: {mae: configs/mae.py}\nslurm: {time: 24:00:00, mem: 4000}\n'
+    (root / 'suite.yaml').write_text(text)
+    assert load(root).slurm == {'time': '24:00:00', 'mem': 4000}
+
+
 def test_options_of_a_method(tmp_path):
     method = {'config': 'configs/mae.py', 'options': {'b': None, 'a.lr': '1e-3', 'c': True}}
     root = project(tmp_path, methods={'low': method, 'mae': 'configs/mae.py'})
