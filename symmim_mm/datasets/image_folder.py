@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,8 @@ class ImageFolder(CustomDataset):
         if not self.with_label:
             raise UserError('labels=... chooses among labeled images: set with_label=True')
         if isinstance(images, _Images):
-            labels, path = self.index.labels, self.index.path
+            # In shards, too, an image's own path: the share is that of the folder.
+            labels, path = self.index.labels, partial(ImageTable.path, self.index)
         else:
             labels = np.array([image['gt_label'] for image in images])
 

@@ -85,12 +85,14 @@ def SegmentationFolder(  # noqa: N802  a type of configs
 
     Args:
         values: of the label maps, in the order of the classes: ``(0, 255)`` for a mask of two
-            classes. 255 is ignored unless it is among them.
+            classes. 255 is ignored unless it is among them; other values are of no class.
         lazy_init: as of ``BaseSegDataset``.
         **settings: likewise.
     """
     dataset = ALL_DATASETS.build(dict(settings, type='mmseg.BaseSegDataset', lazy_init=True))
-    dataset.label_map = {value: label for label, value in enumerate(values) if value != label}
+    labels = dict.fromkeys(range(IGNORED), IGNORED - 1) | {IGNORED: IGNORED}
+    labels |= {value: label for label, value in enumerate(values)}
+    dataset.label_map = {value: label for value, label in labels.items() if value != label}
     if not lazy_init:
         dataset.full_init()
     return dataset

@@ -118,7 +118,8 @@ def measure(found: FolderSurvey, sample: int = SAMPLED) -> FolderSurvey:
         sides.append(min(pixels.shape[:2]))
         factor = SIDE / max(pixels.shape[:2])
         if factor < 1:
-            pixels = resize_bands(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+            height, width = (max(1, round(side * factor)) for side in pixels.shape[:2])
+            pixels = resize_bands(pixels, (width, height), interpolation=cv2.INTER_AREA)
         order = slice(None, None, -1 if found.channels == 3 else 1)  # OpenCV's is BGR
         colors = pixels.reshape(-1, found.channels)[:, order].astype(np.float64)
         means.append(colors.mean(axis=0))

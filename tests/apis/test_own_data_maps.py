@@ -12,6 +12,9 @@ from PIL import Image
 from symmim_mm.apis.own_data.map_folder import open_maps
 from symmim_mm.apis.own_data.map_values import are_smoothed, read_values
 from symmim_mm.apis.own_data.segment import segment
+from symmim_mm.datasets.label_maps import SegmentationFolder
+from symmim_mm.datasets.transforms.decode_region import ImageError
+from symmim_mm.datasets.transforms.loading import LoadLabelMap
 from symmim_mm.utils.errors import UserError
 
 SIDE = 40
@@ -237,3 +240,19 @@ def test_label_maps_that_are_jpegs(tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(UserError, match='0.jpg is a JPEG.*write label maps as PNG'):
         open_maps(images, masks, tmp_path / 'all.txt')
+
+
+def test_values_that_were_in_no_map_are_of_no_class(tmp_path: Path) -> None:
+    """Maps may have changed since the plan was written; 1 is not the class of 255."""
+    init_default_scope('mmseg')
+    images, masks = folders(tmp_path, [stripes(0, 255), stripes(0, 1)])
+    dataset = SegmentationFolder(
+        values=(0, 255), data_root=str(tmp_path), img_suffix='.png', reduce_zero_label=False,
+        data_prefix=dict(img_path=images.name, seg_map_path=masks.name),
+        metainfo=dict(classes=('background', 'object')), pipeline=[],
+    )  # fmt: skip
+    results = [dict(dataset.get_data_info(index), ori_shape=(40, 40)) for index in range(2)]
+    load = LoadLabelMap(classes=2)
+    assert np.unique(load(results[0])['gt_seg_map']).tolist() == [0, 1]
+    with pytest.raises(ImageError, match='pixels of none of the 2 classes, with values up to 1'):
+        load(results[1])

@@ -37,6 +37,13 @@ def test_colors_sizes_and_other_files(tmp_path: Path) -> None:
     assert 'not read: 1 .txt' in found.describe() and 'broken.png' in found.describe()
 
 
+def test_an_image_of_one_row_is_measured(tmp_path: Path) -> None:
+    write(tmp_path / 'line.png', (200, 100, 50), (1, 300))
+    found = survey(tmp_path)
+    assert not found.unreadable and found.shorter_side == 1
+    assert found.mean == pytest.approx((200, 100, 50), abs=0.5)
+
+
 def test_gray_and_16_bit_images_are_read(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / 'gray.png'), np.full((32, 32), 80, np.uint8))
     cv2.imwrite(str(tmp_path / 'deep.png'), np.full((32, 32), 80 * 256, np.uint16))

@@ -74,14 +74,14 @@ class LoadLabelMap(BaseTransform):
                 f'{path} has {labels.shape} rows and columns, its image {shape}: replace it, or '
                 'remove both'
             )
-        labels = label_table(results)[labels]
+        values, labels = labels, label_table(results)[labels]
         if self.classes is not None:
-            stray = labels[(labels >= self.classes) & (labels != IGNORED)]
+            stray = values[(labels >= self.classes) & (labels != IGNORED)]
             if stray.size:
                 raise ImageError(
-                    f'{path} has {stray.size} pixels of no class, the largest number is '
-                    f'{stray.max()} of 0 to {self.classes - 1}: fix it, or set num_classes of both '
-                    f'heads and classes of {type(self).__name__}'
+                    f'{path} has {stray.size} pixels of none of the {self.classes} classes, with '
+                    f'values up to {stray.max()}: fix it, or set num_classes of both heads and '
+                    f'classes of {type(self).__name__}'
                 )
         results['gt_seg_map'] = labels
         results['seg_fields'].append('gt_seg_map')

@@ -8,6 +8,7 @@ import pickle
 import tarfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from encoded_images import decoded, psnr
@@ -17,6 +18,7 @@ from shard_samples import COUNT
 from torch.utils.data import DataLoader
 
 from symmim_mm.datasets.image_folder import ImageFolder
+from symmim_mm.datasets.shards.prepare import prepare
 from symmim_mm.datasets.shards.reader import ImageShards, verify
 from symmim_mm.datasets.transforms.crops import LoadRandomResizedCrop
 from symmim_mm.datasets.transforms.jpeg_header import read_jpeg_header
@@ -36,6 +38,21 @@ def test_every_image_once_with_its_class(source: Path, shards: Path) -> None:
     assert order != sorted(order)  # dealt at random
     assert found.shard_sizes.tolist() == [5, 5, 5, 4, 4] and folder.shard_sizes is None
     assert sorted(found.get_gt_labels()) == sorted(folder.get_gt_labels())
+
+
+def test_a_share_of_the_labels_is_that_of_the_folder(tmp_path: Path) -> None:
+    for number in range(20):
+        path = tmp_path / 'images' / 'ab'[number % 2] / f'{number}.jpg'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(path), np.full((40, 40, 3), 10 * number, np.uint8))
+    prepare(tmp_path / 'images', tmp_path / 'shards', short_side=32, shard_images=6)
+
+    def chosen(root: Path) -> set[str]:
+        data = ImageFolder(data_root=str(root), labels=0.5)
+        return {Path(data.get_data_info(index)['img_path']).name for index in range(len(data))}
+
+    assert len(chosen(tmp_path / 'shards')) == 10
+    assert chosen(tmp_path / 'shards') == chosen(tmp_path / 'images')
 
 
 def test_manifest(shards: Path) -> None:

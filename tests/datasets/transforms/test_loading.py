@@ -174,7 +174,7 @@ def test_labels_of_the_stock_step(results: dict, reduce: bool, mapping: dict | N
 def test_labels_of_no_class(results: dict) -> None:
     found = LoadLabelMap(classes=10)(dict(results, seg_fields=[]))
     assert found['gt_seg_map'].max() == 255 and found['gt_seg_map'].min() == 0
-    words = r'map.png has 2 pixels of no class, the largest number is 9 of 0 to 7: fix it'
+    words = r'map.png has 2 pixels of none of the 8 classes, with values up to 10: fix it'
     with pytest.raises(ImageError, match=words):
         LoadLabelMap(classes=8)(results)
 
