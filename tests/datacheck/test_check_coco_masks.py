@@ -134,7 +134,12 @@ def test_systematic_boxes() -> None:
         '30 of 30; COCO boxes are [left, top, width, height] in pixels, not corners and not '
         'fractions'
     ]
-    assert 'box-systematic' in check(*good, *[dict(bbox=[20, 20, 60, 40])] * 11)
+    outside = dict(bbox=[200, 20, 60, 40])
+    assert 'box-systematic' in check(*good, *[outside] * 11)
+    # Boxes of objects that are cut by the edge reach over it, corners in place of sizes mostly.
+    over = dict(bbox=[20, 20, 60, 40])
+    assert 'box-systematic' not in check(*good, *[over] * 400)
+    assert 'box-systematic' in check(*good, *[over] * 600)
 
 
 def test_annotations_of_unlisted_images() -> None:

@@ -20,7 +20,8 @@ from symmim_mm.utils.text import listed
 
 # The others are judged with the image.
 RULES = dict(id=is_id, image_id=is_id, category_id=is_id, bbox=None, area=None, iscrowd=None)
-OFTEN = 0.01  # share of boxes that are off from which the coordinates themselves are suspected
+# Shares of boxes that are off, or reach over the edge, from which the coordinates are suspected.
+OFTEN, MOSTLY = 0.01, 0.3
 LARGEST = 1e9  # no coordinate or area of an image is larger; infinity and NaN fail as well
 ENOUGH = 20  # boxes without which no share is taken
 
@@ -65,7 +66,8 @@ class Instances:
     masks: bool = True
     ids: set[Id] = field(default_factory=set)
     annotated: set[Id] = field(default_factory=set)  # ids of images
-    off: int = 0  # boxes
+    off: int = 0  # boxes that are left out
+    clipped: int = 0  # boxes that reach over the edge, as those of hidden parts do
     numbers: Counter[str] = field(default_factory=Counter)
     of_category: Counter[Id] = field(default_factory=Counter)
     strangers: Counter[Id] = field(default_factory=Counter)  # images that the file does not list
@@ -79,10 +81,10 @@ class Instances:
             text = f'{plural(strangers, "annotation")} of image_id {ids}'
             self.report.add('unknown-image', self.name, text)
         boxes = self.numbers['boxes']
-        if boxes >= ENOUGH and self.off > OFTEN * boxes:
+        if boxes >= ENOUGH and (self.off > OFTEN * boxes or self.clipped > MOSTLY * boxes):
             text = (
-                f'{self.off:,} of {boxes:,}; COCO boxes are [left, top, width, height] in pixels, '
-                'not corners and not fractions'
+                f'{self.off + self.clipped:,} of {boxes:,}; COCO boxes are [left, top, width, '
+                'height] in pixels, not corners and not fractions'
             )
             self.report.add('box-systematic', self.name, text)
         unused = [text for key, text in self.categories.items() if not self.of_category[key]]
@@ -149,7 +151,7 @@ class Instances:
             self.off += 1
             self._add('box-small', entry, f'{text}, area {round(area, 2)}')
         elif not extent.is_inside(size):
-            self.off += 1
+            self.clipped += 1
             self._add('box-clipped', entry, text)
         return extent
 
