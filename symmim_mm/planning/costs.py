@@ -88,12 +88,11 @@ class TrainingStep(nn.Module):
         regions = len(inputs) * sampler.num
         # Regions are gathered from all levels; these zeros carry a gradient likewise.
         seed = sum(level.mean() for level in features)
-        for extractor, head, count in (
-            (roi.bbox_roi_extractor, roi.bbox_head, regions),
-            (roi.mask_roi_extractor, roi.mask_head, int(regions * sampler.pos_fraction)),
-        ):
-            if head is None:  # a detector of boxes alone
-                continue
+        parts = [(roi.bbox_roi_extractor, roi.bbox_head, regions)]
+        if roi.with_mask:  # a detector of boxes alone has neither of these
+            masked = int(regions * sampler.pos_fraction)
+            parts.append((roi.mask_roi_extractor, roi.mask_head, masked))
+        for extractor, head, count in parts:
             sides = extractor.roi_layers[0].output_size
             outputs.append(head(seed + torch.zeros(count, extractor.out_channels, *sides)))
         return _total(outputs)

@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
+from symmim_mm.config.classes import inner_dataset
 from symmim_mm.config.load import data_problems
-from symmim_mm.datasets.label_share import use_label_share
+from symmim_mm.datasets.label_share import share_of_labels, use_label_share
 from symmim_mm.datasets.sample.generate import write_sample_data
 from symmim_mm.engine.data_check import few_images
 
@@ -53,12 +54,18 @@ def training_images(cfg: Config) -> TrainingImages:
     if absent is None:
         return TrainingImages(name, _count(cfg), 'counted', problem)
     if name in KNOWN:
-        return TrainingImages(name, *KNOWN[name], problem)
-    if name == 'sample':
+        count, source = KNOWN[name]
+    elif name == 'sample':
         counts = inspect.signature(write_sample_data).parameters
         count = counts[SAMPLE.get(cfg.run.task, 'train')].default
-        return TrainingImages(name, count, 'what tools/make_sample_data.py draws', problem)
-    return TrainingImages(name, None, 'unknown while the data are absent', problem)
+        source = 'what tools/make_sample_data.py draws'
+    else:
+        return TrainingImages(name, None, 'unknown while the data are absent', problem)
+    labels = inner_dataset(cfg.train_dataloader.dataset).get('labels')
+    if labels is not None and 'of the labels' not in name:
+        start, stop = share_of_labels(labels)
+        count, source = round(count * (stop - start)), f'about {stop - start:.3g} of: {source}'
+    return TrainingImages(name, count, source, problem)
 
 
 def _count(cfg: Config) -> int:

@@ -4,9 +4,11 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
+from paths import CONFIGS
 from read_config import read_config
 from torch.profiler import ProfilerActivity, profile
 
+from symmim_mm.config.load import load_config
 from symmim_mm.models.backbones.activation_checkpointing import checkpoint_blocks
 from symmim_mm.planning.costs import (
     Activations,
@@ -126,6 +128,14 @@ def test_frozen_encoder():
 def test_linear_probe_trains_its_head_alone():
     cost = cost_of('classification/vit_s_linear_imagenet.py')
     assert cost.forward_backward - cost.forward == 2 * 384 * 1000  # the weight's gradient
+
+
+def test_a_detector_of_boxes_alone_is_counted() -> None:
+    boxes = load_config(
+        CONFIGS / 'quickstart/mask_rcnn.py', check_data=False,
+        cfg_options={'model.roi_head.mask_head': None},
+    )  # fmt: skip
+    assert 0 < flops_per_image(boxes).forward < cost_of('quickstart/mask_rcnn.py').forward
 
 
 @pytest.mark.parametrize('name', ['symmim_pretrain', 'simmim_pretrain', 'upernet', 'mask_rcnn'])

@@ -24,6 +24,20 @@ def test_absent_data_are_known_by_name():
         assert 'nowhere' in found.problem
 
 
+def test_a_share_of_the_labels_of_absent_data():
+    for name, labels, count in (
+        ('quickstart/finetune_few.py', None, 200),
+        ('classification/vit_b_finetune_imagenet.py', 0.01, 12_812),
+        ('segmentation/upernet_vit_b_160k_ade20k.py', (0.5, 1.0), 10_105),
+    ):
+        cfg = read_config(name)
+        dataset = cfg.train_dataloader.dataset
+        dataset.data_root = 'nowhere'
+        if labels:
+            dataset.labels = labels
+        assert training_images(cfg).count == count, name
+
+
 @pytest.mark.parametrize(
     ('name', 'folder', 'count'),
     [('mae_pretrain', 'imagenet', 40), ('mask_rcnn', 'coco/', 16), ('upernet', 'ade20k/', 16)],
