@@ -67,6 +67,8 @@ def evaluate_features(
         Fault: a loader worker died or hangs.
         OSError: the work directory cannot be written to.
     """
+    if branch != 'online' and not backbone:
+        raise UserError(f'--branch {branch} needs --backbone FILE, a checkpoint of SymMIM')
     started = time.time()
     overrides = dict(cfg_options or {})
     use_safe_loaders()

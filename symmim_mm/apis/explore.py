@@ -1,6 +1,7 @@
 """What a pre-trained model makes of an image: the computing behind `symmim app`."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -184,11 +185,13 @@ class Explorer:
         settings = (self.cfg.default_hooks.get('images') or {}).get('dataset')
         try:
             dataset = DATASETS.build(settings) if settings else []
-            return [
-                vis.to_rgb(dataset[index]['inputs']) for index in spread(len(dataset), HELD_OUT)
-            ]
         except (UserError, FileNotFoundError):
             return []
+        images = []
+        for index in spread(len(dataset), HELD_OUT):
+            with suppress(ImageError, FileNotFoundError):
+                images.append(vis.to_rgb(dataset[index]['inputs']))
+        return images
 
     def _indexed(self) -> Iterator[Tensor]:
         """Yield the images of the index that can be read, BGR uint8 ``(3, H, W)``."""

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 from mmengine.device import get_device
+from mmengine.registry import DefaultScope
 
 from symmim_mm.apis.prediction import Classes, LabelMap, Objects, Prediction
 from symmim_mm.apis.test import build_trained
@@ -99,13 +100,14 @@ class Predictor:
             UserError: an image that cannot be read, or of other channels.
         """
         given = [images] if isinstance(images, str | Path | np.ndarray) else images
-        found: list[np.ndarray] = []
+        found: list[Prediction] = []
         for entry in given:
             if isinstance(entry, np.ndarray):
-                found.append(entry)
-            else:
-                found += [read_image(path, self.channels) for path in list_images([entry])]
-        return [self._predict(image) for image in found]
+                found.append(self._predict(entry))
+                continue
+            for path in list_images([entry]):  # one at a time: a folder may not fit into memory
+                found.append(self._predict(read_image(path, self.channels)))
+        return found
 
     def _predict(self, image: np.ndarray) -> Prediction:
         if image.ndim != 3 or image.shape[2] != self.channels:
@@ -114,7 +116,9 @@ class Predictor:
                 f'{self.channels})'
             )
         pixels = image[..., ::-1] if self.channels == 3 else image
-        found: Any = self._infer(np.ascontiguousarray(pixels))
+        # The libraries look for steps of the pipeline in the scope of the run that was loaded last.
+        with DefaultScope.overwrite_default_scope(self.cfg.get('default_scope', 'mmpretrain')):
+            found: Any = self._infer(np.ascontiguousarray(pixels))
         if self.task == 'detection':
             found = found.cpu().numpy()
             order = np.argsort(-found.scores, kind='stable')

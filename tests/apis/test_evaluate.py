@@ -133,6 +133,11 @@ def test_an_unknown_pooling_is_one_line(tmp_path: Path, images: Path) -> None:
         run(tmp_path, images, images, pooling=['patch_mean', 'max'])
 
 
+def test_a_branch_of_nothing_is_refused(tmp_path: Path, images: Path) -> None:
+    with pytest.raises(UserError, match='--branch momentum needs --backbone FILE'):
+        run(tmp_path / 'w', images, images, branch='momentum')
+
+
 def test_weights_of_a_training_are_refused(tmp_path: Path, images: Path) -> None:
     torch.save(dict(state_dict={}), tmp_path / 'weights.pth')
     options = {'load_from': str(tmp_path / 'weights.pth')}

@@ -37,6 +37,16 @@ def test_every_mask_is_reconstructed(method: str, tmp_path: Path) -> None:
         assert (covered[pixels] == 114).all() and (error > 0) == bool(mask.any())
 
 
+def test_a_broken_image_among_those_held_out(tmp_path: Path) -> None:
+    run = make_run(tmp_path / 'run', 'mae')
+    explorer = Explorer(run)
+    pipeline = [dict(type='symmim_mm.LoadImageStrict'), dict(type='mmpretrain.PackInputs')]
+    dataset = dict(explorer.cfg.train_dataloader.dataset, pipeline=pipeline)
+    explorer.cfg.default_hooks.images = dict(dataset=dataset)
+    (run / 'images/0.png').write_bytes(b'no image')
+    assert len(explorer._held_out()) == 7
+
+
 def test_mae_computes_with_a_mask_what_it_computes_with_its_own(tmp_path: Path) -> None:
     model = Explorer(make_run(tmp_path / 'run', 'mae')).model
     images = torch.randn(3, 3, 32, 32)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from own_data import STD, TASKS, VIT, coco
 
 import symmim_mm
@@ -60,6 +61,7 @@ def test_a_run_in_use(run: tuple[str, Path, list[str]], sample_data: Path, tmp_p
     assert all((file.parent / entry['drawing']).is_file() for entry in content['images'])
     model = symmim_mm.load(next(out.glob('*.pth')))
     pixels = cv2.imread(str(paths[0]))[..., ::-1]
+    init_default_scope('mmpretrain')  # as by a classifier that was loaded since
     first, same = model.predict([paths[0]])[0], model.predict(pixels)[0]
     entry = content['images'][0]
     if task == 'finetune':
