@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.errors import Fault, UserError
 
 BENCHMARKS = {  # module of benchmarks/: what it measures
     'loader': 'from JPEG files to batches, against MMPretrain',
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> None:
     """Measure, print tables and write the result; or write the tables of a document."""
-    from benchmarks.common import write_result
+    from benchmarks.common import problem_of, write_result
     from benchmarks.document import with_tables
 
     if args.benchmark == 'document':
@@ -66,3 +66,5 @@ def measure(args: argparse.Namespace) -> None:
         write_result(args.json, result)
     for name, table in module.tables(result).items():
         print(f'\n{name}\n\n{table}')
+    if problem := problem_of(result):
+        raise Fault(problem)

@@ -132,6 +132,15 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def problem_of(result: dict) -> str | None:
+    """Return what a benchmark that ran to its end reports of a failure."""
+    if failed := result.get('failed'):
+        return f'{len(failed)} tests failed'
+    if unfinished := result.get('unfinished'):
+        return f'{len(unfinished)} runs of the study are not finished'
+    return None
+
+
 def write_result(path: str | os.PathLike, result: dict) -> None:
     """Write a result as JSON, atomically.
 

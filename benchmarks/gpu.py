@@ -12,7 +12,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.common import environment, say, write_result
+from benchmarks.common import environment, problem_of, say, write_result
 from symmim_mm.utils.errors import Fault, UserError
 from symmim_mm.utils.host import available_cores
 
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> dict:
             if path.is_file():  # also of a part that found a failure
                 result['parts'][part] = json.loads(path.read_text())
                 path.unlink()
-                problem = problem or _problem_of(result['parts'][part])
+                problem = problem_of(result['parts'][part]) or problem
             if problem:
                 say(f'{part}: {problem}')
                 result['problems'][part] = problem
@@ -103,15 +103,6 @@ def run(args: argparse.Namespace) -> dict:
         problems = '; '.join(f'{part}: {problem}' for part, problem in result['problems'].items())
         raise Fault(f'{args.json} holds {len(result["parts"])} of {len(parts)} parts. {problems}')
     return result
-
-
-def _problem_of(found: dict) -> str | None:
-    """Return what a part that ended well reports of a failure."""
-    if failed := found.get('failed'):
-        return f'{len(failed)} tests failed'
-    if unfinished := found.get('unfinished'):
-        return f'{len(unfinished)} runs of the study are not finished'
-    return None
 
 
 def _draw_data(args: argparse.Namespace, folder: Path) -> None:

@@ -136,6 +136,10 @@ class Trainer:
     def kept_bytes(self) -> int:
         """Return the bytes of parameters, buffers, gradients and optimizer states."""
         self._make_gradients()
+        return self.held_bytes()
+
+    def held_bytes(self) -> int:
+        """Return the same as it is between two steps, without gradients that were freed."""
         return sum(tensor.numel() * tensor.element_size() for tensor in self._kept())
 
     def _make_gradients(self) -> None:

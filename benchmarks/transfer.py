@@ -79,8 +79,9 @@ def run(args: argparse.Namespace) -> dict:
         peak = None
         if device.type == 'cuda':
             torch.cuda.reset_peak_memory_stats()
+            others = sum(trainers[other].held_bytes() for other in trainers if other != task)
             trainers[task].train(args.batch)
-            peak = torch.cuda.max_memory_allocated()
+            peak = torch.cuda.max_memory_allocated() - others
         result['tasks'][task] = dict(rate=rate, seconds_a_step=seconds, peak_bytes=peak)
     del cases, trainers
     gc.collect()

@@ -2,17 +2,18 @@
 
 import json
 from argparse import Namespace
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 from paths import ROOT
 
-from benchmarks import checks, gpu, study
+from benchmarks import checks, command, gpu, study
 from symmim_mm.cli import COMMANDS
 from symmim_mm.config.load import load_config
 from symmim_mm.planning.costs import flops_per_image
-from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.errors import Fault, UserError
 
 
 def options(**changes) -> Namespace:
@@ -92,6 +93,26 @@ def test_outcomes_of_tests(tmp_path: Path) -> None:
         failed={'a::bad': 'the text'},
         skipped={'a::left': 'needs 2 GPUs'},
     )
+
+
+@pytest.mark.parametrize(
+    ('result', 'problem'),
+    [
+        (dict(failed={}, unfinished={}), None),
+        (dict(failed={'a::bad': 'the text'}), '1 tests failed'),
+        (dict(unfinished={'mae': 'no memory'}), '1 runs of the study are not finished'),
+    ],
+)
+def test_a_failure_ends_a_benchmark_with_an_error(
+    result: dict, problem: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once its result is written."""
+    monkeypatch.setattr(checks, 'run', lambda args: result)
+    monkeypatch.setattr(checks, 'tables', lambda found: {})
+    args = Namespace(benchmark='checks', json=str(tmp_path / 'checks.json'))
+    with pytest.raises(Fault, match=problem) if problem else nullcontext():
+        command.measure(args)
+    assert (tmp_path / 'checks.json').is_file()
 
 
 @pytest.mark.slow
