@@ -12,7 +12,7 @@ recipe = dict(
     milestones=[163889, 177546],
     max_batch_per_gpu=8,
 )
-train_cfg = dict(type='IterBasedTrainLoop', val_interval=18437)
+train_cfg = dict(type='IterBasedTrainLoop', val_interval=18438)  # ten times, the last at the end
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
