@@ -115,6 +115,7 @@ def evaluate_features(
         seed=cfg.randomness.seed,
         started=started,
     )
+    record.backbone_in_config = not backbone
     device = get_device()
     model, preprocessor = model.to(device), preprocessor.to(device)
     model.eval()  # which returns nothing here

@@ -122,6 +122,7 @@ def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunO
         type=RECORD_HOOK,
         config_path=str(config),
         backbone=source or stated_weights(cfg),
+        backbone_in_config=source is None,
         overrides=[f'{key}={value}' for key, value in sorted(changes.items())],
     )
     cfg.custom_hooks = [*hooks, record]

@@ -244,4 +244,5 @@ def stated_weights(cfg: Config) -> str | None:
     """Return the checkpoint that a config itself starts from, if it names one."""
     parts = (cfg.model.get('init_cfg'), cfg.model.backbone.get('init_cfg'))
     stated = [init for init in parts if isinstance(init, dict) and init.get('type') == 'Pretrained']
-    return cfg.get('load_from') or next((init['checkpoint'] for init in stated), None)
+    found = cfg.get('load_from') or next((init['checkpoint'] for init in stated), None)
+    return os.path.expanduser(found) if found else None

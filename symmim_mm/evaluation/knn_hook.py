@@ -51,8 +51,9 @@ class KnnHook(Hook):
         self.built = build_loaders(Config(cfg))
         if self.settings['k'] > len(self.built['train'].dataset):
             raise UserError(f'KnnHook: k={self.settings["k"]} is more than there are images')
-        classes = (self.built[split].dataset.metainfo.get('classes') for split in self.built)
-        if len(set(classes)) > 1:
+        infos = [self.built[split].dataset.metainfo for split in ('train', 'val')]
+        train, val = (list(info.get('classes') or ()) for info in infos)
+        if train != val:
             raise UserError('KnnHook: train and val have other classes: give it two of the same')
 
     def after_train_epoch(self, runner: Runner) -> None:

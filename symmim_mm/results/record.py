@@ -118,6 +118,7 @@ class Record(_Strict):
     losses. ``curve``, ``figures`` (drawn images) and ``checkpoint`` are paths relative to the run
     directory; an evaluation without training has ``None`` for ``checkpoint`` and ``curve``.
     ``findings`` are sentences on the images, for the page.
+    ``backbone`` is the file that a run started from, named by an option or in the config itself.
     ``overrides`` are the options that changed the config, ``key=value`` (``None``: of a version
     that did not record them).
     ``dataset`` is the name that the config gives the data, ``data`` what they are (``None``: of a
@@ -142,6 +143,7 @@ class Record(_Strict):
     checkpoint_sha256: Sha256 | None = None
     backbone: Text | None = None
     backbone_sha256: Sha256 | None = None
+    backbone_in_config: bool = False
     parent: Text | None = None
     seed: Integer
     batch: Batch | None = None

@@ -3,7 +3,7 @@
 What is compared with what:
 
 * a **table** holds the runs that go back to one pre-training dataset and architecture;
-* a **row** is a method with one pre-training config, from the same weights if from any;
+* a **row** is a method with one pre-training config, from scratch, from runs, or from one file;
 * a **column** is a metric of a task with one dataset and one transfer config, so that all rows
   of a column were made by the same recipe;
 * a **cell** averages seeds and nothing else: mean, sample standard deviation and count. Of
@@ -95,7 +95,9 @@ def _weights(record: Record) -> str:
 
     A transfer of a run of ours, of which only the name is known, may be one of several seeds.
     """
-    digest = '' if record.parent else record.backbone_sha256 or ''
+    if record.parent:
+        return 'from a run' if record.task == 'pretrain' else ''
+    digest = record.backbone_sha256 or ''
     return f'weights {digest[:8]}' if digest else ''
 
 

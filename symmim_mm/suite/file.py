@@ -32,7 +32,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import (
@@ -91,6 +91,14 @@ class _Loader(yaml.SafeLoader):
 
 _Loader.add_constructor('tag:yaml.org,2002:int', _Loader.construct_yaml_int)
 _Loader.add_constructor('tag:yaml.org,2002:float', _Loader.construct_yaml_float)
+
+
+def _parse(text: str) -> Any:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 class _Method(_Strict):
@@ -261,10 +269,10 @@ def _as_typed(method: str | _Method) -> tuple[str, tuple[str, ...]]:
 def _read(path: Path, size: str | None) -> _File:
     try:
         text = path.read_text(encoding='utf-8')
-        data = yaml.load(text, _Loader)
+        data = _parse(text)
         size = size or (data.get('size') if isinstance(data, dict) else None)
         if size and '{size}' in text:
-            data = yaml.load(text.replace('{size}', str(size)), _Loader)
+            data = _parse(text.replace('{size}', str(size)))
     except OSError as error:
         raise UserError(f'{path}: cannot read the suite file: {error.strerror}') from error
     except Exception as error:  # of YAML, or of a date, number or depth that Python refuses

@@ -86,6 +86,14 @@ def test_a_plan_that_was_never_trained_is_made_again(
     assert config.read_text().endswith('# by hand\n')
 
 
+def test_weights_of_others_in_the_folder_are_no_run(
+    command: Callable[..., list[str]], sample_data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / 'mae_pretrain_vit_base.pth').touch()
+    lines = command(pretrain, sample_data / 'imagenet', out=tmp_path)
+    assert not any('is continued' in line for line in lines)
+
+
 def test_a_plan_is_not_changed_while_it_is_trained(
     command: Callable[..., list[str]], sample_data: Path, tmp_path: Path
 ) -> None:
@@ -158,6 +166,7 @@ def test_paths_are_compared_as_absolute_ones(
         ('images_cats', 'images_cats'),
         ('trains', 'trains'),
         ('lists/birds.txt', 'birds'),
+        ('flowers/train.txt', 'flowers'),
     ],
 )
 def test_data_are_called_by_their_folder(path: str, name: str, tmp_path: Path) -> None:

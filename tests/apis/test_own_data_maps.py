@@ -145,6 +145,16 @@ def test_names_that_begin_alike(tmp_path: Path) -> None:
         open_maps(*data, tmp_path / 'all.txt')
 
 
+def test_fewer_images_than_label_maps(tmp_path: Path) -> None:
+    """Of images 1 to 4 and maps 0 to 49, 0.png would fit as well: 10, 20, ..."""
+    images, masks = folders(tmp_path, [stripes(0, 1)] * 50)
+    for path in images.iterdir():
+        if not 1 <= int(path.stem) <= 4:
+            path.unlink()
+    found = open_maps(images, masks, tmp_path / 'all.txt')
+    assert found.suffix == '.png' and len(found.files) == 4
+
+
 def test_the_ending_of_label_maps_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

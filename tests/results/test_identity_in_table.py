@@ -90,14 +90,19 @@ def test_encoders_from_elsewhere_are_no_seeds_of_one_another():
     }  # fmt: skip
 
 
-def test_a_pretraining_from_weights_is_no_repetition_of_one_from_scratch():
+@pytest.mark.parametrize(
+    ('parent', 'label'), [(None, 'SymMIM, weights aaaaaaaa'), ('stage1', 'SymMIM, from a run')]
+)
+def test_a_pretraining_from_weights_is_no_repetition_of_one_from_scratch(parent, label):
     scratch = record('symmim', 'pretrain')
-    other = record('symmim', 'pretrain', backbone_sha256='a' * 64, checkpoint_sha256='b' * 64)
+    other = record(
+        'symmim', 'pretrain', backbone_sha256='a' * 64, checkpoint_sha256='b' * 64, parent=parent
+    )
     records = [scratch, other, record('symmim', 'knn')]
     records.append(record('symmim', 'knn', backbone_sha256='b' * 64))
     (table,), notes = build_tables(records)
     assert notes == []
-    assert [row.label for row in table.rows] == ['SymMIM', 'SymMIM, weights aaaaaaaa']
+    assert [row.label for row in table.rows] == ['SymMIM', label]
     assert all(row.cells[table.columns[0]].n == 1 for row in table.rows)
 
 

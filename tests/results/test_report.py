@@ -146,10 +146,15 @@ def test_the_page_of_one_run(task: str, tmp_path: Path) -> None:
 def test_the_commands_have_the_options_of_the_runs(tmp_path: Path) -> None:
     run = write(tmp_path, record('symmim', 'finetune'))
     found = Record.read(run / 'result.json')
+    found.backbone = 'weights.pth'
     found.overrides = ['--amp=True', '--branch=momentum', 'model.arch=b', 'recipe.epochs=12']
     found.write(run)
     text = html.unescape(collect([run]).page.read_text())
+    assert '--backbone' in text
     assert '--amp --branch momentum --cfg-options model.arch=b recipe.epochs=12' in text
+    found.backbone_in_config = True
+    found.write(run)
+    assert '--backbone' not in collect([run]).page.read_text()
 
 
 def test_nothing_to_collect(tmp_path):

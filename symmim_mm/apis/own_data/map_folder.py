@@ -172,7 +172,10 @@ def _suffixes(stems: list[str], maps: set[str]) -> list[str]:
     counts = {
         way: sum(stem + way in maps for stem in stems) for way, _ in ways.most_common(CANDIDATES)
     }
-    return [way for way, count in counts.items() if count == max(counts.values())]
+    best = [way for way, count in counts.items() if count == max(counts.values())]
+    # Of few numbered images 0.png fits as well, as 1 and 0.png make 10.png.
+    plain = [way for way in best if way.startswith('.')]
+    return plain if len(plain) == 1 else best
 
 
 def _check_size(image: Path, label_map: Path, shape: tuple[int, ...]) -> None:

@@ -8,6 +8,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+from symmim_mm.checkpoint.read import checkpoint_files
 from symmim_mm.results.record import FILE_NAME
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import file_sha256, write_atomic
@@ -113,7 +114,9 @@ class Plan:
 
     def _begun(self) -> bool:
         names = (FILE_NAME, 'last_checkpoint')
-        return any((self.place / name).exists() for name in names) or any(self.place.glob('*.pth'))
+        return any((self.place / name).exists() for name in names) or bool(
+            checkpoint_files(self.place)
+        )
 
     def _compare(self, stored: Mapping[str, Any]) -> None:
         before = dict(stored.get('arguments', {}), command=stored.get('command'))

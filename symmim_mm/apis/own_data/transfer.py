@@ -272,7 +272,8 @@ def data_name(folder: Path, labels: float = 1.0) -> str:
     A share of the labels is named, too.
     """
     path = folder.resolve()
-    while PART.fullmatch(path.name) and path.parent.name:
-        path = path.parent
     name = path.stem if path.is_file() else path.name
+    while PART.fullmatch(name) and path.parent.name:
+        path = path.parent
+        name = path.name
     return name + (f', {labels:.0%} of the labels' if labels < 1 else '')

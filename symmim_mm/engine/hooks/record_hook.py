@@ -38,6 +38,7 @@ class RecordHook(Hook):
     Args:
         config_path: the config file as named on the command line.
         backbone: checkpoint the run started from.
+        backbone_in_config: whether the config itself names it.
         overrides: what the command line changed, as ``key=value`` strings.
         flops_per_image: of forward and backward pass, if they were counted.
     """
@@ -50,11 +51,13 @@ class RecordHook(Hook):
         backbone: str | None = None,
         overrides: Sequence[str] = (),
         flops_per_image: int | None = None,
+        backbone_in_config: bool = False,
     ) -> None:
         self.config_path = config_path
         self.backbone = backbone
         self.overrides = list(overrides)
         self.flops_per_image = flops_per_image
+        self.backbone_in_config = backbone_in_config
         self.metrics: dict[str, float] = {}
         self.earlier_s = self.earlier_device_s = 0.0
 
@@ -88,6 +91,7 @@ class RecordHook(Hook):
             seed=runner.seed,
             started=self.started,
         )
+        self.record.backbone_in_config = self.backbone_in_config
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the time that the run has taken so far."""
@@ -98,10 +102,12 @@ class RecordHook(Hook):
         if not runner._resume:  # weights to start from, of another run
             return
         meta = checkpoint.get('meta', {})
-        times = [meta.get('elapsed_s'), meta.get('device_s', meta.get('elapsed_s'))]
-        self.earlier_s, self.earlier_device_s = (
-            float(value) if is_number(value) and value >= 0 else 0.0 for value in times
+        self.earlier_s, device_s = (
+            float(value) if is_number(value) and value >= 0 else 0.0
+            for value in (meta.get('elapsed_s'), meta.get('device_s'))
         )
+        # A version that did not save them had as many processes as now, as far as is known.
+        self.earlier_device_s = device_s or self.earlier_s * get_world_size()
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Keep the latest metrics."""

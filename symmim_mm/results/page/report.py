@@ -86,7 +86,7 @@ def _commands(runs: Sequence[RecordedRun]) -> str:
         words = ['symmim', record.task if evaluates else 'train', record.config]
         words += ['--work-dir', str(_from_here(run.folder)), '--seed', str(record.seed)]
         backbone = files.get(record.backbone_sha256, record.backbone)
-        if record.backbone_sha256 and backbone:
+        if record.backbone_sha256 and backbone and not record.backbone_in_config:
             words += ['--backbone', str(backbone)]
         words += _options(record.overrides or ())
         lines.append(visible(shlex.join(words)))

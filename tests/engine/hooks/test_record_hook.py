@@ -249,16 +249,22 @@ def test_an_impossible_time_of_a_checkpoint_counts_as_none(value: object) -> Non
         assert hook.earlier_s == float(value)
 
 
-def test_device_seconds_are_those_of_every_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ('earlier', 'expected'), [(dict(device_s=800.0), 800 + 160), ({}, 1600 + 160)]
+)
+def test_device_seconds_are_those_of_every_attempt(
+    earlier: dict, expected: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an older checkpoint, those of as many processes as there are now."""
+    monkeypatch.setattr('symmim_mm.engine.hooks.record_hook.get_world_size', lambda: 16)
     hook = RecordHook('config.py')
-    meta = dict(elapsed_s=100.0, device_s=800.0)
+    meta = dict(elapsed_s=100.0, **earlier)
     hook.after_load_checkpoint(SimpleNamespace(_resume=True), dict(meta=meta))
     hook.started = time.time() - 10
-    monkeypatch.setattr('symmim_mm.engine.hooks.record_hook.get_world_size', lambda: 16)
     checkpoint: dict = dict(meta={})
     hook.before_save_checkpoint(None, checkpoint)
     assert checkpoint['meta']['elapsed_s'] == pytest.approx(110, abs=1)
-    assert checkpoint['meta']['device_s'] == pytest.approx(960, abs=16)
+    assert checkpoint['meta']['device_s'] == pytest.approx(expected, abs=16)
 
 
 def test_the_time_of_another_run_does_not_count() -> None:
