@@ -12,7 +12,7 @@ from torch import Tensor
 
 from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.checkpoint.mmengine import use_safe_loaders
-from symmim_mm.config.load import load_config, stated_weights
+from symmim_mm.config.load import check_branch, load_config, stated_weights
 from symmim_mm.datasets.samplers.seeding import seed_everything
 from symmim_mm.engine.faults import report_faults
 from symmim_mm.engine.precision import check_bf16_units, half_encoder
@@ -67,8 +67,7 @@ def evaluate_features(
         Fault: a loader worker died or hangs.
         OSError: the work directory cannot be written to.
     """
-    if branch != 'online' and not backbone:
-        raise UserError(f'--branch {branch} needs --backbone FILE, a checkpoint of SymMIM')
+    check_branch(branch, backbone)
     started = time.time()
     overrides = dict(cfg_options or {})
     use_safe_loaders()

@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from symmim_mm.config.load import load_config, stated_weights
+from symmim_mm.config.load import check_branch, load_config, stated_weights
 from symmim_mm.config.recipe import apply_recipe, recipe_of
 from symmim_mm.engine.annotation_check import check_annotations
 from symmim_mm.engine.data_check import check_data
@@ -86,8 +86,7 @@ def configure(config: str | Path, launcher: str = 'none', **options: Unpack[RunO
     """
     backbone, fsdp = options.get('backbone'), options.get('fsdp', False)
     source, branch = str(backbone) if backbone else None, options.get('branch', 'online')
-    if branch != 'online' and not backbone:
-        raise UserError(f'--branch {branch} needs --backbone FILE, a checkpoint of SymMIM')
+    check_branch(branch, backbone)
     changes = dict(options.get('cfg_options') or {})
     cfg = load_config(
         config,

@@ -77,16 +77,18 @@ def _fold_norm(
     weight: Tensor, bias: Tensor, state: dict[str, Tensor], settings: dict[str, object]
 ) -> tuple[Tensor, Tensor]:
     """Return weight and bias of a linear probe that include the BatchNorm before its layer."""
-    pooling = settings.get('model.neck.pooling', 'patch_mean')
-    if any(not name.startswith('neck.norm.') for name in state if name.startswith('neck.')):
-        pooling = 'attention'
-    if pooling != 'cls_token':
+    norm = {name: value for name, value in state.items() if name.startswith('neck.')}
+    norm.pop('neck.norm.num_batches_tracked', None)
+    mean, variance = (norm.get(f'neck.norm.running_{leaf}') for leaf in ('mean', 'var'))
+    of_class_token = settings.get('model.neck.pooling') == 'cls_token' and len(norm) == 2
+    if not of_class_token or mean is None or variance is None:
         raise UserError(
-            f'a probe of the {pooling.replace("_", " ")} cannot be exported, as timm and '
+            'a probe of other features than the class token cannot be exported, as timm and '
             'transformers have no such classifier: export its backbone, the pre-training'
         )
-    mean, variance = state['neck.norm.running_mean'], state['neck.norm.running_var']
-    check_weights({'neck.norm.running_mean': mean, 'neck.norm.running_var': variance}, 'the probe')
+    check_weights(norm, 'the norm of the probe')
+    if not mean.shape == variance.shape == weight.shape[1:]:
+        raise UserError('the norm of the probe is not as wide as its classifier')
     weight = weight / (variance + PROBE_EPS).sqrt()
     return weight, bias - weight @ mean
 

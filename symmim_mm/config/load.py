@@ -240,6 +240,12 @@ def _path_problem(path: Path) -> str | None:
     return 'is an empty folder, there are no images: put the data there'
 
 
+def check_branch(branch: str, backbone: object) -> None:
+    """Raise ``UserError`` where a branch is asked for of no checkpoint."""
+    if branch != 'online' and not backbone:
+        raise UserError(f'--branch {branch} needs --backbone FILE, a checkpoint of SymMIM')
+
+
 def stated_weights(cfg: Config) -> str | None:
     """Return the checkpoint that a config itself starts from, if it names one."""
     parts = (cfg.model.get('init_cfg'), cfg.model.backbone.get('init_cfg'))

@@ -133,10 +133,10 @@ def _first_node() -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]
 
 
-class LaunchedRunner(Runner):
-    """``Runner`` that writes its config when it is asked to: a run that is refused changes nothing.
+class DeferredConfig:
+    """Part of a runner that writes its config when asked to: a refused run changes nothing.
 
-    MMEngine's writes it at once, in place of that of a run in the same folder.
+    MMEngine's runners write it at once, in place of that of a run in the same folder.
     """
 
     def dump_config(self) -> None:
@@ -144,7 +144,11 @@ class LaunchedRunner(Runner):
 
     def write_config(self) -> None:
         """Write the config into the work directory, on rank 0."""
-        super().dump_config()
+        super().dump_config()  # type: ignore[misc]  # the runner's
+
+
+class LaunchedRunner(DeferredConfig, Runner):
+    """``Runner`` of a run that :func:`launched_runner` starts."""
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from torch.distributed.fsdp.wrap import lambda_auto_wrap_policy
 
 from symmim_mm.engine.hooks.checkpoint_hook import BACKEND
 from symmim_mm.engine.hooks.model_hooks import load_start
+from symmim_mm.engine.launch import DeferredConfig
 from symmim_mm.models.base import fsdp_units
 from symmim_mm.registry import STRATEGIES
 from symmim_mm.utils.errors import UserError
@@ -198,7 +199,7 @@ def _clip(model: FSDP, params: list[Tensor], **kwargs: object) -> Tensor:
     return model.clip_grad_norm_(**kwargs)
 
 
-class ShardedRunner(FlexibleRunner):
+class ShardedRunner(DeferredConfig, FlexibleRunner):
     """``FlexibleRunner`` that builds its model at once and names checkpoints as ``Runner`` does."""
 
     @classmethod
@@ -207,13 +208,6 @@ class ShardedRunner(FlexibleRunner):
         runner = super().from_cfg(cfg)
         runner.model = runner.strategy.build_model(runner.model)
         return runner
-
-    def dump_config(self) -> None:
-        """Write nothing yet."""
-
-    def write_config(self) -> None:
-        """Write the config into the work directory, on rank 0."""
-        super().dump_config()
 
     def save_checkpoint(self, *args: object, meta: dict, **kwargs: object) -> None:
         """Do as ``Runner.save_checkpoint``; ``FlexibleRunner`` overrides what ``meta`` holds."""
