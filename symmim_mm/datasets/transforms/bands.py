@@ -1,14 +1,12 @@
 """Decoding of images of any number of channels: gray, with transparency, TIFFs of many bands."""
 
-import logging
 import math
-from io import BytesIO
 
 import cv2
 import numpy as np
 
 from symmim_mm.datasets.transforms.decode import PNG_SIGNATURE, decode_image
-from symmim_mm.datasets.transforms.tiff import REDUCED_OR_MASK, SIGNATURES
+from symmim_mm.datasets.transforms.tiff import REDUCED_OR_MASK, SIGNATURES, open_tiff
 from symmim_mm.utils.text import counted
 
 GRAY_ALPHA = 4  # PNG, third edition, 11.2.1: the byte after the bit depth
@@ -65,11 +63,8 @@ def _decode_by_opencv(data: bytes) -> np.ndarray | None:
 
 def _decode_tiff(data: bytes, channels: int) -> np.ndarray | None:
     """Return gray ``(H, W)`` or the bands ``(H, W, C)`` of a TIFF, None if it is damaged."""
-    from tifffile import TiffFile  # not needed for images of three channels
-
-    logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # its warnings name no file
     try:
-        series = TiffFile(BytesIO(data)).series
+        series = open_tiff(data).series
         images = [one for one in series if not one.keyframe.subfiletype & REDUCED_OR_MASK]
     except Exception:  # a damaged file makes the reader raise almost anything
         return None
