@@ -28,6 +28,7 @@ also found by their names below ``configs/``.
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -38,6 +39,7 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -78,39 +80,51 @@ class _Data(_Strict):
 
 
 class _Loader(yaml.SafeLoader):
-    """Leaves what has a colon a string: YAML 1.1 takes a time of 24:00:00 for 86400, in base 60."""
+    """YAML in which what has a colon is a string, and no name is stated twice.
 
-    def construct_yaml_int(self, node: yaml.ScalarNode) -> int | str:
-        """Return an integer, or what is written."""
-        return node.value if ':' in node.value else super().construct_yaml_int(node)
+    YAML 1.1 takes a time of 24:00:00 for 86400, in base 60, and the last of two equal names.
+    """
 
-    def construct_yaml_float(self, node: yaml.ScalarNode) -> float | str:
-        """Return a number, or what is written."""
-        return node.value if ':' in node.value else super().construct_yaml_float(node)
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:
+        """Return the tag of a node that states none."""
+        if kind is yaml.ScalarNode and ':' in value:
+            return self.DEFAULT_SCALAR_TAG
+        return super().resolve(kind, value, implicit)
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        """Return a mapping as it is written: nothing is merged into it yet."""
+        node = super().compose_mapping_node(anchor)
+        names = Counter(name.value for name, _ in node.value if isinstance(name, yaml.ScalarNode))
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise ValueError(f'{twice[0]} is stated twice')
+        return node
 
 
-_Loader.add_constructor('tag:yaml.org,2002:int', _Loader.construct_yaml_int)
-_Loader.add_constructor('tag:yaml.org,2002:float', _Loader.construct_yaml_float)
+def _as_recorded(options: dict[str, Any]) -> tuple[str, ...]:
+    """Return options as the record of a run writes them: as the command line reads the values."""
+    from mmengine.config import DictAction
 
-
-def _parse(text: str) -> Any:
-    loader = _Loader(text)
-    try:
-        return loader.get_single_data()
-    finally:
-        loader.dispose()
+    parse = DictAction._parse_iterable
+    return tuple(f'{key}={parse(str(value))}' for key, value in sorted(options.items()))
 
 
 class _Method(_Strict):
     config: str
-    options: dict[str, str | int | float | bool | None] = {}
+    options: Annotated[
+        dict[str, str | int | float | bool | None], AfterValidator(_as_recorded)
+    ] = ()  # fmt: skip
+
+
+Method = Annotated[
+    _Method, BeforeValidator(lambda value: {'config': value} if isinstance(value, str) else value)
+]
 
 
 class _File(_Strict):
     name: Directory
     data: _Data | None = None
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_different)] = [0]
-    methods: Annotated[dict[Word, str | _Method | None], Field(min_length=1)]
+    methods: Annotated[dict[Word, Method | None], Field(min_length=1)]
     transfers: dict[Transfer, str] = {}
     size: str | None = None
     gpus: Annotated[int, Field(ge=0)] = 0
@@ -184,10 +198,8 @@ class Suite:
 
     def relative(self, path: str | Path) -> str:
         """Return a path relative to ``root`` if it lies below it."""
-        try:
-            return str(Path(path).relative_to(self.root))
-        except ValueError:
-            return str(path)
+        path = Path(path)
+        return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
 
 def load_suite(
@@ -241,11 +253,8 @@ def load_suite(
 
     # However early a suite is stopped, it leaves whole methods, and whole seeds of them.
     for seed in file.seeds:
-        for method, config in file.methods.items():
-            parent = None
-            if config is not None:
-                method_config, options = _as_typed(config)
-                parent = add(method, 'pretrain', method_config, seed, None, options)
+        for method, start in file.methods.items():
+            parent = start and add(method, 'pretrain', start.config, seed, None, start.options)
             for name, transfer in file.transfers.items():
                 add(method, name, transfer, seed, parent)
     generator = tuple(map(str, file.data.generator)) if file.data else ()
@@ -254,25 +263,13 @@ def load_suite(
     )
 
 
-def _as_typed(method: str | _Method) -> tuple[str, tuple[str, ...]]:
-    """Return a method's config and its options, as the record of a run writes them."""
-    if isinstance(method, str):
-        return method, ()
-    from mmengine.config import DictAction
-
-    # What a command line makes of a value: 1e-3, which is a string in YAML, is a number there.
-    parse = DictAction._parse_int_float_bool
-    options = sorted(method.options.items())
-    return method.config, tuple(f'{key}={parse(str(value))}' for key, value in options)
-
-
 def _read(path: Path, size: str | None) -> _File:
     try:
         text = path.read_text(encoding='utf-8')
-        data = _parse(text)
+        data = _Loader(text).get_single_data()
         size = size or (data.get('size') if isinstance(data, dict) else None)
         if size and '{size}' in text:
-            data = _parse(text.replace('{size}', str(size)))
+            data = _Loader(text.replace('{size}', str(size))).get_single_data()
     except OSError as error:
         raise UserError(f'{path}: cannot read the suite file: {error.strerror}') from error
     except Exception as error:  # of YAML, or of a date, number or depth that Python refuses

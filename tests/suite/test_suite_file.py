@@ -188,8 +188,13 @@ def test_mistakes_in_a_suite_file_are_one_line(tmp_path, changes, message):
 
 
 @pytest.mark.parametrize(
-    ('text', 'message'), [(None, 'cannot read'), ('a: [', 'not a YAML file'), ('3', 'dictionary')]
-)
+    ('text', 'message'),
+    [
+        (None, 'cannot read'), ('a: [', 'not a YAML file'), ('3', 'dictionary'),
+        ('transfers: {knn: a.py, finetune: b.py, knn: c.py}', 'knn is stated twice'),
+        ('name: x\nmethods: {a: {config: b.py, options: {c: "(1,"}}}', 'Imbalanced brackets'),
+    ],
+)  # fmt: skip
 def test_a_file_that_is_no_suite(tmp_path, text, message):
     if text:
         (tmp_path / 'suite.yaml').write_text(text)
@@ -239,11 +244,14 @@ def test_a_time_of_slurm_is_no_number_in_base_60(tmp_path):
 
 
 def test_options_of_a_method(tmp_path):
-    method = {'config': 'configs/mae.py', 'options': {'b': None, 'a.lr': '1e-3', 'c': True}}
+    """They are those of the record, whose values have been read from a command line."""
+    options = {'b': None, 'a.lr': '1e-3', 'c': True, 'd.betas': '(.9,.95)', 'e': 'x,y'}
+    method = {'config': 'configs/mae.py', 'options': options}
     root = project(tmp_path, methods={'low': method, 'mae': 'configs/mae.py'})
     runs = runs_by_name(root)
-    low, options = runs['low-pretrain-seed0'], ['a.lr=0.001', 'b=None', 'c=True']
+    low = runs['low-pretrain-seed0']
+    options = ['a.lr=0.001', 'b=None', 'c=True', 'd.betas=(0.9, 0.95)', "e=['x', 'y']"]
     assert low.config_sha256 == config_sha256(root / low.config, options)
     assert low.config_sha256 != runs['mae-pretrain-seed0'].config_sha256
-    assert load(root).command(low, None, True)[-5:] == ['--resume', '--cfg-options', *options]
+    assert load(root).command(low, None, True)[-7:] == ['--resume', '--cfg-options', *options]
     assert '--cfg-options' not in load(root).command(runs['low-knn-seed0'], 'x.pth')
