@@ -5,14 +5,13 @@ import os
 import time
 from typing import Any
 
-from symmim_mm.results.record import FILE_NAME, Record
+from symmim_mm.results.record import FILE_NAME
 from symmim_mm.suite.file import DATA, Run, Suite
 from symmim_mm.suite.finished import (
     MARKER,
     backbone_of,
     data_sha256,
-    difference,
-    is_finished,
+    problem,
     read_json,
     record_data,
     wanted,
@@ -64,7 +63,7 @@ class RunStep:
         checkpoint nor an old record can pass for the new run's.
         """
         self.want = wanted(self.run, data_sha256(self.suite))
-        if is_finished(self.run, self.want):
+        if not problem(self.run, self.want):
             return None
         folder = self.run.folder
         # With a record it is not an interrupted run but a finished one that does not fit.
@@ -75,18 +74,14 @@ class RunStep:
                 aside = self.suite.state / 'replaced' / f'{self.name}-{stamp}'
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 folder.rename(aside)
+                print(f'{self.name}: an earlier run that does not fit is kept in {aside}')
             write_atomic(folder / MARKER, json.dumps(self.want))
         return self.suite.command(self.run, backbone_of(self.run)[0], resume=same)
 
     def check(self) -> None:
         """Check that the record is that of the wanted run."""
-        path = self.run.folder / FILE_NAME
-        if not path.is_file():
-            raise UserError(f'{self.run.command} ended without an error but left no {FILE_NAME}')
-        if problem := difference(Record.read(path), self.want):
-            raise UserError(f'the record is not of the run that was wanted: {problem}')
-        if not is_finished(self.run, self.want):
-            raise UserError('the record does not fit the checkpoint next to it')
+        if found := problem(self.run, self.want):
+            raise UserError(f'{self.run.command} ended without an error, but {found}')
 
 
 Step = DataStep | RunStep
