@@ -32,7 +32,12 @@ def main() -> None:
     connection = Connection(int(sys.argv[1]))
     # This process waits for what SIGTERM makes the commands do.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    warm = '--warm' in sys.argv and _import_for_forks()
+    warm = False
+    if '--warm' in sys.argv:
+        import_libraries()
+        import torch
+
+        warm = not torch.cuda.is_available()
     names: dict[int, str] = {}
     with suppress(EOFError, OSError):
         while True:
@@ -47,14 +52,6 @@ def main() -> None:
             for process, code in _ended(names):
                 connection.send((names.pop(process), process, code))
     _stop(names)
-
-
-def _import_for_forks() -> bool:
-    """Import the libraries; return whether forks of this process may run commands."""
-    import_libraries()
-    import torch
-
-    return not torch.cuda.is_available()
 
 
 def _run(words: Sequence[str], log: str, warm: bool) -> NoReturn:

@@ -1,6 +1,7 @@
 """Start the steps of a suite as processes, in order, and follow them."""
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -8,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import Pipe
 from pathlib import Path
@@ -24,11 +24,10 @@ from symmim_mm.utils.progress import ProgressDisplay
 from symmim_mm.utils.text import format_duration
 from symmim_mm.utils.warm_start import ENVIRONMENT, PROGRAM
 
-SIGNALS = {int(number): number.name for number in signal.Signals}
-
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+SIGNALS = {int(number): number.name for number in signal.Signals}
 POLL_S = 0.2
 LOCK_S = 10  # processes of a killed suite may need a moment to end
 
@@ -45,20 +44,16 @@ def locked(suite: Suite) -> AbstractContextManager[int]:
     return file_lock(suite.state / 'lock', busy, LOCK_S)
 
 
-@dataclass
-class _Job:
-    """A step whose command is running; ``begin`` is where its output starts in the log."""
+def _finish(step: Step, begin: int, code: int) -> None:
+    """Check a step whose command has ended; raise ``UserError`` if it failed.
 
-    step: Step
-    begin: int
-
-    def finish(self, code: int) -> None:
-        """Check a command that has ended; raise ``UserError`` if it failed."""
-        if code:
-            line = last_error(last_lines(self.step.log, self.begin))
-            how = f'signal {SIGNALS[code - 128]}' if code - 128 in SIGNALS else f'exit code {code}'
-            raise UserError(line or f'no output, {how}')
-        self.step.check()
+    ``begin`` is where its output starts in the log.
+    """
+    if code:
+        line = last_error(last_lines(step.log, begin))
+        how = f'signal {SIGNALS[code - 128]}' if code - 128 in SIGNALS else f'exit code {code}'
+        raise UserError(line or f'no output, {how}')
+    step.check()
 
 
 class _Keeper:
@@ -176,7 +171,7 @@ def launch(
     # The others start processes of their own.
     warm = suite.program == PROGRAM and not suite.gpus and not slurm
     waiting = list(steps)
-    running: dict[str, _Job] = {}
+    running: dict[str, tuple[Step, int]] = {}  # and where the output starts in the log
     failed: dict[str, str] = {}
 
     def start(step: Step) -> None:
@@ -187,8 +182,8 @@ def launch(
             options = (f'--{key}={value}' for key, value in suite.slurm.items())
             words = ['srun', '--ntasks=1', f'--job-name={step.name}', *options, *words]
         with open(step.log, 'ab') as log:
-            log.write(('$ ' + ' '.join(words) + '\n').encode())
-            running[step.name] = _Job(step, log.tell())
+            log.write(f'$ {shlex.join(words)}\n'.encode())
+            running[step.name] = step, log.tell()
         keeper.start(step.name, words, step.log)
 
     with (
@@ -216,8 +211,7 @@ def launch(
                 display.started(step.name, step.log)
                 attempt(step.name, partial(start, step))
             for name, code in keeper.ended():
-                job = running.pop(name)
-                attempt(name, partial(job.finish, code))
+                attempt(name, partial(_finish, *running.pop(name), code))
             display.refresh()
     return failed
 

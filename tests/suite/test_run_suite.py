@@ -112,7 +112,9 @@ def test_runs_all_then_nothing_then_what_changed(project, capsys):
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {'mae-pretrain-seed0', 'mae-finetune-seed0', 'mae-knn-seed0'}
     # What they replace is kept aside, and none of it was resumed.
-    assert len(list((runs(project) / '.suite/replaced').iterdir())) == 3
+    out = capsys.readouterr().out
+    assert all(str(path) in out for path in (runs(project) / '.suite/replaced').iterdir())
+    assert out.count('an earlier run that does not fit') == 3
     assert all(given == ['resume=False'] for given in calls(project).values())
 
 
@@ -190,9 +192,11 @@ def test_the_death_of_the_keeper_ends_the_runs(project):
 
 
 def test_a_missing_program_fails_its_run(project, capsys):
-    assert run_suite(project / 'suite.yaml', root=project, program=('no-such-program',)) == 1
+    assert run_suite(project / 'suite.yaml', root=project, program=('no such program',)) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert any('error: no-such-program: No such file or directory' in line for line in lines)
+    assert any('error: no such program: No such file or directory' in line for line in lines)
+    log = (runs(project) / 'random-knn-seed0/log.txt').read_text()
+    assert log.startswith("$ 'no such program' train configs/knn.py ")  # to copy into a shell
 
 
 def test_two_suites_in_one_directory(project, monkeypatch):
@@ -257,4 +261,4 @@ def test_an_exit_without_output_is_described(tmp_path, code, how):
     log = tmp_path / 'log.txt'
     log.touch()
     with pytest.raises(UserError, match=f'no output, {how}$'):
-        launch._Job(SimpleNamespace(log=log), begin=0).finish(code)
+        launch._finish(SimpleNamespace(log=log), 0, code)
