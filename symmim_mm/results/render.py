@@ -48,12 +48,14 @@ def to_csv(tables: Iterable[Table]) -> str:
 
 def _csv_line(table: Table, row: Row, metric: str, cell: Cell, chance: float | None) -> dict:
     first = cell.records[0]
+    # A row of trainings from scratch is named by their own config.
+    pretrained = first.task == 'pretrain' or first.backbone_sha256 is not None
     line = {
         'method': row.method,
         'arch': first.arch,
-        'pretrain_dataset': table.dataset if row.config else '',
-        'pretrain_config': row.config,
-        'pretrain_config_sha256': row.config_sha256,
+        'pretrain_dataset': table.dataset if pretrained else '',
+        'pretrain_config': row.config if pretrained else '',
+        'pretrain_config_sha256': row.config_sha256 if pretrained else '',
         'task': first.task,
         'dataset': dataset_name(first),
         'config': first.config,

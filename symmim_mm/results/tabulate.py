@@ -19,6 +19,7 @@ recipe is another one.
 import statistics
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from operator import itemgetter
 from pathlib import PurePosixPath
 
@@ -31,8 +32,10 @@ from symmim_mm.results.table import COLUMNS, UNKNOWN, Cell, Column, Row, Table
 def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
     """Arrange records into tables; also return one note for each record that was not used."""
     # Of all records: transfers may come from a pre-training that a newer one replaces.
-    pretrained = {
-        (item.method, item.checkpoint_sha256): item for item in records if item.task == 'pretrain'
+    pretrained: dict[tuple[str, str | None], Record] = {
+        (item.method, item.checkpoint_sha256): item
+        for item in records
+        if item.task == 'pretrain' and item.checkpoint_sha256
     }
     kept, notes = _latest(records, pretrained)
     grouped: dict[tuple[str, str], dict[tuple[str, ...], list[Record]]] = {}
@@ -41,7 +44,9 @@ def build_tables(records: Sequence[Record]) -> tuple[list[Table], list[str]]:
         if record.method == RANDOM or _from_scratch(record):
             baselines.append(record)
             continue
-        origin = record if record.task == 'pretrain' else pretrained.get(_origin_key(record))
+        origin: Record | None = record
+        if record.task != 'pretrain':
+            origin = pretrained.get((record.method, record.backbone_sha256))
         setting = (dataset_name(origin), origin.arch) if origin else ('', '')
         start = UNKNOWN
         if origin:
@@ -106,10 +111,6 @@ def _recipe(record: Record) -> tuple[str, ...]:
     return record.task, name, record.config_sha256, data_key(record), batch_key(record)
 
 
-def _origin_key(record: Record) -> tuple[str, str | None]:
-    return record.method, record.backbone_sha256 or ''
-
-
 def _latest(
     records: Sequence[Record], pretrained: dict[tuple[str, str | None], Record]
 ) -> tuple[list[Record], list[str]]:
@@ -118,7 +119,7 @@ def _latest(
     for record in records:
         # The pre-training counts by what it was, not by its file: running it again gives a file
         # of another hash, and the transfers of both are repetitions of one another.
-        origin = pretrained.get(_origin_key(record))
+        origin = pretrained.get((record.method, record.backbone_sha256))
         start: tuple = (record.backbone_sha256,)
         if origin:
             start = (origin.seed, *_recipe(origin), origin.backbone_sha256)
@@ -126,7 +127,7 @@ def _latest(
         same.setdefault(key, []).append(record)
     kept, notes = [], []
     for group in same.values():
-        last = max(reversed(group), key=lambda item: item.finished)
+        last = max(reversed(group), key=lambda item: datetime.fromisoformat(item.finished))
         kept.append(last)
         if len(group) > 1:
             notes.append(

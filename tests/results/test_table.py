@@ -33,14 +33,6 @@ def test_hours():
     assert row['random start'].hours_total == 6
 
 
-def test_hours_of_attempts_with_other_numbers_of_processes():
-    """100 hours of 8 processes and, resumed, 10 of 16."""
-    run = record('mae', 'pretrain', duration_s=110 * 3600.0, device_s=960 * 3600.0)
-    run.hardware.world_size = 16
-    (table,), _ = build_tables([run])
-    assert table.rows[0].hours_pretrain == 960
-
-
 def test_hours_stay_empty_without_the_record_of_the_pretraining():
     (table,), _ = build_tables([record('mae', 'finetune')])
     assert table.rows[0].hours_total is None
@@ -130,6 +122,9 @@ def test_a_training_from_scratch_is_a_row_next_to_the_same_data():
         ('scratch', 'Fine-tune top-1'): '50.0',
     }
     assert tables[0].rows[-1].hours_total is not None
+    *_, line = csv.DictReader(io.StringIO(to_csv(tables[:1])))
+    origin = [line[f'pretrain_{name}'] for name in ('dataset', 'config', 'config_sha256')]
+    assert (line['method'], *origin) == ('scratch', '', '', '')
     assert cells(tables[1]) == {('scratch', 'Fine-tune top-1'): '60.0'}
 
 
@@ -142,7 +137,7 @@ def test_of_repeated_runs_the_last_counts_and_a_note_says_so():
 
 
 def test_a_repeated_pretraining_is_not_counted_as_another_seed():
-    late = dict(finished='2026-01-02T00:00:00Z')
+    late = dict(finished='2026-01-01T00:30:00-01:00')
     again = record('mae', 'pretrain', checkpoint_sha256=sha('again'), **late)
     transfer = record('mae', 'knn', backbone_sha256=sha('again'), metrics={'top1': 70.0}, **late)
     records = [record('mae', 'pretrain'), record('mae', 'knn'), again, transfer]
@@ -216,8 +211,10 @@ def test_costs_of_a_row():
     )  # fmt: skip
     (table,), _ = build_tables([pretrain, record('mae', 'knn')])
     assert row_costs(table.rows[0]) == ['2.5', '5,000', '10', '8.0', '9.0']
-    (table,), _ = build_tables([record('mae', 'pretrain')])
-    assert row_costs(table.rows[0]) == ['', '', '', '1.0', '']
+    # 100 hours of 8 processes and, resumed, 10 of 16.
+    resumed = dict(duration_s=110 * 3600.0, device_s=960 * 3600.0, hardware={'world_size': 16})
+    (table,), _ = build_tables([record('mae', 'pretrain', **resumed)])
+    assert row_costs(table.rows[0]) == ['', '', '', '960.0', '']
 
 
 def test_markdown_escapes_what_is_markup():
