@@ -1,6 +1,5 @@
 """From directories of finished runs to ``results.csv``, ``results.md`` and ``index.html``."""
 
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,8 +32,7 @@ class Collected:
     def show(self) -> None:
         """Print the tables and the page's path; say on stderr what was left out, a line each."""
         # A log file has no width of its own: a table needs more than the 80 columns of rich.
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 160
-        console = Console(width=width, highlight=False, soft_wrap=False)
+        console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
         for table in to_terminal(self.tables):
             console.print(table)
         for line in (*self.unreadable, *self.problems, *self.notes):
@@ -43,9 +41,11 @@ class Collected:
 
 
 def collect(
-    folders: Sequence[str | Path], out: str | Path | None = None, model_index: str | None = None
+    folders: str | Path | Sequence[str | Path],
+    out: str | Path | None = None,
+    model_index: str | None = None,
 ) -> Collected:
-    """Read all records below ``folders`` and write the table and the page into ``out``.
+    """Read all records below a folder, or several, and write the table and the page into ``out``.
 
     The folders, of suites and runs, may come from others: nothing outside of a run's own folder is
     read, and strings of the records are shown with invisible characters escaped. ``out`` is by
@@ -55,6 +55,8 @@ def collect(
     Raises:
         UserError: a folder does not exist or no valid record lies below any of them.
     """
+    if isinstance(folders, str | Path):
+        folders = [folders]
     if out is None:
         out = Path(folders[0], 'report')
         if out.is_symlink():

@@ -27,7 +27,6 @@ TASK_NAMES = {
 }
 METRIC_NAMES = {
     'top1': 'Top 1 Accuracy',
-    'top5': 'Top 5 Accuracy',
     'box_ap': 'box AP',
     'mask_ap': 'mask AP',
     'miou': 'mIoU',
@@ -96,7 +95,8 @@ def _model(run: RecordedRun, records: Sequence[Record], prefix: str) -> dict:
     if record.flops_per_image:
         metadata['Training FLOPs per Image'] = record.flops_per_image
     metadata['Weights SHA-256'] = record.checkpoint_sha256
-    place = f'{prefix.rstrip("/")}/{run.folder.name}' if prefix else str(run.folder)
+    name = run.folder.absolute().name
+    place = f'{prefix.rstrip("/")}/{name}' if prefix else str(run.folder)
     return {
         'Name': record.run,
         'Metadata': metadata,

@@ -47,6 +47,12 @@ def test_the_libraries_read_it(tmp_path: Path, url: str) -> None:
         del ModelHub._models_dict[model.name]
 
 
+def test_the_current_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(suite(tmp_path) / 'mae-pretrain-seed0')
+    collect(['.'], 'out', model_index='https://example.org')
+    assert 'https://example.org/mae-pretrain-seed0/last.pth' in Path('out/metafile.yml').read_text()
+
+
 def test_two_runs_of_one_name(tmp_path: Path) -> None:
     runs = [suite(tmp_path / name) for name in ('one', 'two')]
     with pytest.raises(UserError, match='mae-detection-seed0, mae-pretrain-seed0: two runs'):

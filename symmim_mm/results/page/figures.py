@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,31 +42,24 @@ def figure_sections(runs: Sequence[RecordedRun], problems: list[str]) -> list[di
 
     Overviews, and what was found about the images, are as wide as the page.
 
-    Columns are in the order of ``runs``; of a method those with the lowest seed are shown.
-    ``problems`` gets a line for each image that cannot be shown.
+    Columns are in the order of ``runs``, by method and seed; of a method those with the lowest
+    seed are shown. ``problems`` gets a line for each image that cannot be shown.
     """
     sections = []
     for task, dataset, group in group_runs(runs):
-        lowest: dict[str, int] = {}  # seed of each method
-        for record in sorted((run.record for run in group), key=lambda item: item.seed):
-            lowest.setdefault(record.method, record.seed)
-        columns = [
-            run
-            for run in group
-            if run.record.figures and run.record.seed == lowest[run.record.method]
-        ]
-        if task not in SECTIONS or not columns:
+        with_figures = [run for run in group if run.record.figures]
+        if task not in SECTIONS or not with_figures:
             continue
-        methods = [run.record.method for run in columns]
+        lowest = {run.record.method: run.record.seed for run in reversed(with_figures)}
+        columns = [run for run in with_figures if run.record.seed == lowest[run.record.method]]
+        methods = Counter(run.record.method for run in columns)
         heads = [
-            method_name(run.record.method) if methods.count(run.record.method) == 1
-            else run.record.run
+            method_name(run.record.method) if methods[run.record.method] == 1 else run.record.run
             for run in columns
-        ]  # fmt: skip
+        ]
         names = dict.fromkeys(Path(file).name for run in columns for file in run.record.figures)
-        title, caption = SECTIONS[task]
         drawn = [name for name in names if name not in OVERVIEWS][:MAX_ROWS]
-        parts = [(title, caption, drawn, MAX_WIDTH)]
+        parts = [(*SECTIONS[task], drawn, MAX_WIDTH)]
         parts += [(*OVERVIEWS[name], [name], WIDE) for name in OVERVIEWS if name in names]
         for title, caption, shown, width in parts:
             rows = [
