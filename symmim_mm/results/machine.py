@@ -1,12 +1,7 @@
-"""The machine of a run, and the versions of the packages it depends on.
+"""The machine of a run, and the versions of the packages it depends on."""
 
-Nothing here imports torch: functions look at it only when it is already loaded.
-"""
-
-import os
 import platform
 import re
-import sys
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -15,27 +10,29 @@ from symmim_mm.results.record import Hardware
 from symmim_mm.utils.host import available_cores
 
 _DISTRIBUTIONS = {
-    'torch': ('torch',),
-    'torchvision': ('torchvision',),
-    'numpy': ('numpy',),
-    'mmengine': ('onedl-mmengine', 'mmengine'),
-    'mmcv': ('onedl-mmcv', 'mmcv'),
-    'mmpretrain': ('onedl-mmpretrain', 'mmpretrain'),
-    'mmdet': ('onedl-mmdetection', 'mmdet'),
-    'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
+    'torch': 'torch',
+    'torchvision': 'torchvision',
+    'numpy': 'numpy',
+    'mmengine': 'onedl-mmengine',
+    'mmcv': 'onedl-mmcv',
+    'mmpretrain': 'onedl-mmpretrain',
+    'mmdet': 'onedl-mmdetection',
+    'mmseg': 'onedl-mmsegmentation',
 }
 
 
 def hardware() -> Hardware:
     """Return the processor, the cores that this process may use, GPUs and processes of the job."""
-    torch = sys.modules.get('torch')
-    gpus = torch.cuda.device_count() if torch is not None and torch.cuda.is_available() else 0
+    import torch
+    from mmengine.dist import get_world_size
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     return Hardware(
         cpu=_cpu_name(),
         cores=available_cores(),
-        gpu=torch.cuda.get_device_name(0) if torch is not None and gpus else None,
+        gpu=torch.cuda.get_device_name(0) if gpus else None,
         gpus=gpus,
-        world_size=int(os.environ.get('WORLD_SIZE', 1)),
+        world_size=get_world_size(),
     )
 
 
@@ -50,8 +47,7 @@ def versions() -> dict[str, str]:
     from symmim_mm import __version__
 
     found = {'python': platform.python_version(), 'symmim_mm': __version__}
-    for name, candidates in _DISTRIBUTIONS.items():
-        for candidate in candidates:
-            with suppress(metadata.PackageNotFoundError):
-                found.setdefault(name, metadata.version(candidate))
+    for name, distribution in _DISTRIBUTIONS.items():
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(distribution)
     return found

@@ -6,6 +6,7 @@ Importing this module imports no torch: reading a few dozen records must take mi
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self, TypeGuard
@@ -30,8 +31,6 @@ SCHEMA = 1
 FILE_NAME = 'result.json'
 MOST_BYTES = 1 << 24
 LARGEST = 1e100
-# Metrics that are percentages; every other metric (a loss) may take any finite value.
-PERCENT = (*METRICS, 'top5')
 
 
 def _computable(value: float) -> float:
@@ -47,14 +46,11 @@ def _below_the_run(path: str) -> str:
 
 
 def _time_with_zone(text: str) -> str:
-    try:
+    with suppress(ValueError, OverflowError):
         time = datetime.fromisoformat(text)
-        time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        time = None
-    if time is None or time.tzinfo is None:
-        raise ValueError('must be an ISO 8601 time with its zone')
-    return text
+        if time.tzinfo and time.astimezone(UTC):
+            return text
+    raise ValueError('must be an ISO 8601 time with its zone')
 
 
 # A length makes pydantic look into a string: one that UTF-8 cannot hold is refused.
@@ -176,7 +172,7 @@ class Record(_Strict):
     def _check(self) -> Self:
         for name in ('metrics', 'chance'):
             values = getattr(self, name)
-            for metric in PERCENT:
+            for metric in METRICS:  # percentages; a loss may take any finite value
                 if not 0 <= values.get(metric, 0) <= 100:
                     raise ValueError(
                         f'{name}.{metric} must be a percentage in 0..100, got {values[metric]}'

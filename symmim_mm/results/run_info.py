@@ -101,11 +101,9 @@ def _fingerprint(dataset: BaseDataset) -> str | None:
     if annotations and os.path.isfile(annotations):
         whole = file_sha256(annotations)
         chosen = getattr(dataset, 'chosen', None)  # by LabelShare
-        return (
-            whole
-            if chosen is None
-            else hashlib.sha256(whole.encode() + chosen.tobytes()).hexdigest()
-        )
+        if chosen is None:
+            return whole
+        return hashlib.sha256(whole.encode() + chosen.tobytes()).hexdigest()
     if not hasattr(dataset, 'get_data_info'):
         return None
     digest = hashlib.sha256()
