@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT))  # docs/ is no part of the installed package
 from docs.evidence.tables import keep, with_evidence  # noqa: E402
 from symmim_mm.cli import run  # noqa: E402
 from symmim_mm.results.record import Record, find_records  # noqa: E402
+from symmim_mm.utils.errors import UserError  # noqa: E402
 
 DOCUMENT = ROOT / 'docs' / 'evidence.md'
 RECORDS = ROOT / 'docs' / 'evidence'
@@ -37,6 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Copy the records, then write the tables."""
+    if args.images and not args.folders:
+        raise UserError('--images draws by checkpoints: name the work directory that has them')
     for folder in map(Path, args.folders):
         kept = [keep(path.parent, RECORDS / folder.name) for path in find_records([folder])]
         print(f'kept {len(kept)} records of {folder} in {RECORDS.relative_to(ROOT) / folder.name}')
@@ -48,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
         records = [Record.read(path) for path in find_records([RECORDS / 'evidence_cifar10'])]
         figures.draw_accuracies(records, RECORDS / 'accuracies.svg')
         figures.draw_compute(records, RECORDS / 'compute.svg')
-        if args.images and args.folders:
+        if args.images:
             figures.draw_maps(Path(args.folders[0]), args.images, RECORDS / 'maps.png')
             figures.draw_reconstructions(Path(args.folders[0]), RECORDS / 'reconstructions.png')
 

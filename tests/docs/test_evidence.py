@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from make_runs import record, write
 
+from docs.evidence.build import build_parser, main
 from docs.evidence.tables import (
     Score,
     accuracy_table,
@@ -16,6 +17,7 @@ from docs.evidence.tables import (
     with_evidence,
 )
 from symmim_mm.results.record import Record
+from symmim_mm.utils.errors import UserError
 
 NAME = 'finetune, sample'
 
@@ -118,3 +120,8 @@ def test_a_document_is_written_from_its_records(tmp_path: Path) -> None:
     assert 'old' not in made
     assert with_evidence(made, tmp_path) == made
     assert json.loads((tmp_path / 'study/mae-finetune-seed0/result.json').read_text())
+
+
+def test_maps_without_checkpoints_are_refused() -> None:
+    with pytest.raises(UserError, match='name the work directory'):
+        main(build_parser().parse_args(['--images', 'data']))
