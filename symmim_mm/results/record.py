@@ -33,12 +33,6 @@ MOST_BYTES = 1 << 24
 LARGEST = 1e100
 
 
-def _computable(value: float) -> float:
-    if not -LARGEST < value < LARGEST:  # NaN is not
-        raise ValueError('must be a finite number')
-    return value
-
-
 def _below_the_run(path: str) -> str:
     if path.startswith('/') or '..' in PurePosixPath(path).parts:
         raise ValueError('must be a path below the run directory')
@@ -60,7 +54,7 @@ RunPath = Annotated[Text, AfterValidator(_below_the_run)]
 Time = Annotated[str, AfterValidator(_time_with_zone)]
 Integer = Annotated[int, Field(gt=-(1 << 63), lt=1 << 63)]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
-Number = Annotated[float, AfterValidator(_computable)]
+Number = Annotated[float, Field(gt=-LARGEST, lt=LARGEST, allow_inf_nan=False)]
 Positive = Annotated[Number, Field(ge=0)]
 
 

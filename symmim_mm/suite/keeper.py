@@ -74,13 +74,12 @@ def _run(words: Sequence[str], log: str, warm: bool) -> NoReturn:
 
 
 def _ended(processes: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Yield the commands that have ended, with their codes, 128 + n if killed by signal n."""
+    """Yield the commands that have ended, with their exit codes, -n if killed by signal n."""
     for process in list(processes):
         found, status = os.waitpid(process, os.WNOHANG)
         if found:
             _kill(process, signal.SIGKILL)  # what the command left running
-            code = os.waitstatus_to_exitcode(status)
-            yield process, code if code >= 0 else 128 - code
+            yield process, os.waitstatus_to_exitcode(status)
 
 
 def _kill(process: int, number: signal.Signals) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from symmim_mm.suite.file import Suite
 from symmim_mm.suite.step_logs import last_lines, last_step
 from symmim_mm.suite.steps import Step
-from symmim_mm.utils.errors import Fault, UserError
+from symmim_mm.utils.errors import Fault, UserError, describe_exit
 from symmim_mm.utils.host import available_cores
 from symmim_mm.utils.locks import file_lock
 from symmim_mm.utils.progress import ProgressDisplay
@@ -27,7 +27,6 @@ from symmim_mm.utils.warm_start import ENVIRONMENT, PROGRAM
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-SIGNALS = {int(number): number.name for number in signal.Signals}
 POLL_S = 0.2
 LOCK_S = 10  # processes of a killed suite may need a moment to end
 
@@ -51,8 +50,7 @@ def _finish(step: Step, begin: int, code: int) -> None:
     """
     if code:
         line = last_error(last_lines(step.log, begin))
-        how = f'signal {SIGNALS[code - 128]}' if code - 128 in SIGNALS else f'exit code {code}'
-        raise UserError(line or f'no output, {how}')
+        raise UserError(line or f'it {describe_exit(code)}, without output')
     step.check()
 
 
@@ -106,11 +104,15 @@ class _Keeper:
             ) from error
 
     def __enter__(self) -> Self:
+        """Let SIGTERM end the suite as Ctrl-C does."""
+        self.previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End what is running, and wait for it."""
         self.connection.close()
         self.process.wait()
+        signal.signal(signal.SIGTERM, self.previous)
 
 
 class _StepDisplay(ProgressDisplay):
@@ -186,11 +188,7 @@ def launch(
             running[step.name] = step, log.tell()
         keeper.start(step.name, words, step.log)
 
-    with (
-        _StepDisplay(len(steps)) as display,
-        _sigterm_as_interrupt(),
-        _Keeper(suite, environment, lock, warm) as keeper,
-    ):
+    with _StepDisplay(len(steps)) as display, _Keeper(suite, environment, lock, warm) as keeper:
 
         def attempt(name: str, action: Callable[[], None]) -> None:
             """Do something for a step; if it is not running then, report its end."""
@@ -214,15 +212,6 @@ def launch(
                 attempt(name, partial(_finish, *running.pop(name), code))
             display.refresh()
     return failed
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def last_error(lines: Sequence[str]) -> str:

@@ -99,10 +99,8 @@ def _drawing(run: RecordedRun, name: str, width: int, problems: list[str]) -> st
             shown.thumbnail((width, image.height))
             buffer = io.BytesIO()
             shown.save(buffer, 'PNG')
-    except UserError as error:
-        problems.append(f'image left out: {error}')
-        return None
     except Exception as error:  # Pillow raises many kinds of errors on bytes that are no PNG
-        problems.append(f'image left out: {run.folder / file}: not a readable PNG: {error}')
+        where = '' if isinstance(error, UserError) else f'{run.folder / file}: not a readable PNG: '
+        problems.append(f'image left out: {where}{error}')
         return None
     return 'data:image/png;base64,' + base64.b64encode(buffer.getvalue()).decode('ascii')
