@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from symmim_mm.results.record import Record
-from symmim_mm.results.runs import RecordedRun, method_name
+from symmim_mm.results.runs import RecordedRun, dataset_name, method_name
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 
@@ -83,7 +83,7 @@ def _model(run: RecordedRun, records: Sequence[Record], prefix: str) -> dict:
     machine = record.hardware
     metadata = {
         'Architecture': [record.arch],
-        'Training Data': record.dataset,
+        'Training Data': dataset_name(record),
         # One GPU for each process, however many the machine has.
         'Training Resources': f'{machine.world_size or 1} x {machine.gpu or machine.cpu}',
         'Images Seen': record.images,
@@ -116,4 +116,4 @@ def _results(record: Record) -> dict | None:
         if name in record.metrics
     }
     task = TASK_NAMES.get(record.task, f'Image Classification ({record.task})')
-    return dict(Task=task, Dataset=record.dataset, Metrics=named) if named else None
+    return dict(Task=task, Dataset=dataset_name(record), Metrics=named) if named else None

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from make_runs import record, write
+from make_runs import data, record, write
 from modelindex.load_model_index import load
 from paths import ROOT
 
@@ -15,7 +15,8 @@ def suite(folder: Path) -> Path:
     config = 'configs/quickstart/mae_pretrain.py'
     write(folder, record('mae', 'pretrain', config=config, images=16_000))
     write(folder, record('mae', 'detection', config='configs/quickstart/mask_rcnn.py'))
-    write(folder, record('mae', 'knn', checkpoint=None, checkpoint_sha256=None))
+    small = dict(dataset='imagenet-1k', data=data(300, 50, 10))
+    write(folder, record('mae', 'knn', checkpoint=None, checkpoint_sha256=None, **small))
     return folder
 
 
@@ -35,6 +36,7 @@ def test_the_libraries_read_it(tmp_path: Path, url: str) -> None:
     assert pretrained.metadata.training_resources == '1 x a cpu'
     assert pretrained.data['Downstream'] == ['mae-detection-seed0']
     frozen = pretrained.results[0]  # of the k-NN, which has no weights of its own
+    assert frozen.dataset == 'imagenet-1k-like: 300 + 50 images, 10 classes'
     assert (frozen.task, frozen.metrics) == ('Image Classification (knn)', {'Top 1 Accuracy': 60.0})
     assert detector.results[0].metrics == {'box AP': 20.0, 'mask AP': 15.0}
 
