@@ -3,7 +3,7 @@
 import numpy as np
 
 ORIENTATION_TAG = 0x0112
-SHORT = 3  # TIFF's type of a 16-bit integer
+TIFF_MARK = 42
 
 # Orientation -> (transpose, then turn upside down, then mirror left-right); EXIF 2.32, 4.6.4.
 TURNS = {
@@ -21,21 +21,20 @@ TURNS = {
 def read_orientation(exif: bytes) -> int:
     """Return the orientation, 1 to 8, that an EXIF block gives; 1 where it gives none.
 
-    The block begins with the byte order mark of its TIFF header. Anything damaged counts as
-    upright, as it does for OpenCV.
+    The block begins with the byte order mark of its TIFF header. It is read as OpenCV reads it,
+    which does not look at the type of the number; anything damaged counts as upright.
     """
     order = {b'II': 'little', b'MM': 'big'}.get(bytes(exif[:2]))
-    if order is None:
+
+    def number(start: int, size: int = 2) -> int:
+        return int.from_bytes(exif[start : start + size], order)
+
+    if order is None or number(2) != TIFF_MARK:
         return 1
-    start = int.from_bytes(exif[4:8], order)
-    count = int.from_bytes(exif[start : start + 2], order)
-    for entry in range(start + 2, min(start + 2 + 12 * count, len(exif) - 11), 12):
-        if int.from_bytes(exif[entry : entry + 2], order) != ORIENTATION_TAG:
-            continue
-        if int.from_bytes(exif[entry + 2 : entry + 4], order) != SHORT:
-            return 1
-        value = int.from_bytes(exif[entry + 8 : entry + 10], order)
-        return value if value in TURNS else 1
+    start = number(4, size=4)
+    for entry in range(start + 2, min(start + 2 + 12 * number(start), len(exif) - 9), 12):
+        if number(entry) == ORIENTATION_TAG:
+            return number(entry + 8) if number(entry + 8) in TURNS else 1
     return 1
 
 

@@ -12,9 +12,9 @@ END = b'\xff\xd9'
 FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended sequential, progressive; all Huffman coded
 OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}  # lossless, arithmetic, ...
 PROGRESSIVE = 0xC2
-RESTART_INTERVAL, SCAN, EXIF = 0xDD, 0xDA, 0xE1
+RESTART_INTERVAL, SCAN, APP1 = 0xDD, 0xDA, 0xE1
 WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
-EXIF_NAME = b'Exif\0\0'
+LEAST_FRAME = 13  # bytes, of one component
 
 
 class JpegHeader(NamedTuple):
@@ -47,8 +47,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader | None:
     if data[:2] != START:
         return None
     position, end = 2, len(data) - 4
-    frame = restart = 0
-    orientation = 1
+    frame = restart = orientation = 0
     while position < end:
         if data[position] != 0xFF:
             return None
@@ -66,10 +65,10 @@ def read_jpeg_header(data: bytes) -> JpegHeader | None:
             return None
         elif marker == RESTART_INTERVAL:
             restart = data[position + 4] << 8 | data[position + 5]
-        elif marker == EXIF and data[position + 4 : position + 10] == EXIF_NAME:
+        elif marker == APP1 and not orientation:  # OpenCV takes the first for EXIF, whatever it is
             orientation = read_orientation(data[position + 10 : position + 2 + length])
         elif marker == SCAN:
-            return _header(data, frame, position, orientation, restart)
+            return _header(data, frame, position, orientation or 1, restart)
         position += 2 + length
     return None
 
@@ -77,7 +76,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader | None:
 def _header(
     data: bytes, frame: int, scan: int, orientation: int, restart: int
 ) -> JpegHeader | None:
-    if not frame:
+    if not frame or scan < frame + LEAST_FRAME:
         return None
     height, width = data[frame + 5] << 8 | data[frame + 6], data[frame + 7] << 8 | data[frame + 8]
     components = data[frame + 9]

@@ -108,8 +108,27 @@ def test_damaged_exif_counts_as_upright_or_is_read(noise: bytes) -> None:
     assert read_orientation(noise) in range(1, 9)
 
 
-def test_exif_of_both_byte_orders() -> None:
-    for order, mark in (('little', b'II*\0'), ('big', b'MM\0*')):
-        fields = [(8, 4), (1, 2), (0x112, 2), (3, 2), (1, 4), (6, 2)]  # value, bytes
-        block = mark + b''.join(value.to_bytes(size, order) for value, size in fields)
-        assert read_orientation(block + bytes(6)) == 6
+def exif(value: int, kind: int = 3, order: str = 'little', mark: int = 42) -> bytes:
+    fields = [(mark, 2), (8, 4), (1, 2), (0x112, 2), (kind, 2), (1, 4), (value, 2)]  # value, bytes
+    block = b''.join(number.to_bytes(size, order) for number, size in fields)
+    return b'Exif\0\0' + {'little': b'II', 'big': b'MM'}[order] + block + bytes(6)
+
+
+@pytest.mark.parametrize(
+    'segments',
+    [
+        *[[exif(6, kind, order)] for kind in (1, 3, 4) for order in ('little', 'big')],
+        [exif(6, mark=43)],
+        [exif(6)[:-6]],
+        [exif(6), exif(8)],
+        [b'http://ns.adobe.com/xap/1.0/\0<x/>', exif(6)],
+        [b'other\0' + exif(6)[6:]],
+    ],
+)
+def test_exif_is_read_as_opencv_reads_it(segments: list[bytes]) -> None:
+    """By the first segment alone, without a look at the type of the number."""
+    whole = FILES['4:2:0']
+    parts = [b'\xff\xe1' + (len(part) + 2).to_bytes(2, 'big') + part for part in segments]
+    data = whole[:2] + b''.join(parts) + whole[2:]
+    expected = decoded(data)
+    assert np.array_equal(EncodedImage(data, 'a').crop(0, 0, *expected.shape[:2]), expected)

@@ -87,6 +87,7 @@ def test_header() -> None:
         b'\xff\xd8',
         b'\xff\xd8\xff',
         b'\xff\xd8 no marker after that',
+        b'\xff\xd8\xff\xc0\0\2\xff\xda\0\0\0',
         b'\x89PNG\r\n\x1a\n',
         pillow(drawn(40, 40), mode='CMYK'),
         jpeg(drawn(40, 40))[:200],
@@ -94,8 +95,9 @@ def test_header() -> None:
         jpeg(drawn(40, 40)).replace(b'\x08\x00\x28\x00\x28', b'\x08\x00\x00\x00\x28'),  # height 0
         jpeg(drawn(40, 40)).replace(b'\xff\xc0', b'\xff\xc9'),  # arithmetic coding
     ],
-    ids=['empty', 'start', 'cut', 'text', 'png', 'cmyk', 'tables', '12 bits', 'no height', 'sof9'],
-)
+    ids=['empty', 'start', 'cut', 'text', 'empty frame', 'png', 'cmyk', 'tables', '12 bits',
+         'no height', 'sof9'],
+)  # fmt: skip
 def test_what_is_left_to_opencv(data: bytes) -> None:
     assert read_jpeg_header(data) is None
 
