@@ -12,7 +12,8 @@ def prepare_image(data: bytes, name: str, short_side: int, quality: int) -> byte
 
     Resized with Pillow's Lanczos filter, without chroma subsampling, turned upright, with optimized
     Huffman tables and a restart marker before every row of blocks, which is where
-    :func:`cut_rows` can begin. A JPEG that is small enough and upright is kept byte for byte.
+    :func:`cut_rows` can begin. A JPEG that is small enough and upright is kept byte for byte, once
+    it has been decoded.
 
     Args:
         data: the whole file.
@@ -26,9 +27,9 @@ def prepare_image(data: bytes, name: str, short_side: int, quality: int) -> byte
     encoded = EncodedImage(data, name)
     width, height = encoded.size
     header = encoded.header
+    pixels = encoded.crop(0, 0, height, width)
     if min(width, height) <= short_side and header is not None and header.orientation == 1:
         return data
-    pixels = encoded.crop(0, 0, height, width)
     if min(width, height) > short_side:
         scale = short_side / min(width, height)
         size = (max(short_side, round(width * scale)), max(short_side, round(height * scale)))

@@ -17,7 +17,7 @@ POSITIONS = dict(shard=np.int32, start=np.int64, size=np.int32)
 def write_list(folder: Path, contents: list[ShardContent], classes: list[str] | None) -> str:
     """List what shards hold, in the order of their numbers; return the SHA-256 of the list.
 
-    ``classes`` are the first folders of the names, None to write no labels.
+    Names are those of the sources. ``classes`` are their first folders, None to write no labels.
     """
     names = [name for content in contents for name in content.names]
     counts = [len(content.names) for content in contents]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from symmim_mm.datasets.decoding_pool import LIMIT_S
 from symmim_mm.datasets.folder_index import open_index
-from symmim_mm.datasets.folder_scan import EXTENSIONS
+from symmim_mm.datasets.folder_scan import EXTENSIONS, FolderScan
 from symmim_mm.datasets.shards.image_list import write_list
 from symmim_mm.datasets.shards.manifest import (
     MANIFEST,
@@ -25,7 +25,7 @@ from symmim_mm.datasets.shards.manifest import (
     write_manifest,
 )
 from symmim_mm.datasets.shards.reader import ImageShards
-from symmim_mm.datasets.shards.writer import Recipe, ShardContent, Task, write_shards
+from symmim_mm.datasets.shards.writer import Recipe, Task, write_shards
 from symmim_mm.utils.errors import UserError, from_validation_error
 from symmim_mm.utils.files import remove_parts
 from symmim_mm.utils.locks import file_lock
@@ -63,7 +63,8 @@ def prepare(
         limit_s: seconds in which each image has to be done.
 
     Raises:
-        UserError: bad options, another content of ``out``, unreadable images.
+        UserError: bad options, another content of ``out``, or one below ``source``, unreadable
+            images.
         OSError: a shard cannot be written.
         Fault: a process was killed, or an image took too long.
     """
@@ -76,15 +77,20 @@ def prepare(
     if not 1 <= jobs <= 1024:
         raise UserError(f'jobs must be 1 to 1024, got {jobs}')
     source, out = os.path.realpath(source), Path(out)
+    if out.resolve().is_relative_to(source):
+        raise UserError(
+            f'{out} lies within {source}, where it would be a class: name another folder'
+        )
     index = open_index(source, EXTENSIONS, labeled=False)
     names = [index.path(number) for number in range(len(index))]
     if not names:
         raise UserError(f'no images below {source}')
     names_sha256 = hashlib.sha256(os.fsencode('\n'.join(names))).hexdigest()
+    labeled = all('/' in name for name in names)
     plan = Plan(
         options=options,
         source=Source(images=len(names), names_sha256=names_sha256),
-        classes=_classes(source, names),
+        classes=FolderScan(source).folders() if labeled else None,
     )
     with file_lock(out / LOCK, f'another process is writing {out}: wait for it'):
         _begin(out, plan)
@@ -94,15 +100,16 @@ def prepare(
         recipe = Recipe(source, options, skip_unreadable, limit_s)
         with progress_bar('preparing', len(names)) as advance:
             contents = write_shards(tasks, recipe, min(jobs, len(tasks)), advance)
-        return _finish(out, plan, contents)
-
-
-def _classes(source: str, names: list[str]) -> list[str] | None:
-    """Return the folders directly in the source, None where images lie next to them."""
-    if any('/' not in name for name in names):
-        return None
-    with os.scandir(source) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir())
+        shards = [content.shard for content in contents]
+        manifest = Manifest(
+            **dict(plan),
+            images=sum(shard.images for shard in shards),
+            skipped=sorted(name for content in contents for name in content.skipped),
+            list_sha256=write_list(out, contents, plan.classes),
+            shards=shards,
+        )
+        write_manifest(out, manifest)
+        return manifest
 
 
 def _begin(out: Path, plan: Plan) -> None:
@@ -142,17 +149,3 @@ def _tasks(out: Path, names: list[str], options: Options) -> list[Task]:
         Task(path, [names[index] for index in part], hashes.get(path.name))
         for path, part in zip(paths, parts, strict=True)
     ]
-
-
-def _finish(out: Path, plan: Plan, contents: list[ShardContent]) -> Manifest:
-    """Write the list of the images, and the manifest of finished shards."""
-    shards = [content.shard for content in contents]
-    manifest = Manifest(
-        **dict(plan),
-        images=sum(shard.images for shard in shards),
-        skipped=sorted(name for content in contents for name in content.skipped),
-        list_sha256=write_list(out, contents, plan.classes),
-        shards=shards,
-    )
-    write_manifest(out, manifest)
-    return manifest

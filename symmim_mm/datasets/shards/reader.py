@@ -33,17 +33,14 @@ class ImageShards(ImageTable):
     def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = Path(folder)
         self.manifest = finished_manifest(folder)
-        self._check_sizes()
-        super().__init__(read_list(self.folder, self.manifest), self.manifest.classes)
         self.files: OrderedDict[int, int] = OrderedDict()
-
-    def _check_sizes(self) -> None:
         for shard in self.manifest.shards:
             path = self.folder / shard.name
             if not path.is_file():
                 raise UserError(f'{path} is missing or no file: copy it again')
             if (size := path.stat().st_size) != shard.bytes:
                 raise UserError(f'{path} has {size} bytes instead of {shard.bytes}: copy it again')
+        super().__init__(read_list(self.folder, self.manifest), self.manifest.classes)
 
     def __reduce__(self) -> tuple[Callable, tuple]:
         return ImageShards, (self.folder,)
@@ -54,7 +51,7 @@ class ImageShards(ImageTable):
         return np.array([shard.images for shard in self.manifest.shards], np.int64)
 
     def path(self, index: int) -> str:
-        """Return shard and name of an image; for messages, no file has this path."""
+        """Return the shard and the source of an image; for messages, no file has this path."""
         shard = self.manifest.shards[self.columns['shard'][index]].name
         return f'{shard}/{super().path(index)}'
 
@@ -83,7 +80,7 @@ class ImageShards(ImageTable):
         return file
 
     def __del__(self) -> None:
-        for file in getattr(self, 'files', {}).values():
+        for file in getattr(self, 'files', {}).values():  # none where the manifest was refused
             os.close(file)
 
 

@@ -5,7 +5,7 @@ import io
 import os
 import signal
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ AGAIN = 'run the same command again to continue'
 
 
 class ShardContent(NamedTuple):
-    """What a finished shard holds: names of its images, and where each of them is, in bytes.
+    """What a finished shard holds: its images by their source, and where each is, in bytes.
 
     ``skipped``: images that were to be in it and could not be decoded.
     """
@@ -115,30 +115,29 @@ def _write(task: Task, recipe: Recipe) -> ShardContent:
             entry = tarfile.TarInfo(_member_name(name))
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))
-    return read_shard(task.path, task.names)
+    return _read_shard(task.path, task.names)
 
 
 def _existing(task: Task) -> ShardContent | None:
     """Return a shard of an earlier call, None where there is none or it has changed since."""
     try:
-        content = read_shard(task.path, task.names)
-    except (OSError, tarfile.TarError):
+        content = _read_shard(task.path, task.names)
+    except (OSError, tarfile.TarError, LookupError):
         return None
-    known = set(content.names) <= set(map(_member_name, task.names))
-    return content if known and task.sha256 in (None, content.shard.sha256) else None
+    return content if task.sha256 in (None, content.shard.sha256) else None
 
 
 def _member_name(name: str) -> str:
     """Return the name within a shard of what is a JPEG now, whatever it was before."""
-    stem, suffix = os.path.splitext(name)
-    return name if suffix.lower() in ('.jpg', '.jpeg') else f'{stem}.jpg'
+    return name if name.lower().endswith(('.jpg', '.jpeg')) else f'{name}.jpg'
 
 
-def read_shard(path: Path, wanted: Iterable[str] = ()) -> ShardContent:
-    """Return what a finished shard holds, and which of the wanted images it lacks.
+def _read_shard(path: Path, wanted: list[str]) -> ShardContent:
+    """Return what a finished shard holds of the wanted images.
 
     Raises:
-        OSError, tarfile.TarError: it cannot be read, or is no whole tar file.
+        OSError, tarfile.TarError, LookupError: it cannot be read, is no whole tar file, or holds
+            other images.
     """
     with open_regular(path) as file:
         with tarfile.open(fileobj=file, mode='r:') as tar:
@@ -146,12 +145,12 @@ def read_shard(path: Path, wanted: Iterable[str] = ()) -> ShardContent:
         file.seek(0)
         digest = hashlib.file_digest(file, 'sha256').hexdigest()
         size = os.fstat(file.fileno()).st_size
-    names = [entry.name for entry in entries]
-    present = set(names)
+    sources = {_member_name(name): name for name in wanted}
+    names = [sources[entry.name] for entry in entries]
     return ShardContent(
         shard=Shard(name=path.name, images=len(names), bytes=size, sha256=digest),
         names=names,
         starts=[entry.offset_data for entry in entries],
         sizes=[entry.size for entry in entries],
-        skipped=[name for name in wanted if _member_name(name) not in present],
+        skipped=sorted({*wanted}.difference(names)),
     )

@@ -14,11 +14,11 @@ from PIL import Image
 from shard_samples import COUNT, OPTIONS, digest
 
 from symmim_mm.datasets.image_folder import ImageFolder
+from symmim_mm.datasets.image_table import ImageTable
 from symmim_mm.datasets.shards.image import prepare_image
 from symmim_mm.datasets.shards.manifest import read_manifest
 from symmim_mm.datasets.shards.prepare import prepare
 from symmim_mm.datasets.shards.reader import ImageShards
-from symmim_mm.datasets.shards.writer import read_shard
 from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.utils.errors import UserError
 
@@ -49,8 +49,8 @@ def test_continues(source: Path, shards: Path, tmp_path: Path) -> None:
     shutil.copytree(source, copied)
     out.mkdir()
     (out / '.manifest.json.0a1b2c3d.part').write_bytes(b'the very first write was killed')
-    name = read_shard(shards / 'shard-00002.tar').names[1]
-    bad = next(copied.glob(f'{os.path.splitext(name)[0]}.*'))
+    names = [ImageTable.path(ImageShards(shards), index) for index in range(COUNT)]
+    bad = copied / names[11]  # of the third shard
     good = bad.read_bytes()
     bad.write_text('no image')
     with pytest.raises(ImageError, match=f'{bad.name} is not an image'):
@@ -64,8 +64,8 @@ def test_continues(source: Path, shards: Path, tmp_path: Path) -> None:
     (out / 'shard-00001.tar').write_bytes((out / 'shard-00001.tar').read_bytes()[:700])
     (out / '.shard-00002.tar.0a1b2c3d.part').write_bytes(b'half')
     # One that is whole is not.
-    for name in read_shard(out / 'shard-00000.tar').names:
-        next(copied.glob(f'{os.path.splitext(name)[0]}.*')).write_text('cannot be prepared again')
+    for name in names[:5]:
+        (copied / name).write_text('cannot be prepared again')
     prepare(copied, out, **OPTIONS)
     assert digest(out) == digest(shards)
 
@@ -73,8 +73,9 @@ def test_continues(source: Path, shards: Path, tmp_path: Path) -> None:
 def test_unreadable_images(tmp_path: Path) -> None:
     root = tmp_path / os.fsdecode(b'latin-\xe9') / 'images'
     (root / os.fsdecode(b'\xe9')).mkdir(parents=True)  # a class whose name is not UTF-8
-    for index in range(3):
-        (root / os.fsdecode(b'\xe9') / f'{index}.jpg').write_bytes(jpeg(drawn(60, 60, index)))
+    (root / 'itself').symlink_to('itself')  # neither a file nor a folder
+    for name in ('0.jpg', '1.png', '1.jpg'):
+        (root / os.fsdecode(b'\xe9') / name).write_bytes(jpeg(drawn(60, 60)))
     (root / os.fsdecode(b'\xe9') / '1.jpg').write_text('no image')
     out = tmp_path / 'set'
     with pytest.raises(ImageError, match='/1.jpg is not an image'):
@@ -114,6 +115,9 @@ def test_small_upright_jpegs_are_kept_to_the_byte() -> None:
         assert kept != other and decoded(kept).shape == decoded(other).shape
         assert psnr(decoded(kept), decoded(other)) > 33
     assert decoded(prepare_image(turned(drawn(100, 200), 6), 'a', 50, 90)).shape == (100, 50, 3)
+    codes = small.index(b'\xff\xc4') + 5  # a Huffman table of which no decoder can make use
+    with pytest.raises(ImageError, match='a is not an image'):
+        prepare_image(small[:codes] + b'\xff' * 16 + small[codes + 16 :], 'a', 48, 95)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +143,8 @@ def test_folders_that_cannot_be_used(source: Path, shards: Path, tmp_path: Path)
     (mine / 'file').touch()
     with pytest.raises(UserError, match='is not empty and holds no shards'):
         prepare(source, mine)
+    with pytest.raises(UserError, match='mine/sub lies within .*mine, where it would be a class'):
+        prepare(mine, mine / 'sub')
     with pytest.raises(UserError, match='there is no folder'):
         prepare(tmp_path / 'none', tmp_path / 'out')
     with pytest.raises(UserError, match='no images below'):

@@ -18,6 +18,7 @@ from shard_samples import COUNT
 from torch.utils.data import DataLoader
 
 from symmim_mm.datasets.image_folder import ImageFolder
+from symmim_mm.datasets.image_table import ImageTable
 from symmim_mm.datasets.shards.prepare import prepare
 from symmim_mm.datasets.shards.reader import ImageShards, verify
 from symmim_mm.datasets.transforms.crops import LoadRandomResizedCrop
@@ -42,7 +43,8 @@ def test_every_image_once_with_its_class(source: Path, shards: Path) -> None:
 
 def test_a_share_of_the_labels_is_that_of_the_folder(tmp_path: Path) -> None:
     for number in range(20):
-        path = tmp_path / 'images' / 'ab'[number % 2] / f'{number}.jpg'
+        suffix = 'jpg' if number % 3 else 'png'
+        path = tmp_path / 'images' / 'ab'[number % 2] / f'{number}.{suffix}'
         path.parent.mkdir(parents=True, exist_ok=True)
         assert cv2.imwrite(str(path), np.full((40, 40, 3), 10 * number, np.uint8))
     prepare(tmp_path / 'images', tmp_path / 'shards', short_side=32, shard_images=6)
@@ -140,26 +142,19 @@ def open_below(folder: Path) -> int:
 
 def test_shards_are_plain_tar_files(shards: Path, source: Path) -> None:
     names = []
-    for path in sorted(shards.glob('*.tar')):
+    for path in shards.glob('*.tar'):
         with tarfile.open(path) as tar:
             for entry in tar:
-                image = decoded(tar.extractfile(entry).read())
-                assert min(image.shape[:2]) == 48
-                names.append(os.path.splitext(entry.name)[0])
-                assert entry.name.lower().endswith(('.jpg', '.jpeg'))
-    expected = [
-        os.path.splitext(os.path.relpath(path, source))[0]
-        for path in source.rglob('*')
-        if path.is_file()
-    ]
-    assert sorted(names) == sorted(expected)
+                assert min(decoded(tar.extractfile(entry).read()).shape[:2]) == 48
+                names.append(entry.name)
+    sources = [str(path.relative_to(source)) for path in source.rglob('*.*')]
+    assert sorted(names) == sorted(name.replace('.png', '.png.jpg') for name in sources)
 
 
 def test_images_are_resized_once_and_well(source: Path, shards: Path) -> None:
     found = ImageShards(shards)
     for index in range(COUNT):
-        stem = os.path.splitext(found.path(index).split('/', 1)[1])[0]
-        whole = decoded(next(source.glob(f'{stem}.*')).read_bytes())
+        whole = decoded((source / ImageTable.path(found, index)).read_bytes())
         height, width = whole.shape[:2]
         scale = 48 / min(height, width)
         image = Image.fromarray(whole).resize(

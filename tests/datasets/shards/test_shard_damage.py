@@ -17,7 +17,6 @@ from symmim_mm.datasets.image_table import read_table, write_table
 from symmim_mm.datasets.shards.manifest import finished_manifest, read_manifest
 from symmim_mm.datasets.shards.prepare import prepare
 from symmim_mm.datasets.shards.reader import ImageShards, verify
-from symmim_mm.datasets.shards.writer import read_shard
 from symmim_mm.datasets.transforms.crops import LoadRandomResizedCrop
 from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.utils.errors import UserError
@@ -138,7 +137,7 @@ def test_manifest_that_is_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(folder / 'manifest.json')
     assert len(ImageFolder(data_root=str(folder))) == COUNT
     with pytest.raises(UserError, match='is not empty and holds no shards'):
-        prepare(folder, folder)
+        prepare(tmp_path / 'images' / 'a', folder)
 
 
 FIELDS = {
@@ -218,7 +217,7 @@ def test_a_changed_shard_is_not_taken_for_a_good_one(
     """Where the dataset is repaired for another reason, too."""
     path = copied / 'shard-00002.tar'
     data = bytearray(path.read_bytes())
-    data[read_shard(path).starts[1] + 300] ^= 1
+    data[ImageShards(copied).columns['start'][11] + 300] ^= 1
     path.write_bytes(data)
     (copied / LIST).unlink()
     repaired(copied, source, shards)
