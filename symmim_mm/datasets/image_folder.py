@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from mmpretrain.datasets import CustomDataset
 from symmim_mm.datasets.folder_index import open_index
 from symmim_mm.datasets.folder_scan import EXTENSIONS
 from symmim_mm.datasets.image_table import ImageTable
-from symmim_mm.datasets.label_share import Share, choose_part, share_of_labels
+from symmim_mm.datasets.label_share import choose_part, share_of_labels
 from symmim_mm.datasets.shards.manifest import read_manifest
 from symmim_mm.datasets.shards.reader import ImageShards
 from symmim_mm.registry import DATASETS
@@ -40,8 +40,8 @@ class ImageFolder(CustomDataset):
         index_cache: folder for the lists; default ``$XDG_CACHE_HOME/symmim_mm/index``.
 
     Raises:
-        UserError: no image in the folder, other classes than those given, or a share that is
-            none or leaves a class without images.
+        UserError: no image in the folder, other classes than those given, a list that is none, or
+            a share that is none or leaves a class without images.
     """
 
     def __init__(
@@ -59,11 +59,17 @@ class ImageFolder(CustomDataset):
 
     def load_data_list(self) -> Sequence[dict]:
         """Open the index; what is known of an image is made of it when it is asked for."""
+        if self.share and not self.with_label:
+            raise UserError('labels=... chooses among labeled images: set with_label=True')
         if self.ann_file or '://' in self.img_prefix:
-            images = super().load_data_list()
+            images = self._load_list()
             if not self.share:
                 return images
-            self.chosen = self._choose_share(self.share, images)
+            root = self.img_prefix or '.'
+            self.chosen = self._choose_share(
+                np.array([image['gt_label'] for image in images]),
+                lambda index: os.path.relpath(images[index]['img_path'], root),
+            )
             return [images[index] for index in self.chosen]
         self.serialize_data = False
         if read_manifest(self.img_prefix):
@@ -80,7 +86,29 @@ class ImageFolder(CustomDataset):
         if self.with_label:
             self._name_classes()
         images = _Images(self.index, range(len(self.index)), self.img_prefix, self.with_label)
-        return images[self._choose_share(self.share, images)] if self.share else images
+        if not self.share:
+            return images
+        # In shards, too, an image's own path: the share is that of the folder.
+        return images[self._choose_share(self.index.labels, partial(ImageTable.path, self.index))]
+
+    def _load_list(self) -> list[dict]:
+        """Return what ``CustomDataset`` finds; labels of a list are checked."""
+        if not (self.ann_file and self.with_label):
+            return super().load_data_list()
+        try:
+            images = super().load_data_list()
+        except ValueError as error:
+            raise UserError(
+                f'{self.ann_file} needs a path and the number of its class in each line ({error})'
+            ) from error
+        highest = len(self.CLASSES or ()) - 1
+        for image in images if self.CLASSES else ():
+            if not 0 <= image['gt_label'] <= highest:
+                raise UserError(
+                    f'{self.ann_file} has class {image["gt_label"]} for {image["img_path"]}, and '
+                    f'classes are numbered from 0 to {highest}: fix it'
+                )
+        return images
 
     def _name_classes(self) -> None:
         found = self.index.classes
@@ -101,27 +129,16 @@ class ImageFolder(CustomDataset):
         if empty := [found[index] for index in np.flatnonzero(counts == 0)]:
             print_log(f'no images in the folders {", ".join(empty)}', 'current', level=30)
 
-    def _choose_share(self, share: Share, images: Sequence[dict]) -> np.ndarray:
-        """Return the indices of a share of each class, ascending, int64 ``(N,)``."""
-        if not self.with_label:
-            raise UserError('labels=... chooses among labeled images: set with_label=True')
-        if isinstance(images, _Images):
-            # In shards, too, an image's own path: the share is that of the folder.
-            labels, path = self.index.labels, partial(ImageTable.path, self.index)
-        else:
-            labels = np.array([image['gt_label'] for image in images])
-
-            def path(index: int) -> str:
-                return os.path.relpath(images[index]['img_path'], self.img_prefix or '.')
-
+    def _choose_share(self, labels: np.ndarray, path: Callable[[int], str]) -> np.ndarray:
+        """Return the indices of the share of each class, ascending, int64 ``(N,)``."""
         chosen = []
         for label in range(len(self.CLASSES)) if self.CLASSES else np.unique(labels):
             numbers = np.flatnonzero(labels == label).tolist()
-            part = choose_part(numbers, path, share)
+            part = choose_part(numbers, path, self.share)
             if not part:
                 name = self.CLASSES[label] if self.CLASSES else label
                 raise UserError(
-                    f'labels={share} leaves no image of class {name} in {self.img_prefix}: '
+                    f'labels={self.share} leaves no image of class {name} in {self.img_prefix}: '
                     f'it has {len(numbers)}'
                 )
             chosen += part

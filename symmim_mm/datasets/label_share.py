@@ -94,7 +94,8 @@ def _classes(dataset: BaseDataset) -> list[list[int]]:
         return [np.flatnonzero(counts[:IGNORED]).tolist() for counts in count_labels(dataset)]
     if 'instances' not in info:
         raise UserError(
-            f'labels=... chooses among labeled images: {type(dataset).__name__} has none'
+            f'labels=... chooses by boxes or label maps, {type(dataset).__name__} has neither: for '
+            'class folders take symmim_mm.ImageFolder'
         )
     infos = (dataset.get_data_info(index)['instances'] for index in range(len(dataset)))
     return [
@@ -118,9 +119,9 @@ def use_label_share(dataset: dict) -> dict:
         changed['dataset'] = use_label_share(dataset['dataset'])
     if 'datasets' in dataset:
         changed['datasets'] = list(map(use_label_share, dataset['datasets']))
-    if str(dataset.get('type')).endswith('LabelShare') or 'labels' not in dataset:
+    if str(dataset.get('type')).endswith('LabelShare'):
         return changed
-    labels = changed.pop('labels')
+    labels = changed.pop('labels', None)
     if labels is None:
         return changed
     return dict(type='symmim_mm.LabelShare', labels=labels, dataset=changed)

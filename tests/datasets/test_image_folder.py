@@ -82,6 +82,20 @@ def test_an_annotation_file_is_left_to_custom_dataset(tree: Path, tmp_path: Path
         ImageFolder(**options, labels=0.4)
 
 
+@pytest.mark.parametrize(
+    ('lines', 'message'),
+    [
+        ('b/2.jpg 1\n\n', 'list.txt needs a path and the number of its class in each line'),
+        ('b/2.jpg b\n', "list.txt needs a path .*'b'"),
+        ('b/2.jpg 2\n', 'list.txt has class 2 for .*b/2.jpg, and classes are numbered from 0 to 1'),
+    ],
+)
+def test_lists_that_are_none(tree: Path, tmp_path: Path, lines: str, message: str) -> None:
+    (tmp_path / 'list.txt').write_text(lines)
+    with pytest.raises(UserError, match=message):
+        ImageFolder(data_root=str(tree), ann_file=str(tmp_path / 'list.txt'), classes=['a', 'b'])
+
+
 def test_a_share_of_a_list_is_that_of_the_folder(tmp_path: Path) -> None:
     names = [f'{name}/{number}.jpg' for name in 'ab' for number in range(10)]
     grow(tmp_path / 'images', names)

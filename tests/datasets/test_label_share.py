@@ -125,3 +125,9 @@ def test_mistakes(data: dict, labels: float, wrong: str) -> None:
     outer = dict(type='ConcatDataset', datasets=[data]) if labels < 1 else data
     with pytest.raises(UserError, match=wrong):
         build(outer, labels)
+
+
+def test_class_folders_are_left_to_image_folder(tree: Path) -> None:
+    data = dict(type='mmpretrain.CustomDataset', data_root=str(tree))
+    with pytest.raises(UserError, match='CustomDataset has neither: .* take symmim_mm.ImageFolder'):
+        build(data, 0.5)

@@ -75,9 +75,6 @@ def test_a_folder_of_something_else_is_refused(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
         survey(tmp_path)
-
-
-def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match='no such folder'):
         survey(tmp_path / 'nowhere')
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import tifffile
 from PIL import Image
 
 ORIENTATION = 0x112
@@ -26,6 +27,15 @@ def encode(image: Image.Image, kind: str = 'JPEG', frames: int = 1, **options: A
         more = [make_image(*image.size, n).convert(image.mode) for n in range(1, frames)]
         options |= dict(save_all=True, append_images=more)
     image.copy().save(buffer, kind, **options)  # saving leaves settings behind in the original
+    return buffer.getvalue()
+
+
+def tiff(*pages: tuple[np.ndarray, dict[str, Any]], **options: Any) -> bytes:
+    """A TIFF of pages, each with the options of its own; ``options`` are those of the file."""
+    buffer = BytesIO()
+    with tifffile.TiffWriter(buffer, **options) as file:
+        for pixels, described in pages:
+            file.write(np.ascontiguousarray(pixels), metadata=None, **described)
     return buffer.getvalue()
 
 

@@ -68,7 +68,7 @@ def decode_label_map(data: bytes, formats: tuple[str, ...] | None = None) -> np.
     """
     try:
         with Image.open(BytesIO(data), formats=formats) as image:
-            mode, labels = image.mode, np.array(image).squeeze()
+            mode, labels = image.mode, np.array(image)
     except UnidentifiedImageError as error:  # its message names a buffer
         raise FindingError('map-unreadable', 'no image that Pillow knows') from error
     except Exception as error:  # a damaged file makes Pillow's readers raise almost anything

@@ -53,6 +53,8 @@ def unread_in_tiff(data: bytes) -> Unread | None:
 def _unread(pages: 'list[TiffPage]') -> Unread | None:
     first = pages[0]
     count = first.samplesperpixel
+    if count == 3 and first.extrasamples:
+        return Unread('has 3 channels that are not marked as color', 'write them as RGB')
     if count > 4 or 0 in first.extrasamples:  # an extra sample of 0 is no alpha
         return Unread(
             f'has {count} channels, and images of color or gray are read',

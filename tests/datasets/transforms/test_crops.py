@@ -1,6 +1,5 @@
 """The fast loaders take the same crops as MMPretrain's pipeline and give the same images."""
 
-import math
 from pathlib import Path
 
 import cv2
@@ -102,34 +101,6 @@ def test_resize_takes_views() -> None:
     assert got.shape == (3, 30, 20) and got.is_contiguous() and torch.equal(got, expected)
     reference = Image.fromarray(image[::-1, 10:60].copy()).resize((20, 30), Image.BICUBIC)
     assert psnr(got.numpy(), np.asarray(reference).transpose(2, 0, 1)) > 50
-
-
-def test_law_of_the_crops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Area uniform in its range, aspect ratio log-uniform, places uniform, as in MMPretrain."""
-    path = tmp_path / 'a.jpg'
-    path.write_bytes(jpeg(drawn(400, 400), quality=30))
-    boxes = []
-    monkeypatch.setattr(
-        'symmim_mm.datasets.transforms.decode_region.EncodedImage.crop',
-        lambda self, *box: boxes.append(box) or np.zeros((1, 1, 3), np.uint8),
-    )
-    step = LoadRandomResizedCrop(8, (0.2, 0.5), (0.5, 2.0))
-    np.random.seed(0)
-    count = 3000
-    for _ in range(count):
-        step(dict(img_path=str(path)))
-    top, left, height, width = np.array(boxes).T
-    area, ratio = np.sort(height * width / 400**2), np.sort(np.log(width / height))
-    left, top = np.sort(left / (400 - width)), np.sort(top / (400 - height))
-    uniform = (np.arange(count) + 0.5) / count
-    bound = 1.95 / math.sqrt(count) + 0.005  # Kolmogorov-Smirnov at 0.1 %, and whole pixels
-    for sample, low, high in (
-        (area, 0.2, 0.5),
-        (ratio, -math.log(2), math.log(2)),
-        (left, 0, 1),
-        (top, 0, 1),
-    ):
-        assert np.abs((sample - low) / (high - low) - uniform).max() < bound
 
 
 def test_flips_as_often_as_asked(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from image_samples import chunk, damaged_animation, encode, make_image, samples
+from image_samples import chunk, encode, make_image, samples
 
 from symmim_mm.datasets.transforms.decode import decode_image, strip_animation
 
@@ -35,7 +35,3 @@ def test_cut_animation(end: int) -> None:
     """What is left is what is left of the still image."""
     whole = strip_animation(ANIMATION)
     assert whole.startswith(strip_animation(ANIMATION[:end])[:-12])
-
-
-def test_damaged_animation_is_no_image() -> None:
-    assert decode_image(damaged_animation()) is None

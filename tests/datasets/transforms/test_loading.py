@@ -14,13 +14,10 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import TRANSFORMS
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from symmim_mm.datasets.image_folder import ImageFolder
-from symmim_mm.datasets.shards.prepare import prepare
 from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.datasets.transforms.loading import LoadImageStrict, LoadLabelMap
-from symmim_mm.engine.runner.resumable_loader import ResumableLoader
 
 # OpenCV alone dies of the animation.
 SAMPLES = samples() | {'animation': ('a.png', damaged_animation(), {'cut-off'})}
@@ -96,55 +93,15 @@ def test_images_of_every_kind_make_one_batch(mmpretrain_scope, tmp_path: Path, k
     assert batch['inputs'].shape == (len(paths), 3, 32, 32)
 
 
-def test_broken_images_of_shards_are_skipped(mmpretrain_scope, tmp_path: Path) -> None:
-    root = tmp_path / 'images'
-    root.mkdir()
-    for index in range(12):
-        (root / f'{index:02d}.jpg').write_bytes(encode(make_image(40, 30, index)))
-    prepare(root, tmp_path / 'set', short_side=32, shard_images=6)
-    dataset = ImageFolder(
-        data_root=str(tmp_path / 'set'), with_label=False,
-        pipeline=[
-            dict(type='symmim_mm.LoadRandomResizedCrop', scale=16),
-            dict(type='mmpretrain.PackInputs'),
-        ],
-    )  # fmt: skip
-    name = dataset.get_data_info(5)['img_path']
-    start, size = (int(dataset.index.columns[key][5]) for key in ('start', 'size'))
-    with open(Path(name).parent, 'r+b') as shard:
-        shard.seek(start)
-        shard.write(bytes(size))
-    inner = DataLoader(dataset, batch_size=4, num_workers=2, collate_fn=default_collate)
-    loader = ResumableLoader(inner, seed=0)
-    loader.skip_unreadable()
-    found = []
-    for batch in loader:
-        assert batch['inputs'].shape == (4, 3, 16, 16)
-        found += loader.skipped
-    assert [item.name for item in found][:1] == [name]
-    assert all('not an image that can be decoded' in item.reason for item in found)
-    with pytest.raises(ImageError, match='not an image'):
-        dataset[5]
-
-
-class Files(Dataset):
-    """Images by their paths."""
-
-    def __init__(self, paths: list[Path]) -> None:
-        self.paths = paths
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return LoadImageStrict()(dict(img_path=str(self.paths[index])))['img']
+def load_first(batch: list[dict]) -> np.ndarray:
+    return LoadImageStrict()(batch[0])['img']
 
 
 def test_the_line_comes_through_a_loader_worker(tmp_path: Path) -> None:
     path = tmp_path / 'half of 名前.jpg'
     path.write_bytes(SAMPLES['half a JPEG'][1])
     with pytest.raises(ImageError) as error:
-        list(DataLoader(Files([path]), num_workers=1))
+        list(DataLoader([dict(img_path=str(path))], num_workers=1, collate_fn=load_first))
     assert str(error.value) == f'{path} ends too early: copy or fetch it again, or remove it'
 
 
@@ -198,6 +155,7 @@ def pipe(path: Path) -> None:
         (lambda path: os.truncate(path, 50), 'not a label map'),
         (lambda path: path.write_bytes(png_of_size(60_000, 60_000)), 'not a label map .* bomb'),
         (lambda path: Image.new('RGB', (4, 3)).save(path), 'not a label map .*3 channels'),
+        (lambda path: Image.new('RGBA', (3, 1)).save(path), 'not a label map .*4 channels'),
         (lambda path: Image.new('L', (3, 4)).save(path),
          r'has \(4, 3\) rows and columns, its image \(3, 4\)'),
         (Path.unlink, 'cannot read'),
@@ -214,6 +172,11 @@ def test_label_maps_that_do_not_fit(results: dict, damage: Callable, words: str)
     with pytest.raises(ImageError, match=words) as error:
         LoadLabelMap()(results)
     assert str(path) in str(error.value) and '\n' not in str(error.value)
+
+
+def test_a_map_of_one_row(results: dict) -> None:
+    Image.new('L', (4, 1), 2).save(results['seg_map_path'])
+    assert LoadLabelMap()(results | dict(ori_shape=(1, 4)))['gt_seg_map'].tolist() == [[1] * 4]
 
 
 @pytest.mark.parametrize('kind', [np.int32, np.uint16, np.uint8])
