@@ -10,18 +10,12 @@ import numpy as np
 from mmengine.logging import print_log
 
 from symmim_mm.datasets.folder_scan import FolderScan, folders_changed
-from symmim_mm.datasets.image_table import (
-    ImageTable,
-    check_table,
-    pack_names,
-    read_table,
-    write_table,
-)
+from symmim_mm.datasets.image_table import ImageTable, pack_names, read_table, write_table
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.locks import file_lock
 from symmim_mm.utils.progress import progress_bar
 
-VERSION = 2
+VERSION = 3
 STEP = 4096  # images between two reports of progress
 
 
@@ -59,21 +53,14 @@ def open_index(
 
 
 def _read(file: Path, wanted: dict) -> ImageTable | None:
-    """Return the index in a file, None if there is none, or it is out of date or damaged.
-
-    The file is not written durably, so that after a crash of the machine anything may be in it.
-    """
+    """Return the index in a file, None if there is none, or it is out of date or damaged."""
     try:
         meta, columns = read_table(file)
-        classes, folders = meta['classes'], meta['folders']
-        if {key: meta[key] for key in wanted} != wanted:
-            return None
-        if (classes is not None) != wanted['labeled'] or folders_changed(wanted['root'], folders):
-            return None
-        check_table(columns, classes)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError):
         return None
-    return ImageTable(columns, classes)
+    if wanted.items() <= meta.items() and not folders_changed(wanted['root'], meta['folders']):
+        return ImageTable(columns, meta['classes'])
+    return None
 
 
 def _scan(file: Path, wanted: dict) -> ImageTable:
@@ -97,7 +84,7 @@ def _scan(file: Path, wanted: dict) -> ImageTable:
     meta = dict(wanted, classes=classes, folders=scan.folder_times)
     found = f'{count} images below {root} found in {time.monotonic() - start:.1f} s'
     try:
-        write_table(file, meta, columns, durable=False)
+        write_table(file, meta, columns)
     except OSError as error:
         print_log(f'{found}; the list cannot be kept in {file}: {error.strerror}', 'current')
         return ImageTable(columns, classes)

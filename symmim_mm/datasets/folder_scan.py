@@ -135,7 +135,7 @@ def folders_changed(root: str, times: dict[str, int]) -> bool:
             changed == UNKNOWN or os.stat(os.path.join(root, name)).st_mtime_ns != changed
             for name, changed in times.items()
         )
-    except (OSError, ValueError):  # gone, or no name of a folder, as in a damaged list
+    except OSError:  # gone
         return True
 
 

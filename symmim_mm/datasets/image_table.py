@@ -11,25 +11,15 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from symmim_mm.utils.files import replacing
+from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.paths import open_regular
-
-# All names in a row, each followed by a NUL, and where these are.
-NAMES = dict(text=np.uint8, ends=np.int64)
-LABELS = dict(labels=np.int32)
 
 Columns = dict[str, np.ndarray]
 
 
-def write_table(
-    path: str | os.PathLike, meta: dict, columns: Columns, durable: bool = True
-) -> None:
-    """Write columns, arrays of any shape, and a JSON object to a file, whole or not at all.
-
-    ``durable`` waits for the disk, so that this holds also when the machine stops.
-    """
-    with replacing(path, durable) as file:
-        file.write(save(columns, {'meta': json.dumps(meta)}))
+def write_table(path: str | os.PathLike, meta: dict, columns: Columns) -> None:
+    """Write columns, arrays of any shape, and a JSON object to a file, whole or not at all."""
+    write_atomic(path, save(columns, {'meta': json.dumps(meta)}))
 
 
 def read_table(path: str | os.PathLike) -> tuple[dict, Columns]:
@@ -54,33 +44,8 @@ def read_table(path: str | os.PathLike) -> tuple[dict, Columns]:
     return meta, columns
 
 
-def check_table(columns: Columns, classes: list[str] | None, **others: type) -> None:
-    """Raise ValueError where columns are no table of images.
-
-    Args:
-        columns: as :func:`read_table` returns them.
-        classes: names of the labels, None for a table without.
-        **others: dtypes of the columns other than names and labels.
-    """
-    dtypes = NAMES | others | (LABELS if classes is not None else {})
-    found = {name: (column.ndim, column.dtype) for name, column in columns.items()}
-    expected = {name: (1, np.dtype(dtype)) for name, dtype in dtypes.items()}
-    wrong = [name for name in expected | found if found.get(name) != expected.get(name)]
-    if wrong:
-        raise ValueError(f'its columns {", ".join(sorted(wrong))!s:.80} are not those expected')
-    lengths = {len(column) for name, column in columns.items() if name != 'text'}
-    if len(lengths) != 1:
-        raise ValueError(f'its columns have {" or ".join(map(str, sorted(lengths)))} rows')
-    bounds = np.concatenate([[-1], columns['ends']])
-    if bounds[-1] != len(columns['text']) - 1 or not (bounds[1:] > bounds[:-1]).all():
-        raise ValueError('its names are out of range')
-    labels = columns.get('labels')
-    if labels is not None and not ((labels >= 0) & (labels < len(classes))).all():
-        raise ValueError('its labels are out of range')
-
-
 def pack_names(names: Iterable[str]) -> Columns:
-    """Return the columns ``text`` and ``ends`` of file names."""
+    """Return the columns of file names: ``text``, each followed by a NUL, and ``ends``, where."""
     joined = '\0'.join([*names, ''])
     text = np.frombuffer(os.fsencode(joined), np.uint8)
     return dict(text=text, ends=np.flatnonzero(text == 0))
@@ -90,7 +55,7 @@ class ImageTable:
     """Images of a dataset by position; nothing of it changes, so that copies share it.
 
     Args:
-        columns: as :func:`check_table` accepts them.
+        columns: one row an image: those of :func:`pack_names`, maybe ``labels``, int32, and others.
         classes: names of the labels, None for a table without.
     """
 

@@ -12,15 +12,15 @@ PART = '.part'
 
 
 @contextmanager
-def replacing(path: str | Path, lasting: bool = True) -> Iterator[BinaryIO]:
+def replacing(path: str | Path) -> Iterator[BinaryIO]:
     """Open an empty file next to ``path`` that takes its name when the block ends without an error.
 
-    Readers see the old file or all of the new one. After an error nothing is left of the new one; a
-    process that is killed leaves a hidden file, which :func:`remove_parts` removes.
+    Readers see the old file or all of the new one, also when the machine stops. After an error
+    nothing is left of the new one; a process that is killed leaves a hidden file, which
+    :func:`remove_parts` removes.
 
     Args:
         path: of the file to write; its folder is created.
-        lasting: wait for the disk, so that this also holds when the machine stops.
 
     Yields:
         The file, open for writing bytes.
@@ -35,19 +35,17 @@ def replacing(path: str | Path, lasting: bool = True) -> Iterator[BinaryIO]:
     try:
         with open(part, 'xb') as file:
             yield file
-            if lasting:
-                file.flush()
-                os.fsync(file.fileno())
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    if lasting:
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the new name, too, must survive a crash
-        finally:
-            os.close(folder)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name, too, must survive a crash
+    finally:
+        os.close(folder)
 
 
 def write_atomic(path: str | Path, content: str | bytes) -> None:

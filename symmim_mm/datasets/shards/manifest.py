@@ -13,7 +13,7 @@ from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.paths import open_regular
 
 FORMAT_KEY, FORMAT = 'image_shards', 1
-MANIFEST = 'manifest.json'
+MANIFEST, LIST = 'manifest.json', 'images.safetensors'
 FIX = 'copy it again, or run tools/prepare_dataset.py with the same options again'
 
 Count = Annotated[int, Field(ge=0)]

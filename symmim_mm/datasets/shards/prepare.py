@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from symmim_mm.datasets.decoding_pool import LIMIT_S
 from symmim_mm.datasets.folder_index import open_index
 from symmim_mm.datasets.folder_scan import EXTENSIONS, FolderScan
-from symmim_mm.datasets.shards.image_list import write_list
+from symmim_mm.datasets.image_table import pack_names, write_table
 from symmim_mm.datasets.shards.manifest import (
+    LIST,
     MANIFEST,
     Manifest,
     Options,
@@ -25,9 +26,9 @@ from symmim_mm.datasets.shards.manifest import (
     write_manifest,
 )
 from symmim_mm.datasets.shards.reader import ImageShards
-from symmim_mm.datasets.shards.writer import Recipe, Task, write_shards
+from symmim_mm.datasets.shards.writer import Recipe, ShardContent, Task, write_shards
 from symmim_mm.utils.errors import UserError, from_validation_error
-from symmim_mm.utils.files import remove_parts
+from symmim_mm.utils.files import file_sha256, remove_parts
 from symmim_mm.utils.locks import file_lock
 from symmim_mm.utils.progress import progress_bar
 
@@ -105,7 +106,7 @@ def prepare(
             **dict(plan),
             images=sum(shard.images for shard in shards),
             skipped=sorted(name for content in contents for name in content.skipped),
-            list_sha256=write_list(out, contents, plan.classes),
+            list_sha256=_write_list(out / LIST, contents, plan.classes),
             shards=shards,
         )
         write_manifest(out, manifest)
@@ -149,3 +150,19 @@ def _tasks(out: Path, names: list[str], options: Options) -> list[Task]:
         Task(path, [names[index] for index in part], hashes.get(path.name))
         for path, part in zip(paths, parts, strict=True)
     ]
+
+
+def _write_list(file: Path, contents: list[ShardContent], classes: list[str] | None) -> str:
+    """List what shards hold, in the order of their numbers; return the SHA-256 of the list."""
+    names = [name for content in contents for name in content.names]
+    counts = [len(content.names) for content in contents]
+    columns = pack_names(names) | dict(
+        shard=np.repeat(np.arange(len(contents), dtype=np.int32), counts),
+        start=np.array([start for content in contents for start in content.starts], np.int64),
+        size=np.array([size for content in contents for size in content.sizes], np.int32),
+    )
+    if classes is not None:
+        label = {name: number for number, name in enumerate(classes)}
+        columns['labels'] = np.array([label[name.split('/', 1)[0]] for name in names], np.int32)
+    write_table(file, {}, columns)
+    return file_sha256(file)

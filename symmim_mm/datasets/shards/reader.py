@@ -1,7 +1,7 @@
 """Reading of images from the shards of a dataset, by position.
 
 ``OUT/shard-00000.tar``, ... are plain tar archives that other tools read as well.
-``OUT/images.safetensors`` (:mod:`image_list`) says where in them each image is;
+``OUT/images.safetensors`` says where in them each image is;
 ``OUT/manifest.json`` has options, classes, counts and hashes, and says whether the dataset is
 complete.
 """
@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from symmim_mm.datasets.image_table import ImageTable
-from symmim_mm.datasets.shards.image_list import read_list
-from symmim_mm.datasets.shards.manifest import Manifest, finished_manifest
+from symmim_mm.datasets.image_table import ImageTable, read_table
+from symmim_mm.datasets.shards.manifest import FIX, LIST, MANIFEST, Manifest, finished_manifest
 from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import file_sha256
@@ -25,6 +24,8 @@ OPEN_FILES = 64  # of a process, far below the usual limit of 1024
 
 class ImageShards(ImageTable):
     """The images of a dataset in shards, in the order in which they lie there.
+
+    Columns: those of a table, and ``shard``, ``start`` and ``size``, the latter two in bytes.
 
     Raises:
         UserError: there is none, or it is incomplete, damaged or of another format.
@@ -40,7 +41,15 @@ class ImageShards(ImageTable):
                 raise UserError(f'{path} is missing or no file: copy it again')
             if (size := path.stat().st_size) != shard.bytes:
                 raise UserError(f'{path} has {size} bytes instead of {shard.bytes}: copy it again')
-        super().__init__(read_list(self.folder, self.manifest), self.manifest.classes)
+        path = self.folder / LIST
+        try:
+            _, columns = read_table(path)
+            sha256 = file_sha256(path)
+        except (OSError, ValueError) as error:
+            raise UserError(f'{error}: {FIX}') from error
+        if sha256 != self.manifest.list_sha256:
+            raise UserError(f'{path} is not the list that {MANIFEST} has the SHA-256 of: {FIX}')
+        super().__init__(columns, self.manifest.classes)
 
     def __reduce__(self) -> tuple[Callable, tuple]:
         return ImageShards, (self.folder,)

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,19 +19,9 @@ from symmim_mm.datasets.shards.reader import ImageShards, verify
 from symmim_mm.datasets.transforms.crops import LoadRandomResizedCrop
 from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.files import file_sha256
 
 LIST, SHARD = 'images.safetensors', 'shard-00003.tar'
 REPAIR = 'run tools/prepare_dataset.py with the same options again'
-
-
-def change_list(out: Path, change: Callable[[dict], object], rehash: bool = False) -> None:
-    meta, columns = read_table(out / LIST)
-    change(columns)
-    write_table(out / LIST, meta, columns)
-    if rehash:
-        sha256 = file_sha256(out / LIST)
-        change_manifest(out, lambda manifest: manifest.update(list_sha256=sha256))
 
 
 def change_manifest(out: Path, change: Callable[[dict], object]) -> None:
@@ -56,44 +45,9 @@ def shard(**values: object) -> Callable[[dict], None]:
     return lambda manifest: manifest['shards'][2].update(values)
 
 
-def cut(columns: dict) -> None:
-    """Of whole columns, as the list of a smaller dataset has them."""
-    kept = COUNT - 5
-    columns['text'] = columns['text'][: columns['ends'][kept - 1] + 1]
-    for name in ('ends', 'shard', 'start', 'size', 'labels'):
-        columns[name] = columns[name][:kept]
-
-
-def edit(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[dict], None]:
-    return lambda columns: columns.update({name: change(columns[name]).astype(columns[name].dtype)})
-
-
-# What is changed in a list -> what is said of it where its hash is right.
-ROWS = {
-    'a cut list': (cut, 'its shards have other numbers of images'),
-    'labels too high': (edit('labels', lambda x: x + 1000), 'its labels are out of range'),
-    'labels below 0': (edit('labels', lambda x: x * 0 - 5), 'its labels are out of range'),
-    'no labels': (lambda columns: columns.pop('labels'), 'its columns labels are not those'),
-    'another dtype': (
-        lambda columns: columns.update(start=columns['start'] / 2), 'its columns start are not'
-    ),
-    'one label less': (edit('labels', lambda x: x[1:]), 'its columns have 22 or 23 rows'),
-    'sizes of 0': (edit('size', lambda x: x * 0), 'its positions are out of range'),
-    'behind the end': (edit('start', lambda x: x | (2**63 - 1)), 'its positions are out of range'),
-    'before the start': (edit('start', lambda x: -x), 'its positions are out of range'),
-    'other names': (edit('ends', lambda x: x[::-1].copy()), 'its names are out of range'),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize('change', ROWS)
-def test_changed_list(change: str, copied: Path) -> None:
-    change_list(copied, ROWS[change][0], rehash=True)
-    refused(copied, f'set/{LIST} does not fit manifest.json: {ROWS[change][1]}')
-
-
-def other_table(out: Path) -> None:
+def swap_labels(out: Path) -> None:
     meta, columns = read_table(out / LIST)
-    write_table(out / LIST, meta, {name: columns[name] for name in ('text', 'ends', 'labels')})
+    write_table(out / LIST, meta, columns | dict(labels=columns['labels'][::-1].copy()))
 
 
 def pipe(path: Path) -> None:
@@ -104,10 +58,9 @@ def pipe(path: Path) -> None:
 # What is done to a dataset -> what is said of it, before it is repaired.
 DAMAGES = {
     'swapped labels': (  # in range, so that nothing but the hash shows it
-        lambda out: change_list(out, edit('labels', lambda labels: labels[::-1].copy())),
+        swap_labels,
         f'set/{LIST} is not the list that manifest.json has the SHA-256 of',
     ),
-    'another table': (other_table, 'is not the list that'),
     'no table': (lambda out: (out / LIST).write_bytes(b'no table'), f'{LIST} is damaged'),
     'no list': (lambda out: (out / LIST).unlink(), f'No such file .*{LIST}'),
     'a pipe as list': (lambda out: pipe(out / LIST), f'not a regular file: .*{LIST}'),
@@ -142,21 +95,15 @@ def test_manifest_that_is_a_pipe(tmp_path: Path) -> None:
 
 FIELDS = {
     'bytes': (shard(bytes=float('inf')), 'shards.2.bytes: should be a valid integer, got inf'),
-    'a surrogate': (shard(name='\ud800'), 'shards.2.name must be shard-00002.tar'),
     'a path': (shard(name='/etc/hostname'), 'shards.2.name must be shard-00002.tar'),
     'a hash': (shard(sha256='00'), "shards.2.sha256: String should match .*, got '00'"),
-    'a boolean': (shard(images=True), 'shards.2.images: should be .*, got True'),
-    'below 0': (shard(images=-1), 'shards.2.images: should be .*, got -1'),
     'nothing': (lambda found: found['shards'][2].pop('name'), 'missing field: shards.2.name'),
-    'shards': (lambda manifest: manifest.update(shards={}), 'shards: should be a valid list'),
     'one more': (
         lambda manifest: manifest['shards'].append(
             dict(manifest['shards'][4], name='shard-00005.tar')
         ),
         'images must be the sum of those of the shards',
     ),
-    'skipped': (lambda manifest: manifest.update(skipped=[1]), 'skipped.0: should be .*, got 1'),
-    'classes': (lambda manifest: manifest.update(classes=5), 'classes: should be .*, got 5'),
 }  # fmt: skip
 
 
