@@ -63,22 +63,14 @@ class ShardSampler(DefaultSampler):
         sizes = self._sizes
         if sizes is None:
             return super().__iter__()
-        sizes = np.asarray(sizes)
-        ends = np.cumsum(sizes)
+        shards = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
         shared = np.random.default_rng([self.seed, self.epoch])
-        order = np.concatenate(
-            [np.arange(ends[s] - sizes[s], ends[s]) for s in shared.permutation(len(sizes))]
-        )
+        order = np.concatenate([shards[number] for number in shared.permutation(len(shards))])
         # More ranks than images is no use, but no reason to stop.
         order = np.resize(order, self.total_size)
-        start = sum(self._share(rank) for rank in range(self.rank))
-        piece = order[start : start + self._share(self.rank)]
+        piece = np.array_split(order, self.world_size)[self.rank]  # as DefaultSampler counts them
         own = np.random.default_rng([self.seed, self.epoch, self.rank])
-        step = max(1, round(float(sizes.mean()) * self.window))
+        step = max(1, round(float(np.mean(sizes)) * self.window))
         for first in range(0, len(piece), step):
             own.shuffle(piece[first : first + step])
         return iter(piece.tolist())
-
-    def _share(self, rank: int) -> int:
-        """Return the number of images of a rank, as DefaultSampler counts them."""
-        return -(-(self.total_size - rank) // self.world_size)
