@@ -26,15 +26,11 @@ from symmim_mm.datasets.sample.layouts import (
     coco_index,
     draw,
 )  # fmt: skip
-from symmim_mm.datasets.sample.scenes import CLASSES, SEGMENTATION_CLASSES, SEGMENTATION_PALETTE
+from symmim_mm.datasets.sample.scenes import CLASSES, SEGMENTATION_CLASSES
 from symmim_mm.datasets.sample.shapes import SHAPES
 from symmim_mm.utils.errors import START_AGAIN, Fault, UserError, describe_exit
 from symmim_mm.utils.paths import file_inside
 from symmim_mm.utils.progress import progress_bar
-
-__all__ = [
-    'CLASSES', 'SEGMENTATION_CLASSES', 'SEGMENTATION_PALETTE', 'SHAPES', 'write_sample_data',
-]  # fmt: skip
 
 MANIFEST = 'manifest.json'
 SIZES = (32, 1024)
@@ -132,20 +128,19 @@ def write_sample_data(
 
 def _draw_all(wanted: dict, workers: int) -> Iterator[tuple[Batch, Drawn]]:
     """Yield the images of all parts, in any order; ``workers`` processes draw, 0: this one."""
+    seed = wanted['seed']
     batches = [
-        Batch(part, split, name, range(count)[start : start + BATCH])
+        Batch(part, split, name, wanted['size'][part], range(count)[start : start + BATCH])
         for part, splits in wanted['counts'].items()
         for split, (name, count) in enumerate(splits.items())
         for start in range(0, count, BATCH)
     ]
-    seed, sizes = wanted['seed'], wanted['size']
     if not workers:
-        yield from ((batch, draw(batch, seed, sizes[batch.part])) for batch in batches)
+        yield from ((batch, draw(batch, seed)) for batch in batches)
         return
     try:
         with DecodingPool(workers, draw.__module__) as pool:
-            for part, size in sizes.items():
-                yield from pool.run(draw, (b for b in batches if b.part == part), seed, size)
+            yield from pool.run(draw, batches, seed)
     except WorkersDied as error:
         how = ' and '.join(map(describe_exit, sorted(error.exit_codes)))
         raise Fault(f'a process that drew images {how}: {START_AGAIN}') from error

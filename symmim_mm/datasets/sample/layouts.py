@@ -34,11 +34,20 @@ def _encode(image: np.ndarray) -> bytes:
     return cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
-def _imagenet_image(seed: int, size: int, split: int, name: str, index: int) -> Drawn:
+class Batch(NamedTuple):
+    """Images of ``size`` pixels: those of ``indices`` in a split, ``split`` is 0 for training."""
+
+    part: str
+    split: int
+    name: str
+    size: int
+    indices: range
+
+
+def _imagenet_image(rng: np.random.Generator, batch: Batch, index: int) -> Drawn:
     label = index % len(CLASSES)
-    rng = image_rng(seed, 'imagenet', split, index)
-    image = draw_classification_image(rng, label, size)
-    return {f'imagenet/{name}/{CLASSES[label]}/{index:06d}.png': _encode(image)}, []
+    image = draw_classification_image(rng, label, batch.size)
+    return {f'imagenet/{batch.name}/{CLASSES[label]}/{index:06d}.png': _encode(image)}, []
 
 
 def coco_annotations(scene: Scene, image_id: int) -> list[dict]:
@@ -65,11 +74,11 @@ def coco_annotations(scene: Scene, image_id: int) -> list[dict]:
     return annotations
 
 
-def _coco_image(seed: int, size: int, split: int, name: str, index: int) -> Drawn:
-    scene = draw_scene(image_rng(seed, 'coco', split, index), size)
-    image_id = split * COCO_ID_STEP + index + 1
-    file = f'{image_id:012d}.png'
-    return {f'coco/{name}/{file}': _encode(scene.image)}, coco_annotations(scene, image_id)
+def _coco_image(rng: np.random.Generator, batch: Batch, index: int) -> Drawn:
+    scene = draw_scene(rng, batch.size)
+    image_id = batch.split * COCO_ID_STEP + index + 1
+    files = {f'coco/{batch.name}/{image_id:012d}.png': _encode(scene.image)}
+    return files, coco_annotations(scene, image_id)
 
 
 def coco_index(name: str, size: int, split: int, count: int, annotations: list[dict]) -> Files:
@@ -92,9 +101,9 @@ def coco_index(name: str, size: int, split: int, count: int, annotations: list[d
     return {f'coco/annotations/instances_{name}.json': json.dumps(content).encode()}
 
 
-def _ade20k_image(seed: int, size: int, split: int, name: str, index: int) -> Drawn:
-    scene = draw_scene(image_rng(seed, 'ade20k', split, index), size)
-    file = f'{name}/sample_{("train", "val")[split]}_{index + 1:08d}.png'
+def _ade20k_image(rng: np.random.Generator, batch: Batch, index: int) -> Drawn:
+    scene = draw_scene(rng, batch.size)
+    file = f'{batch.name}/sample_{("train", "val")[batch.split]}_{index + 1:08d}.png'
     images = {
         f'ade20k/images/{file}': _encode(scene.image),
         f'ade20k/annotations/{file}': _encode(scene.label_map),
@@ -105,21 +114,13 @@ def _ade20k_image(seed: int, size: int, split: int, name: str, index: int) -> Dr
 PARTS = {'imagenet': _imagenet_image, 'coco': _coco_image, 'ade20k': _ade20k_image}
 
 
-class Batch(NamedTuple):
-    """Images to draw: those of ``indices`` in a split, ``split`` is 0 for training."""
-
-    part: str
-    split: int
-    name: str
-    indices: range
-
-
-def draw(batch: Batch, seed: int, size: int) -> Drawn:
-    """Draw images of ``size`` pixels; return their files and annotations of COCO."""
+def draw(batch: Batch, seed: int) -> Drawn:
+    """Draw images; return their files and annotations of COCO."""
     files: Files = {}
     annotations = []
     for index in batch.indices:
-        images, found = PARTS[batch.part](seed, size, batch.split, batch.name, index)
+        rng = image_rng(seed, batch.part, batch.split, index)
+        images, found = PARTS[batch.part](rng, batch, index)
         files |= images
         annotations += found
     return files, annotations

@@ -24,10 +24,6 @@ CLASS_TEXTURES = ('halved', 'ringed', 'sectored', 'blotched', 'dotted')
 CLASSES = tuple(f'{shape}_{texture}' for shape in CLASS_SHAPES for texture in CLASS_TEXTURES)
 
 SEGMENTATION_CLASSES = SHAPES + ('sky', 'ground')
-SEGMENTATION_PALETTE = (
-    (220, 60, 60), (240, 160, 40), (230, 220, 70), (170, 80, 200),
-    (60, 120, 230), (240, 130, 190), (140, 200, 240), (110, 150, 80),
-)  # fmt: skip
 SKY, GROUND = (SEGMENTATION_CLASSES.index(name) + 1 for name in ('sky', 'ground'))
 
 MIN_THINGS, MAX_THINGS = 2, 5  # objects of a scene

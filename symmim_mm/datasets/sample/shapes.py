@@ -80,11 +80,9 @@ def signed_distance(shape: str, x: Array, y: Array) -> Array:
         middle = _RING_RADIUS * (1 + _RING_INNER) / 2
         half = _RING_RADIUS * (1 - _RING_INNER) / 2
         return np.abs(np.sqrt(x * x + y * y) - middle) - half
-    if shape == 'cross':
-        x, y = np.abs(x), np.abs(y)
-        arm = _CROSS_ARM * _CROSS_RADIUS
-        return np.maximum(np.minimum(x, y) - arm, np.maximum(x, y) - _CROSS_RADIUS)
-    raise ValueError(f'unknown shape {shape!r}, expected one of {", ".join(SHAPES)}')
+    x, y = np.abs(x), np.abs(y)  # a cross
+    arm = _CROSS_ARM * _CROSS_RADIUS
+    return np.maximum(np.minimum(x, y) - arm, np.maximum(x, y) - _CROSS_RADIUS)
 
 
 def _triangle_wave(u: Array, period: float) -> Array:
@@ -133,14 +131,12 @@ def texture_weight(texture: str, u: Array, v: Array, period: float) -> Array:
             for turn, line in enumerate(_turned(u, v, _FIVE_WAYS))
         )
         return 0.5 + 0.5 * np.clip(0.5 * waves, -1, 1)
-    if texture == 'dotted':
-        # Dots on a triangular lattice: the nearer one of two rectangular lattices.
-        nearest = np.minimum(
-            _lattice_distance(u, v, period),
-            _lattice_distance(u + period / 2, v + _ROW * period, period),
-        )
-        return np.clip(0.5 + _DOT_RADIUS * period - nearest, 0, 1)
-    raise ValueError(f'unknown texture {texture!r}, expected one of {", ".join(TEXTURES)}')
+    # Dots on a triangular lattice: the nearer one of two rectangular lattices.
+    nearest = np.minimum(
+        _lattice_distance(u, v, period),
+        _lattice_distance(u + period / 2, v + _ROW * period, period),
+    )
+    return np.clip(0.5 + _DOT_RADIUS * period - nearest, 0, 1)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,16 @@ from pycocotools.coco import COCO
 from sample_folders import SMALL, files_of
 
 from symmim_mm.datasets.sample import shapes
-from symmim_mm.datasets.sample.generate import (
-    CLASSES,
-    SEGMENTATION_CLASSES,
-    SHAPES,
-    write_sample_data,
-)
+from symmim_mm.datasets.sample.generate import write_sample_data
 from symmim_mm.datasets.sample.layouts import image_rng
-from symmim_mm.datasets.sample.scenes import MIN_VISIBLE, draw_classification_image, draw_scene
+from symmim_mm.datasets.sample.scenes import (
+    CLASSES,
+    MIN_VISIBLE,
+    SEGMENTATION_CLASSES,
+    draw_classification_image,
+    draw_scene,
+)  # fmt: skip
+from symmim_mm.datasets.sample.shapes import SHAPES
 
 
 @pytest.fixture(scope='module')
