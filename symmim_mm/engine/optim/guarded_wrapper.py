@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
+from mmengine.dist import all_reduce
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -33,14 +33,20 @@ class GuardedStep:
     pass, are restored to those of the last step.
     """
 
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.buffers: list[Tensor] = []
+        self.kept: list[Tensor] = []
+        self.bad_loss: Tensor | None = None
+        self.verdicts: AsyncScalars | None = None  # without NotFiniteHook nobody reads them
+        self.norms = AsyncScalars()
+
     def watch(self, model: nn.Module) -> None:
-        """Keep the running statistics of a model; called once, before the first step."""
+        """Keep running statistics of a model, and verdicts; called once, before the first step."""
         norms = [module for module in model.modules() if isinstance(module, _NormBase)]
         self.buffers = [buffer for norm in norms for buffer in norm.buffers(recurse=False)]
         self.kept = [buffer.clone() for buffer in self.buffers]
-        self.bad_loss: Tensor | None = None
         self.verdicts = AsyncScalars()
-        self.norms = AsyncScalars()
 
     def update_params(self, loss: Tensor, *args: object, **kwargs: object) -> None:
         """Do as ``OptimWrapper.update_params``; a loss that is not finite spoils the gradient."""
@@ -59,13 +65,11 @@ class GuardedStep:
         """Note the verdict on a gradient's norm; bool scalar, true where it is to be skipped."""
         own = self.bad_loss.reshape(())
         self.bad_loss = None
-        flags = torch.stack([~norm.isfinite().reshape(()), own])
-        if get_world_size() > 1:
-            shared = flags.float()
-            all_reduce(shared, 'max')
-            flags = shared > 0
+        flags = torch.stack([~norm.isfinite().reshape(()), own]).float()
+        all_reduce(flags, 'max')
         skip = flags.any()
-        self.verdicts.put(dict(skipped=skip, loss=flags[1], own_loss=own))
+        if self.verdicts is not None:
+            self.verdicts.put(dict(skipped=skip, loss=flags[1], own_loss=own))
         return skip
 
     def _norm(self) -> Tensor:

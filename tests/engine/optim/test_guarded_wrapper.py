@@ -88,6 +88,16 @@ def test_a_bad_gradient_of_a_good_loss_counts() -> None:
     assert list(made.take_verdicts()) == [(True, False, False)]
 
 
+def test_a_bad_step_that_nobody_watches_changes_nothing_either() -> None:
+    """Without ``NotFiniteHook``, which calls ``watch``."""
+    net = model()
+    made = GuardedOptimWrapper(optimizer=torch.optim.AdamW(net.parameters()))
+    made.initialize_count_status(net, 0, 100)
+    before = copy.deepcopy(net[0].state_dict())
+    made.update_params(net(batch(0) * float('nan')).square().mean())
+    assert_same(net[0].state_dict(), before)
+
+
 def test_one_bad_part_spoils_the_accumulated_step() -> None:
     net = model()
     made = wrapper(net, counts=2)
