@@ -94,14 +94,15 @@ def check_label_maps(dataset: Dataset) -> None:
             f'{listed(list(map(str, values)), 5)}, which leaves '
             f'{"one class" if pixels.any() else "no labeled pixel"} and nothing to learn: {way}'
         )
-    missing = [name for name, count in zip(names, pixels, strict=True) if not count]
+    missing = [name for name, count in zip(names, pixels, strict=False) if not count]
     if missing and part is dataset:
         print_log(f'no pixel of the training data is {listed(missing, 5)}', 'current', level=30)
 
 
 def _check_warmup(runner: Runner) -> None:
     iterations = len(runner.train_loop.dataloader)
-    for scheduler in runner.cfg.get('param_scheduler') or []:
+    schedulers = runner.cfg.get('param_scheduler') or []
+    for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
         end = scheduler.get('end')
         if not scheduler.get('convert_to_iter_based') or not isinstance(end, int | float):
             continue

@@ -76,7 +76,7 @@ def cache_config_format() -> None:
 
     @functools.wraps(original)
     def format_code(*args: object, **options: object) -> tuple[str, bool]:
-        key = repr((args, sorted(options.items())))
+        key = repr((args, options))
         if key not in results:
             results[key] = original(*args, **options)
         return results[key]
@@ -164,6 +164,7 @@ def launched_runner(cfg: Config, launcher: str, again: str = RESUME) -> Iterator
         Fault: as :func:`report_faults`.
     """
     _check_evaluation(cfg)
+    process_count(launcher)  # MMEngine reads these variables without a check
     substitute_types(cfg)
     use_safe_loaders()
     cache_config_format()

@@ -44,6 +44,7 @@ def test_fewer_than_two_classes(tmp_path: Path, values, reduce: bool, left: str)
 def test_a_class_that_never_occurs_is_named(tmp_path: Path, capfd) -> None:
     check_label_maps(dataset(tmp_path / 'all', (0, 1, 2, 3)))
     check_label_maps(dataset(tmp_path / 'two', (0, 1), reduce_zero_label=False))
+    check_label_maps(dataset(tmp_path / 'unnamed', (1, 2), metainfo={}))
     assert ''.join(capfd.readouterr()).count('no pixel of the training data is c') == 1
 
 

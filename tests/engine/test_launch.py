@@ -38,10 +38,13 @@ def test_rank_info(monkeypatch) -> None:
 
 @pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
 def test_a_launcher_that_did_not_start_the_process(monkeypatch, launcher: str) -> None:
+    """Also on a GPU, where MMEngine reads its variables."""
     for name in chain(*RANK_VARIABLES.values()):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(UserError, match=f'--launcher {launcher}: .* start the processes with'):
-        rank_info(launcher)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    problem = f'--launcher {launcher}: .* start the processes with'
+    with pytest.raises(UserError, match=problem), launched_runner(Config(), launcher):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -196,7 +199,7 @@ def test_warm_up_of_less_than_an_iteration(
     """5 iterations an epoch; MMEngine rounds down and ends with a traceback at zero."""
     runner = toy_runner(tmp_path, epochs=3)
     schedule = dict(type='LinearLR', convert_to_iter_based=True, begin=begin, end=end)
-    runner.cfg.param_scheduler = [ConfigDict(schedule)]
+    runner.cfg.param_scheduler = ConfigDict(schedule)  # or a list of them
     if fits:
         return check_data(runner)
     with pytest.raises(UserError, match=f'{end} epochs are less than an iteration where an epoch'):
