@@ -143,25 +143,12 @@ class ShardedStrategy(FSDPStrategy):
         wrapper = self.optim_wrapper
         state = FSDP.optim_state_dict(self.model, wrapper.optimizer)
         others = {k: v for k, v in wrapper.state_dict().items() if k not in state}
-        number_of = {name: number for number, name in enumerate(chain(*self.names))}
-        return others | dict(
-            state={number_of[name]: value for name, value in state.get('state', {}).items()},
-            param_groups=[
-                {**group, 'params': [number_of[name] for name in group['params']]}
-                for group in state.get('param_groups', [])
-            ],
-        )
+        numbers = {name: number for number, name in enumerate(chain(*self.names))}
+        return others | _rekeyed(state, numbers)
 
     def load_optim_state_dict(self, state_dict: dict) -> None:
         """Load the state of :meth:`optim_state_dict`, or what DDP has saved."""
-        names = [*chain(*self.names)]
-        named = dict(
-            state={names[number]: value for number, value in state_dict['state'].items()},
-            param_groups=[
-                {**group, 'params': [names[number] for number in group['params']]}
-                for group in state_dict['param_groups']
-            ],
-        )
+        named = _rekeyed(state_dict, dict(enumerate(chain(*self.names))))
         sharded = FSDP.optim_state_dict_to_load(self.model, self.optim_wrapper.optimizer, named)
         others = {k: v for k, v in state_dict.items() if k not in named}
         self.optim_wrapper.load_state_dict(others | sharded)
@@ -181,9 +168,8 @@ class ShardedStrategy(FSDPStrategy):
     ) -> None:
         """Gather everything on rank 0, which writes one file as MMEngine's ``Runner`` does."""
         checkpoint = apply_to(extra_ckpt, lambda x: hasattr(x, 'cpu'), lambda x: x.cpu())
-        checkpoint['meta'] |= self.position | dict(
-            seed=self.seed, time=time.strftime('%Y%m%d_%H%M%S', time.localtime())
-        )
+        checkpoint['meta'] |= self.position
+        checkpoint['meta'] |= dict(seed=self.seed, time=time.strftime('%Y%m%d_%H%M%S'))
         checkpoint['state_dict'] = self.model_state_dict()
         if save_optimizer:
             checkpoint['optimizer'] = self.optim_state_dict()
@@ -192,6 +178,17 @@ class ShardedStrategy(FSDPStrategy):
         callback(checkpoint)
         if is_main_process():
             save_checkpoint(checkpoint, filename, backend_args=dict(backend=BACKEND))
+
+
+def _rekeyed(state: dict, keys: dict) -> dict:
+    """Return an optimizer's state with other keys for its parameters; an empty one stays so."""
+    return dict(
+        state={keys[key]: value for key, value in state.get('state', {}).items()},
+        param_groups=[
+            {**group, 'params': [keys[key] for key in group['params']]}
+            for group in state.get('param_groups', [])
+        ],
+    )
 
 
 def _clip(model: FSDP, params: list[Tensor], **kwargs: object) -> Tensor:

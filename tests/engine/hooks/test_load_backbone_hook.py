@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
@@ -42,7 +41,7 @@ def test_the_encoder_of_the_branch_is_loaded(
 
 
 @pytest.mark.parametrize('memory', [0, 8])
-def test_a_pretraining_starts_with_all_that_fits(memory: int) -> None:
+def test_a_pretraining_starts_with_all_that_fits(memory: int, tmp_path: Path) -> None:
     """Heads are loaded with any memory of keys; the momentum branch is a copy of the online one."""
     init_default_scope('mmpretrain')
     cfg = read_config_file(ROOT / 'configs/quickstart/symmim_pretrain.py')
@@ -50,10 +49,8 @@ def test_a_pretraining_starts_with_all_that_fits(memory: int) -> None:
     cfg.model.contrast.memory = memory
     model = MODELS.build(cfg.model)
     keys = [part.keys.clone() for part in model.contrast_head.memories]
-    with TemporaryDirectory() as folder:
-        file = Path(folder, 'epoch_1.pth')
-        torch.save(dict(state_dict=source.state_dict(), meta={}), file)
-        load_start(model, str(file), 'online', logging.getLogger('test'))
+    torch.save(dict(state_dict=source.state_dict(), meta={}), tmp_path / 'epoch_1.pth')
+    load_start(model, str(tmp_path / 'epoch_1.pth'), 'online', logging.getLogger('test'))
     expected, found = source.state_dict(), model.state_dict()
     for name, value in found.items():
         if name.startswith(('backbone.', 'head.')) or 'contrast_head.pro' in name:
