@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+import torch
 from mmengine.dist import get_rank, get_world_size
 from torch.distributed import DistError
 
@@ -39,7 +40,7 @@ def report_faults(again: str = RESUME) -> Iterator[None]:
 
     Raises:
         Fault: a loader worker died, another process of the run was lost, or the disk is full.
-        UserError: a path or a type of the config is wrong.
+        UserError: a path or a type of the config is wrong, or a GPU has too little memory.
     """
     try:
         yield
@@ -52,6 +53,15 @@ def report_faults(again: str = RESUME) -> Iterator[None]:
         if found is error:
             raise
         raise found from error
+
+
+@contextmanager
+def tolerate(logger: logging.Logger, what: str) -> Iterator[None]:
+    """Warn, after ``what``, of a disk or a file that fails: no reason to lose days of training."""
+    try:
+        yield
+    except (OSError, UserError) as error:
+        logger.warning(f'{what}: {error}')
 
 
 def as_one_line(error: BaseException, again: str = RESUME) -> BaseException:
@@ -68,6 +78,12 @@ def as_one_line(error: BaseException, again: str = RESUME) -> BaseException:
         return UserError(
             f'config: type {unknown[1]} is not in the registry {unknown[2]!r}: correct it, or let '
             'custom_imports import what registers it'
+        )
+    if isinstance(error, torch.OutOfMemoryError):
+        return UserError(
+            f'{text.partition(" Including")[0]:.200} Take fewer images at a time '
+            '(recipe.max_batch_per_gpu of a training, the batch_size of other loaders) or set '
+            'activation_checkpointing=True'
         )
     if not isinstance(error, RuntimeError):
         return error

@@ -21,6 +21,10 @@ from symmim_mm.engine.faults import as_one_line, report_faults
 from symmim_mm.utils.errors import Fault, UserError
 
 pytestmark = pytest.mark.usefixtures('sigchld')
+FULL_GPU = (
+    'CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 139.80 GiB of '
+    'which 15 MiB is free. Including non-PyTorch memory, this process has 139 GiB in use.'
+)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +35,7 @@ pytestmark = pytest.mark.usefixtures('sigchld')
         (RuntimeError('DataLoader worker (pid 7) is killed'), Fault, 'pid 7.*num_workers'),
         (RuntimeError('[/gloo/x.cc:5] Connection closed by peer'), Fault, 'lost the others'),
         (torch.distributed.DistBackendError('NCCL error'), Fault, 'lost the others'),
+        (torch.OutOfMemoryError(FULL_GPU), UserError, r'15 MiB is free\. Take fewer images'),
         (RuntimeError('shapes do not fit'), RuntimeError, 'shapes'),
         (ValueError('another'), ValueError, 'another'),
     ],

@@ -2,6 +2,7 @@
 
 import signal
 from contextlib import suppress
+from logging import Logger
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from symmim_mm.checkpoint.read import checkpoint_files
+from symmim_mm.engine.faults import tolerate
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.dist import on_main_rank, unwrap
 from symmim_mm.utils.errors import RESUME, Fault, UserError
@@ -19,6 +21,8 @@ from symmim_mm.utils.signals import defer_signals
 
 BACKEND = 'symmim_mm.atomic'
 WITHIN = '_iter_'  # in the name of a checkpoint within an epoch
+# Options of MMEngine's hook, without which neither resuming nor the record finds a checkpoint.
+FIXED = ('out_dir', 'filename_tmpl', 'save_last', 'backend_args', 'file_client_args')
 
 
 @register_backend(BACKEND)
@@ -42,10 +46,18 @@ class SafeCheckpointHook(CheckpointHook):
     * Nothing is saved between the micro-batches of an accumulated gradient.
 
     Args:
-        **kwargs: as ``CheckpointHook``; ``filename_tmpl`` and ``backend_args`` are set here.
+        **kwargs: as ``CheckpointHook``, but for those in ``FIXED``.
+
+    Raises:
+        UserError: one of ``FIXED`` is given.
     """
 
     def __init__(self, **kwargs: object) -> None:
+        if given := [name for name in FIXED if name in kwargs]:
+            raise UserError(
+                f'default_hooks.checkpoint.{given[0]} cannot be set: --resume and the record need '
+                'the checkpoints, the last one too, in the folder of the run: leave it out'
+            )
         super().__init__(backend_args=dict(backend=BACKEND), **kwargs)
         self.failures = 0
         self.due = False
@@ -69,14 +81,18 @@ class SafeCheckpointHook(CheckpointHook):
             self._save_checkpoint(runner)
 
     def save_between(self, runner: Runner, done: int) -> str:
-        """Save after ``done`` iterations of the run, unless it was; return the file's name."""
+        """Save after ``done`` iterations of the run, unless it was.
+
+        Returns:
+            The file's name, ``''`` if it could not be written.
+        """
         name = f'iter_{done}.pth'
         if self.by_epoch and isinstance(runner.train_loop, EpochBasedTrainLoop):
             within = done - runner.epoch * len(runner.train_dataloader)
             name = f'epoch_{runner.epoch}' + (f'{WITHIN}{within}' if within else '') + '.pth'
-        if not self.last_ckpt or Path(self.last_ckpt).name != name:
-            self._write(runner, name, dict(epoch=runner.epoch, iter=done))
-        return name
+        if self.last_ckpt and Path(self.last_ckpt).name == name:
+            return name
+        return '' if self._write(runner, name, dict(epoch=runner.epoch, iter=done)) else name
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         problem = self._write(runner, self.filename_tmpl.format(step), meta)
@@ -117,14 +133,14 @@ class SafeCheckpointHook(CheckpointHook):
             self.last_ckpt = before
             self.failures += 1
             runner.logger.error(
-                f'checkpoint {name} could not be written: {problem}; training continues, older '
-                f'checkpoints are unchanged ({self.failures} such failures so far)'
+                f'checkpoint {name} could not be written: {problem}; older checkpoints are '
+                f'unchanged ({self.failures} such failures so far)'
             )
         elif is_main_process():
-            self._remove_older(runner, Path(path))
+            self._remove_older(runner.logger, Path(path))
         return problem
 
-    def _remove_older(self, runner: Runner, newest: Path) -> None:
+    def _remove_older(self, logger: Logger, newest: Path) -> None:
         files = checkpoint_files(newest.parent)
         older = files[: files.index(newest)]
         # Those within an epoch are not needed as soon as there is a later one.
@@ -133,10 +149,8 @@ class SafeCheckpointHook(CheckpointHook):
         keep = self.max_keep_ckpts - (WITHIN not in newest.name)
         excess = regular[: max(len(regular) - keep, 0)] if self.max_keep_ckpts > 0 else []
         for path in (*between, *excess):
-            try:
+            with tolerate(logger, f'{path.name} could not be removed'):
                 path.unlink(missing_ok=True)
-            except OSError as error:
-                runner.logger.warning(f'{path} could not be removed: {error.strerror}')
 
 
 def refuse_not_finite(runner: Runner, done: int) -> None:

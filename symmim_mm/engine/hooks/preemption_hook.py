@@ -105,9 +105,11 @@ class PreemptionHook(Hook):
     def _stop(self, runner: Runner, done: int) -> None:
         name = self.saving.save_between(runner, done)
         why = self.received.name if self.received else 'another process received a signal'
+        saved = f'saved {name}' if name else 'which could not be saved'
+        start = 'there' if name else 'the newest checkpoint'
         runner.logger.warning(
-            f'stopped after iteration {done} ({why}), saved {name}: the same command with --resume '
-            f'continues from there; exit code {EXIT_PREEMPTED}'
+            f'stopped after iteration {done} ({why}), {saved}: the same command with --resume '
+            f'continues from {start}; exit code {EXIT_PREEMPTED}'
         )
         runner.visualizer.close()
         raise SystemExit(EXIT_PREEMPTED)

@@ -1,6 +1,7 @@
 """Checkpoints: which are kept, and what happens when one cannot be written."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,16 +11,9 @@ from paths import ROOT, SUPPORT
 from toy_run import At, toy_runner
 
 from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
-from symmim_mm.engine.hooks.checkpoint_hook import SafeCheckpointHook
-from symmim_mm.utils.errors import Fault
-
-
-def left(names: list[str], newest: str, keep: int, folder: Path) -> list[str]:
-    for name in names:
-        (folder / name).write_bytes(b'')
-    SafeCheckpointHook(max_keep_ckpts=keep)._remove_older(None, folder / newest)
-    return [path.name for path in checkpoint_files(folder)]
-
+from symmim_mm.engine.hooks.checkpoint_hook import FIXED, SafeCheckpointHook
+from symmim_mm.engine.hooks.preemption_hook import PreemptionHook
+from symmim_mm.utils.errors import Fault, UserError
 
 EPOCHS = ['epoch_1.pth', 'epoch_2.pth', 'epoch_2_iter_5.pth', 'epoch_3.pth']
 
@@ -37,7 +31,10 @@ EPOCHS = ['epoch_1.pth', 'epoch_2.pth', 'epoch_2_iter_5.pth', 'epoch_3.pth']
     ],
 )
 def test_which_are_kept(newest: str, keep: int, expected: list[str], tmp_path: Path) -> None:
-    assert left(EPOCHS, newest, keep, tmp_path) == expected
+    for name in EPOCHS:
+        (tmp_path / name).touch()
+    SafeCheckpointHook(max_keep_ckpts=keep)._remove_older(None, tmp_path / newest)
+    assert [path.name for path in checkpoint_files(tmp_path)] == expected
 
 
 def test_saved_ones_are_whole(tmp_path: Path) -> None:
@@ -76,6 +73,26 @@ def test_training_continues_without_a_checkpoint_unless_it_is_the_last(tmp_path:
     with pytest.raises(Fault, match='the last checkpoint of the run could not be written'):
         runner.train()
     assert [path.name for path in checkpoint_files(other)] == ['iter_4.pth', 'iter_8.pth']
+
+
+def test_a_stop_that_cannot_be_saved_says_so(tmp_path: Path) -> None:
+    def stop() -> None:
+        obstruct(tmp_path, 'iter_6.pth')
+        signal.raise_signal(signal.SIGTERM)
+
+    runner = toy_runner(tmp_path, iterations=9, hooks=(At(5, stop),))
+    with pytest.raises(SystemExit):
+        runner.train()
+    next(hook for hook in runner.hooks if isinstance(hook, PreemptionHook)).after_run(runner)
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'after iteration 6 (SIGTERM), which could not be saved' in log
+    assert '--resume continues from the newest checkpoint' in log
+
+
+@pytest.mark.parametrize('name', FIXED)
+def test_options_that_would_hide_a_checkpoint_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match=f'checkpoint.{name} cannot be set: '):
+        SafeCheckpointHook(**{name: 'x'})
 
 
 INTERRUPTED = """
