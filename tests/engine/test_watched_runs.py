@@ -1,16 +1,24 @@
 """Runs that are watched: health, images and trackers change nothing of the training."""
 
+import errno
 import json
+import logging
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from quickstart import write_config
+from torch import nn
 
 from symmim_mm.apis.train import train
 from symmim_mm.checkpoint.read import read_checkpoint
 from symmim_mm.engine import tracking
+from symmim_mm.engine.hooks import health_hook
+from symmim_mm.engine.hooks.health_hook import HealthHook
+from symmim_mm.engine.hooks.images_hook import ImagesHook
 from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.utils.errors import UserError
 
@@ -103,6 +111,50 @@ def test_the_detections_of_a_transfer_are_followed(sample_data: Path, tmp_path: 
     config = write_config(tmp_path, 'mask_rcnn', sample_data, changes)
     train(config, work_dir=tmp_path / 'work', track=['tensorboard'])
     assert seen_by_tensorboard(tmp_path / 'work')[1]['held_out_0'] == [1, 2]
+
+
+class FullDisk:
+    """In place of a visualizer: it notes the steps that it is to write, and writes nothing."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def add(self, name: str, value: object, step: int) -> None:
+        self.steps.append(step)
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    add_image = add_scalar = add
+
+
+def watched(work_dir: Path) -> SimpleNamespace:
+    return SimpleNamespace(
+        iter=0, max_iters=2, seed=0, model=nn.Identity(), work_dir=str(work_dir),
+        visualizer=FullDisk(), logger=logging.getLogger('watched'),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(('share', 'steps'), [(1.0, [0, 1, 2, 2]), (0.0, [0, 2])])
+def test_health_is_that_after_a_step_and_may_find_the_disk_full(
+    share: float, steps: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
+) -> None:
+    monkeypatch.setattr(health_hook, 'measure_health', lambda *_: dict(rank=2.0))
+    runner, hook = watched(tmp_path), HealthHook(share=share)
+    hook.before_train(runner)
+    for runner.iter in range(2):
+        hook.before_train_iter(runner, runner.iter, dict(inputs=torch.zeros(2, 3)))
+        hook.after_train_iter(runner)
+    runner.iter = 2
+    hook.after_train(runner)
+    assert runner.visualizer.steps == steps
+    assert caplog.text.count('health is not written: [Errno 28]') == len(steps)
+
+
+def test_images_may_find_the_disk_full(tmp_path: Path, caplog) -> None:
+    runner, hook = watched(tmp_path), ImagesHook('detection', while_training=True)
+    hook.held_out, hook.draw = [0], lambda *_: np.zeros((8, 8, 3), np.uint8)
+    hook.after_train_iter(runner)
+    assert runner.visualizer.steps == [1] and runner.model.training
+    assert 'held-out images are not drawn: [Errno 28]' in caplog.text
 
 
 def test_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,12 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from symmim_mm.engine.faults import tolerate
 from symmim_mm.engine.runner.resumable_loader import ResumableLoader
 from symmim_mm.engine.runner.seeded_dataset import UnreadableImage
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.errors import RESUME, UserError
+from symmim_mm.utils.text import visible
 
 COUNT = 'unreadable_images'
 SEEN = 'images_seen'
@@ -104,8 +106,7 @@ class UnreadableImagesHook(Hook):
 
     def _share(self, runner: Runner) -> None:
         new = torch.tensor(self.new)
-        if get_world_size() > 1:
-            all_reduce(new)
+        all_reduce(new)
         self.new = [0, 0]
         seen, count = self.counts = [a + b for a, b in zip(self.counts, new.tolist(), strict=True)]
         runner.message_hub.update_info(SEEN, seen)
@@ -123,15 +124,12 @@ class UnreadableImagesHook(Hook):
         name, reason = (' '.join(part.replace('\t', ' ').split('\n')) for part in image)
         if name in self.listed:
             return
-        try:
+        with tolerate(runner.logger, 'a skipped image is not listed'):
             if self.path.exists():  # other processes and earlier attempts write here, too
                 with open(self.path, **TEXT) as file:
                     self.listed.update(line.split('\t')[0] for line in file)
             if name not in self.listed:
                 with open(self.path, 'a', **TEXT) as file:
                     file.write(f'{name}\t{reason}\n')
-        except OSError as error:
-            runner.logger.error(f'{error.strerror}: {self.path}')
         self.listed.add(name)
-        shown = reason.encode('utf-8', 'backslashreplace').decode()
-        runner.logger.warning(f'skipped an image: {shown}')
+        runner.logger.warning(f'skipped an image: {visible(reason)}')

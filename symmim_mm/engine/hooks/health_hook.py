@@ -10,7 +10,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from symmim_mm.datasets.samplers.seeding import seed_everything, seed_step
-from symmim_mm.datasets.transforms.decode_region import ImageError
+from symmim_mm.engine.faults import tolerate
 from symmim_mm.models.health import measure_health
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.dist import unwrap
@@ -26,7 +26,7 @@ class HealthHook(Hook):
 
     Args:
         images: number of them: of the first batch of this process, or of ``dataset``.
-        share: of the training's time, at most.
+        share: of the training's time, at most; with 0 only at the start and at the end.
         dataset: config of held-out images, which are read here, without loader workers.
     """
 
@@ -52,45 +52,44 @@ class HealthHook(Hook):
             if self.batch is None:
                 # An image that no decoder survives has killed a loader worker, not this process.
                 self.batch = dict(inputs=data_batch['inputs'][: self.images])
-            self._measure(runner)
+            self._measure(runner, runner.iter)
             seed_step(runner.seed, runner.iter, get_rank())  # as ExactResumeHook has just done
 
     def after_train_iter(self, runner: Runner, **_: object) -> None:
         """Measure, if enough time has passed."""
         if self.measures and time.monotonic() >= self.due:
-            self._measure(runner)
+            self._measure(runner, runner.iter + 1)
 
     def after_train(self, runner: Runner) -> None:
         """Measure the trained model."""
         if self.measures and self.batch is not None:
-            self._measure(runner)
+            self._measure(runner, runner.iter)
 
     def _read(self, runner: Runner, source: torch.utils.data.Dataset) -> dict | None:
         count = min(self.images, len(source))
         samples = []
         for number in range(count):
-            try:
+            with tolerate(runner.logger, 'health: an image is left out'):
                 samples.append(source[number * len(source) // count])
-            except ImageError as error:
-                runner.logger.warning(f'health: an image is left out: {error}')
         if len(samples) < 2:
             runner.logger.warning('health: not measured, two images at least are needed')
             return None
         return default_collate(samples)
 
-    def _measure(self, runner: Runner) -> None:
+    def _measure(self, runner: Runner, done: int) -> None:
         start = time.monotonic()
         seed_everything(runner.seed)  # the same masks and views every time
         try:
             figures = measure_health(unwrap(runner.model), self.batch)
         except (ValueError, torch.linalg.LinAlgError) as error:
             # Images or weights that are not finite: steps are skipped for them elsewhere.
-            runner.logger.warning(f'health after {runner.iter} iterations: {error!s:.200}')
+            runner.logger.warning(f'health after {done} iterations: {error!s:.200}')
             figures = {}
-        for name, value in figures.items():
-            runner.visualizer.add_scalar(f'health/{name}', value, runner.iter)
+        with tolerate(runner.logger, 'health is not written'):
+            for name, value in figures.items():
+                runner.visualizer.add_scalar(f'health/{name}', value, done)
         if figures:
             text = ', '.join(f'{name} {value:.4g}' for name, value in figures.items())
-            runner.logger.info(f'health after {runner.iter} iterations: {text}')
+            runner.logger.info(f'health after {done} iterations: {text}')
         now = time.monotonic()
-        self.due = now + (now - start) * (1 / self.share - 1)
+        self.due = now + (now - start) * (1 / max(self.share, 1e-9) - 1)

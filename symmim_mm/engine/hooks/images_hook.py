@@ -13,7 +13,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from symmim_mm.datasets.samplers.seeding import seed_everything
-from symmim_mm.datasets.transforms.decode_region import ImageError
+from symmim_mm.engine.faults import tolerate
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.dist import unwrap
 from symmim_mm.visualization.embeddings import thumbnail
@@ -74,12 +74,13 @@ class ImagesHook(Hook):
         if not due or not is_main_process() or hasattr(runner, 'whole_model'):
             return
         work_dir = Path(runner.work_dir)
-        for number, image in self._drawings(runner, unwrap(runner.model)):
-            runner.visualizer.add_image(f'held_out_{number}', image, runner.iter + 1)
-            save(work_dir / FOLDER / f'{number}.png', image)
+        with tolerate(runner.logger, 'held-out images are not drawn'):
+            for number, image in self._drawings(runner, unwrap(runner.model)):
+                runner.visualizer.add_image(f'held_out_{number}', image, runner.iter + 1)
+                save(work_dir / FOLDER / f'{number}.png', image)
+            if self.draw is draw_reconstruction:
+                draw_over_time(work_dir)
         runner.model.train()
-        if self.draw is draw_reconstruction:
-            draw_over_time(work_dir)
 
     def after_train(self, runner: Runner) -> None:
         """Write the images on rank 0."""
@@ -101,10 +102,8 @@ class ImagesHook(Hook):
         count = min(self.count, len(self.held_out))
         chosen = np.linspace(0, len(self.held_out) - 1, count).astype(int)
         for number, index in enumerate(chosen):
-            try:
+            with tolerate(runner.logger, f'image {number} is not drawn'):
                 yield number, self.draw(model, self.held_out, int(index))
-            except ImageError as error:  # no reason to lose days of training
-                runner.logger.warning(f'image {number} is not drawn: {error}')
 
 
 def is_due(runner: Runner) -> bool:

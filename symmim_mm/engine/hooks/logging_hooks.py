@@ -1,17 +1,18 @@
 """Logging without waiting for the GPU, without growing histories, and despite a full disk."""
 
 import logging
-from collections.abc import Callable
 
 from mmengine.dist import master_only
 from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from symmim_mm.engine.faults import tolerate
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.async_scalars import AsyncScalars
 
 LEAST_HISTORY = 1000
+LOST = 'scalars cannot be written'
 
 
 @HOOKS.register_module()
@@ -83,13 +84,11 @@ def history_lengths(runner: Runner) -> dict[str, int]:
 
 @HOOKS.register_module()
 class SafeLoggerHook(LoggerHook):
-    """``LoggerHook`` that reports once what cannot be written, and continues.
+    """``LoggerHook`` that warns of what cannot be written, and continues.
 
     The metrics of a test are written by rank 0 alone: with MMEngine's hook all ranks write the
     same file at once, which mixes their texts.
     """
-
-    reported = False
 
     def before_run(self, runner: Runner) -> None:
         """Silence the log file's handler, which prints a traceback for every line it loses."""
@@ -100,26 +99,15 @@ class SafeLoggerHook(LoggerHook):
 
     def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
         """Log an iteration, if the disk takes it."""
-        self._tolerate(super().after_train_iter, runner, *args, **kwargs)
+        with tolerate(runner.logger, LOST):
+            super().after_train_iter(runner, *args, **kwargs)
 
     def after_val_epoch(self, runner: Runner, *args: object, **kwargs: object) -> None:
         """Log a validation, if the disk takes it."""
-        self._tolerate(super().after_val_epoch, runner, *args, **kwargs)
+        with tolerate(runner.logger, LOST):
+            super().after_val_epoch(runner, *args, **kwargs)
 
     @master_only
     def after_test_epoch(self, runner: Runner, *args: object, **kwargs: object) -> None:
         """Log a test and write its metrics, on rank 0."""
         super().after_test_epoch(runner, *args, **kwargs)
-
-    def _tolerate(
-        self, write: Callable[..., None], runner: Runner, *args: object, **kwargs: object
-    ) -> None:
-        try:
-            write(runner, *args, **kwargs)
-        except OSError as error:
-            if not self.reported:
-                self.reported = True
-                runner.logger.error(
-                    f'logs cannot be written ({error.strerror}: {error.filename}); training '
-                    'continues'
-                )

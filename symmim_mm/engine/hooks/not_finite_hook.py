@@ -7,6 +7,7 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from symmim_mm.engine.faults import tolerate
 from symmim_mm.engine.optim.guarded_wrapper import GuardedStep, Verdict
 from symmim_mm.registry import HOOKS
 from symmim_mm.utils.dist import unwrap
@@ -80,11 +81,11 @@ class NotFiniteHook(Hook):
     def _list(self, runner: Runner, iterations: list[int]) -> str:
         loader = runner.train_dataloader
         path = Path(runner.work_dir, f'not_finite_rank{get_rank()}.txt')
-        try:
-            with open(path, 'a', encoding='utf-8') as file:
-                for iteration in iterations:
-                    names = loader.image_names(iteration, most=None)
-                    file.write(f'iteration {iteration + 1}: {names}\n')
-        except OSError as error:
-            runner.logger.error(f'{error.strerror}: {path}')
+        with (
+            tolerate(runner.logger, 'images of the step are not listed'),
+            open(path, 'a', encoding='utf-8') as file,
+        ):
+            for iteration in iterations:
+                names = loader.image_names(iteration, most=None)
+                file.write(f'iteration {iteration + 1}: {names}\n')
         return f'{loader.image_names(iterations[-1])} (all in {path})'

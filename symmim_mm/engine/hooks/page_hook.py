@@ -1,18 +1,18 @@
 """The page of a run while it trains."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from symmim_mm.engine.faults import tolerate
 from symmim_mm.engine.hooks.images_hook import is_due
 from symmim_mm.engine.hooks.record_hook import RecordHook
 from symmim_mm.registry import HOOKS
 from symmim_mm.results.collect import collect, write_progress
-from symmim_mm.utils.errors import UserError
+
+NOT_WRITTEN = 'the page is not written'
 
 
 @HOOKS.register_module()
@@ -34,18 +34,13 @@ class PageHook(Hook):
     def after_train_iter(self, runner: Runner, **_: object) -> None:
         """Write the page up to this step, when it is due."""
         if is_due(runner):
-            record = self.recorder.so_far(runner)
             progress = f'step {runner.iter + 1} of {runner.max_iters}'
-            self._try(runner, partial(write_progress, record, Path(runner.work_dir), progress))
+            with tolerate(runner.logger, NOT_WRITTEN):
+                write_progress(self.recorder.so_far(runner), Path(runner.work_dir), progress)
 
     @master_only
     def after_run(self, runner: Runner) -> None:
         """Write the page of the finished run."""
         if self.recorder:
-            self._try(runner, partial(collect, [runner.work_dir]))
-
-    def _try(self, runner: Runner, write: Callable[[], object]) -> None:
-        try:
-            write()
-        except (OSError, UserError) as error:  # no reason to lose days of training
-            runner.logger.warning(f'the page is not written: {error}')
+            with tolerate(runner.logger, NOT_WRITTEN):
+                collect([runner.work_dir])

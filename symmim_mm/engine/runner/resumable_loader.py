@@ -25,6 +25,7 @@ from symmim_mm.engine.runner.seeded_dataset import (
 from symmim_mm.engine.runner.worker_signals import SIGNALS, outlive_signals
 from symmim_mm.utils.errors import RESUME, Fault, UserError, describe_exit, worker_death
 from symmim_mm.utils.signals import defer_interrupts
+from symmim_mm.utils.text import visible
 
 REMEMBERED = 512  # batches whose images can still be named
 DEATH_S = 1  # within which a worker whose connection broke has really ended
@@ -242,11 +243,11 @@ class ResumableLoader(DataLoader):
 
     def _being_read(self, workers: Iterable[int]) -> str:
         indices = self.dataset.reading[list(workers)].tolist()
-        return ', '.join(self.dataset.name(index) for index in indices if index >= 0)
+        return ', '.join(visible(self.dataset.name(index)) for index in indices if index >= 0)
 
     def image_names(self, iteration: int, most: int | None = 4) -> str:
         """Return the images of one of the latest iterations (from 0); ``None`` for all."""
         indices = self.batch_sampler.indices_of(iteration)
-        shown = ', '.join(self.dataset.name(index) for index in indices[:most])
+        shown = ', '.join(visible(self.dataset.name(index)) for index in indices[:most])
         left = len(indices) - len(indices[:most])
         return (shown or 'unknown images') + (f' and {left} more' if left else '')

@@ -40,11 +40,18 @@ def test_about_ten_times(steps: int, count: int) -> None:
 def test_a_page_that_cannot_be_written_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The record is missing here; after a test, which has none, no page is tried."""
+    """Here the curve cannot be, and the record is missing; after a test no page is tried."""
+    (tmp_path / '1/vis_data').mkdir(parents=True)
+    (tmp_path / '1/vis_data/scalars.json').write_text('{"loss": 1.0, "step": 1}\n')
+    (tmp_path / 'curve.jsonl').mkdir()
     hook, logger = PageHook(), logging.getLogger('page')
-    runner = SimpleNamespace(work_dir=str(tmp_path), logger=logger, hooks=[RecordHook('a.py')])
+    runner = SimpleNamespace(
+        work_dir=str(tmp_path), logger=logger, hooks=[RecordHook('a.py')], iter=0, max_iters=1
+    )
     hook.after_run(runner)
     assert not caplog.text
     hook.before_train(runner)
+    hook.after_train_iter(runner)
+    assert 'the page is not written: [Errno 21] Is a directory' in caplog.text
     hook.after_run(runner)
-    assert 'the page is not written' in caplog.text
+    assert caplog.text.count('the page is not written') == 2
