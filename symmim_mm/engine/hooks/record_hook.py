@@ -119,7 +119,7 @@ class RecordHook(Hook):
             runner.val_loop.run()
 
     def so_far(self, runner: Runner) -> Record:
-        """Return the record of an unfinished run, with its curve and images up to now."""
+        """Return the record with curve, images and costs of the run up to now."""
         folder = Path(runner.work_dir)
         parts = dict(curve=collect_curve(folder), figures=find_images(folder))
         record = self.record.model_copy(update=parts)
@@ -136,13 +136,13 @@ class RecordHook(Hook):
     @master_only
     def after_run(self, runner: Runner) -> None:
         """Write the record; if it cannot be written, the metrics are in the log."""
-        elapsed, device_s = self._elapsed(), self._device_s()
-        record, work_dir = self.record, Path(runner.work_dir)
-        found = self._final_metrics(runner, record.task)
-        record.metrics = {name: value for name, value in found.items() if math.isfinite(value)}
+        found = self._final_metrics(runner, self.record.task)
+        metrics = {name: value for name, value in found.items() if math.isfinite(value)}
         # First of all, so that no later failure hides them.
-        runner.logger.info(f'final metrics: {json.dumps(record.metrics)}')
-        undefined = found.keys() - record.metrics.keys()
+        runner.logger.info(f'final metrics: {json.dumps(metrics)}')
+        record, work_dir = self.so_far(runner), Path(runner.work_dir)
+        record.metrics = metrics
+        undefined = found.keys() - metrics.keys()
         if undefined:
             runner.logger.warning(
                 f'{", ".join(sorted(undefined))}: undefined, as the validation set has no '
@@ -150,17 +150,13 @@ class RecordHook(Hook):
             )
         if record.task != 'pretrain':
             chance = chance_levels(record.task, runner.val_loop.dataloader.dataset)
-            record.chance = {k: level for k, level in chance.items() if k in record.metrics}
+            record.chance = {k: level for k, level in chance.items() if k in metrics}
         checkpoint = Path((work_dir / LAST_CHECKPOINT).read_text().strip())
         record.checkpoint = checkpoint.name
         record.checkpoint_sha256 = file_sha256(work_dir / checkpoint.name)
-        record.curve = collect_curve(work_dir)
-        record.figures = find_images(work_dir)
         record.batch = describe_batch(runner)
         record.images = runner.iter * record.batch.micro_batch * record.batch.processes
         record.flops_per_image = self.flops_per_image
-        add_costs(record, elapsed)
-        record.device_s = round(device_s, 2)
         record.write(work_dir)
 
     def _final_metrics(self, runner: Runner, task: str) -> dict[str, float]:
