@@ -268,18 +268,3 @@ def test_a_group_of_tests_stays_in_one_process(request: pytest.FixtureRequest) -
     if not request.config.getoption('loadgroup', False):
         pytest.skip('run without --dist loadgroup')
     assert request.node.nodeid.endswith('@together')
-
-
-@pytest.mark.parametrize('name', ['symmim', 'simmim', 'mae'])
-def test_ranks_draw_the_shares_of_the_joint_masks(name: str) -> None:
-    """The comparison above relies on this."""
-    model, _ = build(name)
-
-    def masks(part: int, parts: int) -> Tensor:
-        torch.manual_seed(5)
-        CASES[name].draw(model, part * (BATCH // parts))
-        drawn = CASES[name].draw(model, BATCH // parts)
-        return drawn[1] if name == 'mae' else drawn[0]
-
-    assert torch.equal(torch.cat([masks(0, 2), masks(1, 2)]), masks(0, 1))
-    assert not torch.equal(masks(0, 2), masks(1, 2))

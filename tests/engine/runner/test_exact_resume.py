@@ -108,12 +108,6 @@ def test_another_batch_is_refused(tmp_path: Path) -> None:
         toy_runner(tmp_path, epochs=2, accumulation=2, resume=True).train()
 
 
-def test_checkpoints_are_not_overwritten_by_a_new_run(tmp_path: Path) -> None:
-    toy_runner(tmp_path, epochs=1).train()
-    with pytest.raises(UserError, match='epoch_1.pth the newest: .* --resume'):
-        toy_runner(tmp_path, epochs=2)
-
-
 def test_a_restarted_process_resumes(tmp_path: Path, monkeypatch) -> None:
     toy_runner(tmp_path, epochs=1).train()
     monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', '1')
