@@ -14,7 +14,7 @@ from symmim_mm.datacheck.kinds import MEANINGS
 from symmim_mm.datacheck.report import NAMED, Report
 from symmim_mm.utils.dist import on_main_rank
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.text import listed
+from symmim_mm.utils.text import listed, short
 
 # The kinds of findings that stop a run: they crash it, or spoil what it learns. Instances of other
 # kinds are left out by MMDetection, as a few of COCO's own.
@@ -127,8 +127,7 @@ def left_out(report: Report) -> str:
 
 def _first(report: Report, kind: str) -> str:
     """Return the first finding of a kind, cut where it is long, and how many more there are."""
-    text, more = report.findings[kind][0][1], report.numbers[kind] - 1
-    text = text if len(text) <= SHOWN else f'{text[:SHOWN]}...'
+    text, more = short(report.findings[kind][0][1], SHOWN), report.numbers[kind] - 1
     return f'{text} and {more:,} more' if text and more else text
 
 

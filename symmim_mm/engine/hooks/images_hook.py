@@ -122,10 +122,10 @@ def draw_over_time(work_dir: Path) -> None:
             columns['image'][int(number)] = thumbnail(panels[0], SIDE)
             columns.setdefault(f'step {step}', {})[int(number)] = thumbnail(panels[2], SIDE)
     numbers = sorted(columns['image'])
-    whole = {name: column for name, column in columns.items() if len(column) == len(numbers)}
     if numbers:
         drawn = [
             titled(name, np.concatenate([column[number] for number in numbers]))
-            for name, column in whole.items()
+            for name, column in columns.items()
+            if len(column) == len(numbers)
         ]
         save(work_dir / FOLDER / OVER_TIME, side_by_side(*drawn))

@@ -1,5 +1,6 @@
 """MMEngine's loops, resumable at any iteration, with one-line reports of dead loader workers."""
 
+from functools import partial
 from typing import Any
 
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, TestLoop, ValLoop
@@ -52,23 +53,6 @@ class ResumableEpochLoop(OverResumableLoader, EpochBasedTrainLoop):
         self._epoch += 1
 
 
-class EndlessBatches:
-    """Batch after batch, from any batch on: in place of the iterator of ``IterBasedTrainLoop``."""
-
-    def __init__(self, loader: ResumableLoader) -> None:
-        self.loader = loader
-        self.iterator = None
-
-    def skip_iter(self, count: int) -> None:
-        """Start with batch ``count`` of the run; called once, before the first is drawn."""
-        self.loader.start_at(0, count)
-
-    def __next__(self) -> Any:
-        if self.iterator is None:
-            self.iterator = iter(self.loader)
-        return next(self.iterator)
-
-
 @LOOPS.register_module()
 class ResumableIterLoop(OverResumableLoader, IterBasedTrainLoop):
     """``IterBasedTrainLoop`` whose data and random numbers depend on (seed, iteration) alone.
@@ -81,7 +65,8 @@ class ResumableIterLoop(OverResumableLoader, IterBasedTrainLoop):
 
     def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: object) -> None:
         super().__init__(runner, dataloader, **kwargs)
-        self.dataloader_iterator = EndlessBatches(self.dataloader)
+        # MMEngine makes its iterator with the first batch, and skips those before it by this.
+        self.dataloader_iterator.skip_iter = partial(self.dataloader.start_at, 0)
 
 
 @LOOPS.register_module()
