@@ -21,10 +21,17 @@ from symmim_mm.engine.faults import as_one_line, report_faults
 from symmim_mm.utils.errors import Fault, UserError
 
 pytestmark = pytest.mark.usefixtures('sigchld')
+DEAD = 'DataLoader worker (pid 7) is killed by signal: Killed. '
 FULL_GPU = (
     'CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 139.80 GiB of '
     'which 15 MiB is free. Including non-PyTorch memory, this process has 139 GiB in use.'
 )
+
+
+def caused_by(cause: Exception) -> Exception:
+    error = TypeError('unsupported callable')
+    error.__cause__ = cause
+    return error
 
 
 @pytest.mark.parametrize(
@@ -32,7 +39,8 @@ FULL_GPU = (
     [
         (OSError(errno.ENOSPC, 'No space left', 'x.pth'), Fault, 'No space left: x.pth: make room'),
         (FileNotFoundError(errno.ENOENT, 'No such file', 'x.jpg'), UserError, 'file: x.jpg'),
-        (RuntimeError('DataLoader worker (pid 7) is killed'), Fault, 'pid 7.*num_workers'),
+        (RuntimeError(DEAD), Fault, 'pid 7.*num_workers help; start it again$'),
+        (caused_by(RuntimeError(DEAD)), Fault, 'pid 7'),
         (RuntimeError('[/gloo/x.cc:5] Connection closed by peer'), Fault, 'lost the others'),
         (torch.distributed.DistBackendError('NCCL error'), Fault, 'lost the others'),
         (torch.OutOfMemoryError(FULL_GPU), UserError, r'15 MiB is free\. Take fewer images'),
@@ -43,17 +51,9 @@ FULL_GPU = (
 def test_errors_of_the_machine(error: Exception, kind: type, text: str) -> None:
     found = as_one_line(error)
     assert type(found) is kind
-    with pytest.raises(kind, match=text), report_faults():
+    with pytest.raises(kind, match=text), report_faults('start it again'):
         raise error
     assert (found is error) == (kind is type(error))
-
-
-def test_a_dead_worker_as_the_cause_of_another_error() -> None:
-    with pytest.raises(Fault, match='pid 7.* start it again$'), report_faults('start it again'):
-        try:
-            raise RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. ')
-        except RuntimeError as error:
-            raise TypeError('unsupported callable') from error
 
 
 def test_an_interrupt_that_a_library_wraps_stays_one(monkeypatch) -> None:

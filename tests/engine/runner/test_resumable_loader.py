@@ -160,14 +160,6 @@ def test_the_images_of_an_iteration_have_names() -> None:
     assert found.image_names(99) == 'unknown images'
 
 
-def test_samples_are_seeded_by_position() -> None:
-    found = SeededDataset(Numbers(), SEED)
-    assert found[3]['inputs'].shape == (4,)
-    first, again, other = found[3, 8], found[3, 8], found[3, 9]
-    assert torch.equal(first['inputs'], again['inputs'])
-    assert not torch.equal(first['inputs'], other['inputs'])
-
-
 def test_seeds_differ_in_each_number_and_between_steps_and_samples() -> None:
     seen = set()
     for call, numbers in (
