@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from symmim_mm.datacheck.layout import Job, Listing, Plan, missing_folders
-from symmim_mm.datacheck.report import Report, plural
+from symmim_mm.datacheck.report import Report
+from symmim_mm.utils.text import counted
 
 CLASSES = 150
 IMAGES = {'training': 20_210, 'validation': 2_000}
@@ -29,7 +30,7 @@ def plan_ade20k(root: str, report: Report, classes: int | None = None) -> Plan:
             continue
         images, maps = (_files(root, part, split, report) for part in SUFFIXES)
         jobs = list(_pair(split, images, maps, report))
-        report.fact(split, plural(len(jobs), 'pair'), pairs=len(jobs))
+        report.fact(split, counted(len(jobs), 'pair'), pairs=len(jobs))
         if not images:
             report.add('no-images', f'images/{split}')
         elif classes is None and len(images) != official:

@@ -14,11 +14,12 @@ from symmim_mm.datacheck.image import MAX_PIXELS, Options
 from symmim_mm.datacheck.journal import Journal
 from symmim_mm.datacheck.kinds import NOTICE, PROBLEM
 from symmim_mm.datacheck.layout import Job, Outcome, Plan
-from symmim_mm.datacheck.report import Report, check_writable, plural, write_json
+from symmim_mm.datacheck.report import Report, check_writable, write_json
 from symmim_mm.datacheck.workers import CHUNK, check_jobs
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.host import available_cores
 from symmim_mm.utils.progress import progress_bar
+from symmim_mm.utils.text import counted
 
 LAYOUTS = ('imagenet', 'folder', 'coco', 'ade20k')
 
@@ -171,8 +172,9 @@ def check_images(
     seconds = time.monotonic() - started
     report.fact(
         'checked',
-        f'{plural(done, "image")}, {"decoded" if options.decode else "headers only"}, in '
-        f'{seconds:.1f} s ({done / max(seconds, 1e-3):,.1f} a second, {plural(workers, "process")})'
+        f'{counted(done, "image")}, {"decoded" if options.decode else "headers only"}, '
+        f'in {seconds:.1f} s ({done / max(seconds, 1e-3):,.1f} a second, '
+        f'{counted(workers, "process")})'
         + (f', {known:,} of them known from {state}' if known else ''),
         images=done,
         seconds=round(seconds, 3),

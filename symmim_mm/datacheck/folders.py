@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from symmim_mm.datacheck.layout import Job, Listing, Plan, missing_folders
-from symmim_mm.datacheck.report import NAMED, Report, plural
-from symmim_mm.utils.text import listed
+from symmim_mm.datacheck.report import NAMED, Report
+from symmim_mm.utils.text import counted, listed
 
 CLASSES = 1000
 IMAGES = {'train': 1_281_167, 'val': 50_000}  # ILSVRC 2012, classification
@@ -46,7 +46,7 @@ def plan_imagenet(
         counts = _count_classes(split, listing, report)
         images = sum(counts.values())
         loose = sum(1 for _ in listing.images(split, deep=False))
-        text = f'{plural(images, "image")} in {plural(len(counts), "class folder")}'
+        text = f'{counted(images, "image")} in {counted(len(counts), "class folder")}'
         report.fact(split, text, images=images, classes=len(counts))
         if counts:
             sets[split] = set(counts)
@@ -54,10 +54,10 @@ def plan_imagenet(
                 text = f'{images:,}, ImageNet-1K has {official[split]:,}'
                 report.add('image-count', split, text)
         if counts and loose:
-            report.add('not-read', split, f'{plural(loose, "image")} next to the class folders')
+            report.add('not-read', split, f'{counted(loose, "image")} next to the class folders')
         elif loose:
             text = (
-                f'{plural(loose, "image")} directly in it: move each to {split}/<class>/ '
+                f'{counted(loose, "image")} directly in it: move each to {split}/<class>/ '
                 '(docs/data.md says how); for pre-training alone, check it as a folder'
             )
             report.add('flat', split, text)
@@ -89,7 +89,7 @@ def _compare_classes(
     for split, found in sets.items():
         for other in sets:
             if only := sorted(found - sets[other]):
-                text = f'{plural(len(only), "class")} not in {other}: {listed(only, NAMED)}'
+                text = f'{counted(len(only), "class")} not in {other}: {listed(only, NAMED)}'
                 report.add('class-sets', split, text)
         if classes is None and len(found) != CLASSES:
             text = f'{len(found)}, ImageNet-1K has {CLASSES}: set num_classes={len(found)}'

@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image
 
 from symmim_mm.datacheck.header import FORMATS, Header, any_size, read_header
-from symmim_mm.datacheck.report import plural
 from symmim_mm.datasets.transforms.decode import (
     IGNORED,
     FindingError,
@@ -18,6 +17,7 @@ from symmim_mm.datasets.transforms.decode import (
     decode_label_map,
 )
 from symmim_mm.datasets.transforms.tiff import unread_in_tiff
+from symmim_mm.utils.text import counted
 
 PATCH = 16
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # Pillow's limit, above which it suspects an attack
@@ -103,7 +103,7 @@ def inspect_image(
             raise FindingError('empty')
         if options.decode:
             pixels, findings = _decode(data, header, warnings)
-        elif header is None and not cv2.haveImageReader(path):
+        elif header is None and not cv2.haveImageReader(os.fsencode(path)):
             raise FindingError('not-an-image')
         else:
             pixels, findings = None, []
@@ -162,7 +162,7 @@ def inspect_label_map(
     if len(stray):
         named = ', '.join(str(value) for value in stray[:SHOWN])
         more = ', ...' if len(stray) > SHOWN else ''
-        pixels = plural(int(np.isin(values, stray).sum()), 'pixel')
+        pixels = counted(int(np.isin(values, stray).sum()), 'pixel')
         findings.append(('stray-label', f'{named}{more} in {pixels}, {header.mode}'))
     if not len(labels):
         findings.append(('unlabeled', ''))

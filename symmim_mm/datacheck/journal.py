@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from symmim_mm.datacheck.image import Options
 from symmim_mm.datacheck.layout import Job, Outcome
 from symmim_mm.utils.errors import UserError
 
-VERSION = 1  # raise it when a check finds other things in the same file
+VERSION = 2  # raise it when a check finds other things in the same file
 COMMIT_S = 1.0
 TABLE = 'symmim_mm_dataset_check'
 
@@ -81,8 +81,8 @@ class Journal:
 
     def close(self) -> None:
         """Write what is not yet written."""
-        self.base.commit()
-        self.base.close()
+        with closing(self.base), self._reported():
+            self.base.commit()
 
     @contextmanager
     def _reported(self, fix: str = 'make room, or name a new file') -> Iterator[None]:

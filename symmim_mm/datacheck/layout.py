@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from symmim_mm.datacheck.report import Report, plural
+from symmim_mm.datacheck.report import Report
 from symmim_mm.datasets.folder_scan import FolderScan
+from symmim_mm.utils.text import counted
 
 HINT_DEPTH = 3
 HINT_FOLDERS = 500  # folders looked into for a hint
@@ -55,7 +56,7 @@ class Listing(FolderScan):
         """Add a finding for each extension that was not read."""
         for suffix, number in sorted(self.others.items()):
             what = f'ending {suffix}' if suffix else 'without extension'
-            self.report.add('not-read', self.examples[suffix], f'{plural(number, "file")} {what}')
+            self.report.add('not-read', self.examples[suffix], f'{counted(number, "file")} {what}')
 
 
 def missing_folders(root: str, wanted: list[str], report: Report) -> None:

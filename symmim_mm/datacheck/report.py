@@ -11,19 +11,11 @@ from typing import Any
 from symmim_mm.datacheck.kinds import LEVELS, MEANINGS, NOTICE, PROBLEM
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
-from symmim_mm.utils.text import visible
+from symmim_mm.utils.text import counted, visible
 
 KEPT = 10_000  # findings of one kind kept with path and text; beyond that only their number
 NAMED = 5  # names that one text lists
 SCHEMA = 1
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun: ``1,200 images``, ``1 image``, ``2 classes``."""
-    if count == 1:
-        return f'1 {noun}'
-    ending = 'ies' if noun.endswith('y') else 'es' if noun.endswith('s') else 's'
-    return f'{count:,} {noun[:-1] if noun.endswith("y") else noun}{ending}'
 
 
 @dataclass
@@ -59,8 +51,8 @@ class Report:
     def summary(self) -> str:
         """Return ``2 problems, 1 notice``, or ``no problems``."""
         problems, notices = self.total(PROBLEM), self.total(NOTICE)
-        text = plural(problems, 'problem') if problems else 'no problems'
-        return text + (f', {plural(notices, "notice")}' if notices else '')
+        text = counted(problems, 'problem') if problems else 'no problems'
+        return text + (f', {counted(notices, "notice")}' if notices else '')
 
     def lines(self, limit: int = 10) -> Iterator[str]:
         """Yield the printed lines: facts, then each kind with at most ``limit`` findings."""
@@ -69,7 +61,7 @@ class Report:
             yield f'  {name}: {visible(text)}'
         for level, meanings in LEVELS.items():
             if total := self.total(level):
-                yield from ('', plural(total, level))
+                yield from ('', counted(total, level))
             for kind in filter(self.findings.get, meanings):
                 number, places = self.numbers[kind], sorted(self.findings[kind])
                 yield f'  {kind} ({number:,}): {meanings[kind]}'

@@ -47,9 +47,12 @@ def is_text(value: object) -> bool:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return ``1 epoch``, ``20 epochs``: a number and a noun with a plural in -s or -es."""
-    plural = 'es' if noun.endswith('s') else 's'
-    return f'{number:,} {noun}' + plural * (number != 1)
+    """Return ``1 epoch``, ``1,200 classes``, ``2 categories``: a number and a regular noun."""
+    if number == 1:
+        return f'1 {noun}'
+    if noun.endswith('y'):
+        return f'{number:,} {noun[:-1]}ies'
+    return f'{number:,} {noun}' + ('es' if noun.endswith('s') else 's')
 
 
 def format_hours(hours: float | None) -> str:

@@ -80,7 +80,7 @@ def test_ids(tmp_path: Path) -> None:
     data['categories'] += [dict(id=5, name='star'), dict(id=6, name='ring')]
     found = check(write(tmp_path, data))
     assert found['duplicate-id'] == [
-        (TRAIN, 'category 2: id 5'), (TRAIN, "category 3: name 'ring'"),
+        (TRAIN, 'category 2: id 5'), (TRAIN, 'category 3: name ring'),
         (TRAIN, 'image 2: id 2'), (TRAIN, 'image 3: file_name a.jpg'),
         (TRAIN, 'annotation 10 of a.jpg'),
     ]  # fmt: skip
@@ -115,11 +115,13 @@ def test_images(tmp_path: Path) -> None:
         dict(id=4, file_name='../a.jpg', width=64, height=48),
         dict(id=5, file_name='/etc/passwd', width=64, height=48),
         dict(id=6, file_name='deep/日本.jpg', width=64, height=20),
+        dict(id=7, file_name='./c.jpg', width=64, height=48),
     ]
     write(tmp_path, data)
     (tmp_path / 'train2017/deep').mkdir()
     (tmp_path / 'train2017/deep/日本.jpg').write_bytes(encode(make_image(64, 20)))
-    (tmp_path / 'train2017/more.jpg').write_bytes(JPEG)
+    for name in ('more.jpg', 'c.jpg'):
+        (tmp_path / 'train2017' / name).write_bytes(JPEG)
     (tmp_path / 'train2017/b.jpg').write_bytes(JPEG[:-5])
     found = check(tmp_path)
     ((path, said),) = found.pop('cut-off')
@@ -178,6 +180,17 @@ def test_a_pipe_in_place_of_a_file(tmp_path: Path) -> None:
     (write(tmp_path) / VAL).unlink()
     os.mkfifo(tmp_path / VAL)
     assert check(tmp_path) == {'unreadable': [(VAL, 'is not a file')]}
+
+
+def test_small_images_of_any_annotation_file(tmp_path: Path) -> None:
+    """Only COCO's own training set is known to be one, and read by its config."""
+    data = changed('images', 0, height=20)
+    root = write(tmp_path, data)
+    assert check(root)['image-small'] == [('train2017/a.jpg', '64 x 20')]
+    (root / TRAIN).rename(root / 'train2017/train.json')
+    report = Report('coco', root)
+    plan_coco(str(root / 'train2017'), report, 2, 'train.json')
+    assert 'image-small' not in report.findings and report.facts['train.json']
 
 
 def test_any_annotation_file(tmp_path: Path, run_check) -> None:

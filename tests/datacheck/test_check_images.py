@@ -190,6 +190,12 @@ def test_damage(folder: Path, kind: str, how: str, place: float, noise: bytes) -
             assert (loaded == opencv(whole)).all()
 
 
+def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    """OpenCV would end the process at it."""
+    found = inspect(b'no image', tmp_path, os.fsdecode(b'caf\xe9.jpg'), QUICK)
+    assert found == ([('not-an-image', '')], None)
+
+
 def test_names_that_promise_nothing(tmp_path: Path) -> None:
     for name in ('image', 'image.xyz', 'image.JPG', 'image.jfif'):
         assert inspect(encode(make_image()), tmp_path, name)[0] == []

@@ -8,7 +8,7 @@ import pytest
 from paths import ROOT
 
 from symmim_mm.datacheck.kinds import LEVELS, MEANINGS, NOTICE, PROBLEM
-from symmim_mm.datacheck.report import Report, check_writable, plural, write_json
+from symmim_mm.datacheck.report import Report, check_writable, write_json
 from symmim_mm.utils.errors import UserError
 
 
@@ -92,13 +92,6 @@ def test_json_that_cannot_be_written(tmp_path: Path, run_check) -> None:
             check_writable(path)
     with pytest.raises(UserError, match=f'^--json {tmp_path} is a folder: name a file$'):
         run_check('folder', tmp_path, '--json', tmp_path)
-
-
-def test_plural() -> None:
-    assert [plural(number, 'image') for number in (0, 1, 1200)] == [
-        '0 images', '1 image', '1,200 images',
-    ]  # fmt: skip
-    assert (plural(2, 'class'), plural(2, 'category')) == ('2 classes', '2 categories')
 
 
 def test_document_names_every_kind() -> None:

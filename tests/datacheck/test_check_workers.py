@@ -205,6 +205,24 @@ def test_journal(tmp_path: Path) -> None:
         Journal(tmp_path / 'many', options)
 
 
+def test_a_full_disk_at_the_end_of_a_journal(tmp_path: Path) -> None:
+    class Full:
+        closed = False
+
+        def commit(self) -> None:
+            raise sqlite3.OperationalError('database or disk is full')
+
+        def close(self) -> None:
+            self.closed = True
+
+    journal = Journal(tmp_path / 'state', Options(str(tmp_path)))
+    journal.base.close()
+    journal.base = Full()
+    with pytest.raises(UserError, match='state cannot be used .* full.: make room, or name a new'):
+        journal.close()
+    assert journal.base.closed
+
+
 def test_journal_that_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C between the statement that notes an outcome and the end of its transaction."""
     (job,) = put_many(tmp_path / 'many', 1)

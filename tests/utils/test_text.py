@@ -6,7 +6,13 @@ from symmim_mm.utils.text import counted
 
 
 @pytest.mark.parametrize(
-    ('number', 'text'), [(0, '0 epochs'), (1, '1 epoch'), (2, '2 epochs'), (1250, '1,250 epochs')]
+    ('number', 'noun', 'text'),
+    [
+        (0, 'epoch', '0 epochs'),
+        (1, 'category', '1 category'),
+        (2, 'class', '2 classes'),
+        (1250, 'category', '1,250 categories'),
+    ],
 )
-def test_plural(number: int, text: str) -> None:
-    assert counted(number, 'epoch') == text
+def test_plural(number: int, noun: str, text: str) -> None:
+    assert counted(number, noun) == text

@@ -3,7 +3,7 @@
 import gc
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from symmim_mm.datacheck.report import Report
@@ -76,38 +76,34 @@ def entry_problem(entry: Any, **rules: Callable[[Any], bool] | None) -> str:
 
 def check_categories(name: str, entries: list[Any], report: Report) -> dict[Id, str]:
     """Check categories; return names by id, in the order of the file and of the labels."""
-    categories: dict[Id, str] = {}
-    for number, entry in enumerate(entries):
-        what = f'category {number}'
-        if wrong := entry_problem(entry, id=is_id, name=_is_string):
-            report.add('json-layout', name, f'{what}: {wrong}')
-        elif entry['id'] in categories:
-            report.add('duplicate-id', name, f'{what}: id {entry["id"]}')
-        elif entry['name'] in categories.values():
-            report.add('duplicate-id', name, f'{what}: name {entry["name"]!r}')
-        else:
-            categories[entry['id']] = entry['name']
-    return categories
+    whole = _whole('category', name, entries, report, id=is_id, name=_is_string)
+    return {entry['id']: entry['name'] for entry in whole}
 
 
 def check_images(name: str, entries: list[Any], report: Report) -> dict[Id, tuple[str, Size]]:
     """Check images; return ``(file name, (width, height))`` by id."""
-    images: dict[Id, tuple[str, Size]] = {}
-    files = set()
+    rules = dict(id=is_id, file_name=_is_string, width=_is_side, height=_is_side)
+    whole = _whole('image', name, entries, report, **rules)
+    return {
+        entry['id']: (entry['file_name'], (int(entry['width']), int(entry['height'])))
+        for entry in whole
+    }
+
+
+def _whole(
+    what: str, file: str, entries: list[Any], report: Report, **rules: Callable[[Any], bool]
+) -> Iterator[dict[str, Any]]:
+    """Yield the entries that pass the rules, whose first two values must differ in all of them."""
+    seen = set()
     for number, entry in enumerate(entries):
-        what = f'image {number}'
-        if wrong := entry_problem(
-            entry, id=is_id, file_name=_is_string, width=_is_side, height=_is_side
-        ):
-            report.add('json-layout', name, f'{what}: {wrong}')
+        if wrong := entry_problem(entry, **rules):
+            report.add('json-layout', file, f'{what} {number}: {wrong}')
             continue
-        if entry['id'] in images:
-            report.add('duplicate-id', name, f'{what}: id {entry["id"]}')
-        elif entry['file_name'] in files:
-            report.add('duplicate-id', name, f'{what}: file_name {entry["file_name"]}')
-        files.add(entry['file_name'])
-        images[entry['id']] = entry['file_name'], (int(entry['width']), int(entry['height']))
-    return images
+        unique = [(key, entry[key]) for key in list(rules)[:2]]
+        if taken := next(filter(seen.__contains__, unique), None):
+            report.add('duplicate-id', file, f'{what} {number}: {taken[0]} {taken[1]}')
+        seen.update(unique)
+        yield entry
 
 
 def _is_string(value: Any) -> bool:

@@ -14,9 +14,9 @@ from symmim_mm.datacheck.coco.annotation_file import (
     load,
 )
 from symmim_mm.datacheck.coco.masks import Extent, mask_extent
-from symmim_mm.datacheck.report import NAMED, Report, plural
+from symmim_mm.datacheck.report import NAMED, Report
 from symmim_mm.datasets.transforms.decode import FindingError
-from symmim_mm.utils.text import listed
+from symmim_mm.utils.text import counted, listed
 
 # The others are judged with the image.
 RULES = dict(id=is_id, image_id=is_id, category_id=is_id, bbox=None, area=None, iscrowd=None)
@@ -47,7 +47,7 @@ def check_content(
     if not images:
         report.add('no-images', name)
     elif not instances.numbers['useful']:
-        text = f'{plural(len(content["annotations"]), "annotation")} in all'
+        text = f'{counted(len(content["annotations"]), "annotation")} in all'
         report.add('no-instances', name, text)
     return instances
 
@@ -78,7 +78,7 @@ class Instances:
             self._check_one(number, entry)
         if strangers := self.strangers.total():
             ids = listed(list(map(str, self.strangers)), NAMED)
-            text = f'{plural(strangers, "annotation")} of image_id {ids}'
+            text = f'{counted(strangers, "annotation")} of image_id {ids}'
             self.report.add('unknown-image', self.name, text)
         boxes = self.numbers['boxes']
         if boxes >= ENOUGH and (self.off > OFTEN * boxes or self.clipped > MOSTLY * boxes):

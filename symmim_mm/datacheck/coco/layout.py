@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from symmim_mm.datacheck.coco.annotation_file import NAMES, Id, Size
 from symmim_mm.datacheck.coco.instances import Instances, check_instances
 from symmim_mm.datacheck.layout import Job, Listing, Plan, missing_folders
-from symmim_mm.datacheck.report import NAMED, Report, plural
-from symmim_mm.utils.text import listed
+from symmim_mm.datacheck.report import NAMED, Report
+from symmim_mm.utils.text import counted, listed
 
 IMAGES = {'train2017': 118_287, 'val2017': 5_000}
 MIN_SIDE = 32  # filter_cfg of configs/_base_/datasets/coco_instance.py
@@ -39,7 +39,7 @@ def plan_coco(
         if instances is None:
             continue
         categories[name], images = instances.categories, instances.images
-        _report_split(split or name, instances, report)
+        _report_split(split, instances, report)
         if classes is None and len(images) != IMAGES.get(split, len(images)):
             text = f'{len(images):,}, COCO 2017 has {IMAGES[split]:,}'
             report.add('image-count', name, text)
@@ -62,10 +62,10 @@ def _report_split(split: str, instances: Instances, report: Report) -> None:
         crowds=numbers['crowds'],
     )
     report.fact(
-        split,
-        f'{plural(counts["images"], "image")}, {counts["without_instances"]:,} of them without '
-        f'instances; {plural(counts["instances"], "instance")} of '
-        f'{plural(counts["categories"], "category")}: {counts["polygons"]:,} polygons, '
+        split or instances.name,
+        f'{counted(counts["images"], "image")}, {counts["without_instances"]:,} of them without '
+        f'instances; {counted(counts["instances"], "instance")} of '
+        f'{counted(counts["categories"], "category")}: {counts["polygons"]:,} polygons, '
         f'{counts["run_lengths"]:,} run lengths, {counts["crowds"]:,} crowds',
         **counts,
     )
@@ -83,7 +83,7 @@ def _jobs(
     listing.report_other_files()
     used = set()
     for file, size in images.values():
-        path = os.path.join(split, file)
+        path = os.path.normpath(os.path.join(split, file))
         if os.path.isabs(file) or '..' in file.split('/'):
             report.add('path-outside', name, f'file_name {file}')
         elif path in present or os.path.isfile(os.path.join(root, path)):
@@ -92,7 +92,7 @@ def _jobs(
         else:
             report.add('image-missing', path, f'listed in {name}')
     if unlisted := sorted(present - used):
-        text = f'{plural(len(unlisted), "image")}: {listed(unlisted, NAMED)}'
+        text = f'{counted(len(unlisted), "image")}: {listed(unlisted, NAMED)}'
         report.add('image-unlisted', split, text)
 
 
@@ -111,7 +111,7 @@ def _compare_categories(
         names = list(found.values())
         if classes is None and names != list(NAMES):
             text = (
-                f"{plural(len(names), 'category')} ({listed(names, NAMED)}) in place of COCO's "
+                f"{counted(len(names), 'category')} ({listed(names, NAMED)}) in place of COCO's "
                 f'80: set metainfo=dict(classes=...) and num_classes={len(names)}'
             )
             report.add('class-count', file, text)
