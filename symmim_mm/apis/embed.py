@@ -11,11 +11,10 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmpretrain.models import ClsDataPreprocessor, VisionTransformer
 from torch import Tensor
 
-from symmim_mm.apis.predict import list_images
+from symmim_mm.apis.predict import find_checkpoint, list_images
 from symmim_mm.apis.visualize import read_center
 from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.checkpoint.encoder import Encoder, read_encoder
-from symmim_mm.checkpoint.read import checkpoint_files
 from symmim_mm.config.file import read_config_file
 from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.evaluation.knn import classify_knn
@@ -54,7 +53,7 @@ def show_embeddings(work_dir: Path, projection: str = 'pca') -> list[str]:
     cfg = read_config_file(work_dir / 'plan' / 'pretrain.py')
     init_default_scope('mmpretrain')
     record = Record.read(work_dir / FILE_NAME)
-    encoder = read_encoder(checkpoint_files(work_dir)[-1], cfg.model.backbone.arch.num_heads)
+    encoder = read_encoder(find_checkpoint(work_dir), cfg.model.backbone.arch.num_heads)
     paths, images = _read(cfg, work_dir)
     models = {'trained': encoder.build()}
     if record.backbone:
@@ -65,8 +64,7 @@ def show_embeddings(work_dir: Path, projection: str = 'pca') -> list[str]:
     for module in models['random'].modules():
         if hasattr(module, 'reset_parameters'):
             module.reset_parameters()
-    settings = {key: cfg.model.data_preprocessor[key] for key in ('mean', 'std')}
-    preprocessor = ClsDataPreprocessor(**settings, to_rgb=True)
+    preprocessor = preprocessor_of(encoder)
     features = {name: encode(model, preprocessor, images) for name, model in models.items()}
     pixels = [to_rgb(image) for image in images]
     drawn = {
@@ -109,7 +107,7 @@ def encode(
 
 def embed(
     run: str | Path,
-    images: Sequence[str | Path],
+    images: str | Path | Sequence[str | Path],
     *,
     out: str | Path = 'features.npz',
     heads: int | None = None,
@@ -131,10 +129,7 @@ def embed(
         UserError: a checkpoint or an image that cannot be used.
     """
     paths = list_images(images)
-    files = checkpoint_files(run) if Path(run).is_dir() else [Path(run)]
-    if not files:
-        raise UserError(f'{run}: no checkpoint there: name the folder of a run, or a checkpoint')
-    encoder = read_encoder(files[-1], heads)
+    encoder = read_encoder(find_checkpoint(run), heads)
     model = encoder.build()
     preprocessor = preprocessor_of(encoder)
     seen = (encoder.image, encoder.image), encoder.channels

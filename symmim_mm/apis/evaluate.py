@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,11 @@ def evaluate_features(
     settings = dict(cfg.evaluation)
     poolings = _poolings(settings.pop('pooling', 'patch_mean'))
     grid, held_out = check_grid(settings.pop('grid', {})), settings.pop('held_out', 0.1)
+    known = list(signature(CLASSIFIERS[task]).parameters)[4:]  # after features, labels and classes
+    if unknown := sorted({*settings, *grid}.difference(known)):
+        raise UserError(
+            f'evaluation.{unknown[0]} is no setting of {task}: it has {", ".join(known)}'
+        )
     seed_everything(cfg.randomness.seed)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     with DefaultScope.overwrite_default_scope('mmpretrain'):

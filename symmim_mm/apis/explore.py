@@ -199,7 +199,7 @@ class Explorer:
         images: Any = (
             DATASETS.build(dict(self.cfg.train_dataloader.dataset, pipeline=pipeline))
             if self.folder is None
-            else list_images([self.folder])
+            else list_images(self.folder)
         )
         for index in spread(len(images), MOST_IMAGES):
             try:

@@ -21,12 +21,13 @@ def export(
     run, if the checkpoint lies next to it.
     """
     record = parent_of(checkpoint)
-    card = model_card(record) if record else ''
+    card = model_card(record, format_name) if record else ''
     return export_backbone(checkpoint, format_name, out, heads, branch, raw_images, card)
 
 
-def model_card(record: Record) -> str:
+def model_card(record: Record, format_name: str) -> str:
     """Return a model card in Markdown; a number that the record does not have is left out."""
+    library = 'timm' if format_name == 'timm' else 'transformers'
     facts: dict[str, object] = dict(
         method=record.method,
         model=record.arch,
@@ -54,7 +55,7 @@ def model_card(record: Record) -> str:
         if value is not None
     )
     return (
-        '---\nlibrary_name: transformers\ntags: [vision, masked-image-modeling]\n---\n\n'
+        f'---\nlibrary_name: {library}\ntags: [vision, masked-image-modeling]\n---\n\n'
         f'# {visible(record.run)}\n\nTrained by SymMIM-MM. From the record of the run:\n\n'
         f'| | |\n|---|---|\n{rows}\n\n'
         'Images are RGB, or have the channels of the training in their order; '

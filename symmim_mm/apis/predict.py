@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from mmengine.device import get_device
@@ -22,7 +21,22 @@ from symmim_mm.datasets.survey import survey
 from symmim_mm.datasets.transforms.decode_region import open_image
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
+from symmim_mm.utils.paths import checkpoint_problem
 from symmim_mm.visualization import images as vis
+
+
+def find_checkpoint(run: str | Path) -> Path:
+    """Return the newest checkpoint in the folder of a run, or the checkpoint that is named.
+
+    Raises:
+        UserError: there is none.
+    """
+    files = checkpoint_files(run) if Path(run).is_dir() else [Path(run)]
+    if not files:
+        raise UserError(f'{run}: no checkpoint there: name the folder of a run, or a checkpoint')
+    if problem := checkpoint_problem(files[-1]):
+        raise UserError(f'checkpoint {problem}')
+    return files[-1]
 
 
 def find_run(run: str | Path) -> tuple[Path, Path]:
@@ -31,18 +45,14 @@ def find_run(run: str | Path) -> tuple[Path, Path]:
     Raises:
         UserError: there is none, or more than one config.
     """
-    path = Path(run)
-    folder = path if path.is_dir() else path.parent
-    files = [path] if path.is_file() else checkpoint_files(folder)
-    if not files:
-        raise UserError(f'{run}: no checkpoint there: name the folder of a run, or a checkpoint')
-    configs = sorted(folder.glob('*.py'))
+    checkpoint = find_checkpoint(run)
+    configs = sorted(checkpoint.parent.glob('*.py'))
     if len(configs) != 1:
         raise UserError(
-            f'{folder} has {len(configs)} configs, and one must tell what {files[-1].name} is: '
-            'keep a checkpoint in the folder of its run'
+            f'{checkpoint.parent} has {len(configs)} configs, and one must tell what '
+            f'{checkpoint.name} is: keep a checkpoint in the folder of its run'
         )
-    return files[-1], configs[0]
+    return checkpoint, configs[0]
 
 
 class Predictor:
@@ -105,7 +115,7 @@ class Predictor:
             if isinstance(entry, np.ndarray):
                 found.append(self._predict(entry))
                 continue
-            for path in list_images([entry]):  # one at a time: a folder may not fit into memory
+            for path in list_images(entry):  # one at a time: a folder may not fit into memory
                 found.append(self._predict(read_image(path, self.channels)))
         return found
 
@@ -147,19 +157,21 @@ def load(run: str | Path, device: str | None = None) -> Predictor:
     return Predictor(run, device)
 
 
-def list_images(paths: Sequence[str | Path]) -> list[Path]:
-    """Return files as they are, and the images below folders.
+def list_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return files as they are, and the images below folders; one path or several.
 
     Raises:
-        UserError: a path that does not exist, or a folder without images.
+        UserError: no path, one that does not exist, or a folder without images.
     """
     found: list[Path] = []
-    for path in map(Path, paths):
+    for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         found += (
             [path / name for name in survey(path, sample=0).images] if path.is_dir() else [path]
         )
     if absent := [path for path in found if not path.is_file()]:
         raise UserError(f'{absent[0]}: no such image')
+    if not found:
+        raise UserError('no image is named: give files or folders')
     return found
 
 
@@ -178,7 +190,7 @@ def read_image(path: str | Path, channels: int = 3) -> np.ndarray:
 
 def predict(
     run: str | Path,
-    images: Sequence[str | Path],
+    images: str | Path | Sequence[str | Path],
     *,
     out: str | Path = 'predictions',
     report: Callable[[str], None] = print,
@@ -214,8 +226,7 @@ def predict(
         entry |= dict(drawing=f'{name}.png', **prediction.to_json())
         if isinstance(prediction, LabelMap):
             entry['label_map'] = f'{name}_labels.png'
-            labels = prediction.labels.astype(np.uint8)
-            cv2.imwrite(str(folder / entry['label_map']), labels)
+            vis.save(folder / entry['label_map'], prediction.labels.astype(np.uint8))
         entries.append(entry)
     content = dict(
         task=model.task, checkpoint=str(model.checkpoint), classes=model.classes, images=entries

@@ -22,6 +22,8 @@ from symmim_mm.utils.errors import UserError
 from symmim_mm.visualization import images as vis
 from symmim_mm.visualization.predictions import draw_detection, draw_segmentation
 
+TASKS = dict(detect='detection', segment='segmentation')  # the other kinds draw pre-trainings
+
 
 def visualize(
     kind: str,
@@ -53,7 +55,12 @@ def visualize(
     """
     if kind != 'masks' and checkpoint is None:
         raise UserError(f'{kind} needs a checkpoint of {config}')
+    if count < 1:
+        raise UserError(f'--count {count}: must be at least 1')
     cfg = load_config(config, cfg_options=cfg_options, check_data=False)
+    wanted = TASKS.get(kind, 'pretrain')
+    if not cfg.run.task.endswith(wanted):  # one of segmentation is linear
+        raise UserError(f'{config} is of the task {cfg.run.task}, and {kind} draws one of {wanted}')
     model = build_trained(cfg, config, checkpoint)
     if kind == 'masks' and not isinstance(model, MaskedImageModel):
         raise UserError(f'{config}: masks are drawn of SymMIM and SimMIM')

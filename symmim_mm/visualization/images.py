@@ -1,5 +1,6 @@
 """Drawings of a model's outputs on held-out images. Everything here is RGB uint8 ``(H, W, 3)``."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,13 +26,14 @@ COLORS = np.array(
 
 
 def save(path: str | Path, image: np.ndarray) -> None:
-    """Write an image as PNG.
+    """Write an image, RGB or gray uint8 ``(H, W)``, as PNG.
 
     Raises:
         UserError: the file cannot be written.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), np.ascontiguousarray(image[..., ::-1])):
+    image = np.ascontiguousarray(image[..., ::-1]) if image.ndim == 3 else image
+    if not cv2.imwrite(os.fsencode(path), image):  # a name that is not UTF-8 would end the process
         raise UserError(f'cannot write the image {path}: is the folder writable, the disk full?')
 
 

@@ -133,6 +133,15 @@ def test_an_unknown_pooling_is_one_line(tmp_path: Path, images: Path) -> None:
         run(tmp_path, images, images, pooling=['patch_mean', 'max'])
 
 
+@pytest.mark.parametrize('name', ['K', 'grid.weight_decay', 'train'])
+def test_an_unknown_setting_is_reported_before_encoding(
+    name: str, tmp_path: Path, images: Path, no_encoding: None
+) -> None:
+    message = f'evaluation.{name.split(".")[-1]} is no setting of knn: it has k, temp'
+    with pytest.raises(UserError, match=message):
+        run(tmp_path, images, images, **{name: [1]})
+
+
 def test_a_branch_of_nothing_is_refused(tmp_path: Path, images: Path) -> None:
     with pytest.raises(UserError, match='--branch momentum needs --backbone FILE'):
         run(tmp_path / 'w', images, images, branch='momentum')

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from explorer_runs import PHOTO, make_run
+from paths import ROOT
 from torch.nn.functional import cosine_similarity
 
 from symmim_mm.apis.explore import AS_TRAINED, CHECKERBOARD, RANDOM, Explorer
@@ -78,6 +79,16 @@ def test_maps_and_neighbors(tmp_path: Path) -> None:
     features = explorer.encoder(explorer._normalize(PHOTO))[-1][0, 1:]
     row = cosine_similarity(features[7:8], features).detach().clamp(min=0)
     assert np.array_equal(explorer._draw_map(row.view(4, 4)), similarity)
+
+
+@pytest.mark.parametrize(('kind', 'task'), [('detect', 'pretrain'), ('attention', 'detection')])
+def test_drawings_of_another_task(kind: str, task: str) -> None:
+    name = dict(pretrain='symmim_pretrain', detection='mask_rcnn')[task]
+    config = ROOT / f'configs/quickstart/{name}.py'
+    with pytest.raises(UserError, match=f'{name}.py is of the task {task}, and {kind} draws one'):
+        list(visualize(kind, config, 'no.pth'))
+    with pytest.raises(UserError, match='--count -1: must be at least 1'):
+        list(visualize(kind, config, 'no.pth', count=-1))
 
 
 def test_runs_that_lack_something(tmp_path: Path) -> None:

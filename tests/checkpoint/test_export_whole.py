@@ -215,6 +215,9 @@ def test_the_card_says_what_the_record_says(tmp_path: Path) -> None:
     write(tmp_path, record(task='pretrain', run='run', dataset='birds|x', seed=3, **named))
     export(file, 'hf', tmp_path / 'out', heads=4)
     card = (tmp_path / 'out/README.md').read_text()
+    assert card.startswith('---\nlibrary_name: transformers\n')
+    export(file, 'timm', tmp_path / 'timm', heads=4)
+    assert (tmp_path / 'timm/README.md').read_text().startswith('---\nlibrary_name: timm\n')
     for row in ('| method | symmim |', '| training data | birds/x |', '| seed | 3 |'):
         assert row in card
     with file.open('ab') as more:

@@ -1,9 +1,13 @@
 """What is written on drawn instances, and which channels of an image are shown."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS
+from PIL import Image
 from tiny_models import tiny_config
 
 from symmim_mm.visualization import images as vis
@@ -31,6 +35,18 @@ def test_texts_leave_small_objects_visible(scores: bool) -> None:
 def test_the_name_of_the_only_class_is_not_written() -> None:
     assert written(2, 90, ('cell',), scores=False) == 0
     assert written(2, 90, ('cell',), scores=True) > 20
+
+
+@pytest.mark.parametrize('name', [b'a.png', b'caf\xe9.png'])
+def test_images_are_written_under_any_name(name: bytes, tmp_path: Path) -> None:
+    """OpenCV ends the process at a name that is a text and not UTF-8."""
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b'/' + name))
+    for image in (
+        np.arange(12, dtype=np.uint8).reshape(3, 4),
+        np.eye(6, dtype=np.uint8).reshape(3, 4, 3),
+    ):
+        vis.save(path, image)
+        assert np.array_equal(np.asarray(Image.open(path)), image)
 
 
 @pytest.mark.parametrize(('channels', 'kept'), [(1, [0, 0, 0]), (2, [0, 0, 0]), (5, [0, 1, 2])])
