@@ -1,11 +1,11 @@
 """Commands for one's own images: pretrain, finetune, detect, segment, predict, embed."""
 
 import argparse
+from contextlib import suppress
 from functools import partial
 
 from symmim_mm.cli.command import Command, Options, add_options, call
 from symmim_mm.cli.training import add_track_argument
-from symmim_mm.utils.errors import UserError
 
 EPILOG = """\
 Without --val a share of the images is held out; --val 0.3 holds out another, --val none nothing.
@@ -95,25 +95,17 @@ def _transfer(task: str, args: argparse.Namespace) -> None:
     if args.val is None:
         del args.val
     else:
-        args.val = validation(args.val, len(DATA[task]))
+        args.val = validation(args.val)
     call(f'apis.own_data.{task}:{task}', args)
 
 
-def validation(words: list[str], most: int) -> str | tuple[str, ...] | float | None:
-    """Return what ``--val`` names: data, as many paths as the task takes, a share, or nothing."""
-    if words == ['none']:
-        return None
-    if len(words) == 1:
-        try:
-            return float(words[0])
-        except ValueError:
-            pass
-    if len(words) != most:
-        raise UserError(
-            f'--val {" ".join(words)}: must be a share such as 0.2, none, or '
-            f'{most} path{"s" if most > 1 else ""}'
-        )
-    return tuple(words) if most > 1 else words[0]
+def validation(words: list[str]) -> str | list[str] | float | None:
+    """Return what ``--val`` names: one path or several, a share, or nothing."""
+    if len(words) > 1:
+        return words
+    with suppress(ValueError):
+        return float(words[0])
+    return None if words == ['none'] else words[0]
 
 
 def _add_use(out: str, parser: argparse.ArgumentParser) -> None:

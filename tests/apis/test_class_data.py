@@ -8,7 +8,7 @@ from own_data import write
 
 from symmim_mm.apis.own_data.class_data import Default, choose_parts, open_labeled
 from symmim_mm.apis.own_data.finetune import finetune
-from symmim_mm.apis.own_data.pretrain import write_lists
+from symmim_mm.apis.own_data.pretrain import pretrain, write_lists
 from symmim_mm.cli import own_data as commands
 from symmim_mm.datasets.survey import survey
 from symmim_mm.utils.errors import UserError
@@ -114,8 +114,12 @@ def test_tables(images: Path) -> None:
     assert read(images, '"a.png","polar bear"\n"d,e.png", "x, y"\n', 'l.csv') == expected
     assert read(images, 'a.png,polar bear\n\n"d,e.png","x, y"', 'l.CSV') == expected
     assert read(images, 'a.png x\nb c.png y\n', 'l.csv') == {'a.png': 'x', 'b c.png': 'y'}
-    with pytest.raises(UserError, match='line 2: not a path and a class'):
-        read(images, 'a.png,x\nf.png,y,3\n', 'l.csv')
+    for content, message in (
+        ('a.png,x\nf.png,y,3\n', 'line 2: not a path and a class'),
+        ('a.png,x\n"f.png,y\n' + 'b c.png,y\n' * 20000, 'field larger than .*: close its quotes'),
+    ):
+        with pytest.raises(UserError, match=message):
+            read(images, content, 'l.csv')
 
 
 @pytest.mark.parametrize(
@@ -128,6 +132,10 @@ def test_tables(images: Path) -> None:
         ('path,class\nno.png,x\n', r'line 1: no such image: [^;]*path$'),
         ('a.png x\nf.png y\n./a.png y\n', 'line 3: a.png has the class y, and in a line before x'),
         ('a.png café\n'.encode('latin-1'), 'is no text in UTF-8'),
+        ('a.png x\nno.png x', 'line 2: no such image'),
+        ('a.png', 'line 1: not a path and a class'),
+        ('a.png x\nf.png x', 'has 1 class, and a classifier needs two'),
+        ('', 'has 0 class'),
         (b'PK\x03\x04\xff\xfe' * 20, 'is no text in UTF-8'),
         ('a.png\tx\nf.png'.encode('utf-16'), 'is no text in UTF-8'),
     ],
@@ -142,5 +150,14 @@ def test_lists_of_something_else(content: str | bytes, message: str, images: Pat
 def test_names_that_no_list_can_hold(name: bytes, images: Path) -> None:
     (images / 'a.png').rename(os.fsdecode(os.fsencode(images) + b'/' + name))
     with pytest.raises(UserError, match='is not UTF-8 in one line: rename') as caught:
-        write_lists(survey(images, sample=0), images / 'plan', 1)
+        write_lists(survey(images, sample=0), images / 'plan')
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize('name', [b'caf\xe9', b'two\nlines'])
+def test_folders_that_no_config_can_hold(name: bytes, tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b'/' + name))
+    for function in (pretrain, finetune):
+        for data, out in ((odd, tmp_path), (tmp_path, odd)):
+            with pytest.raises(UserError, match='is not UTF-8 in one line: rename'):
+                function(data, out=out)

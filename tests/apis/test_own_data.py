@@ -54,7 +54,7 @@ def test_from_labels_to_a_page(run: tuple[str, Path, list[str]], sample_data: Pa
 def test_a_run_in_use(run: tuple[str, Path, list[str]], sample_data: Path, tmp_path: Path) -> None:
     task, out, _ = run
     folder = sample_data / 'ade20k/images/validation'
-    file = predict(out, [folder], out=tmp_path / 'out', report=lambda _: None)
+    file = predict(out, folder, out=tmp_path / 'out', report=lambda _: None)
     content = json.loads(file.read_text())
     paths = sorted(folder.glob('*.png'))
     assert [entry['path'] for entry in content['images']] == list(map(str, paths))

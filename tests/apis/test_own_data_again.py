@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from own_data import TASKS, ade, coco, write
@@ -13,31 +12,6 @@ from own_data import TASKS, ade, coco, write
 from symmim_mm.apis.own_data.pretrain import pretrain
 from symmim_mm.apis.own_data.transfer import data_name
 from symmim_mm.utils.errors import UserError
-
-
-class Trained(Exception):
-    """Stands for a training, which is not run."""
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Run a command up to its training; return what it reported."""
-
-    def stop(*args: object, **kwargs: object) -> None:
-        raise Trained
-
-    for module in ('pretrain', 'transfer'):
-        monkeypatch.setattr(f'symmim_mm.apis.own_data.{module}.train_planned', stop)
-        monkeypatch.setattr(f'symmim_mm.apis.own_data.{module}.measure_rate', lambda *a, **k: 9.0)
-
-    def run(function: Callable[..., Path], *data: Path, **options: Any) -> list[str]:
-        lines: list[str] = []
-        with pytest.raises(Trained):
-            function(*data, **dict(epochs=1, workers=0, report=lines.append) | options)
-        return lines
-
-    return run
-
 
 COMMANDS = {
     'pretrain': (pretrain, lambda root: (root / 'imagenet',)),
@@ -47,13 +21,13 @@ COMMANDS = {
 
 @pytest.mark.parametrize('name', COMMANDS)
 def test_other_arguments_are_refused_once_trained(
-    name: str, command: Callable[..., list[str]], sample_data: Path, tmp_path: Path
+    name: str, plan: Callable[..., list[str]], sample_data: Path, tmp_path: Path
 ) -> None:
     function, data = COMMANDS[name]
     data, out = data(sample_data), tmp_path / 'out'
-    command(function, *data, out=out)
+    plan(function, *data, out=out)
     (out / 'last_checkpoint').touch()
-    lines = command(function, *data, out=out, workers=1)
+    lines = plan(function, *data, out=out, workers=1)
     assert 'the run is continued' in lines[0] and len(lines) == 1
     moved = [tmp_path / 'elsewhere' for _ in data]
     for others, options, message in (
@@ -69,36 +43,36 @@ def test_other_arguments_are_refused_once_trained(
 
 @pytest.mark.parametrize('name', COMMANDS)
 def test_a_plan_that_was_never_trained_is_made_again(
-    name: str, command: Callable[..., list[str]], sample_data: Path, tmp_path: Path
+    name: str, plan: Callable[..., list[str]], sample_data: Path, tmp_path: Path
 ) -> None:
     function, data = COMMANDS[name]
     data = data(sample_data)
-    command(function, *data, out=tmp_path)
+    plan(function, *data, out=tmp_path)
     config = next((tmp_path / 'plan').glob('*.py'))
     first = config.read_text()
-    lines = command(function, *data, out=tmp_path, epochs=3)
+    lines = plan(function, *data, out=tmp_path, epochs=3)
     assert 'was never trained' in lines[0] and config.read_text() != first
     # What was changed by hand is not lost.
     config.write_text(config.read_text() + '# by hand\n')
-    assert 'the run is continued' in command(function, *data, out=tmp_path, epochs=3)[0]
+    assert 'the run is continued' in plan(function, *data, out=tmp_path, epochs=3)[0]
     with pytest.raises(UserError, match='epochs 3, now 1'):
         function(*data, epochs=1, workers=0, out=tmp_path)
     assert config.read_text().endswith('# by hand\n')
 
 
 def test_weights_of_others_in_the_folder_are_no_run(
-    command: Callable[..., list[str]], sample_data: Path, tmp_path: Path
+    plan: Callable[..., list[str]], sample_data: Path, tmp_path: Path
 ) -> None:
     (tmp_path / 'mae_pretrain_vit_base.pth').touch()
-    lines = command(pretrain, sample_data / 'imagenet', out=tmp_path)
+    lines = plan(pretrain, sample_data / 'imagenet', out=tmp_path)
     assert not any('is continued' in line for line in lines)
 
 
 def test_a_plan_is_not_changed_while_it_is_trained(
-    command: Callable[..., list[str]], sample_data: Path, tmp_path: Path
+    plan: Callable[..., list[str]], sample_data: Path, tmp_path: Path
 ) -> None:
     """Before its first checkpoint, too, a run that is under way keeps others out."""
-    command(pretrain, sample_data / 'imagenet', out=tmp_path)
+    plan(pretrain, sample_data / 'imagenet', out=tmp_path)
     text = (tmp_path / 'plan/pretrain.py').read_text()
     script = (
         'import fcntl, sys\n'
@@ -114,19 +88,19 @@ def test_a_plan_is_not_changed_while_it_is_trained(
             pretrain(sample_data / 'imagenet', out=tmp_path, epochs=2, workers=0)
         other.stdin.close()
     assert (tmp_path / 'plan/pretrain.py').read_text() == text
-    assert 'never trained' in command(pretrain, sample_data / 'imagenet', out=tmp_path)[0]
+    assert 'never trained' in plan(pretrain, sample_data / 'imagenet', out=tmp_path)[0]
 
 
 def test_a_folder_of_another_command_or_version(
-    command: Callable[..., list[str]], sample_data: Path, tmp_path: Path
+    plan: Callable[..., list[str]], sample_data: Path, tmp_path: Path
 ) -> None:
     finetune, detect = TASKS['finetune'][0], TASKS['detection'][0]
-    command(finetune, sample_data / 'imagenet', out=tmp_path)
+    plan(finetune, sample_data / 'imagenet', out=tmp_path)
     (tmp_path / 'result.json').touch()
     with pytest.raises(UserError, match='command finetune, now detection; give'):
         detect(*coco(sample_data), out=tmp_path, epochs=1, workers=0)
     (tmp_path / 'plan/arguments.json').unlink()  # as an older version left it
-    lines = command(finetune, sample_data / 'imagenet', out=tmp_path, epochs=5)
+    lines = plan(finetune, sample_data / 'imagenet', out=tmp_path, epochs=5)
     assert 'the run is continued' in lines[0]
     with pytest.raises(UserError, match='holds another run: give another --out'):
         detect(*coco(sample_data), out=tmp_path, epochs=1, workers=0)
@@ -136,18 +110,18 @@ def test_a_folder_of_another_command_or_version(
 
 
 def test_paths_are_compared_as_absolute_ones(
-    command: Callable[..., list[str]],
+    plan: Callable[..., list[str]],
     sample_data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     segment, out = TASKS['segmentation'][0], tmp_path / 'out'
     val = tuple(map(str, ade(sample_data, 'validation')))
-    command(segment, *ade(sample_data), val=val, out=out)
+    plan(segment, *ade(sample_data), val=val, out=out)
     (out / 'last_checkpoint').touch()
     monkeypatch.chdir(sample_data)
     relative = [path.relative_to(sample_data) for path in map(Path, (*ade(sample_data), *val))]
-    lines = command(segment, *relative[:2], val=tuple(relative[2:]), out=out)
+    lines = plan(segment, *relative[:2], val=tuple(relative[2:]), out=out)
     assert 'the run is continued' in lines[0]
     stored = json.loads((out / 'plan/arguments.json').read_text())['arguments']
     assert stored['val'] == list(val) and stored['backbone'] is None

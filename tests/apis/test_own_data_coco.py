@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
-from own_data import config_of, write
+from own_data import write
 from PIL import Image
 
 from symmim_mm.apis.own_data.coco_file import open_coco
@@ -67,6 +68,8 @@ def refusal(content: dict[str, Any], root: Path, **options: Any) -> str:
 
 
 WRONG: dict[str, tuple[Callable[[dict], object], str]] = {
+    'no list': (lambda content: content.pop('images'), "has no list 'images'"),
+    'no name': (lambda content: content['categories'][0].pop('name'), 'category 0: without name'),
     'no area': (
         lambda content: [entry.pop('area') for entry in content['annotations']],
         'annotation 0: without area and 19 more (json-layout: ',
@@ -174,13 +177,13 @@ def test_nothing_is_written_before_all_is_checked(content: dict, tmp_path: Path)
 @pytest.mark.parametrize('kind', [int, str])
 @pytest.mark.parametrize('val', [0.2, None])
 def test_objects_are_measured_whatever_their_ids(
-    kind: type, val: float | None, content: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type, val: float | None, content: dict, tmp_path: Path, config_of: Callable[..., Config]
 ) -> None:
     """COCOeval never finds an object of the id 0, and ends with a traceback at one of a name."""
     for number, entry in enumerate(content['annotations']):
         entry['id'] = number if kind is int else f'n{number}'
     data = save(content, tmp_path)
-    cfg = config_of(detect, data, monkeypatch, tmp_path / 'out', val=val)
+    cfg = config_of(detect, *data, val=val)
     assert cfg.val_evaluator.ann_file == cfg.val_dataloader.dataset.ann_file
     measured = json.loads(Path(cfg.val_evaluator.ann_file).read_text())
     count = 20 if val is None else 4
@@ -190,15 +193,15 @@ def test_objects_are_measured_whatever_their_ids(
 
 
 def test_a_file_with_usual_ids_is_measured_as_it_is(
-    content: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: dict, tmp_path: Path, config_of: Callable[..., Config]
 ) -> None:
     data = save(content, tmp_path)
-    cfg = config_of(detect, data, monkeypatch, tmp_path / 'out', val=None)
+    cfg = config_of(detect, *data, val=None)
     assert cfg.val_evaluator.ann_file == cfg.train_dataloader.dataset.ann_file == str(data[0])
 
 
 def test_unusual_files_that_are_right(
-    content: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: dict, tmp_path: Path, config_of: Callable[..., Config]
 ) -> None:
     """Folders in names, an unused category, ids that start anywhere, images with crowds or bare."""
     (tmp_path / 'images/a b').mkdir()
@@ -210,8 +213,7 @@ def test_unusual_files_that_are_right(
         entry |= dict(iscrowd=1, segmentation=RUNS)
     del content['annotations'][:2]
     lines: list[str] = []
-    data, out = save(content, tmp_path), tmp_path / 'out'
-    cfg = config_of(detect, data, monkeypatch, out, val=None, report=lines.append)
+    cfg = config_of(detect, *save(content, tmp_path), val=None, report=lines.append)
     assert '1 epoch of 9 labeled images' in ' '.join(lines) and 'left out' not in ' '.join(lines)
     init_default_scope('mmdet')
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
@@ -222,15 +224,14 @@ def test_unusual_files_that_are_right(
 
 
 def test_what_is_left_out_is_said_and_not_counted(
-    content: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: dict, tmp_path: Path, config_of: Callable[..., Config]
 ) -> None:
     for entry in content['annotations'][:2]:
         entry['image_id'] = 99
     for entry in content['annotations'][2:4]:
         entry['category_id'] = 99
     lines: list[str] = []
-    data, out = save(content, tmp_path), tmp_path / 'out'
-    cfg = config_of(detect, data, monkeypatch, out, val=None, report=lines.append)
+    cfg = config_of(detect, *save(content, tmp_path), val=None, report=lines.append)
     text = ' '.join(lines)
     assert '10 images, 16 objects' in text and '1 epoch of 8 labeled images' in text
     assert 'left out: unknown-image: 2 annotations of image_id 99; unknown-category: ann' in text
@@ -250,6 +251,10 @@ def test_parts_without_objects(rest: str, content: dict, tmp_path: Path) -> None
     content['annotations'] = whole.part(share, tmp_path / 'part.json').content['annotations']
     count = 8 if rest == 'to train on' else 2
     assert f'a.json: none of the {count} images {rest} has an obj' in refusal(content, tmp_path)
+
+
+def test_no_objects(content: dict, tmp_path: Path) -> None:
+    assert 'has no images or no objects' in refusal(content | dict(annotations=[]), tmp_path)
 
 
 def test_missing_images(content: dict, tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 """Folders of label maps as people have them: which classes, pairs and values are taken."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
-from own_data import config_of, write
+from own_data import write
 from PIL import Image
+from tiny_models import TINY, save_backbone, vit
 
 from symmim_mm.apis.own_data.map_folder import open_maps
 from symmim_mm.apis.own_data.map_values import are_smoothed, read_values
@@ -39,19 +43,68 @@ def held_out(root: Path, count: int, share: float) -> list[int]:
     return data.split((0.0, 1 - share), (1 - share, 1.0))[1]
 
 
+def test_label_maps_are_looked_at(tmp_path: Path, config_of: Callable[..., Config]) -> None:
+    data = folders(tmp_path, [stripes(0, 1 + number % 2, 255) for number in range(10)])
+    for path in list(data[1].iterdir()):
+        path.rename(path.with_name(f'{path.stem}_mask.png'))
+    (data[1] / '0_mask.png').unlink()
+    lines: list[str] = []
+    cfg = config_of(segment, *data, report=lines.append)
+    dataset = cfg.train_dataloader.dataset
+    assert dataset.metainfo.classes == ('class 0', 'class 1', 'class 2')
+    assert (dataset.img_suffix, dataset.seg_map_suffix) == ('.png', '_mask.png')
+    assert any('1 images have no label map' in line for line in lines)
+    lists = [
+        set(Path(cfg[f'{part}_dataloader'].dataset.ann_file).read_text().split())
+        for part in ('train', 'val')
+    ]
+    assert list(map(len, lists)) == [7, 2] and set.union(*lists) == set('123456789')
+
+
+def test_as_many_layers_are_read_as_the_head_takes(
+    tmp_path: Path, config_of: Callable[..., Config]
+) -> None:
+    file = save_backbone(tmp_path / 'few.pth', vit(arch=dict(TINY, num_layers=4)))
+    data = folders(tmp_path, [stripes(0, 1)] * 5)
+    cfg = config_of(segment, *data, backbone=file, heads=4)
+    assert cfg.model.backbone.out_indices == (0, 1, 2, 3)
+    cfg = config_of(segment, *data, out=tmp_path / 'twelve')
+    assert cfg.model.backbone.out_indices == (3, 5, 7, 11)
+
+
+@pytest.mark.parametrize(
+    ('values', 'classes', 'labels'),
+    [
+        ((0, 255), ('background', 'object'), (0, 1)),
+        ((0, 1), ('background', 'object'), (0, 1)),
+        ((1, 7, 255), ('class 1', 'class 7'), (0, 1, 255)),
+    ],
+)
+def test_any_values_of_label_maps(
+    values: tuple[int, ...],
+    classes: tuple[str, ...],
+    labels: tuple[int, ...],
+    tmp_path: Path,
+    config_of: Callable[..., Config],
+) -> None:
+    cfg = config_of(segment, *folders(tmp_path, [stripes(*values)] * 5))
+    init_default_scope('mmseg')
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    assert dataset.metainfo['classes'] == classes and cfg.model.decode_head.num_classes == 2
+    found = dataset[0]['data_samples'].gt_sem_seg.data[0].numpy()
+    assert (found == stripes(*labels)).all()
+
+
 @pytest.mark.parametrize('rare', [3, 9])
 def test_a_class_of_held_out_maps_alone_is_trained_on(
-    rare: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rare: int, tmp_path: Path, config_of: Callable[..., Config]
 ) -> None:
     """It would be scored as the class of another value, or have no number in the model."""
     maps = [stripes(0, 1, 5)] * 10
     first = held_out(tmp_path / 'same', 10, 0.3)[0]
     maps[first] = stripes(0, 1, 5, rare)
     lines: list[str] = []
-    cfg = config_of(
-        segment, folders(tmp_path, maps), monkeypatch, tmp_path / 'out', val=0.3,
-        report=lines.append,
-    )  # fmt: skip
+    cfg = config_of(segment, *folders(tmp_path, maps), val=0.3, report=lines.append)
     values = sorted([0, 1, 5, rare])
     parts = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
     assert [tuple(part['values']) for part in parts] == [tuple(values)] * 2
@@ -62,7 +115,7 @@ def test_a_class_of_held_out_maps_alone_is_trained_on(
 
 
 def test_a_class_without_a_training_map_keeps_its_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, config_of: Callable[..., Config]
 ) -> None:
     """The only held-out image stays; its class is named and measured as what it is."""
     maps = [stripes(0, 1, 5)] * 5
@@ -70,7 +123,7 @@ def test_a_class_without_a_training_map_keeps_its_number(
     maps[only] = stripes(0, 3, 5, 255)
     lines: list[str] = []
     data = folders(tmp_path, maps)
-    cfg = config_of(segment, data, monkeypatch, tmp_path / 'out', report=lines.append)
+    cfg = config_of(segment, *data, report=lines.append)
     assert sum('no image to train on has class 3:' in line for line in lines) == 1
     init_default_scope('mmseg')
     found = DATASETS.build(cfg.val_dataloader.dataset)[0]['data_samples'].gt_sem_seg.data[0]
@@ -79,13 +132,14 @@ def test_a_class_without_a_training_map_keeps_its_number(
 
 
 def test_validation_maps_are_read_as_training_maps(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, config_of: Callable[..., Config]
 ) -> None:
     """255 is ignored next to 0 alone, too, where the training maps have more classes."""
     data = folders(tmp_path / 'train', [stripes(0, 1, 255)] * 4)
     val = folders(tmp_path / 'val', [stripes(0, 255)] * 2)
-    cfg = config_of(segment, data, monkeypatch, tmp_path / 'out', val=val)
+    cfg = config_of(segment, *data, val=list(val))
     assert cfg.val_dataloader.dataset['values'] == [0, 1]
+    assert cfg.val_dataloader.dataset.data_prefix.img_path == str(val[0])
     val = folders(tmp_path / 'other', [stripes(0, 2, 255)] * 2)
     with pytest.raises(UserError, match='has the values 2, which'):
         segment(*data, val=val, epochs=1, out=tmp_path / 'refused')
@@ -104,6 +158,19 @@ def test_label_maps_are_as_large_as_their_images(tmp_path: Path) -> None:
     message = 'images/1.png has 40 x 40 pixels.*masks/1.png 40 x 30: save them alike'
     with pytest.raises(UserError, match=message):
         open_maps(*data, tmp_path / 'all.txt')
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [(b'caf\xe9', 'is not UTF-8 in one line'), (b'a\nb', 'in one line'), (b'1 ', 'has spaces ar')],
+)
+def test_names_that_no_list_can_hold(name: bytes, message: str, tmp_path: Path) -> None:
+    data = folders(tmp_path, [stripes(0, 1)] * 2)
+    for folder in data:
+        (folder / '1.png').rename(os.fsdecode(os.fsencode(folder) + b'/' + name + b'.png'))
+    with pytest.raises(UserError, match=message) as caught:
+        open_maps(*data, tmp_path / 'all.txt')
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize('upright', [True, False])
@@ -156,14 +223,14 @@ def test_fewer_images_than_label_maps(tmp_path: Path) -> None:
 
 
 def test_the_ending_of_label_maps_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, config_of: Callable[..., Config]
 ) -> None:
     for ending in ('.png', '_mask.png'):
         data = folders(tmp_path / ending, [stripes(0, 1)] * 5)
         for path in list(data[1].iterdir()):
             path.rename(path.with_name(path.stem + ending))
         lines: list[str] = []
-        config_of(segment, data, monkeypatch, tmp_path / ending / 'out', report=lines.append)
+        config_of(segment, *data, out=tmp_path / ending / 'out', report=lines.append)
         assert any('followed by' in line for line in lines) == (ending == '_mask.png')
     assert 'label maps are called as their images, followed by _mask.png' in lines
 
@@ -239,7 +306,7 @@ def test_values_next_to_255_are_classes(kind: str, tmp_path: Path) -> None:
     label = REAL[kind]
     write(tmp_path / 'map.png', label)
     found = read_values(str(tmp_path / 'map.png'))
-    assert found.values == set(np.unique(label).tolist()) and found.shape == label.shape
+    assert found.values == set(np.unique(label).tolist()) and found.size == label.shape[::-1]
     assert not are_smoothed([found])
 
 

@@ -34,7 +34,12 @@ def test_runs_that_cannot_predict(names: tuple[str, ...], message: str, tmp_path
     with pytest.raises(UserError, match=message):
         symmim_mm.load(tmp_path)
     with pytest.raises(UserError, match='no such image'):
-        predict(tmp_path, [tmp_path / 'no.png'])
+        predict(tmp_path, tmp_path / 'no.png')
+    with pytest.raises(UserError, match='no image is named'):
+        predict(tmp_path, [])
+    # No other checkpoint is taken in place of the one that is named.
+    with pytest.raises(UserError, match='epoch_2.pth does not exist'):
+        symmim_mm.load(tmp_path / 'epoch_2.pth')
 
 
 def _spoil_case(root: Path) -> dict:
@@ -127,61 +132,28 @@ def test_label_maps_that_cannot_work(
         segment(tmp_path / 'images', tmp_path / 'masks', out=tmp_path / 'out')
 
 
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        (lambda content: content.pop('images'), "has no list 'images'"),
-        (lambda content: content['images'][0].update(file_name='no.png'), 'are not in .*no.png'),
-        (lambda content: content.update(annotations=[]), 'no objects'),
-        (lambda content: content['categories'][0].pop('name'), 'category 0: without name'),
-    ],
-)
-def test_annotations_that_cannot_work(
-    change: Callable[[dict], object], message: str, sample_data: Path, tmp_path: Path
-) -> None:
-    content = json.loads(coco(sample_data)[0].read_text())
-    change(content)
-    (tmp_path / 'a.json').write_text(json.dumps(content))
-    with pytest.raises(UserError, match=message):
-        detect(tmp_path / 'a.json', coco(sample_data)[1], out=tmp_path / 'out')
-
-
-@pytest.mark.parametrize(
-    ('lines', 'message'),
-    [
-        ('cat/0.png cat\ncat/no.png cat', 'line 2: no such image'),
-        ('cat/0.png', 'line 1: not a path and a class'),
-        ('cat/0.png cat\ncat/1.png cat', 'has 1 class, and a classifier needs two'),
-        ('', 'has 0 class'),
-    ],
-)
-def test_lists_that_cannot_work(lines: str, message: str, classes: Path, tmp_path: Path) -> None:
-    (classes / 'list.txt').write_text(lines)
-    with pytest.raises(UserError, match=message):
-        finetune(classes / 'list.txt', epochs=1, out=tmp_path / 'out')
-
-
 def test_validation_with_other_classes(sample_data: Path, tmp_path: Path) -> None:
     content = json.loads(coco(sample_data)[0].read_text())
     content['categories'][0]['name'] += ' of another kind'
     (tmp_path / 'val.json').write_text(json.dumps(content))
     with pytest.raises(UserError, match='has other classes than .* of another kind'):
-        detect(*coco(sample_data), val=(tmp_path / 'val.json', coco(sample_data)[1]), out=tmp_path)
-    for number in range(2):
-        write(tmp_path / f'images/{number}.png', 9)
-        for folder, value in (('maps', 1), ('val', 2)):
-            label = np.resize(np.array([0, value], np.uint8), (40, 40))
-            write(tmp_path / f'{folder}/{number}.png', label)
-    images = tmp_path / 'images'
-    with pytest.raises(UserError, match='has the values 2, which .*maps does not have'):
-        segment(images, tmp_path / 'maps', val=(images, tmp_path / 'val'), out=tmp_path / 'out')
+        detect(*coco(sample_data), val=[tmp_path / 'val.json', coco(sample_data)[1]], out=tmp_path)
 
 
 @pytest.mark.parametrize(
-    ('words', 'most', 'value'),
-    [(['none'], 2, None), (['0.3'], 1, 0.3), (['a', 'b'], 2, ('a', 'b')), (['a'], 1, 'a')],
+    ('words', 'value'),
+    [(['none'], None), (['0.3'], 0.3), (['a', 'b'], ['a', 'b']), (['a'], 'a')],
 )
-def test_what_val_names(words: list[str], most: int, value: object) -> None:
-    assert validation(words, most) == value
-    with pytest.raises(UserError, match='must be a share such as 0.2'):
-        validation(['a', 'b', 'c'], most)
+def test_what_val_names(words: list[str], value: object) -> None:
+    assert validation(words) == value
+
+
+@pytest.mark.parametrize('val', ['a', ['a', 'b', 'c'], []])
+def test_validation_of_another_number_of_paths(val: object, tmp_path: Path) -> None:
+    """It would be measured on the images of the training, and called validation."""
+    for function, paths in ((finetune, 1), (detect, 2), (segment, 2)):
+        message = (
+            f'must be a share such as 0.2, none, or {paths} path' if val != 'a' else 'path|such'
+        )
+        with pytest.raises(UserError, match=message):
+            function(*['no'] * paths, val=val, out=tmp_path / 'out')

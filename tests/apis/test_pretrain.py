@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -114,14 +115,15 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
         pretrain(tmp_path / 'nowhere', out=tmp_path / 'c')
 
 
-def test_the_model_follows_from_its_weights(folder: Path, tmp_path: Path) -> None:
+def test_the_model_follows_from_its_weights(
+    folder: Path, tmp_path: Path, plan: Callable[..., list[str]]
+) -> None:
     """Width, patch and image size are those of ``init``, and a model next to it is refused."""
     init = tmp_path / 'init.pth'
     torch.save(dict(state_dict=backbone_weights(vit())), init)
     with pytest.raises(UserError, match='not both'):
         pretrain(folder, init=init, model='vit-s', out=tmp_path / 'a')
-    options = dict(heads=4, epochs=1, workers=0, report=lambda line: None)
-    pretrain(folder, init=init, out=tmp_path / 'b', **options)
+    plan(pretrain, folder, init=init, out=tmp_path / 'b', heads=4)
     backbone = Config.fromfile(tmp_path / 'b/plan/pretrain.py').model.backbone
     state = torch.load(init)['state_dict']
     assert backbone.arch.embed_dims == len(state['backbone.cls_token'][0, 0])

@@ -1,19 +1,14 @@
 """Labeled images as users have them, the commands that take them, and the ViT of a checkpoint."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import pytest
-from mmengine.config import Config
 
 from symmim_mm.apis.own_data.detect import detect
 from symmim_mm.apis.own_data.finetune import finetune
 from symmim_mm.apis.own_data.segment import segment
 from symmim_mm.checkpoint.encoder import Encoder
-from symmim_mm.config.load import load_config
 
 SIZES = dict(heads=4, width=48, layers=12, hidden=96, channels=3, patch=8, image=32)
 VIT = Encoder({}, 'tiny', **SIZES, pooled=False)
@@ -32,28 +27,6 @@ def write(path: Path, value: int | np.ndarray, side: int = 40) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.full((side, side, 3), value, np.uint8) if isinstance(value, int) else value
     assert cv2.imwrite(str(path), pixels)
-
-
-def config_of(
-    function: Callable[..., Path],
-    data: tuple,
-    monkeypatch: pytest.MonkeyPatch,
-    out: Path,
-    **options: Any,
-) -> Config:
-    """Return the config that a command writes, without training it."""
-
-    class Written(Exception):
-        pass
-
-    def stop(*args: object, **kwargs: object) -> None:
-        raise Written
-
-    monkeypatch.setattr('symmim_mm.apis.own_data.transfer.train_planned', stop)
-    options = dict(epochs=1, workers=0, out=out, report=lambda line: None) | options
-    with pytest.raises(Written):
-        function(*data, **options)
-    return load_config(next((out / 'plan').glob('*.py')))
 
 
 # By task: the command's function, its data below the sample data, and a metric of its record.

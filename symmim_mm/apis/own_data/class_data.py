@@ -174,7 +174,7 @@ def _fields(file: Path, text: io.StringIO) -> Iterator[tuple[int, str, str]]:
                 )
             yield number, path, name
     except csv.Error as error:
-        raise UserError(f'{file}, line {reader.line_num}: {error}: save it as UTF-8') from error
+        raise UserError(f'{file}, line {reader.line_num}: {error}: close its quotes') from error
 
 
 def _split(folder: Path, line: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from symmim_mm.apis.own_data.coco_sizes import check_sizes
+from symmim_mm.apis.own_data.image_sizes import check_sizes
 from symmim_mm.datacheck.coco.annotation_file import load
 from symmim_mm.datacheck.coco.instances import check_content
 from symmim_mm.datacheck.report import Report

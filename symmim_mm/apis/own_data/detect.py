@@ -1,7 +1,9 @@
 """Detection on one's own images: a COCO annotation file and a folder."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -23,7 +25,7 @@ def detect(
     annotations: str | Path,
     images: str | Path,
     *,
-    val: tuple[str | Path, str | Path] | float | None = transfer.HELD_OUT,
+    val: Sequence[str | Path] | float | None = transfer.HELD_OUT,
     **options: Unpack[transfer.TransferOptions],
 ) -> Path:
     """Train Mask R-CNN on one's own images, and write a page of how well it detects.
@@ -45,16 +47,17 @@ def detect(
         UserError: data, options or a checkpoint that cannot work.
     """
     file, folder = Path(annotations), Path(images)
+    own, train_share, val_share, line = transfer.open_validation(val, 2)
 
-    def prepare(plan: Path, start: Encoder | None) -> transfer.Setup:
-        whole = open_coco(file, folder)
-        labels = float(options.get('labels') or 1.0)
-        train_share, val_share, line = transfer.held_out_shares(val)
-        trained = measured = whole
+    def prepare(
+        plan: Path, start: Encoder | None, options: transfer.TransferOptions
+    ) -> transfer.Setup:
+        trained = measured = whole = open_coco(file, folder)
+        labels = options['labels']
         opened = [whole]
         parts: list[CocoFile] = []
-        if isinstance(val, tuple):
-            measured = open_coco(Path(val[0]), Path(val[1]), whole.masks)
+        if own:
+            measured = open_coco(own[0], own[1], whole.masks)
             opened.append(measured)
             if measured.classes != whole.classes:
                 wrong = set(measured.classes).symmetric_difference(whole.classes)
@@ -80,16 +83,14 @@ def detect(
         names = [entry['file_name'] for entry in whole.content['images']]
         backbone, _ = transfer.transfer_backbone(options, start, folder, names)
         unit = 2 * backbone.patch
-        longer = -(-int(np.median(sides.max(axis=1))) // unit) * unit
-        size = choose_side(options.get('image_size'), longer, unit, MOST_SIDE)
-        scale = size / float(np.median(sides.max(axis=1)))
+        longer = float(np.median(sides.max(axis=1)))
+        size = choose_side(options['image_size'], -(-int(longer) // unit) * unit, unit, MOST_SIDE)
         for part in parts:  # now that nothing is left to refuse
             part.write()
 
         return transfer.Setup(
             backbone, max(1, round(trained.annotated * labels)),
-            transfer.data_name(folder, labels),
-            lambda recipe: _parts(trained, measured, labels, backbone, size, scale, recipe),
+            partial(_parts, trained, measured, labels, backbone, size, size / longer),
             [
                 f'{len(sides)} images, {len(whole.content["annotations"])} objects of '
                 f'{counted(len(whole.classes), "class")} ({listed(whole.classes, 8)}), '
@@ -101,7 +102,7 @@ def detect(
         )  # fmt: skip
 
     data = dict(annotations=annotations, images=images, val=val)
-    return transfer.run_transfer('detection', transfer.data_name(folder), prepare, data, **options)
+    return transfer.run_transfer('detection', folder, prepare, data, **options)
 
 
 def _parts(

@@ -46,35 +46,33 @@ def finetune(
         UserError: data, options or a checkpoint that cannot work.
     """
     source, val, chosen = choose_parts(Path(data), val, transfer.HELD_OUT)
-    title = transfer.data_name(source)
+    own, train_share, val_share, line = transfer.open_validation(val, 1)
 
-    def prepare(plan: Path, start: Encoder | None) -> transfer.Setup:
-        labeled = open_labeled(source, plan / 'train.txt')
-        measured = labeled
-        if isinstance(val, str | Path):
-            measured = open_labeled(Path(val), plan / 'val.txt', labeled.classes)
-        labels = float(options.get('labels') or 1.0)
-        train_share, val_share, line = transfer.held_out_shares(val)
-        train_share = (0.0, train_share[1] * labels)
+    def prepare(
+        plan: Path, start: Encoder | None, options: transfer.TransferOptions
+    ) -> transfer.Setup:
+        labeled = measured = open_labeled(source, plan / 'train.txt')
+        if own:
+            measured = open_labeled(own[0], plan / 'val.txt', labeled.classes)
+        learned = (0.0, train_share[1] * options['labels'])
         backbone, _ = transfer.transfer_backbone(options, start, labeled.folder, labeled.images)
-        size = choose_side(options.get('image_size'), backbone.image, backbone.patch, 10**6)
+        size = choose_side(options['image_size'], backbone.image, backbone.patch, 10**6)
         counts = labeled.counts
         name = min(counts, key=counts.__getitem__)
         used, held = (
             round(counts[name] * stop) - round(counts[name] * start)
-            for start, stop in (train_share, val_share)
+            for start, stop in (learned, val_share)
         )
         if not used or not held:
             raise UserError(
                 f'{source}: class {name} has {counts[name]} images, too few to train with '
-                f'{train_share[1]:.0%} of them and to hold some out: label more, or give another '
+                f'{learned[1]:.0%} of them and to hold some out: label more, or give another '
                 '--labels or --val'
             )
 
         return transfer.Setup(
-            backbone, sum(round(count * train_share[1]) for count in counts.values()),
-            transfer.data_name(source, labels),
-            partial(_parts, labeled, measured, train_share, val_share, backbone, size),
+            backbone, sum(round(count * learned[1]) for count in counts.values()),
+            partial(_parts, labeled, measured, learned, val_share, backbone, size),
             [
                 f'{sum(counts.values())} images in {len(counts)} classes, '
                 f'{min(counts.values())} to {max(counts.values())} each: '
@@ -83,8 +81,7 @@ def finetune(
             ],
         )  # fmt: skip
 
-    arguments = dict(data=data, val=val)
-    return transfer.run_transfer('finetune', title, prepare, arguments, **options)
+    return transfer.run_transfer('finetune', source, prepare, dict(data=data, val=val), **options)
 
 
 def _parts(

@@ -8,13 +8,13 @@ from symmim_mm.apis.own_data.backbone import (
     decoder_sizes,
     load_settings,
 )
+from symmim_mm.apis.own_data.plan import config_text
 from symmim_mm.checkpoint.encoder import Encoder
-from symmim_mm.config.file import CONFIGS
 from symmim_mm.datasets.survey import FolderSurvey
 from symmim_mm.planning.folder_plan import FolderRecipe, choose_batch
 
 
-def config_text(
+def pretrain_text(
     found: FolderSurvey,
     method: str,
     model: Encoder,
@@ -87,13 +87,8 @@ def config_text(
             ),
         ),
     )  # fmt: skip
-    lines = [
-        f'# {method} on {found.root}: {len(found.images)} images. Written by `symmim pretrain`; '
-        'change it and train with',
-        f'# `tools/train.py {plan / "pretrain.py"}`' + (f' --backbone {init}' if init else ''),
-        f'_base_ = [{str(CONFIGS / method / "vit_b_pretrain.py")!r}]',
-    ]
-    return '\n'.join([*lines, *(f'{key} = {value!r}' for key, value in parts.items()), ''])
+    title = f'{method} on {found.root}: {len(found.images)} images'
+    return config_text(title, f'{method}/vit_b_pretrain.py', parts, plan / 'pretrain.py', init)
 
 
 def center_pipeline(side: int, channels: int = 3) -> list[dict]:

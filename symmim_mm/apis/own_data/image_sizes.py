@@ -1,12 +1,14 @@
-"""Sizes of images as a COCO file gives them, compared with those that training reads."""
+"""Sizes of images as labels give them, compared with those that training reads."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from symmim_mm.datacheck.coco.annotation_file import Size
 from symmim_mm.datacheck.header import read_header
 from symmim_mm.datasets.transforms.decode_region import open_image
 from symmim_mm.utils.errors import UserError
+from symmim_mm.utils.paths import open_regular
 
 SIDEWAYS = 5  # EXIF orientation from which width and height are exchanged
 
@@ -23,7 +25,7 @@ def check_sizes(file: Path, folder: Path, images: Iterable[tuple[str, Size]]) ->
         UserError: images of another size, or a file that is no image.
     """
     images = list(images)
-    found = [(name, size, *_read_size(folder / name, size)) for name, size in images]
+    found = [(name, size, *read_size(folder / name, size)) for name, size in images]
     wrong = [(name, size, read, turned) for name, size, read, turned in found if size != read]
     if not wrong:
         return
@@ -46,21 +48,18 @@ def check_sizes(file: Path, folder: Path, images: Iterable[tuple[str, Size]]) ->
     )
 
 
-def _read_size(path: Path, stated: Size) -> tuple[Size, bool]:
+def read_size(path: Path, stated: Size) -> tuple[Size, bool]:
     """Return ``(width, height)`` that training reads, and whether EXIF alone makes it differ.
 
     Raises:
         UserError: the file cannot be read, or is no image.
     """
-    try:
-        with open(path, 'rb') as stream:
-            header = read_header(stream)
-    except OSError as error:
-        raise UserError(f'cannot read {path}: {error.strerror or error}') from error
-    if header is None:  # not one of Pillow's
-        return open_image(path).size, False
-    size = header.loaded_size
-    if size != stated and size == stated[::-1]:
-        size = open_image(path).size  # Pillow and OpenCV may take damaged EXIF data differently
-        return size, size != stated and header.orientation >= SIDEWAYS
-    return size, False
+    header = None
+    with suppress(OSError), open_regular(path) as stream:  # reading it whole says why
+        header = read_header(stream)
+    if header and header.loaded_size == stated:
+        return stated, False
+    # Pillow does not know all images, and OpenCV may take damaged EXIF data differently.
+    size = open_image(path).size
+    turned = header is not None and header.orientation >= SIDEWAYS
+    return size, turned and size == stated[::-1]

@@ -4,20 +4,17 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from symmim_mm.apis.own_data.image_sizes import read_size
 from symmim_mm.apis.own_data.map_values import are_smoothed, read_values
-from symmim_mm.datacheck.header import read_header
+from symmim_mm.apis.own_data.plan import write_list
 from symmim_mm.datasets.label_share import Share, choose_part
 from symmim_mm.datasets.survey import survey
 from symmim_mm.datasets.transforms.decode import IGNORED
-from symmim_mm.datasets.transforms.decode_region import ImageError, open_image
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.host import available_cores
-from symmim_mm.utils.paths import open_regular
 from symmim_mm.utils.text import counted, listed
 
 SAMPLED = 50  # images by whose names those of label maps are understood
@@ -55,7 +52,7 @@ class MapFolder:
         """Return some of the images, by number, and write their names into another file."""
         kept = sorted(numbers)
         files = [self.files[number] for number in kept]
-        write_atomic(names, ''.join(os.path.splitext(file)[0] + '\n' for file in files))
+        write_list(names, self.images, (os.path.splitext(file)[0] for file in files))
         return replace(
             self, files=files, found=[self.found[number] for number in kept], names=names
         )
@@ -96,12 +93,9 @@ def open_maps(images: Path, masks: Path, names: Path) -> MapFolder:
     """
     pairs, bare, suffix = _pair(images, masks)
     with ThreadPoolExecutor(available_cores()) as pool:
-        try:
-            read = list(pool.map(lambda path: read_values(str(masks / path)), pairs.values()))
-        except ImageError as error:
-            raise UserError(str(error)) from error
+        read = list(pool.map(lambda path: read_values(str(masks / path)), pairs.values()))
     for (file, path), label_map in zip(pairs.items(), read, strict=True):
-        _check_size(images / file, masks / path, label_map.shape)
+        _check_size(images / file, masks / path, label_map.size)
     found = [label_map.values for label_map in read]
     if are_smoothed(read):
         odd = next(
@@ -135,6 +129,8 @@ def _pair(images: Path, masks: Path) -> tuple[dict[str, str], list[str], str]:
             'one ending at a time; convert or rename them'
         )
     stems = {file: os.path.splitext(file)[0] for file in files}
+    if odd := next((stem for stem in stems.values() if stem != stem.strip()), None):
+        raise UserError(f'{images}: {odd!r} has spaces around it, which lists lose: rename it')
     suffixes = _suffixes(list(stems.values()), maps)
     suffix = suffixes[0] if suffixes else ''
     pairs = {
@@ -178,18 +174,11 @@ def _suffixes(stems: list[str], maps: set[str]) -> list[str]:
     return plain if len(plain) == 1 else best
 
 
-def _check_size(image: Path, label_map: Path, shape: tuple[int, ...]) -> None:
-    """Raise UserError where an image, turned upright as it is loaded, has not this shape."""
-    header = None
-    with suppress(OSError), open_regular(image) as file:
-        header = read_header(file)
-    if header and header.loaded_size[::-1] == shape:
-        return
-    loaded = open_image(image)  # OpenCV, which may find another orientation, has the last word
-    loaded.decode_whole()
-    if loaded.size[::-1] != shape:
+def _check_size(image: Path, label_map: Path, size: tuple[int, int]) -> None:
+    """Raise UserError where an image, turned upright as it is loaded, has another size."""
+    loaded, _ = read_size(image, size)
+    if loaded != size:
         raise UserError(
-            f'{image} has {" x ".join(map(str, loaded.size))} pixels, upright as it is loaded, and '
-            f'its label map {label_map} {" x ".join(map(str, shape[::-1]))}: save them alike, '
-            'without an EXIF orientation'
+            f'{image} has {loaded[0]} x {loaded[1]} pixels, upright as it is loaded, and its label '
+            f'map {label_map} {size[0]} x {size[1]}: save them alike, without an EXIF orientation'
         )

@@ -27,7 +27,7 @@ class MapValues(NamedTuple):
     """What one label map holds."""
 
     values: frozenset[int]
-    shape: tuple[int, ...]  # rows and columns
+    size: tuple[int, int]  # width and height
     extreme: int  # pixels with 0 or 255
     steps: int  # pixels with another value, and in the 3 x 3 around them lower and higher ones
 
@@ -51,7 +51,7 @@ def read_values(path: str) -> MapValues:
         around = np.ones((3, 3), np.uint8)
         higher, lower = cv2.dilate(labels, around) > labels, cv2.erode(labels, around) < labels
         steps = int((higher & lower).sum())  # which 0 and 255 never are
-    return MapValues(frozenset(np.flatnonzero(counts).tolist()), labels.shape, extreme, steps)
+    return MapValues(frozenset(np.flatnonzero(counts).tolist()), labels.shape[::-1], extreme, steps)
 
 
 def are_smoothed(maps: Sequence[MapValues]) -> bool:
@@ -62,7 +62,7 @@ def are_smoothed(maps: Sequence[MapValues]) -> bool:
     """
     values = set().union(*(found.values for found in maps))
     between = values - {0, IGNORED}
-    pixels = sum(math.prod(found.shape) for found in maps)
+    pixels = sum(math.prod(found.size) for found in maps)
     extreme = sum(found.extreme for found in maps)
     middle = (IGNORED + 1) // 2
     return (

@@ -2,17 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from symmim_mm.checkpoint.read import checkpoint_files
+from symmim_mm.config.file import CONFIGS
 from symmim_mm.results.record import FILE_NAME
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import file_sha256, write_atomic
-from symmim_mm.utils.text import short
+from symmim_mm.utils.text import is_text, short
 from symmim_mm.utils.work_dir import exclusive_work_dir
 
 PLAN, ARGUMENTS = 'plan', 'arguments.json'
@@ -35,10 +38,52 @@ def check_numbers(**numbers: int | None) -> None:
 
 
 def absolute(value: object) -> Any:
-    """Return paths, and those in a sequence, as absolute ones, for JSON; another value as it is."""
+    """Return paths, and those in a sequence, as absolute ones, for JSON; another value as it is.
+
+    Raises:
+        UserError: a path that no config can hold.
+    """
     if isinstance(value, str | Path):
-        return str(Path(value).resolve())
+        return check_name(str(Path(value).resolve()))
     return list(map(absolute, value)) if isinstance(value, list | tuple) else value
+
+
+def check_name(path: str, folder: str | Path = '') -> str:
+    """Return a path, maybe below a folder, that configs and lists can hold.
+
+    Raises:
+        UserError: one that is not UTF-8 in one line.
+    """
+    if not is_text(path) or '\n' in path or '\r' in path:
+        where = f'{folder}: ' if folder else ''
+        raise UserError(f'{where}{path!r} is not UTF-8 in one line: rename it')
+    return path
+
+
+def config_text(title: str, base: str, parts: dict[str, Any], config: Path, start: object) -> str:
+    """Return the text of a config, as one would write it by hand.
+
+    Args:
+        title: what is trained, for the first line.
+        base: path of the full recipe, below ``configs``.
+        parts: what differs from it.
+        config: where it will be.
+        start: checkpoint that the training starts from, if any.
+    """
+    return (
+        f'# {title}. Written by `symmim`; change it and train it with\n'
+        f'# `symmim train {config}' + (f' --backbone {start}' if start else '') + '`\n'
+        f'_base_ = [{str(CONFIGS / base)!r}]\n' + Config(parts).pretty_text
+    )
+
+
+def write_list(file: Path, folder: Path, images: Iterable[str]) -> None:
+    """Write paths of images below a folder into a file, one a line.
+
+    Raises:
+        UserError: a name that no line can hold.
+    """
+    write_atomic(file, ''.join(check_name(path, folder) + '\n' for path in images))
 
 
 @dataclass(frozen=True)
@@ -81,6 +126,7 @@ class Plan:
         Raises:
             UserError: the folder holds a run of other arguments, or one that is under way.
         """
+        check_name(str(self.place.resolve()))
         stored = self._stored()
         planned, begun = self.config.is_file(), self._begun()
         if not begun and (self.place / 'run.lock').is_file():

@@ -1,12 +1,11 @@
 """Pre-training on a folder of images: look, measure, plan, train, show what was learned."""
 
-import json
 import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,28 +16,21 @@ from mmengine.runner import Runner
 
 from symmim_mm.apis.embed import show_embeddings
 from symmim_mm.apis.own_data.backbone import DEFAULT_MODEL, choose_side, new_backbone, open_start
-from symmim_mm.apis.own_data.folder_config import config_text
-from symmim_mm.apis.own_data.plan import Plan, absolute, check_numbers
+from symmim_mm.apis.own_data.folder_config import pretrain_text
+from symmim_mm.apis.own_data.plan import Plan, absolute, check_numbers, write_list
 from symmim_mm.apis.train import configure, train
 from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.datasets.survey import FolderSurvey, survey
 from symmim_mm.engine.launch import launched_runner
 from symmim_mm.engine.precision import has_bf16_units
-from symmim_mm.planning.folder_plan import (
-    FROM_SCRATCH,
-    FolderRecipe,
-    choose_batch,
-    choose_recipe,
-    seconds_of,
-)
+from symmim_mm.planning.folder_plan import FROM_SCRATCH, FolderRecipe, choose_recipe, seconds_of
 from symmim_mm.results.collect import collect, write_progress
 from symmim_mm.results.page.report import next_commands
 from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.results.runs import RecordedRun
 from symmim_mm.utils.errors import UserError
-from symmim_mm.utils.files import write_atomic
 from symmim_mm.utils.host import available_cores
-from symmim_mm.utils.text import counted, is_text
+from symmim_mm.utils.text import counted
 
 METHODS = ('symmim', 'mae', 'simmim')
 TIMED_STEPS = 4
@@ -122,6 +114,7 @@ def pretrain(
         channels = choose_channels(channels, start)
         found = survey(folder, channels=channels)
         report(found.describe())
+        found.images = [path for path in found.images if path not in found.unreadable]
         backbone = start or new_backbone(model, found.shorter_side, image_size)
         if start and start.channels != channels:
             report(
@@ -133,13 +126,14 @@ def pretrain(
         backbone = replace(backbone, image=side, channels=channels)
 
         def text(recipe: FolderRecipe | None) -> str:
-            return config_text(
+            return pretrain_text(
                 found, method, backbone, recipe, plan.folder, init, worker_count(workers)
             )
 
-        write_lists(found, plan.folder, choose_batch(len(found.images)))
+        timed = text(None)  # refuses too few images
+        write_lists(found, plan.folder)
         report('measuring some steps')
-        rate = measure_rate(text(None), init, amp=has_bf16_units())
+        rate = measure_rate(timed, init, amp=has_bf16_units())
         recipe = choose_recipe(
             len(found.images), side, backbone.width, rate=rate,
             seconds=seconds, epochs=epochs, steps=steps,
@@ -150,7 +144,6 @@ def pretrain(
                 f'from scratch, {len(found.images)} images teach little: weights from elsewhere '
                 '(--init FILE: of MAE, DINO, timm, Hugging Face, ...) are the better start'
             )
-        write_atomic(plan.folder / 'recipe.json', json.dumps(asdict(recipe), indent=1) + '\n')
         plan.write(text(recipe))
     train_planned(plan.config, place, seed=seed, backbone=init, amp=has_bf16_units(), track=track)
     write_progress(Record.read(place / FILE_NAME), place, 'trained; its images are compared')
@@ -205,23 +198,17 @@ def finish(work_dir: Path, report: Callable[[str], None]) -> Path:
     return page
 
 
-def write_lists(found: FolderSurvey, plan: Path, batch: int) -> None:
+def write_lists(found: FolderSurvey, plan: Path) -> None:
     """Write ``train.txt`` and ``held_out.txt``: every so many images are held out.
 
     Raises:
-        UserError: fewer images than a batch, or a name that no line of a list can hold.
+        UserError: a name that no line of a list can hold.
     """
-    images = [path for path in found.images if path not in found.unreadable]
-    for path in images:
-        if not is_text(path) or '\n' in path or '\r' in path:
-            raise UserError(f'{found.root}: {path!r} is not UTF-8 in one line: rename the file')
+    images = found.images
     held = max(8, min(64, len(images) // 20))
     chosen = {images[number * len(images) // held] for number in range(held)}
-    trained = [path for path in images if path not in chosen]
-    if len(trained) < batch:
-        raise UserError(f'{found.root}: {len(trained)} images are less than one batch of {batch}')
-    write_atomic(plan / 'train.txt', '\n'.join(trained) + '\n')
-    write_atomic(plan / 'held_out.txt', '\n'.join(sorted(chosen)) + '\n')
+    write_list(plan / 'train.txt', found.root, (path for path in images if path not in chosen))
+    write_list(plan / 'held_out.txt', found.root, sorted(chosen))
 
 
 def describe(recipe: FolderRecipe, backbone: Encoder, method: str, rate: float) -> str:
@@ -263,14 +250,11 @@ def measure_rate(
 
     As many steps come before those that are timed, where an epoch has so many. Slow steps are
     measured for less time: 20 seconds after the first, or the second alone.
-
-    Raises:
-        UserError: an epoch has less than two steps.
     """
     timer = _TimerHook(steps)
     with tempfile.TemporaryDirectory(prefix='symmim-timed-') as folder:
         path = Path(folder, 'pretrain.py')
-        path.write_text(text)
+        path.write_text(text, encoding='utf-8')
         cfg = configure(path, work_dir=folder, backbone=str(init) if init else None, amp=amp)
         for name in ('health', 'images'):
             cfg.default_hooks.pop(name, None)
@@ -282,6 +266,4 @@ def measure_rate(
             with suppress(_Stop):
                 runner.train()
     steps = min(steps, len(timer.times) - 1)
-    if steps < 1:
-        raise UserError('an epoch has less than two steps: give more images')
     return batch * steps / (timer.times[-1] - timer.times[-1 - steps])

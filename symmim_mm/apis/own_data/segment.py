@@ -1,6 +1,8 @@
 """Semantic segmentation on one's own images: a folder of images and one of label maps."""
 
 import os
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -21,7 +23,7 @@ def segment(
     images: str | Path,
     masks: str | Path,
     *,
-    val: tuple[str | Path, str | Path] | float | None = transfer.HELD_OUT,
+    val: Sequence[str | Path] | float | None = transfer.HELD_OUT,
     **options: Unpack[transfer.TransferOptions],
 ) -> Path:
     """Train UperNet on one's own images, and write a page of how well it segments.
@@ -42,13 +44,15 @@ def segment(
     Raises:
         UserError: data, options or a checkpoint that cannot work.
     """
+    own, train_share, val_share, line = transfer.open_validation(val, 2)
 
-    def prepare(plan: Path, start: Encoder | None) -> transfer.Setup:
-        labels = float(options.get('labels') or 1.0)
-        train_share, val_share, line = transfer.held_out_shares(val)
+    def prepare(
+        plan: Path, start: Encoder | None, options: transfer.TransferOptions
+    ) -> transfer.Setup:
+        labels = options['labels']
         trained = measured = whole = open_maps(Path(images), Path(masks), plan / 'all.txt')
-        if isinstance(val, tuple):
-            measured = open_maps(Path(val[0]), Path(val[1]), plan / 'val.txt')
+        if own:
+            measured = open_maps(own[0], own[1], plan / 'val.txt')
             if extra := set().union(*measured.found) - {*whole.values, IGNORED}:
                 raise UserError(
                     f'{measured.masks} has the values {listed(list(map(str, sorted(extra))), 6)}, '
@@ -59,7 +63,7 @@ def segment(
             trained = whole.part(train, plan / 'train.txt')
             measured = whole.part(held_out, plan / 'val.txt')
         backbone, side = transfer.transfer_backbone(options, start, whole.images, whole.files)
-        size = choose_side(options.get('image_size'), side, 2 * backbone.patch, MOST_SIDE)
+        size = choose_side(options['image_size'], side, 2 * backbone.patch, MOST_SIDE)
 
         lines = [
             f'{len(whole.files)} images with label maps, {len(whole.classes)} classes '
@@ -79,13 +83,11 @@ def segment(
             )
         return transfer.Setup(
             backbone, max(1, round(len(trained.files) * labels)),
-            transfer.data_name(Path(images), labels),
-            lambda recipe: _parts(trained, measured, labels, backbone, size, recipe), lines,
+            partial(_parts, trained, measured, labels, backbone, size), lines,
         )  # fmt: skip
 
     data = dict(images=images, masks=masks, val=val)
-    name = transfer.data_name(Path(images))
-    return transfer.run_transfer('segmentation', name, prepare, data, **options)
+    return transfer.run_transfer('segmentation', Path(images), prepare, data, **options)
 
 
 def _parts(
@@ -97,7 +99,8 @@ def _parts(
     recipe: TransferRecipe,
 ) -> dict[str, Any]:
     width, depth = backbone.width, backbone.layers
-    taps = tuple(depth * part // 12 - 1 for part in (4, 6, 8, 12))  # as 3, 5, 7, 11 of twelve
+    # As 3, 5, 7, 11 of twelve; four different ones of four layers, too.
+    taps = tuple(max(at, depth * part // 12 - 1) for at, part in enumerate((4, 6, 8, 12)))
     channels = min(256, max(64, width // 3))  # of 768 channels the published 256
     model: dict[str, Any] = dict(
         data_preprocessor=dict(size=(size, size), **backbone.normalization),
