@@ -133,7 +133,7 @@ def test_an_unknown_pooling_is_one_line(tmp_path: Path, images: Path) -> None:
         run(tmp_path, images, images, pooling=['patch_mean', 'max'])
 
 
-@pytest.mark.parametrize('name', ['K', 'grid.weight_decay', 'train'])
+@pytest.mark.parametrize('name', ['K', 'grid.weight_decay'])
 def test_an_unknown_setting_is_reported_before_encoding(
     name: str, tmp_path: Path, images: Path, no_encoding: None
 ) -> None:
