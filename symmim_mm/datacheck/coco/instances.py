@@ -66,8 +66,6 @@ class Instances:
     masks: bool = True
     ids: set[Id] = field(default_factory=set)
     annotated: set[Id] = field(default_factory=set)  # ids of images
-    off: int = 0  # boxes that are left out
-    clipped: int = 0  # boxes that reach over the edge, as those of hidden parts do
     numbers: Counter[str] = field(default_factory=Counter)
     of_category: Counter[Id] = field(default_factory=Counter)
     strangers: Counter[Id] = field(default_factory=Counter)  # images that the file does not list
@@ -81,9 +79,11 @@ class Instances:
             text = f'{counted(strangers, "annotation")} of image_id {ids}'
             self.report.add('unknown-image', self.name, text)
         boxes = self.numbers['boxes']
-        if boxes >= ENOUGH and (self.off > OFTEN * boxes or self.clipped > MOSTLY * boxes):
+        off = self.numbers['box-outside'] + self.numbers['box-small']  # which are left out
+        clipped = self.numbers['box-clipped']  # as those of hidden parts are
+        if boxes >= ENOUGH and (off > OFTEN * boxes or clipped > MOSTLY * boxes):
             text = (
-                f'{self.off + self.clipped:,} of {boxes:,}; COCO boxes are [left, top, width, '
+                f'{off + clipped:,} of {boxes:,}; COCO boxes are [left, top, width, '
                 'height] in pixels, not corners and not fractions'
             )
             self.report.add('box-systematic', self.name, text)
@@ -141,19 +141,20 @@ class Instances:
             return None
         left, top, width, height = box
         extent = Extent(left, top, left + width, top + height)
-        text = f'box {[round(value, 2) for value in box]}, image {size[0]} x {size[1]}'
         flat = width == 0 or height == 0  # a few of COCO's own are
         if width < 0 or height < 0 or (extent.is_outside(size) and not flat):
-            self.off += 1
-            self._add('box-outside', entry, text)
-            return None
-        if _is_small(entry):
-            self.off += 1
-            self._add('box-small', entry, f'{text}, area {round(area, 2)}')
+            kind = 'box-outside'
+        elif _is_small(entry):
+            kind = 'box-small'
         elif not extent.is_inside(size):
-            self.clipped += 1
-            self._add('box-clipped', entry, text)
-        return extent
+            kind = 'box-clipped'
+        else:
+            return extent
+        self.numbers[kind] += 1
+        rounded = [round(value, 2) for value in (*box, area)]
+        text = f'box {rounded[:4]}, area {rounded[4]}, image {size[0]} x {size[1]}'
+        self._add(kind, entry, text)
+        return None if kind == 'box-outside' else extent
 
     def _add(self, kind: str, entry: dict[str, Any], text: str) -> None:
         """Add a finding of an annotation, with its id and image."""
