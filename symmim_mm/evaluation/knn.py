@@ -27,15 +27,19 @@ def classify_knn(
         Predicted classes int64 ``(M,)``.
 
     Raises:
-        UserError: ``k`` out of range.
+        UserError: ``k`` or ``temperature`` out of range.
     """
     if not 1 <= k <= len(train):
         raise UserError(f'k must lie between 1 and the {len(train)} training images, got {k}')
+    if not temperature > 0:
+        raise UserError(f'temperature must be above 0, got {temperature}')
     bank = F.normalize(train, dim=1)
     predictions = []
     for queries in F.normalize(test, dim=1).split(chunk):
         similarity, nearest = (queries @ bank.T).topk(k, dim=1)
         votes = torch.zeros(len(queries), classes, dtype=similarity.dtype, device=test.device)
-        votes.scatter_add_(1, labels[nearest], (similarity / temperature).exp())
+        # Relative to the nearest: float32 ends at exp(88), that is at a temperature of 0.011.
+        weights = ((similarity - similarity[:, :1]) / temperature).exp()
+        votes.scatter_add_(1, labels[nearest], weights)
         predictions.append(votes.argmax(dim=1))
     return torch.cat(predictions)

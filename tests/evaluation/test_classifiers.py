@@ -26,6 +26,12 @@ def test_knn_votes_with_exponential_weights() -> None:
     assert classify_knn(train, labels, test, 2, k=1, temperature=1.0).tolist() == [1]
 
 
+def test_knn_of_a_low_temperature_is_that_of_the_nearest() -> None:
+    """exp(1 / 0.01) is beyond float32: two infinite votes would be equal."""
+    train, labels = torch.tensor([[1.0, 0.0], [1.0, 0.1]]), torch.tensor([1, 0])
+    assert classify_knn(train, labels, train, 2, k=2, temperature=0.01).tolist() == [1, 0]
+
+
 def test_knn_does_not_depend_on_the_chunk() -> None:
     train, test = torch.randn(60, 8), torch.randn(33, 8)
     labels = torch.randint(0, 5, (60,))
@@ -33,10 +39,17 @@ def test_knn_does_not_depend_on_the_chunk() -> None:
     assert torch.equal(whole, classify_knn(train, labels, test, 5, k=7, chunk=4))
 
 
-@pytest.mark.parametrize('k', [0, 61])
-def test_knn_refuses_too_few_or_too_many_neighbours(k: int) -> None:
-    with pytest.raises(UserError, match='between 1 and the 60'):
-        classify_knn(torch.randn(60, 8), torch.zeros(60).long(), torch.randn(1, 8), 2, k=k)
+@pytest.mark.parametrize(
+    ('settings', 'words'),
+    [
+        (dict(k=0), 'between 1 and the 60'),
+        (dict(k=61), 'between 1 and the 60'),
+        (dict(temperature=0), 'temperature must be above 0'),
+    ],
+)
+def test_knn_refuses_settings_out_of_range(settings: dict, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        classify_knn(torch.randn(60, 8), torch.zeros(60).long(), torch.randn(1, 8), 2, **settings)
 
 
 def test_linear_separates_what_a_plane_separates() -> None:
