@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from symmim_mm.config.load import check_branch, load_config, stated_weights
 from symmim_mm.datasets.samplers.seeding import seed_everything
 from symmim_mm.engine.faults import report_faults
 from symmim_mm.engine.precision import check_bf16_units, half_encoder
-from symmim_mm.evaluation.choice import check_grid, judge
+from symmim_mm.evaluation.choice import check_settings, judge
 from symmim_mm.evaluation.feature_cache import cached, features_key
 from symmim_mm.evaluation.features import POOLINGS, build_loaders, extract
 from symmim_mm.evaluation.knn import classify_knn
@@ -85,12 +84,8 @@ def evaluate_features(
         check_bf16_units()
     settings = dict(cfg.evaluation)
     poolings = _poolings(settings.pop('pooling', 'patch_mean'))
-    grid, held_out = check_grid(settings.pop('grid', {})), settings.pop('held_out', 0.1)
-    known = list(signature(CLASSIFIERS[task]).parameters)[4:]  # after features, labels and classes
-    if unknown := sorted({*settings, *grid}.difference(known)):
-        raise UserError(
-            f'evaluation.{unknown[0]} is no setting of {task}: it has {", ".join(known)}'
-        )
+    grid, held_out = settings.pop('grid', {}), settings.pop('held_out', 0.1)
+    check_settings(CLASSIFIERS[task], settings, grid, held_out)
     seed_everything(cfg.randomness.seed)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     with DefaultScope.overwrite_default_scope('mmpretrain'):

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any
 
 import torch
@@ -12,6 +13,35 @@ from symmim_mm.utils.errors import UserError
 Grid = dict[str, Sequence[float]]
 
 
+def check_settings(
+    classify: Callable[..., Tensor], settings: dict[str, Any], grid: object, held_out: object
+) -> None:
+    """Check a config's ``evaluation`` before any image is encoded.
+
+    Args:
+        classify: the classifier, whose parameters with a default are its settings.
+        settings: values by name.
+        grid: lists of values by name, to choose from.
+        held_out: share of the training images to choose on.
+
+    Raises:
+        UserError: a name that the classifier does not have, or a value of another type.
+    """
+    if not isinstance(grid, dict) or any(
+        not isinstance(values, list | tuple) or not values for values in grid.values()
+    ):
+        raise UserError(f'evaluation.grid must map names to lists of numbers, got {grid!s:.80}')
+    if type(held_out) not in (int, float) or not 0 < held_out <= 0.5:
+        raise UserError(f'evaluation.held_out must be a share in (0, 0.5], got {held_out}')
+    parameters = signature(classify).parameters.values()
+    kinds = {p.name: type(p.default) for p in parameters if p.default is not p.empty}
+    for name, values in [*((name, [value]) for name, value in settings.items()), *grid.items()]:
+        if name not in kinds:
+            raise UserError(f'evaluation has no {name}: it takes {", ".join(kinds)}')
+        if wrong := [value for value in values if type(value) not in (int, kinds[name])]:
+            raise UserError(f'evaluation: {name} must be {kinds[name].__name__}, got {wrong[0]!r}')
+
+
 def split_held_out(labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """Hold out a share of every class, each ``1 / share``-th image of it, rounded.
 
@@ -19,10 +49,8 @@ def split_held_out(labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
         Indices int64 of the images to fit and of those held out, both ascending.
 
     Raises:
-        UserError: another share, or a class with fewer images than that.
+        UserError: a class with fewer images than that.
     """
-    if not 0 < share <= 0.5:
-        raise UserError(f'evaluation.held_out must be a share in (0, 0.5], got {share}')
     step = round(1 / share)
     held = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique():
@@ -34,17 +62,6 @@ def split_held_out(labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
             )
         held[places[step - 1 :: step]] = True
     return (~held).nonzero().flatten(), held.nonzero().flatten()
-
-
-def check_grid(grid: object) -> Grid:
-    """Return a config's ``evaluation.grid``; ``UserError`` if it holds no lists of numbers."""
-    whole = isinstance(grid, dict) and all(
-        isinstance(values, list | tuple) and values and all(type(v) in (int, float) for v in values)
-        for values in grid.values()
-    )
-    if not whole:
-        raise UserError(f'evaluation.grid must map names to lists of numbers, got {grid!s:.80}')
-    return grid
 
 
 def judge(
@@ -87,17 +104,13 @@ def judge(
         return {'top1': round(top1({}, *everything), 4)}
     fit, held = split_held_out(labels.cpu(), held_out)
     split = train[fit], labels[fit], train[held], labels[held]
-    combinations = [
-        dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
-    ]
-    held_out_top1 = [top1(settings, *split) for settings in combinations]
-    best = max(held_out_top1)
-    chosen = combinations[held_out_top1.index(best)]
-    tried = {_text(settings): round(top1(settings, *everything), 4) for settings in combinations}
-    found = {'top1': tried[_text(chosen)], 'held_out_top1': round(best, 4)}
-    found |= {f'top1_{text}': accuracy for text, accuracy in tried.items()}
+    tried = []
+    for values in itertools.product(*grid.values()):
+        settings = dict(zip(grid, values, strict=True))
+        tried.append((top1(settings, *split), top1(settings, *everything), settings))
+    best, accuracy, chosen = max(tried, key=lambda one: one[0])  # the first of equal ones
+    found = {'top1': round(accuracy, 4), 'held_out_top1': round(best, 4)}
+    for _, accuracy, settings in tried:
+        text = '_'.join(f'{name}={value:g}' for name, value in settings.items())
+        found[f'top1_{text}'] = round(accuracy, 4)
     return found | {f'chosen_{name}': value for name, value in chosen.items()}
-
-
-def _text(settings: dict[str, Any]) -> str:
-    return '_'.join(f'{name}={value:g}' for name, value in settings.items())

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from symmim_mm.evaluation.choice import check_grid, judge, split_held_out
+from symmim_mm.evaluation.choice import check_settings, judge, split_held_out
 from symmim_mm.evaluation.knn import classify_knn
 from symmim_mm.utils.errors import UserError
 
@@ -13,12 +13,6 @@ def test_a_share_of_every_class_is_held_out() -> None:
     fit, held = split_held_out(labels, 0.1)
     assert labels[held].bincount().tolist() == [4, 1]
     assert sorted([*fit.tolist(), *held.tolist()]) == list(range(50))
-
-
-@pytest.mark.parametrize('share', [0.0, 0.9, -1])
-def test_no_share(share: float) -> None:
-    with pytest.raises(UserError, match='held_out must be a share'):
-        split_held_out(torch.zeros(50).long(), share)
 
 
 def test_a_class_too_small_to_hold_out() -> None:
@@ -60,7 +54,23 @@ def test_without_a_grid_there_is_one_accuracy() -> None:
     assert set(judge(classify_knn, {}, 0.1, features, labels, features, labels, 2)) == {'top1'}
 
 
-@pytest.mark.parametrize('grid', [dict(k=20), dict(k=[]), dict(k=['a']), [1]])
-def test_what_is_no_grid(grid: object) -> None:
-    with pytest.raises(UserError, match='evaluation.grid must map'):
-        check_grid(grid)
+@pytest.mark.parametrize(
+    ('settings', 'grid', 'held_out', 'words'),
+    [
+        ({}, dict(k=20), 0.1, 'grid must map'),
+        ({}, dict(k=[]), 0.1, 'grid must map'),
+        ({}, [1], 0.1, 'grid must map'),
+        ({}, dict(k=['a']), 0.1, "k must be int, got 'a'"),
+        ({}, dict(k=[5, 10.0]), 0.1, 'k must be int, got 10.0'),
+        (dict(temperature='x'), {}, 0.1, "temperature must be float, got 'x'"),
+        (dict(neighbors=5), {}, 0.1, 'has no neighbors: it takes k, temperature, chunk'),
+        ({}, dict(classes=[5]), 0.1, 'has no classes'),
+        ({}, {}, 0.0, 'held_out must be a share'),
+        ({}, {}, 0.9, 'held_out must be a share'),
+        ({}, {}, 'x', 'held_out must be a share'),
+    ],
+)
+def test_mistakes(settings: dict, grid: object, held_out: object, words: str) -> None:
+    check_settings(classify_knn, dict(k=5), dict(temperature=[0.1, 1]), 0.1)
+    with pytest.raises(UserError, match=words):
+        check_settings(classify_knn, settings, grid, held_out)
