@@ -47,7 +47,7 @@ def features_key(
         digest.update(f'{image["gt_label"]} '.encode())
         if manifest is None:
             try:
-                status = os.stat(image['img_path'])
+                status = os.stat(image.get('img_path', ''))
             except OSError:
                 return None
             digest.update(f'{status.st_size} {status.st_mtime_ns} '.encode())
@@ -86,8 +86,8 @@ def cached(
         found = _timed(encode)
         try:
             _write(path, *found)
-        except OSError as error:
-            print(f'{path}: features not kept: {error.strerror}', flush=True)
+        except (OSError, SafetensorError) as error:  # the latter also where the disk is full
+            print(f'{path}: features not kept: {error}', flush=True)
         return found
 
 

@@ -65,5 +65,5 @@ def build_loaders(cfg: Config) -> dict[str, ResumableLoader]:
         if hook:
             HOOKS.build(hook).limit(found[name])
         if len(found[name].dataset) == 0:
-            raise UserError(f'{name}_dataloader: no images in {loader.dataset.data_root}')
+            raise UserError(f'{name}_dataloader: no images in {loader.dataset.get("data_root")}')
     return found

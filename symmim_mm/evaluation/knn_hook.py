@@ -53,8 +53,11 @@ class KnnHook(Hook):
             raise UserError(f'KnnHook: k={self.settings["k"]} is more than there are images')
         infos = [self.built[split].dataset.metainfo for split in ('train', 'val')]
         train, val = (list(info.get('classes') or ()) for info in infos)
-        if train != val:
-            raise UserError('KnnHook: train and val have other classes: give it two of the same')
+        if not train or train != val:
+            raise UserError(
+                'KnnHook: train and val need the same classes: name folders that have them'
+            )
+        self.classes = len(train)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Measure, if it is time."""
@@ -72,10 +75,8 @@ class KnnHook(Hook):
                 )
         finally:
             model.train(training)
-        classes = len(self.built['train'].dataset.metainfo['classes'])
-        found = classify_knn(
-            train['patch_mean'], labels, test['patch_mean'], classes, **self.settings
-        )
+        features = train['patch_mean'], labels, test['patch_mean']
+        found = classify_knn(*features, self.classes, **self.settings)
         top1 = 100 * float((found == truth).double().mean())
         runner.visualizer.add_scalar('health/knn', top1, runner.iter)
         took = time.monotonic() - start

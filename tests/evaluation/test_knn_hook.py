@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from quickstart import write_config
 from symmim_mm.apis.train import train
 from symmim_mm.checkpoint.read import read_checkpoint
 from symmim_mm.evaluation.features import build_loaders
+from symmim_mm.evaluation.knn_hook import KnnHook
 from symmim_mm.utils.errors import UserError
 
 CHANGES = """
@@ -54,20 +56,33 @@ def test_measured_or_not_the_training_is_the_same(
     assert [(values['step'], values['health/knn']) for values in found] == [(5, 100), (10, 100)]
 
 
+def loader(folder: Path, **dataset: object) -> dict:
+    """The loader of ``HOOK``, which reads in this process."""
+    namespace: dict = {}
+    exec(HOOK.format(root=folder / 'imagenet', workers=0, k=1), namespace)
+    namespace['loader']['dataset'].update(dataset)
+    return namespace['loader']
+
+
 def test_one_of_several_processes_reads_every_image(
     sample_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda: (0, 2))
-    namespace: dict = {}
-    exec(HOOK.format(root=sample_data / 'imagenet', workers=0, k=1), namespace)
-    loader = namespace['loader']
-    cfg = dict(train_dataloader=loader, val_dataloader=loader, randomness=dict(seed=0))
-    built = build_loaders(Config(cfg))['train']
+    both = dict.fromkeys(('train_dataloader', 'val_dataloader'), loader(sample_data))
+    built = build_loaders(Config(dict(both, randomness=dict(seed=0))))['train']
     assert sorted(built.batch_sampler.sampler) == list(range(len(built.dataset)))
 
 
-@pytest.mark.slow
-def test_too_few_images_are_reported_before_training(sample_data: Path, tmp_path: Path) -> None:
-    hook = HOOK.format(root=sample_data / 'imagenet', workers=0, k=41)
-    with pytest.raises(UserError, match='k=41 is more than there are images'):
-        run(tmp_path / 'run', 'symmim', sample_data, hook)
+@pytest.mark.parametrize(
+    ('k', 'dataset', 'words'),
+    [
+        (41, {}, 'k=41 is more than there are images'),
+        (1, dict(with_label=False), 'need the same classes'),
+    ],
+)
+def test_images_that_cannot_be_measured_on_are_reported_before_training(
+    sample_data: Path, k: int, dataset: dict, words: str
+) -> None:
+    images = loader(sample_data, **dataset)
+    with pytest.raises(UserError, match=words):
+        KnnHook(images, images, k=k).before_train(SimpleNamespace(cfg=Config(), seed=0))
