@@ -21,22 +21,15 @@ class Dialect:
     """Another library's names of the tensors of MMPretrain's ``VisionTransformer``.
 
     Attributes:
-        stems: MMPretrain's name outside the layers -> the library's; a stem is a name without
-            ``.weight`` and ``.bias``.
-        layers: the library's word for ``layers``, before the index of a layer.
-        layer_stems: MMPretrain's name inside a layer -> the library's.
-        split: MMPretrain's name inside a layer -> the library's names of its equal parts along the
-            first dimension.
+        names: MMPretrain's name -> the library's, or its names of the equal parts of the tensor
+            along the first dimension; without ``.weight`` and ``.bias``, ``N`` for a layer's index.
         wrappers: prefixes that all names of a checkpoint may have, in order of preference.
         not_encoder: prefixes of names that belong to a head or a decoder.
         marker: name that every checkpoint of the dialect has, and none of the dialects below it
             in ``DIALECTS``.
     """
 
-    stems: Mapping[str, str]
-    layers: str
-    layer_stems: Mapping[str, str]
-    split: Mapping[str, tuple[str, ...]]
+    names: Mapping[str, str | tuple[str, ...]]
     wrappers: tuple[str, ...]
     not_encoder: tuple[str, ...]
     marker: str
@@ -45,23 +38,19 @@ class Dialect:
 # timm/models/vision_transformer.py; MAE models_mae.py and models_vit.py. Their mask token, if
 # they have one, is the decoder's.
 TIMM = Dialect(
-    stems={
+    names={
         'cls_token': 'cls_token',
         'pos_embed': 'pos_embed',
         'patch_embed.projection': 'patch_embed.proj',
+        'layers.N.ln1': 'blocks.N.norm1',
+        'layers.N.attn.qkv': 'blocks.N.attn.qkv',
+        'layers.N.attn.proj': 'blocks.N.attn.proj',
+        'layers.N.ln2': 'blocks.N.norm2',
+        'layers.N.ffn.layers.0.0': 'blocks.N.mlp.fc1',
+        'layers.N.ffn.layers.1': 'blocks.N.mlp.fc2',
         'ln1': 'norm',
         'ln2': 'fc_norm',
     },
-    layers='blocks',
-    layer_stems={
-        'ln1': 'norm1',
-        'attn.qkv': 'attn.qkv',
-        'attn.proj': 'attn.proj',
-        'ln2': 'norm2',
-        'ffn.layers.0.0': 'mlp.fc1',
-        'ffn.layers.1': 'mlp.fc2',
-    },
-    split={},
     # A bare ViT; DINO and iBOT; SimMIM; MoCo v3; each also from DistributedDataParallel.
     wrappers=('', 'backbone.', 'encoder.', 'base_encoder.', 'module.', 'module.backbone.',
               'module.encoder.', 'module.base_encoder.'),
@@ -71,23 +60,22 @@ TIMM = Dialect(
 
 # transformers/models/vit and vit_mae, as ``save_pretrained`` writes them.
 HF = Dialect(
-    stems={
+    names={
         'cls_token': 'embeddings.cls_token',
         'pos_embed': 'embeddings.position_embeddings',
         'mask_token': 'embeddings.mask_token',
         'patch_embed.projection': 'embeddings.patch_embeddings.projection',
+        'layers.N.ln1': 'encoder.layer.N.layernorm_before',
+        'layers.N.attn.qkv': tuple(
+            f'encoder.layer.N.attention.attention.{part}' for part in ('query', 'key', 'value')
+        ),
+        'layers.N.attn.proj': 'encoder.layer.N.attention.output.dense',
+        'layers.N.ln2': 'encoder.layer.N.layernorm_after',
+        'layers.N.ffn.layers.0.0': 'encoder.layer.N.intermediate.dense',
+        'layers.N.ffn.layers.1': 'encoder.layer.N.output.dense',
         'ln1': 'layernorm',
         'ln2': 'pooler.layernorm',  # of BEiT
     },
-    layers='encoder.layer',
-    layer_stems={
-        'ln1': 'layernorm_before',
-        'attn.proj': 'attention.output.dense',
-        'ln2': 'layernorm_after',
-        'ffn.layers.0.0': 'intermediate.dense',
-        'ffn.layers.1': 'output.dense',
-    },
-    split={'attn.qkv': tuple(f'attention.attention.{part}' for part in ('query', 'key', 'value'))},
     # A bare encoder; one with a head or MAE's decoder; one with a head on the mean of its patches.
     wrappers=('', 'vit.', 'beit.'),
     not_encoder=('pooler.dense.', 'classifier.', 'decoder.'),
@@ -97,15 +85,15 @@ HF = Dialect(
 # The same models in memory, since transformers 5: names of `model.state_dict()`.
 HF_MODEL = replace(
     HF,
-    layers='layers',
-    layer_stems={
-        'ln1': 'layernorm_before',
-        'attn.proj': 'attention.o_proj',
-        'ln2': 'layernorm_after',
-        'ffn.layers.0.0': 'mlp.fc1',
-        'ffn.layers.1': 'mlp.fc2',
+    names=HF.names
+    | {
+        'layers.N.ln1': 'layers.N.layernorm_before',
+        'layers.N.attn.qkv': tuple(f'layers.N.attention.{part}_proj' for part in 'qkv'),
+        'layers.N.attn.proj': 'layers.N.attention.o_proj',
+        'layers.N.ln2': 'layers.N.layernorm_after',
+        'layers.N.ffn.layers.0.0': 'layers.N.mlp.fc1',
+        'layers.N.ffn.layers.1': 'layers.N.mlp.fc2',
     },
-    split={'attn.qkv': tuple(f'attention.{part}_proj' for part in 'qkv')},
     marker='layers.0.attention.q_proj.weight',
 )
 
@@ -127,23 +115,22 @@ def to_dialect(state: Mapping[str, Tensor], dialect: str) -> dict[str, Tensor]:
     """Rename the tensors of an encoder, by MMPretrain's names, for ``'timm'`` or ``'hf'``.
 
     Raises:
-        UserError: a tensor that the other library's ViT does not have.
+        UserError: a tensor that the other library's ViT does not have, or that has no equal parts.
     """
-    table = DIALECTS[dialect]
     renamed: dict[str, Tensor] = {}
     unknown = []
     for name, value in state.items():
-        number, stem, leaf = _parts(name, 'layers')
-        stems = table.layer_stems if number else table.stems
-        prefix = f'{table.layers}.{number}.' if number else ''
-        if number and stem in table.split:
-            pieces = value.chunk(len(table.split[stem]))
-            for part, piece in zip(table.split[stem], pieces, strict=True):
-                renamed[f'{prefix}{part}{leaf}'] = piece
-        elif stem in stems:
-            renamed[f'{prefix}{stems[stem]}{leaf}'] = value
+        stem, number, leaf = _parts(name)
+        theirs = DIALECTS[dialect].names.get(stem, ())
+        if isinstance(theirs, str):
+            theirs, pieces = (theirs,), (value,)
+        elif theirs and value.ndim and len(value) % len(theirs) == 0:
+            pieces = value.chunk(len(theirs))
         else:
             unknown.append(name)
+            continue
+        for part, piece in zip(theirs, pieces, strict=True):
+            renamed[part.replace('.N.', f'.{number}.') + leaf] = piece
     if unknown:
         raise UserError(f"{dialect}'s ViT has no tensor for {listed(unknown, 4)}")
     return renamed
@@ -176,23 +163,23 @@ def from_dialect(
     Raises:
         UserError: the parts of a tensor are of different shapes.
     """
-    table = DIALECTS[dialect]
-    stems = {there: here for here, there in table.stems.items()}
-    layer_stems = {there: here for here, there in table.layer_stems.items()}
-    parts = {there: (here, i) for here, all_ in table.split.items() for i, there in enumerate(all_)}
+    ours: dict[str, tuple[str, int | None]] = {}  # and the number of the part
+    for here, there in DIALECTS[dialect].names.items():
+        parts = {there: None} if isinstance(there, str) else {one: i for i, one in enumerate(there)}
+        ours |= {one: (here, index) for one, index in parts.items()}
     renamed: dict[str, Tensor] = {}
     pieces: dict[str, dict[int, Tensor]] = {}
     for name, value in encoder_part(state, dialect, wrapper).items():
-        number, stem, leaf = _parts(name, table.layers)
-        if number and stem in parts:
-            here, index = parts[stem]
-            pieces.setdefault(f'layers.{number}.{here}{leaf}', {})[index] = value
-        elif number and stem in layer_stems:
-            renamed[f'layers.{number}.{layer_stems[stem]}{leaf}'] = value
-        elif not number and stem in stems:
-            renamed[stems[stem] + leaf] = value
-        else:
+        stem, number, leaf = _parts(name)
+        if stem not in ours:
             renamed[name] = value
+            continue
+        here, index = ours[stem]
+        here = here.replace('.N.', f'.{number}.') + leaf
+        if index is None:
+            renamed[here] = value
+        else:
+            pieces.setdefault(here, {})[index] = value
     for name, found in pieces.items():
         if name.endswith('.bias') and found.keys() == {0, 2}:
             # BEiT has no bias of the keys, and none matters: it moves all logits of a query alike.
@@ -222,9 +209,8 @@ def mae_decoder(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f'neck.{name}': value for name, value in own.items()}
 
 
-def _parts(name: str, layers: str) -> tuple[str, str, str]:
-    """Split ``layers.3.ln1.weight`` into ``('3', 'ln1', '.weight')``; outside layers ``''``."""
-    inside = re.fullmatch(rf'{re.escape(layers)}\.(\d+)\.(.+)', name)
-    number, rest = inside.groups() if inside else ('', name)
-    stem = re.sub(r'\.(weight|bias)$', '', rest)
-    return number, stem, rest[len(stem) :]
+def _parts(name: str) -> tuple[str, str, str]:
+    """Split ``layers.3.ln1.weight`` into ``('layers.N.ln1', '3', '.weight')``."""
+    stem, leaf = re.fullmatch(r'(.*?)(\.weight|\.bias)?', name, re.DOTALL).groups('')
+    number = re.search(r'\.(\d+)\.', stem)
+    return (stem.replace(number[0], '.N.', 1), number[1], leaf) if number else (stem, '', leaf)
