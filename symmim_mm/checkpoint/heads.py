@@ -61,12 +61,15 @@ def read_classifier(checkpoint: dict, width: int) -> Classifier | None:
     """
     state = named_weights(checkpoint)
     weight, bias = (state.get(f'head.fc.{leaf}') for leaf in ('weight', 'bias'))
-    if weight is None or bias is None or weight.shape != (len(bias), width):
+    if weight is None or bias is None:
         return None
     check_weights({'head.fc.weight': weight, 'head.fc.bias': bias}, 'the classifier')
+    if weight.ndim != 2 or weight.shape != (*bias.shape, width):
+        return None
     if any(name.startswith('neck.') for name in state):
         weight, bias = _fold_norm(weight, bias, state, read_settings(checkpoint))
-    known = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+    meta = checkpoint.get('meta')
+    known = meta.get('dataset_meta') if isinstance(meta, dict) else None
     names = known.get('classes') if isinstance(known, dict) else None
     if not isinstance(names, list | tuple) or len(names) != len(bias):
         names = [f'LABEL_{index}' for index in range(len(bias))]
@@ -100,12 +103,16 @@ def read_decoder(checkpoint: dict) -> Decoder | None:
         if found := re.fullmatch(BLOCK, name):
             blocks[f'layers.{found[1]}.{found[2]}'] = value
         for pattern, theirs in DECODER.items():
-            if re.fullmatch(pattern, name):
-                state[re.sub(pattern, theirs, name)] = value
+            if found := re.fullmatch(pattern, name):
+                state[found.expand(theirs)] = value
     if not blocks or 'decoder_embed.weight' not in state:
         return None
     check_weights(blocks | state, 'the decoder')
-    state |= {f'decoder_{name}': value for name, value in to_dialect(blocks, 'hf').items()}
+    if state['decoder_embed.weight'].ndim != 2:
+        return None
+    # As in files of transformers 4 and on the Hub, which 5 reads, too, but does not write.
+    for name, value in to_dialect(blocks, 'hf').items():
+        state[name.replace('encoder.layer', 'decoder_layers', 1)] = value
     stated = read_settings(checkpoint)
     heads = stated.get('model.neck.decoder_num_heads', stated.get('model.head.decoder.num_heads'))
     width = state['decoder_embed.weight'].shape[0]
