@@ -16,10 +16,15 @@ them; processes started by spawn or forkserver need it in their main module or g
 first object of this package that they unpickle.
 """
 
-from symmim_mm.compat import missing, mmpretrain_parts
+import sys
+
+from symmim_mm.compat.missing import StandInFinder
+from symmim_mm.compat.mmpretrain_parts import PartsFinder, switch_off_imported
 
 
 def install() -> None:
     """Close the gaps for every later import of this process; further calls change nothing."""
-    missing.install()
-    mmpretrain_parts.install()
+    if StandInFinder not in sys.meta_path:
+        sys.meta_path.append(StandInFinder)
+        sys.meta_path.insert(0, PartsFinder)
+    switch_off_imported()

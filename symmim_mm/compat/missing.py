@@ -1,6 +1,5 @@
 """Stand-ins for modules which OpenMMLab imports and this environment does without."""
 
-import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
@@ -18,8 +17,9 @@ class StandInFinder:
     ``importlib.abc.MetaPathFinder``: importing that takes longer than all the rest here.)
     """
 
+    @staticmethod
     def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the spec of the stand-in for ``name``, ``None`` for any other module."""
         file = _STAND_INS.get(name)
@@ -31,9 +31,3 @@ class StandInFinder:
         if name != 'mmcv._ext':
             spec.submodule_search_locations = []
         return spec
-
-
-def install() -> None:
-    """Append the finder to ``sys.meta_path`` once."""
-    if not any(isinstance(finder, StandInFinder) for finder in sys.meta_path):
-        sys.meta_path.append(StandInFinder())

@@ -21,8 +21,9 @@ _RES_LAYER = 'mmpretrain.models.utils.res_layer_extra_norm'
 class PartsFinder:
     """Finder of the two modules, which loads them changed."""
 
+    @staticmethod
     def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return a module's spec with a loader of our own, ``None`` for any other module."""
         if name == _SWITCH and not transformers_fits():
@@ -64,10 +65,8 @@ def transformers_fits() -> bool:
     return bool(wanted) and all(installed in one.specifier for one in wanted)
 
 
-def install() -> None:
-    """Put the finder before all others, and switch off what was imported before."""
-    if not any(isinstance(finder, PartsFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, PartsFinder())
+def switch_off_imported() -> None:
+    """Switch off the multimodal parts where the switch was imported before."""
     imported = sys.modules.get(_SWITCH)
     if imported is not None and not transformers_fits():
         imported.WITH_MULTIMODAL = False
