@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmpretrain.models import VisionTransformer
 from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor, nn
 
@@ -79,8 +80,10 @@ def backbone_state(
         names, without ``backbone.``.
 
     Raises:
-        UserError: there is none, or one that :func:`check_weights` refuses.
+        UserError: there is none, or one that :func:`check_weights` refuses; an unknown branch.
     """
+    if branch not in BRANCHES:
+        raise UserError(f'branch must be one of {", ".join(BRANCHES)}, got {branch}')
     state = tensors_of(checkpoint)
     prefix = BRANCHES[branch]
     if branch == 'online' and OWN_MARKER not in state and (known := key_map.recognize(state)):
@@ -133,10 +136,15 @@ def load_backbone(backbone: nn.Module, path: str | Path, branch: str = 'online')
         branch: ``'online'``, or ``'momentum'`` for the momentum encoder of SymMIM.
 
     Raises:
-        UserError: an unreadable file, no sound weights, another size, or keys missing or
-            unexpected outside ``MAY_BE_MISSING`` and ``MAY_BE_UNEXPECTED``.
+        UserError: an unreadable file, no sound weights, another kind or size of model, or keys
+            missing or unexpected outside ``MAY_BE_MISSING`` and ``MAY_BE_UNEXPECTED``.
     """
     checkpoint = read_checkpoint(path)
+    if not isinstance(backbone, VisionTransformer):
+        raise UserError(
+            f'checkpoint {path} goes into the backbone of a model, a VisionTransformer of '
+            f'MMPretrain or a subclass, not into a {type(backbone).__name__}'
+        )
     dialect, state = backbone_state(checkpoint, f'checkpoint {path}', branch)
     report = LoadReport(str(path), dialect)
     target = backbone.state_dict()

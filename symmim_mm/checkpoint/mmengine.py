@@ -42,8 +42,15 @@ def check_init_cfg(model: nn.Module) -> None:
             if init.get('type') != 'Pretrained':
                 continue
             state = load_from_file(init['checkpoint'])
-            prefix = init.get('prefix') or ''
-            names = {key.removeprefix(prefix).lstrip('.') for key in state.get('state_dict', state)}
+            state = state.get('state_dict', state)
+            # As MMEngine takes names: those below a prefix, or without one also a wrapper's.
+            prefix = init.get('prefix')
+            start = 'module.' if prefix is None else f'{prefix.removesuffix(".")}.'
+            names = {
+                key.removeprefix(start)
+                for key in (state if isinstance(state, dict) else ())
+                if isinstance(key, str) and (prefix is None or key.startswith(start))
+            }
             if names.isdisjoint(module.state_dict()):
                 raise UserError(
                     f'init_cfg of model.{name}: {init["checkpoint"]} has no tensor of it: weights '

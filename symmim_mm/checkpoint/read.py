@@ -7,6 +7,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -41,18 +42,20 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     try:
         check_entries(path)
         checkpoint = load_file(path) if tensors_only else safe_load(path, map_location)
-    except UserError:
+    except (UserError, torch.OutOfMemoryError):
         raise
-    except UnpicklingError as error:
-        if found := re.search(r'GLOBAL ([\w.]+)', str(error)):
-            raise UserError(
-                f'checkpoint {path} was refused: loading it would run {short(found[1])}'
-            ) from error
-        raise UserError(f'checkpoint {path} is not a {kind} or is damaged') from error
     except Exception as error:
         # Damaged and hostile bytes make torch and safetensors raise any exception.
-        what = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise UserError(f'checkpoint {path} is not a {kind} or is damaged: {what}') from error
+        message, unpickling = str(error), isinstance(error, UnpicklingError)
+        if unpickling and (found := re.search(r'GLOBAL ([\w.]+)', message)):
+            what = f'was refused: loading it would run {short(found[1])}'
+        elif isinstance(error, OSError):
+            what = f'cannot be read: {error.strerror or short(message)}'
+        else:
+            # torch's own text tells users to unpickle with code.
+            why = message.splitlines()[0][:200] if message else type(error).__name__
+            what = f'is not a {kind} or is damaged' + f': {why}' * (not unpickling)
+        raise UserError(f'checkpoint {path} {what}') from error
     if not isinstance(checkpoint, dict):
         raise UserError(f'checkpoint {path} holds a {type(checkpoint).__name__}, not a dict')
     return checkpoint

@@ -1,5 +1,6 @@
 """Reading checkpoints: damaged and foreign files, the newest whole one, the load report."""
 
+import errno
 import io
 import pickle
 import zipfile
@@ -10,8 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import POOLED, TINY, backbone_weights, save_backbone, vit
+from torch import nn
 
-from symmim_mm.checkpoint.backbone import backbone_state, load_backbone
+from symmim_mm.checkpoint import read
+from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.checkpoint.read import newest_whole_checkpoint, read_checkpoint
 from symmim_mm.utils.errors import UserError
 
@@ -164,18 +167,6 @@ def test_another_size_is_named_and_changes_nothing(tmp_path: Path, kwargs, words
     assert all(torch.equal(before[key], value) for key, value in target.state_dict().items())
 
 
-def test_keys_that_are_unexpected_or_missing_fail(tmp_path: Path) -> None:
-    model = vit()
-    del model.layers[1].ln2
-    key = 'layers.0.attn.relative_position_bias'
-    for file, words in (
-        (save_backbone(tmp_path / 'x.pth', vit(), **{f'backbone.{key}': torch.zeros(2)}), 'unexp'),
-        (save_backbone(tmp_path / 'y.pth', model), 'layers.1.ln2.weight missing'),
-    ):
-        with pytest.raises(UserError, match=words):
-            load_backbone(vit(), file)
-
-
 def test_the_momentum_encoder_is_loaded_where_there_is_one(tmp_path: Path) -> None:
     online, momentum, target = vit(), vit(), vit()
     momentum.cls_token.data.fill_(5.0)
@@ -188,8 +179,30 @@ def test_the_momentum_encoder_is_loaded_where_there_is_one(tmp_path: Path) -> No
     assert torch.equal(target.cls_token, online.cls_token)
     with pytest.raises(UserError, match='take --branch online'):
         load_backbone(target, save_backbone(tmp_path / 'y.pth', online), branch='momentum')
+    with pytest.raises(UserError, match='branch must be one of online, momentum, got ema'):
+        load_backbone(target, file, branch='ema')
 
 
-def test_a_checkpoint_without_backbone_says_what_it_has() -> None:
-    with pytest.raises(UserError, match='starts with encoder, head'):
-        backbone_state({'encoder.x': torch.zeros(1), 'head.y': torch.zeros(1)})
+def test_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match='into the backbone of a model, .*, not into a Linear'):
+        load_backbone(nn.Linear(1, 1), save_backbone(tmp_path / 'x.pth', vit()))
+
+
+@pytest.mark.parametrize(
+    ('error', 'words'),
+    [
+        (OSError(errno.EIO, 'Input/output error'), '^checkpoint .*cannot be read: Input/output er'),
+        (torch.OutOfMemoryError('CUDA out of memory'), '^CUDA out of memory'),
+        (ValueError(), '^checkpoint .*x.pth is not a PyTorch checkpoint or is damaged: ValueError'),
+    ],
+)
+def test_only_what_the_file_is_to_blame_for_is_called_damage(
+    error: Exception, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(read, 'safe_load', fail)
+    (tmp_path / 'x.pth').touch()
+    with pytest.raises((UserError, torch.OutOfMemoryError), match=words):
+        read_checkpoint(tmp_path / 'x.pth')

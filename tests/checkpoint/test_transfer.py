@@ -54,15 +54,28 @@ def test_features_equal_the_encoders_in_each_library(pretrained, scope: str) -> 
         torch.testing.assert_close(backbone(images)[-1], expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize('prefix', ['backbone.', None])
-def test_init_cfg_that_matches_nothing(prefix: str | None, tmp_path: Path) -> None:
-    """MMEngine warns, and trains from a random start."""
+@pytest.mark.parametrize(
+    ('state', 'prefix', 'fits'),
+    [
+        ({'backbone.cls_token': torch.zeros(1)}, 'backbone.', True),
+        ({'backbone.cls_token': torch.zeros(1)}, 'backbone', True),
+        ({'module.cls_token': torch.zeros(1)}, None, True),
+        ({'backbone.cls_token': torch.zeros(1)}, None, False),
+        ({'cls_token': torch.zeros(1)}, 'backbone.', False),
+        ({1: torch.zeros(1)}, None, False),
+        (None, 'backbone.', False),
+    ],
+)
+def test_init_cfg_that_matches_nothing(
+    state: dict | None, prefix: str | None, fits: bool, tmp_path: Path
+) -> None:
+    """MMEngine warns, and trains from a random start, or fails with a traceback."""
     file = tmp_path / 'x.pth'
-    torch.save(dict(state_dict={'backbone.cls_token': torch.zeros(1)}), file)
+    torch.save(dict(state_dict=state), file)
     model = nn.Module()
     init_cfg = dict(type='Pretrained', checkpoint=str(file), prefix=prefix)
     model.backbone = MODELS.build(dict(STOCK, out_type='raw', init_cfg=init_cfg))
-    if prefix:
+    if fits:
         return check_init_cfg(model)
     with pytest.raises(UserError, match='init_cfg of model.backbone: .*x.pth has no tensor of it'):
         check_init_cfg(model)
