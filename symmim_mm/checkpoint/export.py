@@ -1,6 +1,7 @@
 """Export of a pre-trained backbone to timm, HuggingFace's transformers or ONNX."""
 
 import json
+import math
 import os
 import shutil
 import warnings
@@ -91,11 +92,14 @@ def export_backbone(
 
 def _write_timm(whole: dict, encoder: Encoder, part: Path) -> str:
     classifier = read_classifier(whole, encoder.width)
+    ratio = encoder.hidden / encoder.width
+    if int(encoder.width * ratio) < encoder.hidden:  # as timm computes it
+        ratio = math.nextafter(ratio, math.inf)
     arguments = dict(  # the weights fit this model exactly
         embed_dim=encoder.width,
         depth=encoder.layers,
         num_heads=encoder.heads,
-        mlp_ratio=encoder.hidden / encoder.width,
+        mlp_ratio=ratio,
         img_size=encoder.image,
         patch_size=encoder.patch,
         in_chans=encoder.channels,

@@ -28,8 +28,7 @@ def write_hf(whole: dict, encoder: Encoder, folder: Path) -> str:
         # It has no bias of the keys, which changes nothing: it moves all logits of a query alike.
         state = {k: v for k, v in state.items() if not k.endswith('attention.key.bias')}
         config |= dict(
-            model_type='beit', use_absolute_position_embeddings=True, use_mean_pooling=True,
-            use_mask_token=False, use_relative_position_bias=False, layer_scale_init_value=0.0,
+            model_type='beit', use_absolute_position_embeddings=True, layer_scale_init_value=0.0,
             drop_path_rate=0.0,
         )  # fmt: skip
     else:
@@ -83,10 +82,6 @@ def _config(encoder: Encoder) -> dict:
         num_hidden_layers=encoder.layers,
         num_attention_heads=encoder.heads,
         intermediate_size=encoder.hidden,
-        hidden_act='gelu',
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.02,
         layer_norm_eps=1e-6,  # theirs is another by default
         image_size=encoder.image,
         patch_size=encoder.patch,

@@ -198,15 +198,15 @@ def mae_decoder(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     if not {MAE_DECODER, 'mask_token'} <= state.keys():
         return {}
-    own = {name: value for name, value in state.items() if name.startswith('decoder_')}
-    blocks = {
-        name.removeprefix('decoder_'): own.pop(name) for name in list(own) if '_blocks.' in name
-    }
-    own = {name.replace('decoder_norm', 'ln1'): value for name, value in own.items()}
+    found, blocks = {'neck.mask_token': state['mask_token']}, {}
+    for name, value in state.items():
+        if name.startswith('decoder_blocks.'):
+            blocks[name.removeprefix('decoder_')] = value
+        elif name.startswith('decoder_'):
+            found[f'neck.{name.replace("decoder_norm", "ln1")}'] = value
     for name, value in from_dialect(blocks, 'timm').items():
-        own[name.replace('layers', 'decoder_blocks', 1)] = value
-    own['mask_token'] = state['mask_token']
-    return {f'neck.{name}': value for name, value in own.items()}
+        found[f'neck.{name.replace("layers", "decoder_blocks", 1)}'] = value
+    return found
 
 
 def _parts(name: str) -> tuple[str, str, str]:

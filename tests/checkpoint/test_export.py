@@ -12,7 +12,7 @@ from paths import ROOT
 from processes import error_line
 from safetensors import safe_open
 from safetensors.torch import load_file
-from tiny_models import POOLED, backbone_weights, save_backbone, vit
+from tiny_models import POOLED, TINY, backbone_weights, save_backbone, vit
 
 from symmim_mm.checkpoint.backbone import load_backbone
 from symmim_mm.checkpoint.encoder import read_encoder
@@ -40,8 +40,12 @@ def features(model: VisionTransformer, images: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    'kwargs', [{}, POOLED, dict(img_size=48, patch_size=16, in_channels=1), dict(in_channels=5)]
-)
+    'kwargs',
+    [
+        {}, POOLED, dict(img_size=48, patch_size=16, in_channels=1), dict(in_channels=5),
+        dict(arch=TINY | dict(embed_dims=88, feedforward_channels=120)),  # 88 * (120 / 88) < 120
+    ],
+)  # fmt: skip
 def test_timm_takes_it_strictly_and_gives_the_same_features(tmp_path: Path, kwargs: dict) -> None:
     import timm
 

@@ -170,15 +170,24 @@ def test_a_probe_of_the_class_token_takes_its_norm_along(tmp_path: Path) -> None
         torch.testing.assert_close(found(IMAGES), logits, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize('form', ['timm', 'hf'])
-def test_other_probes_are_refused(form: str, tmp_path: Path) -> None:
-    state, model, _ = probe('patch_mean')
-    file = checkpoint(tmp_path / 'probe.pth', state, model)
-    with pytest.raises(UserError, match='a probe of other features than the class token'):
-        export_backbone(file, form, tmp_path / 'out', heads=4)
-    attentive = {f'neck.{k}': v for k, v in AttentiveFeatures(32, 4).state_dict().items()}
-    file = checkpoint(tmp_path / 'attentive.pth', state | attentive)
-    with pytest.raises(UserError, match='a probe of other features than the class token'):
+ATTENTIVE = {f'neck.{k}': v for k, v in AttentiveFeatures(32, 4).state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ('form', 'pooling', 'more', 'words'),
+    [
+        ('timm', 'patch_mean', {}, 'a probe of other features than the class token'),
+        ('hf', 'patch_mean', {}, 'a probe of other features than the class token'),
+        ('hf', 'cls_token', ATTENTIVE, 'a probe of other features than the class token'),
+        ('timm', 'cls_token', {'neck.norm.running_var': torch.ones(5)}, 'not as wide as its class'),
+    ],
+)
+def test_other_probes_are_refused(
+    form: str, pooling: str, more: dict, words: str, tmp_path: Path
+) -> None:
+    state, model, _ = probe(pooling)
+    file = checkpoint(tmp_path / 'probe.pth', state | more, model)
+    with pytest.raises(UserError, match=words):
         export_backbone(file, form, tmp_path / 'out', heads=4)
 
 
@@ -224,11 +233,3 @@ def test_the_card_says_what_the_record_says(tmp_path: Path) -> None:
         more.write(b' ')
     export(file, 'hf', tmp_path / 'other', heads=4)
     assert not (tmp_path / 'other/README.md').exists()
-
-
-def test_a_probe_with_a_damaged_norm_is_refused(tmp_path: Path) -> None:
-    state, model, _ = probe('cls_token')
-    state['neck.norm.running_var'] = torch.ones(5)
-    file = checkpoint(tmp_path / 'probe.pth', state, model)
-    with pytest.raises(UserError, match='norm of the probe is not as wide as its classifier'):
-        export_backbone(file, 'timm', tmp_path / 'out', heads=4)
