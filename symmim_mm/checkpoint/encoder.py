@@ -9,7 +9,7 @@ from torch import Tensor
 
 from symmim_mm.checkpoint.backbone import backbone_state
 from symmim_mm.checkpoint.read import read_checkpoint
-from symmim_mm.checkpoint.saved_config import saved_grid, saved_heads, saved_normalization
+from symmim_mm.checkpoint.saved_config import read_settings, saved_grid, saved_normalization
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.text import listed
 
@@ -116,7 +116,8 @@ def encoder_of(whole: dict, source: str, heads: int | None, branch: str) -> Enco
     width = first.shape[0]
     layers = len({key.split('.')[1] for key in state if key.startswith('layers.')})
     if heads is None:
-        heads = saved_heads(whole) or _heads(width, layers, hidden.shape[0])
+        stated = read_settings(whole).get('model.backbone.arch.num_heads')
+        heads = stated if type(stated) is int else _heads(width, layers, hidden.shape[0])
     if heads < 1 or width % heads:
         raise UserError(f'--heads {heads} does not divide the width of {source}, {width}')
     encoder = Encoder(

@@ -4,12 +4,6 @@ import ast
 from collections.abc import Iterator
 
 
-def saved_heads(checkpoint: dict) -> int | None:
-    """Return the number of attention heads, if the config states it."""
-    heads = read_settings(checkpoint).get('model.backbone.arch.num_heads')
-    return heads if type(heads) is int else None
-
-
 def saved_grid(checkpoint: dict) -> tuple[int, int] | None:
     """Return rows and columns of the encoder's patches, if the config states an oblong image."""
     found = read_settings(checkpoint)
