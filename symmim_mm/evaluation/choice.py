@@ -37,7 +37,7 @@ def check_settings(
     kinds = {p.name: type(p.default) for p in parameters if p.default is not p.empty}
     for name, values in [*((name, [value]) for name, value in settings.items()), *grid.items()]:
         if name not in kinds:
-            raise UserError(f'evaluation has no {name}: it takes {", ".join(kinds)}')
+            raise UserError(f'evaluation.{name} is no setting: take {", ".join(kinds)}')
         if wrong := [value for value in values if type(value) not in (int, kinds[name])]:
             raise UserError(f'evaluation: {name} must be {kinds[name].__name__}, got {wrong[0]!r}')
 

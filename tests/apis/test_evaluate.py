@@ -137,7 +137,7 @@ def test_an_unknown_pooling_is_one_line(tmp_path: Path, images: Path) -> None:
 def test_an_unknown_setting_is_reported_before_encoding(
     name: str, tmp_path: Path, images: Path, no_encoding: None
 ) -> None:
-    message = f'evaluation.{name.split(".")[-1]} is no setting of knn: it has k, temp'
+    message = f'evaluation.{name.split(".")[-1]} is no setting: take k, temp'
     with pytest.raises(UserError, match=message):
         run(tmp_path, images, images, **{name: [1]})
 
