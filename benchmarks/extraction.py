@@ -41,7 +41,9 @@ def run(args: argparse.Namespace) -> dict:
     cv2.setNumThreads(0)
     init_default_scope('mmpretrain')
     args.device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    files = sorted(path for path in Path(args.data).rglob('*') if path.suffix in ('.jpg', '.JPEG'))
+    files = sorted(
+        path for path in Path(args.data).rglob('*') if path.suffix.lower() in ('.jpg', '.jpeg')
+    )
     if not 0 < args.images <= len(files):
         raise UserError(f'--data {args.data} has {len(files)} JPEGs, --images {args.images} wanted')
     before, (first, *more) = environment(), args.batch
@@ -52,8 +54,8 @@ def run(args: argparse.Namespace) -> dict:
     with tempfile.TemporaryDirectory(prefix='symmim-extraction-') as place:
         args.folder = Path(place) / 'images'
         (args.folder / 'class').mkdir(parents=True)
-        for file in files[: args.images]:
-            (args.folder / 'class' / file.name).symlink_to(file.resolve())
+        for number, file in enumerate(files[: args.images]):  # names may occur in several folders
+            (args.folder / f'class/{number}.jpg').symlink_to(file.resolve())
         for name, (make, batch) in cases.items():
             loader, loop = make(args, batch)
             loop()  # once without measuring: files come into memory, workers start

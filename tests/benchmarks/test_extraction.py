@@ -24,9 +24,10 @@ def test_too_few_images(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_all_cases(tmp_path: Path) -> None:
-    for index in range(3):
+    for index, suffix in enumerate(('jpg', 'JPG', 'jpeg')):
         scene = draw_scene(image_rng(0, 'coco', 0, index), 120)
-        cv2.imwrite(str(tmp_path / f'{index}.jpg'), scene.image)
+        (tmp_path / str(index)).mkdir()
+        cv2.imwrite(str(tmp_path / f'{index}/same.{suffix}'), scene.image)
     result = extraction.run(arguments(tmp_path, 3))
     assert list(result['encoding']) == ['timm', 'MMPretrain', 'ours', 'ours, batch 3']
     for part in ('loading', 'encoding'):
