@@ -2,9 +2,10 @@
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.common import (
     Sample,
@@ -19,14 +20,20 @@ from benchmarks.common import (
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.host import available_cores
 
+if TYPE_CHECKING:
+    from symmim_mm.datasets.transforms.crops import LoadRandomResizedCrop
+
 STOCK, WHOLE, OURS = 'MMPretrain', 'ours, decoding all rows', 'ours'
 DECODERS = ('OpenCV', 'simplejpeg', 'simplejpeg, rows of the crop')
 BATCH = 50
+ALONE = 400  # images of what one process does: more of them show nothing more
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tools/benchmark.py loader``."""
-    parser.add_argument('--data', required=True, help='folder of JPEGs, read whole in every repeat')
+    parser.add_argument(
+        '--data', required=True, help='folder of JPEGs; one process alone reads 400 of them'
+    )
     parser.add_argument('--repeats', type=int, default=15, help='(default 15)')
     parser.add_argument('--size', type=int, default=224, help='of the crops (default 224)')
     parser.add_argument(
@@ -47,6 +54,7 @@ def run(args: argparse.Namespace) -> dict:
     """Measure loading in this process alone, then with workers, and what the crops lose."""
     import cv2
     import torch
+    from torch.utils.data import Subset
 
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
@@ -55,25 +63,31 @@ def run(args: argparse.Namespace) -> dict:
     before = environment()
     with tempfile.TemporaryDirectory(prefix='symmim-loader-') as place:
         datasets = make_datasets(args, Path(place))
-        say(f'{len(datasets[STOCK])} images')
+        images = len(datasets[STOCK])
+        say(f'{images} images')
+        few = range(min(images, ALONE))
+        some = {name: Subset(dataset, few) for name, dataset in datasets.items()}
+        paths = [datasets[OURS].get_data_info(index)['img_path'] for index in few]
+        crop = datasets[OURS].pipeline.transforms[0]
         result = dict(
-            settings=dict(
-                images=len(datasets[STOCK]), size=args.size, crop=list(args.crop), batch=BATCH
-            ),
+            settings=dict(images=images, size=args.size, crop=list(args.crop), batch=BATCH),
             repeats=args.repeats,
             environment=before,
-            alone=_measure(datasets, args.repeats, workers=0),
-            decoding=_measure_decoding(datasets[OURS], args.repeats),
+            alone=_measure(some, args.repeats, workers=0),
+            decoding=_measure_decoding(paths, crop, args.repeats),
             workers={
                 str(count): _measure(datasets, max(3, args.repeats // 3), workers=count)
                 for count in args.workers
             },
-            quality=quality(datasets),
+            quality=quality(some),
         )
         if torch.cuda.is_available():
             from benchmarks.loader_gpu import measure_gpu
 
-            result['gpu'] = measure_gpu(datasets[OURS], args.size, args.repeats)
+            try:
+                result['gpu'] = measure_gpu(some[OURS], paths, crop, args.size, args.repeats)
+            except RuntimeError as error:  # without nvJPEG, or of a JPEG that it cannot decode
+                result['problems'] = dict(gpu='decoding by the GPU: ' + f'{error}'.split('\n')[0])
     return result
 
 
@@ -140,11 +154,13 @@ def _drain(loader: Iterable) -> int:
     return sum(len(batch['inputs']) for batch in loader)
 
 
-def _measure_decoding(dataset: Sequence, repeats: int) -> dict:
+def _measure_decoding(paths: list[str], crop: 'LoadRandomResizedCrop', repeats: int) -> dict:
     """Decoding alone, of the same files and crops by every decoder."""
     from benchmarks import loader_steps
 
-    jobs = loader_steps.decoding_jobs(dataset)
+    jobs = loader_steps.decoding_jobs(paths, crop)
+    if not jobs:
+        raise UserError('--data holds no JPEG in upright orientation')
     kinds = (loader_steps.by_opencv, loader_steps.by_simplejpeg, loader_steps.by_rows)
     cases = {
         name: partial(timed, partial(loader_steps.decode_all, jobs, decode))

@@ -16,12 +16,11 @@ BATCH = 100
 HOST, DEVICE = 'ours, one core', 'GPU: decode, crop, resize'
 
 
-def measure_gpu(dataset: Sequence, size: int, repeats: int) -> dict:
+def measure_gpu(
+    dataset: Sequence, paths: list[str], crop: LoadRandomResizedCrop, size: int, repeats: int
+) -> dict:
     """Measure our dataset in this process, and the same work on the GPU."""
-    files = [read_file(dataset.get_data_info(i)['img_path']) for i in range(len(dataset))]
-    crop = next(
-        step for step in dataset.pipeline.transforms if isinstance(step, LoadRandomResizedCrop)
-    )
+    files = [read_file(path) for path in paths]
     cases = {
         HOST: partial(timed, lambda: sum(1 for i in range(len(dataset)) if dataset[i])),
         DEVICE: partial(timed, partial(_on_gpu, files, crop, size)),

@@ -1,6 +1,6 @@
 """What the loader's benchmark compares with, other than whole pipelines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -25,15 +25,11 @@ class DecodeWhole(LoadRandomResizedCrop):
         return image
 
 
-def decoding_jobs(dataset: Sequence) -> list[Job]:
-    """Draw one random crop of every JPEG of a dataset, files in memory."""
-    crop = next(
-        step for step in dataset.pipeline.transforms if isinstance(step, LoadRandomResizedCrop)
-    )
+def decoding_jobs(paths: list[str], crop: LoadRandomResizedCrop) -> list[Job]:
+    """Draw one random crop of every JPEG, files in memory."""
     np.random.seed(0)
     jobs = []
-    for index in range(len(dataset)):
-        path = dataset.get_data_info(index)['img_path']
+    for path in paths:
         data = read_file(path)
         header = read_jpeg_header(data)
         if header is None or header.orientation != 1:

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks import loader, loader_steps
+from benchmarks import loader, loader_gpu, loader_steps
+from benchmarks.common import problem_of
 from symmim_mm.datasets.sample.layouts import image_rng
 from symmim_mm.datasets.sample.scenes import draw_scene
+from symmim_mm.datasets.transforms.crops import LoadRandomResizedCrop
 
 
 @pytest.fixture(scope='module')
@@ -43,9 +46,9 @@ def test_all_cases_give_the_same_crops(images: Path, tmp_path: Path) -> None:
     assert names == {f'{index}.jpg' for index in range(6)}
 
 
-def test_decoders_decode_the_same_rows(images: Path, tmp_path: Path) -> None:
-    datasets = loader.make_datasets(arguments(images, prepared=()), tmp_path)
-    jobs = loader_steps.decoding_jobs(datasets['ours'])
+def test_decoders_decode_the_same_rows(images: Path) -> None:
+    crop = LoadRandomResizedCrop(scale=32, crop_ratio_range=(0.2, 1.0))
+    jobs = loader_steps.decoding_jobs([str(path) for path in images.iterdir()], crop)
     assert len(jobs) == 6
     for job in jobs:
         _, _, top, bottom = job
@@ -54,6 +57,21 @@ def test_decoders_decode_the_same_rows(images: Path, tmp_path: Path) -> None:
         rows = loader_steps.by_rows(job)
         assert np.array_equal(rows[top:bottom], whole[top:bottom])
     assert loader_steps.decode_all(jobs, loader_steps.by_rows) == 6
+
+
+def test_a_gpu_that_decodes_no_jpegs_costs_nothing_else(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise RuntimeError('not compiled with nvJPEG\nTrace')
+
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '0')  # MMEngine's logger asks for its number
+    monkeypatch.setattr(loader_gpu, 'measure_gpu', refuse)
+    monkeypatch.setattr(loader, 'ALONE', 2)
+    result = loader.run(arguments(images, prepared=()))
+    assert result['alone']['ours']['samples'][0]['amount'] == 2 == result['quality']['crops'] / 3
+    assert problem_of(result) == 'decoding by the GPU: not compiled with nvJPEG'
 
 
 @pytest.mark.slow
