@@ -75,12 +75,14 @@ def run(args: argparse.Namespace) -> dict:
             rate=entry['rate'],
         ),
         run=cost(entry, plan, args.gpus),
-        loader=loader_need(args.loader, step_rates(measured)) if args.loader else None,
+        loader=loader_need(args.loader, measured) if args.loader else None,
     )
 
 
-def read_result(path: str) -> dict:
-    """Read a result of ``step`` or ``gpu``; ``steps`` are the results of ``step`` in it.
+def read_result(path: str) -> list[dict]:
+    """Return the measured steps of ours in a result of ``step`` or ``gpu``.
+
+    Each has its ``name``, and the settings, repeats and environment of its measurement.
 
     Raises:
         UserError: it is none.
@@ -90,14 +92,23 @@ def read_result(path: str) -> dict:
     except (OSError, ValueError) as error:
         raise UserError(f'--measured {path} cannot be read: {error}') from error
     parts = result.get('parts', {}) if result.get('benchmark') == 'gpu' else dict(step=result)
-    steps = [part for part in parts.values() if part.get('benchmark') == 'step']
+    steps = [
+        case
+        | dict(name=f'{TITLES[method]} {SIZES[size]}')
+        | {key: part[key] for key in ('settings', 'repeats', 'environment')}
+        for part in parts.values()
+        if part.get('benchmark') == 'step'
+        for size, cases in part['sizes'].items()
+        for method, case in cases.items()
+        if not case['stock']
+    ]
     if not steps:
         raise UserError(f'--measured {path} holds no measured step: make it with benchmark.py step')
-    return dict(steps=steps)
+    return steps
 
 
-def find_entry(measured: dict, wanted: dict, checkpointed: bool, path: str) -> dict:
-    """Return the fastest measured step of a model of ours, and its environment.
+def find_entry(measured: list[dict], wanted: dict, checkpointed: bool, path: str) -> dict:
+    """Return the fastest measured step of a model.
 
     Args:
         measured: of :func:`read_result`.
@@ -108,23 +119,17 @@ def find_entry(measured: dict, wanted: dict, checkpointed: bool, path: str) -> d
     Raises:
         UserError: there is none; the message lists those there are.
     """
-    found, others = [], []
-    for part in measured['steps']:
-        for size, cases in part['sizes'].items():
-            for method, case in cases.items():
-                if case['stock']:
-                    continue
-                name = f'{TITLES[method]} {SIZES[size]}'
-                others.append(name)
-                if case['model'] == wanted and case['checkpointed'] == checkpointed:
-                    more = {key: part[key] for key in ('settings', 'repeats', 'environment')}
-                    found.append(dict(case, name=name, **more))
+    found = [
+        case
+        for case in measured
+        if case['model'] == wanted and case['checkpointed'] == checkpointed
+    ]
     if not found:
         mode = 'with' if checkpointed else 'without'
         raise UserError(
             f'{path} has no measurement of {wanted["method"]}, arch {wanted["arch"]}, '
             f'{wanted["img_size"]} pixels, encoding {wanted["encoding"]}, {mode} activation '
-            f'checkpointing; it has {", ".join(dict.fromkeys(others))}: '
+            f'checkpointing; it has {", ".join(dict.fromkeys(case["name"] for case in measured))}: '
             'measure it with tools/benchmark.py step'
         )
     return max(found, key=lambda case: case['rate']['median'])
@@ -163,23 +168,12 @@ def cost(entry: dict, plan: 'RunPlan', gpus: int) -> dict:
     )
 
 
-def step_rates(measured: dict) -> dict[str, float]:
-    """Return the images per second of every measured step of ours, by its name."""
-    return {
-        f'{TITLES[method]} {SIZES[size]}': case['rate']['median']
-        for part in measured['steps']
-        for size, cases in part['sizes'].items()
-        for method, case in cases.items()
-        if not case['stock']
-    }
-
-
-def loader_need(path: str, steps: dict[str, float]) -> dict:
+def loader_need(path: str, measured: list[dict]) -> dict:
     """Return the cores that a device needs for each step, by the measured rates of the loader.
 
     Args:
         path: JSON of ``tools/benchmark.py loader``.
-        steps: images per second of one device, by the name of the step.
+        measured: of :func:`read_result`.
 
     Raises:
         UserError: it is no such file.
@@ -187,7 +181,9 @@ def loader_need(path: str, steps: dict[str, float]) -> dict:
     try:
         result = json.loads(Path(path).read_text())
         cores = {
-            name: {step: rate / case['rate']['median'] for step, rate in steps.items()}
+            name: {
+                step['name']: step['rate']['median'] / case['rate']['median'] for step in measured
+            }
             for name, case in result['alone'].items()
         }
         return dict(file=path, processor=result['environment']['processor'], cores=cores)

@@ -76,7 +76,7 @@ def test_files_that_are_no_results(tmp_path) -> None:
         with pytest.raises(UserError, match='--measured'):
             read_result(str(tmp_path / 'x.json'))
         with pytest.raises(UserError, match='--loader'):
-            loader_need(str(tmp_path / 'x.json'), dict(step=1.0))
+            loader_need(str(tmp_path / 'x.json'), [])
     with pytest.raises(UserError, match='--measured'):
         read_result(str(tmp_path / 'none.json'))
 
