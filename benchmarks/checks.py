@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,8 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--processes', type=int, default=0, help='at a time, with pytest-xdist (default: one)'
     )
-    parser.add_argument('--rehearse', action='store_true', help='on the CPU, tests/gpu alone')
+    parser.add_argument('--rehearse', action='store_true', help='on the CPU')
     parser.add_argument('--select', default='', help="pytest's -k")
+    parser.add_argument('--minutes', type=float, help='then it stops (default: no limit)')
 
 
 def run(args: argparse.Namespace) -> dict:
@@ -34,17 +36,21 @@ def run(args: argparse.Namespace) -> dict:
     with tempfile.TemporaryDirectory(prefix='symmim-checks-') as folder:
         report = Path(folder) / 'report.xml'
         words = [sys.executable, '-m', 'pytest', '-q', '-m', 'gpu', f'--junitxml={report}']
-        words += ['-p', 'no:cacheprovider']
+        words += ['-p', 'no:cacheprovider', 'tests/gpu']
         if args.processes:
             words += ['-n', str(args.processes), '--dist', 'loadgroup']
         if args.select:
             words += ['-k', args.select]
         env = dict(os.environ)
         if args.rehearse:
-            words.append('tests/gpu')
             env |= dict(SYMMIM_REHEARSE='1', CUDA_VISIBLE_DEVICES='')
         start = time.monotonic()
-        code = subprocess.run(words, cwd=ROOT, env=env, stdout=sys.stderr).returncode
+        process = subprocess.Popen(words, cwd=ROOT, env=env, stdout=sys.stderr)
+        try:
+            code = process.wait(60 * args.minutes if args.minutes else None)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)  # pytest writes its report
+            code = process.wait()
         if not report.is_file():
             raise Fault(f'pytest ended with code {code} and left no report')
         outcomes = read_report(report)
@@ -52,6 +58,7 @@ def run(args: argparse.Namespace) -> dict:
         settings=dict(processes=args.processes, rehearsal=args.rehearse),
         environment=before,
         seconds=time.monotonic() - start,
+        stopped=code == 2,  # pytest's code of an interruption
         **outcomes,
     )
 
@@ -64,6 +71,8 @@ def read_report(path: Path) -> dict[str, dict]:
     """
     found: dict[str, dict] = dict(passed={}, failed={}, skipped={})
     for case in ElementTree.parse(path).iter('testcase'):
+        if case.get('name') is None:
+            continue  # it was running when pytest was interrupted
         name = f'{case.get("classname")}::{case.get("name")}'
         problem = next((part for part in case if part.tag in ('failure', 'error')), None)
         skipped = case.find('skipped')

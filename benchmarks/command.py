@@ -50,6 +50,7 @@ def measure(args: argparse.Namespace) -> None:
     """Measure, print tables and write the result; or write the tables of a document."""
     from benchmarks.common import problem_of, write_result
     from benchmarks.document import with_tables
+    from symmim_mm.datacheck.report import check_writable
 
     if args.benchmark == 'document':
         path = Path(args.document)
@@ -59,6 +60,8 @@ def measure(args: argparse.Namespace) -> None:
             raise UserError(f'cannot read {path}: {error.strerror}') from error
         path.write_text(with_tables(text, Path(args.results or path.parent / 'benchmarks')))
         return
+    if args.json:
+        check_writable(args.json)
     module = import_module(f'benchmarks.{args.benchmark}')
     command = shlex.join(['tools/benchmark.py', *sys.argv[1:]])
     result = dict(benchmark=args.benchmark, command=command, **module.run(args))

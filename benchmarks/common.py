@@ -1,6 +1,7 @@
 """Parts of every benchmark: interleaved repeats, medians with spread, the environment."""
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -40,16 +41,20 @@ def interleave(
     cases: dict[str, Callable[[], Sample]],
     repeats: int,
     report: Callable[[str], None] = lambda line: None,
+    until: float = math.inf,
 ) -> dict[str, list[Sample]]:
     """Measure all cases in turn, ``repeats`` times, starting with another case each time.
 
-    A disturbance of the machine then affects all cases, and hardly their ratios.
+    A disturbance of the machine then affects all cases, and hardly their ratios. The first repeat
+    apart, none begins after ``until`` of ``time.monotonic``.
     """
     if repeats < 1:
         raise UserError(f'repeats must be 1 or more, got {repeats}')
     samples: dict[str, list[Sample]] = {name: [] for name in cases}
     names = list(cases)
     for repeat in range(repeats):
+        if repeat and time.monotonic() > until:
+            break
         shift = repeat % len(names)
         for name in names[shift:] + names[:shift]:
             sample = cases[name]()
@@ -89,6 +94,16 @@ def rates(samples: dict[str, list[Sample]], peer: str, by: str = 'seconds') -> d
         )
         for name, values in found.items()
     }
+
+
+def check_gpu(device: str, amp: bool = False) -> None:
+    """Refuse ``'cuda'`` where there is no GPU, and mixed precision without one."""
+    import torch
+
+    if device == 'cuda' and not torch.cuda.is_available():
+        raise UserError('--device cuda: torch sees no CUDA device here')
+    if amp and device == 'cpu':
+        raise UserError('--amp needs a GPU: MMEngine has no mixed precision on the CPU')
 
 
 def environment() -> dict:
@@ -136,6 +151,10 @@ def problem_of(result: dict) -> str | None:
     """Return what a benchmark that ran to its end reports of a failure."""
     if failed := result.get('failed'):
         return f'{len(failed)} tests failed'
+    if result.get('stopped'):
+        return 'the time was over before all tests had run'
+    if problems := result.get('problems'):
+        return '; '.join(problems.values())
     if unfinished := result.get('unfinished'):
         return f'{len(unfinished)} runs of the study are not finished'
     return None

@@ -21,11 +21,32 @@ PARTS = {  # in order of worth: its share of the minutes at most
     'checks': 0.45,
     'steps l': 0.6,
     'transfer b': 0.2,
-    'loader': 0.2,
+    'loader': 0.3,
     'steps b': 0.3,
     'study': 1.0,
     'steps s': 0.3,
     'transfer l': 0.2,
+}
+SPARE_S = 40  # of a part's time: for imports, and to end what runs (a suite takes 20)
+FULL = {
+    'checks': '--processes {processes}',
+    # What runs out of time is named last; a compiled method shares the model of its plain one.
+    'steps': '--sizes {size} --device cuda --amp --repeats {repeats} --methods symmim '
+    'symmim-compiled symmim-dense symmim-dense-compiled symmim-stock simmim mae mae-compiled '
+    'mae-stock simmim-compiled symmim-checkpointed symmim-dense-checkpointed '
+    '--profile symmim symmim-compiled symmim-stock',
+    'transfer': '--size {size} --amp --batch 4 --repeats {repeats}',
+    'loader': '--prepared 320 --workers {cores} --repeats 3',  # a minute
+    'study': '--amp',
+}
+TOY = {
+    # One method: the others differ in their models alone.
+    'checks': '--rehearse --select "test_parts or symmim or knn or on_one_device"',
+    'steps': '--sizes quickstart --device cpu --repeats 1 --batch 2 --methods mae mae-stock '
+    'symmim-dense symmim-stock mae-compiled',
+    'transfer': '--size quickstart --device cpu --repeats 1 --steps 1',
+    'loader': '--prepared 64 --workers 1 --repeats 1 --size 32',
+    'study': '--epochs 1 --width 64 --batch 8 --jobs 1 --conditions mae',
 }
 REHEARSED = ('checks', 'steps l', 'transfer b', 'loader', 'study')
 
@@ -56,11 +77,18 @@ def run(args: argparse.Namespace) -> dict:
     """Measure part by part, each in a process of its own; the file is written after each.
 
     Raises:
-        UserError: there is no GPU.
+        UserError: there is no GPU, or no data for a part.
         Fault: a part failed or was stopped; the file holds the others.
     """
     import torch
 
+    for part, option, folder in (
+        ('loader', '--data', args.data), ('study', '--cifar10', args.cifar10)
+    ):  # fmt: skip
+        if folder is None and part in (args.parts or ()) and not args.rehearse:
+            raise UserError(f'--parts {part} needs {option} FOLDER')
+        if folder is not None and not Path(folder).is_dir():
+            raise UserError(f'{option} {folder}: there is no such folder')
     if not args.rehearse and not torch.cuda.is_available():
         raise UserError('gpu: torch sees no CUDA device here')
     start = time.monotonic()
@@ -130,50 +158,22 @@ def part_command(part: str, args: argparse.Namespace, path: Path, limit: float) 
         limit: seconds that the part may take.
     """
     kind, _, size = part.partition(' ')
-    make = dict(checks=_checks, loader=_loader, transfer=_transfer, study=_study).get(kind, _step)
-    words = make(args, kind, size, limit)
-    return [sys.executable, str(TOOL), *words, '--json', str(path)]
-
-
-def _checks(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[str]:
-    if args.rehearse:  # one method: the others differ in their models alone
-        return ['checks', '--rehearse', '--select', 'test_parts or symmim or knn or on_one_device']
-    return ['checks', '--processes', str(min(6, available_cores()))]
-
-
-def _loader(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[str]:
-    cores = available_cores()
-    words = ['loader', '--data', args.data]
-    if args.rehearse:
-        return [*words, '--prepared', '64', '--workers', '1', '--repeats', '1', '--size', '32']
-    return [*words, '--prepared', '320', '--workers', str(cores), '--repeats', '3']  # a minute
-
-
-def _transfer(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[str]:
-    if args.rehearse:
-        words = ['transfer', '--size', 'quickstart', '--device', 'cpu']
-        return [*words, '--repeats', '1', '--steps', '1']
-    return ['transfer', '--size', size, '--amp', '--batch', '4', '--repeats', str(args.repeats)]
-
-
-def _study(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[str]:
-    words = ['study', '--data', args.cifar10, '--minutes', f'{(limit - 10) / 60:.2f}']
-    if args.rehearse:
-        words += ['--epochs', '1', '--width', '64', '--batch', '8', '--jobs', '1']
-        return [*words, '--conditions', 'mae']
-    return [*words, '--amp']
-
-
-def _step(args: argparse.Namespace, kind: str, size: str, limit: float) -> list[str]:
-    words = ['step', '--peak']
-    if args.rehearse:
-        words += ['--sizes', 'quickstart', '--device', 'cpu', '--repeats', '1', '--batch', '2']
-        words += ['--methods', 'mae', 'mae-stock', 'symmim-dense', 'symmim-stock', 'mae-compiled']
-        return words
-    words += ['--sizes', size, '--device', 'cuda', '--amp', '--repeats', str(args.repeats)]
-    if args.batch:
+    minutes = f'{max(1, limit - SPARE_S) / 60:.2f}'
+    words = {
+        'checks': ['checks', '--minutes', minutes],
+        'steps': ['step', '--peak', '--minutes', minutes],
+        'transfer': ['transfer'],
+        'loader': ['loader', '--data', args.data],
+        'study': ['study', '--data', args.cifar10, '--minutes', minutes],
+    }[kind]
+    cores, repeats = available_cores(), args.repeats
+    options = (TOY if args.rehearse else FULL)[kind]
+    words += shlex.split(
+        options.format(size=size, cores=cores, processes=min(6, cores), repeats=repeats)
+    )
+    if kind == 'steps' and args.batch:
         words += ['--batch', str(args.batch)]
-    return [*words, '--profile', 'symmim', 'symmim-compiled', 'symmim-stock']
+    return [sys.executable, str(TOOL), *words, '--json', str(path)]
 
 
 def _run(command: list[str], seconds: float, **env: str) -> str | None:

@@ -2,12 +2,14 @@
 
 import argparse
 import gc
+import math
+import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from benchmarks.common import Sample, environment, interleave, say, spread, timed
+from benchmarks.common import Sample, check_gpu, environment, interleave, say, spread, timed
 from benchmarks.step_tables import (
     CHECKPOINTED,
     COMPILED,
@@ -23,8 +25,6 @@ from benchmarks.step_tables import (
 from symmim_mm.utils.errors import UserError
 
 if TYPE_CHECKING:
-    import torch
-
     from benchmarks.step_trainer import Trainer
 
 __all__ = ['add_arguments', 'run', 'tables']
@@ -65,6 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where a GPU's time goes in a step, by kernel",
     )  # fmt: skip
     parser.add_argument('--no-memory', action='store_true', help='do not measure memory')
+    parser.add_argument(
+        '--minutes', type=float, default=math.inf,
+        help='when they run out: fewer repeats, and not the methods named last (default: no limit)',
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> dict:
@@ -75,25 +79,25 @@ def run(args: argparse.Namespace) -> dict:
     from benchmarks.step_trainer import matrix_rate
     from symmim_mm.engine.precision import check_bf16_units
 
-    device = torch.device(args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
-    on_gpu = device.type == 'cuda'
-    if on_gpu and not torch.cuda.is_available():
-        raise UserError('--device cuda: torch sees no CUDA device here')
+    end = time.monotonic() + 60 * args.minutes
+    args.device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    check_gpu(args.device)
+    on_gpu = args.device == 'cuda'
     if args.amp:
         check_bf16_units()
-    methods = list(args.methods or ()) or [
+    args.methods = list(args.methods or ()) or [
         name for name in METHODS if on_gpu or (name != 'symmim-stock' and name not in COMPILED)
     ]
     if args.float32:
-        methods += [name for name, ours in FLOAT32.items() if ours in methods]
+        args.methods += [name for name, ours in FLOAT32.items() if ours in args.methods]
     for option in ('batch', 'steps', 'repeats'):
         value = getattr(args, option)
         if value is not None and value < (2 if option == 'batch' else 1):
             raise UserError(f'--{option} is too small: {value}')  # BatchNorm needs two images
     if on_gpu:
         torch.backends.cudnn.benchmark = True  # as the configs have it
-    repeats = args.repeats or (10 if on_gpu else 3)
-    steps = args.steps or (5 if on_gpu else 1)
+    args.repeats = args.repeats or (10 if on_gpu else 3)
+    args.steps = args.steps or (5 if on_gpu else 1)
     dtype = torch.bfloat16 if args.amp else torch.float32
     batches = {
         size: args.batch or (BATCHES[size] if on_gpu else 4)
@@ -101,30 +105,36 @@ def run(args: argparse.Namespace) -> dict:
     }
     result = dict(
         settings=dict(
-            device=device.type,
+            device=args.device,
             precision='bfloat16' if args.amp else 'float32',
-            steps_a_repeat=steps,
+            steps_a_repeat=args.steps,
         ),
-        repeats=repeats,
+        repeats=args.repeats,
         # With one thread, processor time is what other programs disturb least.
         clock='cpu_seconds' if not on_gpu and torch.get_num_threads() == 1 else 'seconds',
         environment=environment(),
-        matrix_rate=matrix_rate(device, dtype) if args.peak else None,
+        matrix_rate=matrix_rate(torch.device(args.device), dtype) if args.peak else None,
         sizes={},
+        problems={},
     )
-    for size, batch in batches.items():
-        cases = _make_cases(size, methods, batch, steps, device, args)
+    for number, (size, batch) in enumerate(batches.items()):
+        now = time.monotonic()
+        share = (end - now) / (len(batches) - number)
+        cases: dict[str, Case] = {}
         try:
-            found = _measure(cases, size, repeats, result, not args.no_memory)
+            # Half of the time to build and warm up; a quarter for memory and profiles.
+            _add_cases(cases, size, batch, args, now + share / 2)
+            found = _measure(cases, size, args, result, now + share * 3 / 4)
             for method in [name for name in cases if on_gpu and name in args.profile]:
                 say(f'{SIZES[size]}: profiling {TITLES[method]}')
                 found[method]['profile'] = profile(cases[method].step)
             result['sizes'][size] = found
-        except torch.OutOfMemoryError as error:
-            raise UserError(
-                f'{SIZES[size]} with {batch} images does not fit into {device}: '
+        except torch.OutOfMemoryError:
+            result['problems'][size] = (
+                f'{SIZES[size]} with {batch} images does not fit into the memory: '
                 'lower --batch, or name fewer --methods'
-            ) from error
+            )
+            say(result['problems'][size])
         del cases
         gc.collect()
         if on_gpu:
@@ -139,6 +149,7 @@ class Case:
     Args:
         trainer: shared by the cases with and without activation checkpointing or compilation.
         variant: what this case has and the others have not.
+        first: seconds of the first repeat: compilation, libraries, the optimizer's memory.
     """
 
     method: str
@@ -147,6 +158,7 @@ class Case:
     steps: int
     variant: AbstractContextManager
     phases: dict[str, list[float]] = field(default_factory=dict)
+    first: float = 0.0
 
     def sample(self) -> Sample:
         """Train some steps and record the times of their parts."""
@@ -175,26 +187,31 @@ class Case:
         return dict(kept=self.trainer.kept_bytes(), fixed=fixed, each=each)
 
 
-def _make_cases(
-    size: str,
-    methods: list[str],
-    batch: int,
-    steps: int,
-    device: 'torch.device',
-    args: argparse.Namespace,
-) -> dict[str, Case]:
+def _add_cases(
+    cases: dict[str, Case], size: str, batch: int, args: argparse.Namespace, until: float
+) -> None:
+    """Build the methods and train each for the first time, as many as the time allows."""
+    import torch
+
     from benchmarks.step_cases import make_trainer
 
     trainers: dict[str, Trainer] = {}
-    cases = {}
-    for method in methods:
+    for method in args.methods:
+        if cases and time.monotonic() > until:
+            say(f'{SIZES[size]}: no time for {TITLES[method]}')
+            continue
         name = VARIANTS.get(method, method)
         if name not in trainers:
             say(f'{SIZES[size]}: building {TITLES[name]}')
             amp = args.amp and name not in FLOAT32
-            trainers[name] = make_trainer(size, FLOAT32.get(name, name), device, amp)
-        cases[method] = Case(method, trainers[name], batch, steps, _variant(method, trainers[name]))
-    return cases
+            trainers[name] = make_trainer(
+                size, FLOAT32.get(name, name), torch.device(args.device), amp
+            )
+        case = Case(method, trainers[name], batch, args.steps, _variant(method, trainers[name]))
+        say(f'{SIZES[size]}: warming {TITLES[method]} up')
+        case.first = case.sample().seconds
+        case.phases = {}
+        cases[method] = case
 
 
 def _variant(method: str, trainer: 'Trainer') -> AbstractContextManager:
@@ -208,34 +225,32 @@ def _variant(method: str, trainer: 'Trainer') -> AbstractContextManager:
 
 
 def _measure(
-    cases: dict[str, Case], size: str, repeats: int, result: dict, with_memory: bool
+    cases: dict[str, Case], size: str, args: argparse.Namespace, result: dict, until: float
 ) -> dict:
-    first = {}
-    for method, case in cases.items():
-        say(f'{SIZES[size]}: warming {TITLES[method]} up')
-        first[method] = case.sample().seconds  # compilation, libraries, the optimizer's memory
-        case.phases = {}
-    samples = interleave(
-        {method: case.sample for method, case in cases.items()},
-        repeats,
-        lambda line: say(f'{SIZES[size]}: {line}'),
-    )
+    work = {method: case.sample for method, case in cases.items()}
+    samples = interleave(work, args.repeats, lambda line: say(f'{SIZES[size]}: {line}'), until)
+    result['repeats'] = min(result['repeats'], *map(len, samples.values()))
     found = {}
     for method, case in cases.items():
-        found[method] = dict(
-            _entry(case, size, samples, result), first_repeat_seconds=first[method]
-        )
+        found[method] = _entry(case, size, samples, result)
         # The CPU's operations cannot be followed inside of a compiled program.
-        if with_memory and not (method in COMPILED and result['settings']['device'] == 'cpu'):
+        if not args.no_memory and not (method in COMPILED and args.device == 'cpu'):
             say(f'{SIZES[size]}: memory of {TITLES[method]}')
             found[method]['memory'] = case.memory()
     return found
 
 
+@cache
+def _operations(size: str, method: str) -> float:
+    from benchmarks.step_cases import config_of
+    from symmim_mm.planning.costs import flops_per_image
+
+    return flops_per_image(config_of(size, method)).forward_backward
+
+
 def _entry(case: Case, size: str, samples: dict[str, list[Sample]], result: dict) -> dict:
     from benchmarks.step_cases import config_of, identity
     from benchmarks.step_trainer import shares_of
-    from symmim_mm.planning.costs import flops_per_image
 
     clock, method = result['clock'], case.method
     rates = {
@@ -248,8 +263,10 @@ def _entry(case: Case, size: str, samples: dict[str, list[Sample]], result: dict
             return None
         return spread([a / b for a, b in zip(rates[above], rates[below], strict=True)])
 
-    cfg = config_of(size, FLOAT32.get(method, method))
-    operations = flops_per_image(cfg).forward_backward
+    model = FLOAT32.get(method, method)
+    cfg = config_of(size, model)
+    # Of a variant, and of stock parts, those of the config that trains.
+    operations = _operations(size, STOCK.get(model, VARIANTS.get(model, model)))
     entry = dict(
         batch=case.batch,
         recipe_batch=cfg.train_dataloader.batch_size,
@@ -258,6 +275,7 @@ def _entry(case: Case, size: str, samples: dict[str, list[Sample]], result: dict
         checkpointed=method in CHECKPOINTED,
         compiled=method in COMPILED,
         rate=spread(rates[method]),
+        first_repeat_seconds=case.first,
         samples=[sample._asdict() for sample in samples[method]],
         step_to_yardstick=ratio(YARDSTICK, method),
         shares=shares_of(case.phases),

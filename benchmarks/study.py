@@ -61,10 +61,11 @@ def run(args: argparse.Namespace) -> dict:
     data = Path(args.data).resolve()
     if not (data / 'train').is_dir() or not (data / 'test').is_dir():
         raise UserError(f'--data {args.data}: needs train/<class>/ and test/<class>/')
+    if args.jobs < 1:
+        raise UserError(f'--jobs must be 1 or more, got {args.jobs}')
     workers = max(1, available_cores() // args.jobs - 1)
     with tempfile.TemporaryDirectory(prefix='symmim-study-') as folder:
         place = Path(folder)
-        environ = {**os.environ, 'CIFAR10_ROOT': str(data)}
         os.environ['CIFAR10_ROOT'] = str(data)
         images, rate = None, None
         epochs = args.epochs
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> dict:
         work = place / 'work'
         words = [sys.executable, 'tools/run_suite.py', str(suite), '--work-dir', str(work)]
         words += ['--jobs', str(args.jobs)]
-        process = subprocess.Popen(words, cwd=ROOT, env=environ, stdout=sys.stderr)
+        process = subprocess.Popen(words, cwd=ROOT, stdout=sys.stderr)
         try:
             code = process.wait(max(1.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:

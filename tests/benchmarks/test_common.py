@@ -19,6 +19,7 @@ def test_cases_take_turns_from_another_one_each_time() -> None:
     samples = interleave(cases, 3, lines.append)
     assert order == list('abcbcacab') and len(lines) == 9
     assert {name: len(found) for name, found in samples.items()} == dict(a=3, b=3, c=3)
+    assert len(interleave(cases, 3, until=0.0)['a']) == 1  # its time is over
     with pytest.raises(UserError, match='repeats must be 1 or more'):
         interleave(cases, 0)
 

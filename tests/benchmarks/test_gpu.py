@@ -1,6 +1,8 @@
 """The benchmark of a GPU host, rehearsed without one."""
 
 import json
+import subprocess
+import time
 from argparse import Namespace
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +12,7 @@ import torch
 from paths import ROOT
 
 from benchmarks import checks, command, gpu, study
+from benchmarks.step_tables import METHODS
 from symmim_mm.cli import COMMANDS
 from symmim_mm.config.load import load_config
 from symmim_mm.planning.costs import flops_per_image
@@ -35,11 +38,25 @@ def test_parts_are_commands(part: str) -> None:
     assert found.json == 'part.json'
     if kind == 'steps':
         assert found.benchmark == 'step' and found.sizes == [size] and found.batch == 64
-        assert found.amp and found.peak
+        assert found.amp and found.peak and set(found.methods) == set(METHODS)
     else:
         assert found.benchmark == kind
+    if kind in ('study', 'steps', 'checks'):
+        assert found.minutes == 1  # it ends by itself before it is stopped
     if kind == 'study':
-        assert found.data == 'cifar10' and found.minutes == 1.5
+        assert found.data == 'cifar10'
+
+
+@pytest.mark.parametrize(
+    ('changes', 'problem'),
+    [
+        (dict(parts=['checks', 'loader']), '--parts loader needs --data FOLDER'),
+        (dict(parts=['study'], cifar10='none'), '--cifar10 none: there is no such folder'),
+    ],
+)
+def test_data_are_asked_for_before_anything_runs(changes: dict, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        gpu.run(options(**dict(data=None, cifar10=None) | changes))
 
 
 def test_parts_that_fail_or_take_too_long_are_reported() -> None:
@@ -95,11 +112,40 @@ def test_outcomes_of_tests(tmp_path: Path) -> None:
     )
 
 
+def test_tests_that_take_too_long_leave_the_outcomes_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'tests/gpu').mkdir(parents=True)
+    (tmp_path / 'tests/gpu/test_two.py').write_text(
+        'import pathlib, pytest, time\n'
+        'pytestmark = pytest.mark.gpu\n'
+        'def test_first(): pass\n'
+        'def test_second():\n'
+        f"    pathlib.Path('{tmp_path}/begun').touch()\n"
+        '    time.sleep(600)\n'
+    )
+
+    class Popen(subprocess.Popen):
+        def wait(self, timeout: float | None = None) -> int:
+            if timeout is not None:
+                while not (tmp_path / 'begun').exists():
+                    time.sleep(0.1)
+                raise subprocess.TimeoutExpired('pytest', timeout)
+            return super().wait()
+
+    monkeypatch.setattr(subprocess, 'Popen', Popen)
+    monkeypatch.setattr(checks, 'ROOT', tmp_path)
+    result = checks.run(Namespace(processes=0, select='', rehearse=False, minutes=1.0))
+    assert list(result['passed']) == ['tests.gpu.test_two::test_first'] and result['stopped']
+
+
 @pytest.mark.parametrize(
     ('result', 'problem'),
     [
         (dict(failed={}, unfinished={}), None),
         (dict(failed={'a::bad': 'the text'}), '1 tests failed'),
+        (dict(failed={}, stopped=True), 'the time was over'),
+        (dict(problems=dict(l='no memory')), 'no memory'),
         (dict(unfinished={'mae': 'no memory'}), '1 runs of the study are not finished'),
     ],
 )
@@ -113,6 +159,12 @@ def test_a_failure_ends_a_benchmark_with_an_error(
     with pytest.raises(Fault, match=problem) if problem else nullcontext():
         command.measure(args)
     assert (tmp_path / 'checks.json').is_file()
+
+
+def test_a_result_that_cannot_be_written_is_refused_before_the_measurement(tmp_path: Path) -> None:
+    (tmp_path / 'file').touch()
+    with pytest.raises(UserError, match='cannot write'):
+        command.measure(Namespace(benchmark='checks', json=str(tmp_path / 'file/x.json')))
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import json
 import math
+from argparse import Namespace
 from functools import partial
 
 import pytest
@@ -11,7 +12,8 @@ from mmengine.registry import MODELS
 from paths import ROOT
 from torch import nn
 
-from benchmarks import step_cases, step_trainer
+from benchmarks import step, step_cases, step_trainer
+from benchmarks.common import problem_of
 from benchmarks.step_cases import STOCK_CONFIGS, StockSymMIM, config_of, identity, make_trainer
 from benchmarks.step_profile import kind_of
 from benchmarks.step_tables import PLAIN, STOCK, tables, update_share
@@ -170,6 +172,32 @@ def test_share_of_optimizer_and_ema_at_the_recipes_batch() -> None:
     """A fifth of a step of 4 images is a hundredth and a bit of one of 64."""
     case = dict(shares=dict(optimizer=0.15, ema=0.05), batch=4, recipe_batch=64)
     assert math.isclose(update_share(case), 0.2 / (0.2 + 0.8 * 16))
+
+
+def arguments(**changes) -> Namespace:
+    given = dict.fromkeys(('batch', 'repeats', 'steps'), 2)
+    given |= dict(sizes=['quickstart'], methods=['mae', 'simmim'], device='cpu', amp=False)
+    given |= dict(peak=False, float32=False, profile=(), no_memory=True, minutes=math.inf)
+    return Namespace(**given | changes)
+
+
+def test_without_time_the_first_method_is_measured_once() -> None:
+    result = step.run(arguments(minutes=0.0))
+    assert list(result['sizes']['quickstart']) == ['mae'] and result['repeats'] == 1
+
+
+def test_a_size_without_memory_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = step_cases.make_trainer
+
+    def exhaust(size: str, *args: object) -> step_trainer.Trainer:
+        if size == 's':
+            raise torch.OutOfMemoryError
+        return make(size, *args)
+
+    monkeypatch.setattr(step_cases, 'make_trainer', exhaust)
+    result = step.run(arguments(sizes=['s', 'quickstart'], methods=['mae']))
+    assert list(result['sizes']) == ['quickstart'] and result['repeats'] == 2
+    assert problem_of(result).startswith('ViT-S with 2 images does not fit')
 
 
 def test_rate_of_matrix_products(monkeypatch) -> None:
