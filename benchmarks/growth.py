@@ -6,7 +6,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.common import environment, interleave, markdown, say, spread, timed, with_spread
+from benchmarks.common import (
+    check_gpu,
+    environment,
+    interleave,
+    markdown,
+    say,
+    spread,
+    timed,
+    with_spread,
+)
 from benchmarks.laws import evaluate, in_words, polynomial, power
 from benchmarks.step_tables import OURS, SIZES
 from symmim_mm.utils.errors import UserError
@@ -47,10 +56,7 @@ def run(args: argparse.Namespace) -> dict:
     """Measure along each axis, fit laws, and draw an SVG next to the JSON."""
     import torch
 
-    if args.device == 'cuda' and not torch.cuda.is_available():
-        raise UserError('--device cuda: torch sees no CUDA device here')
-    if args.amp and args.device != 'cuda':
-        raise UserError('--amp needs a GPU: MMEngine has no mixed precision on the CPU')
+    check_gpu(args.device, args.amp)
     if min(args.batches) < 2:
         raise UserError('--batches must be 2 or more: batch normalization needs two images')
     for name in ('images', 'batches', 'depths'):
@@ -182,19 +188,18 @@ def tables(result: dict) -> dict[str, str]:
             ],
         )  # fmt: skip
         letter = AXES[axis][0]
-        for name, unit, scale in (('seconds', 's', 1), ('operations', 'GFLOP', 1e9)):
-            title = dict(seconds='seconds', operations='FLOPs')[name]
+        for name, title, unit, scale in (
+            ('seconds', 'seconds', 's', 1), ('operations', 'FLOPs', 'GFLOP', 1e9),
+            ('bytes', 'memory', 'MiB', MIB),
+        ):  # fmt: skip
             law = laws[name]
             scaled = dict(law, coefficients=[value / scale for value in law['coefficients']])
-            exponent = laws[f'{name}_power']['exponent']
+            as_power = laws.get(f'{name}_power')
             rows.append([
                 f'{axis}: {title}', f'{in_words(scaled, letter)} {unit}',
-                f'{law["largest_error"]:.1%}', f'{letter}^{exponent:.2f}',
+                f'{law["largest_error"]:.1%}',
+                f'{letter}^{as_power["exponent"]:.2f}' if as_power else '',
             ])  # fmt: skip
-        law = laws['bytes']
-        scaled = dict(law, coefficients=[value / MIB for value in law['coefficients']])
-        error = f'{law["largest_error"]:.1%}'
-        rows.append([f'{axis}: memory', f'{in_words(scaled, letter)} MiB', error, ''])
     found['laws'] = markdown(['', 'law', 'largest error', 'as a power'], rows)
     return found
 
@@ -219,11 +224,8 @@ def draw(result: dict, path: Path) -> None:
         dense = np.linspace(min(x), max(x), 100)
         time, memory = panels[0][column], panels[1][column]
         middle = [point['seconds']['median'] for point in points]
-        spread = [
-            [value - point['seconds']['low'] for value, point in zip(middle, points, strict=True)],
-            [point['seconds']['high'] - value for value, point in zip(middle, points, strict=True)],
-        ]
-        time.errorbar(x, middle, spread, fmt='o', capsize=3, label='measured')
+        ends = np.array([[point['seconds'][end] for point in points] for end in ('low', 'high')])
+        time.errorbar(x, middle, np.abs(ends - middle), fmt='o', capsize=3, label='measured')
         time.plot(dense, [evaluate(laws['seconds'], value) for value in dense], label='law')
         by_operations = [
             middle[0] * point['operations'] / points[0]['operations'] for point in points

@@ -17,12 +17,13 @@ def polynomial(x: Sequence[float], y: Sequence[float], degree: int) -> dict:
     if len(x) <= degree:
         raise UserError(f'a law with {degree + 1} coefficients needs as many points, got {len(x)}')
     x, y = np.asarray(x, float), np.asarray(y, float)
-    scale = x.max()  # so that the columns have similar magnitudes
-    columns = np.stack([(x / scale) ** order for order in range(degree + 1)], axis=1)
-    found, *_ = np.linalg.lstsq(columns / y[:, None], np.ones(len(y)), rcond=None)
+    scale = x.max()  # so that the powers have similar magnitudes
+    found = np.polyfit(x / scale, y, degree, w=1 / y)[::-1]
     found[np.abs(found) < 1e-9 * y.max()] = 0.0  # rounding errors of absent terms
     coefficients = [float(value / scale**order) for order, value in enumerate(found)]
-    return dict(kind='polynomial', coefficients=coefficients) | _errors(columns @ found, y)
+    return dict(kind='polynomial', coefficients=coefficients) | _errors(
+        np.polyval(found[::-1], x / scale), y
+    )
 
 
 def power(x: Sequence[float], y: Sequence[float]) -> dict:

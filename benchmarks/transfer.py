@@ -6,8 +6,16 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks.common import environment, interleave, markdown, say, spread, timed, with_spread
-from symmim_mm.utils.errors import UserError
+from benchmarks.common import (
+    check_gpu,
+    environment,
+    interleave,
+    markdown,
+    say,
+    spread,
+    timed,
+    with_spread,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -44,10 +52,7 @@ def run(args: argparse.Namespace) -> dict:
     import torch
 
     device = torch.device(args.device)
-    if device.type == 'cuda' and not torch.cuda.is_available():
-        raise UserError('--device cuda: torch sees no CUDA device here')
-    if args.amp and device.type == 'cpu':
-        raise UserError('--amp needs a GPU: MMEngine has no mixed precision on the CPU')
+    check_gpu(device.type, args.amp)
     torch.manual_seed(0)
     trainers = {}
     for task in args.tasks:
@@ -140,15 +145,9 @@ def _detection_batch(images: int, side: int, classes: int) -> dict:
         masks = np.zeros((OBJECTS, side, side), dtype=np.uint8)
         for mask, (left, top, right, bottom) in zip(masks, boxes.int().tolist(), strict=True):
             mask[top:bottom, left:right] = 1
-        shape = (side, side)
+        shapes = ('img_shape', 'ori_shape', 'pad_shape', 'batch_input_shape')
         sample = DetDataSample(
-            metainfo=dict(
-                img_shape=shape,
-                ori_shape=shape,
-                pad_shape=shape,
-                batch_input_shape=shape,
-                scale_factor=(1.0, 1.0),
-            )
+            metainfo=dict.fromkeys(shapes, (side, side)) | dict(scale_factor=(1.0, 1.0))
         )
         sample.gt_instances = InstanceData(
             bboxes=HorizontalBoxes(boxes),
