@@ -160,6 +160,8 @@ def build_mask_sampler(name: str, config: dict, grid: Grid) -> MaskSampler:
     Raises:
         UserError: an unknown type, bad parameters, or a mask that hides nothing or everything.
     """
+    if not isinstance(config, dict):
+        raise UserError(f"{name} must be dict(type=...), got '{config}'")
     parameters = dict(config)
     kind = parameters.pop('type', None)
     if kind not in SAMPLERS:

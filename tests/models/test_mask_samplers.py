@@ -84,6 +84,7 @@ def test_building_takes_nothing_from_the_stream_of_the_seed() -> None:
     [
         (dict(type='stripes'), "mask: type must be one of .* got 'stripes'"),
         (dict(ratio=0.5), 'mask: type must be one of'),
+        ('random', r"mask must be dict\(type=...\), got 'random'"),
         (dict(type='random', ratio=0.0), 'strictly between 0 and 1'),
         (dict(type='random', ratio=1.0), 'strictly between 0 and 1'),
         (dict(type='random', ratio=0.5, unit=0), 'block must be'),
