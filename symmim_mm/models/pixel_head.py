@@ -78,15 +78,11 @@ class PixelHead(BaseModule):
 
         Args:
             tokens: ``(B, 1 + n, C)`` from :class:`MaskedViT`, class token first.
-            indices: int64 ``(B, n)``, the patches they stand for; ``None`` = all, in order.
-
-        Raises:
-            UserError: sparse tokens without a decoder, which alone can fill the gaps.
+            indices: int64 ``(B, n)``, the patches they stand for, where a decoder fills the gaps;
+                ``None`` = all, in order.
         """
         if self.decoder is not None:
             tokens = self.decoder(tokens, indices)
-        elif indices is not None:
-            raise UserError('sparse encoding needs a decoder: set decoder=dict(depth=..., ...)')
         return self.predict(tokens[:, 1:])
 
     def target(self, images: Tensor) -> Tensor:

@@ -98,7 +98,7 @@ def test_patches_see_their_window_and_nothing_else():
     assert torch.equal(seen[1:].reshape(8, 8), expected)
 
 
-def test_stochastic_depth_drops_whole_pictures():
+def test_stochastic_depth_drops_whole_images():
     torch.manual_seed(0)
     model = WindowedViT(**COMMON, window_size=4, global_blocks=0, drop_path_rate=0.5)
     attn = model.layers[2].attn.train()
