@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -189,9 +190,9 @@ def _run(command: list[str], seconds: float, **env: str) -> str | None:
     except subprocess.TimeoutExpired:
         return f'stopped after {seconds:.0f} s'
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)  # its loader workers with it
-            process.wait()
+        with suppress(ProcessLookupError):  # loader workers, or what interrupted tests left running
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     return None if code == 0 else f'ended with code {code}'
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from paths import ROOT
+from processes import wait_until
 
 from benchmarks import checks, command, gpu, study
 from benchmarks.step_tables import METHODS
@@ -59,10 +60,14 @@ def test_data_are_asked_for_before_anything_runs(changes: dict, problem: str) ->
         gpu.run(options(**dict(data=None, cifar10=None) | changes))
 
 
-def test_parts_that_fail_or_take_too_long_are_reported() -> None:
+def test_parts_that_fail_or_take_too_long_are_reported(tmp_path: Path) -> None:
     sleep = ['python', 'tool', '--json', 'x']
     assert gpu._run(sleep, 0) == 'no time was left'
-    assert gpu._run(['bash', '-c', 'exit 3', 'x', 'y'], 20) == 'ended with code 3'
+    child = tmp_path / 'child'
+    leaving = f'sleep 60 & echo $! > {child}; exit 3'
+    assert gpu._run(['bash', '-c', leaving, 'x', 'y'], 20) == 'ended with code 3'
+    stat = Path(f'/proc/{child.read_text().strip()}/stat')
+    assert wait_until(lambda: not stat.exists() or ') Z ' in stat.read_text())
     assert gpu._run(['bash', '-c', 'sleep 60', 'x', 'y'], 0.5).startswith('stopped after')
     assert gpu._run(['bash', '-c', 'test "$GIVEN" = 1', 'x', 'y'], 20, GIVEN='1') is None
 
