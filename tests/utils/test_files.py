@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,11 +36,12 @@ def test_an_error_in_the_writing_leaves_the_old_file_alone(tmp_path: Path) -> No
     assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_in_the_way(tmp_path: Path) -> None:
-    (tmp_path / 'a').mkdir()
-    with pytest.raises(IsADirectoryError):
-        write_atomic(tmp_path / 'a', 'x')
-    assert [entry.name for entry in tmp_path.iterdir()] == ['a']
+@pytest.mark.parametrize('make', [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_not_replaced(make: Callable, tmp_path: Path) -> None:
+    make(tmp_path / 'a')
+    with pytest.raises(FileExistsError, match='No file that could be replaced'):
+        write_atomic(tmp_path / 'a', 'new')
+    assert [path.name for path in tmp_path.iterdir()] == ['a'] and not (tmp_path / 'a').is_file()
 
 
 def test_writers_of_the_same_file_do_not_mix(tmp_path: Path) -> None:
