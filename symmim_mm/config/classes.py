@@ -1,11 +1,12 @@
 """Own classes are stated once: by the training data, of a classifier by its head."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mmengine.config import Config
 
 from symmim_mm.utils.errors import UserError
 
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 MAPS = ('reduce_zero_label', 'img_suffix', 'seg_map_suffix')  # how MMSegmentation reads label maps
 PUBLIC = (80, 150)  # numbers of classes of COCO and ADE20K, with which the full recipes are written
 
@@ -15,6 +16,12 @@ def inner_dataset(dataset: dict) -> dict:
     while dataset.get('dataset'):
         dataset = dataset['dataset']
     return dataset
+
+
+def loader_datasets(cfg: Config, loaders: Sequence[str] = LOADERS) -> dict[str, dict]:
+    """Return the configs of the datasets that there are, without wrappers, by loader."""
+    found = {name: (cfg.get(name) or {}).get('dataset') for name in loaders}
+    return {name: inner_dataset(dataset) for name, dataset in found.items() if dataset}
 
 
 def follow_classes(cfg: Config) -> None:
@@ -30,15 +37,10 @@ def follow_classes(cfg: Config) -> None:
     Raises:
         UserError: one of them was set to something else.
     """
-    if cfg.run.task in ('finetune', 'linear'):
+    if cfg.run.task in ('finetune', 'linear', 'attentive'):
         _follow_head(cfg)
         return
-    loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-    datasets = {
-        name: inner_dataset(cfg[name].dataset)
-        for name in loaders
-        if isinstance((cfg.get(name) or {}).get('dataset'), dict)
-    }
+    datasets = loader_datasets(cfg)
     train = datasets.get('train_dataloader', {})
     for dataset in datasets.values():
         for key in MAPS:

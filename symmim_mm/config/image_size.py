@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from symmim_mm.config.classes import inner_dataset
+from symmim_mm.config.classes import loader_datasets
 from symmim_mm.utils.errors import UserError
 
 Size = tuple[int, int]
@@ -22,17 +22,20 @@ def training_image_size(cfg: Config) -> Size:
 
     If a recipe trains on several sizes (Mask R-CNN 1x) it is the largest one, in landscape, which
     needs the most memory.
+
+    Raises:
+        UserError: no step of a detector's pipelines says a size.
     """
     preprocessor = cfg.model.get('data_preprocessor') or {}
-    if cfg.run.task.endswith('segmentation'):
-        return tuple(preprocessor['size'])
+    if cfg.run.task.endswith('segmentation') and preprocessor.get('size'):
+        return _pair(preprocessor['size'])
     if cfg.run.task != 'detection':
         return _pair(cfg.model.backbone.get('img_size', 224))
-    sizes = []
-    for loader in ('train_dataloader', 'val_dataloader'):
-        sizes = list(_sizes(inner_dataset(cfg[loader].dataset)['pipeline']))
-        if sizes:
-            break
+    datasets = loader_datasets(cfg, ('train_dataloader', 'val_dataloader')).values()
+    found = ([*_sizes(dataset.get('pipeline') or [])] for dataset in datasets)
+    sizes = next(filter(None, found), None)
+    if not sizes:
+        raise UserError('no Resize step of train_dataloader has a scale: the image size is unknown')
     # Scales are (long side, short side); crops come last and cut.
     height, width = sorted(sizes[-1] if len(sizes) == 1 else max(sizes, key=math.prod))
     divisor = preprocessor.get('pad_size_divisor', 1)
@@ -56,8 +59,8 @@ def follow_encoder(cfg: Config) -> None:
     if 'img_size' not in vit or cfg.run.task == 'detection':
         return
     size = _pair(vit['img_size'])
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        for step in inner_dataset((cfg.get(name) or {}).get('dataset') or {}).get('pipeline') or ():
+    for name, dataset in loader_datasets(cfg).items():
+        for step in dataset.get('pipeline') or ():
             kind = str(step.get('type')).split('.')[-1]
             crop = step.get(CROPS[kind]) if kind in CROPS else None
             if isinstance(crop, int | list | tuple) and crop and _pair(crop) != size:

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from symmim_mm.config import TASKS
-from symmim_mm.config.classes import follow_classes, inner_dataset
+from symmim_mm.config.classes import LOADERS, follow_classes, loader_datasets
 from symmim_mm.config.file import read_config_file
 from symmim_mm.config.image_size import check_image_size, follow_encoder
 from symmim_mm.config.mask_branch import follow_mask_branch
@@ -31,7 +31,6 @@ from symmim_mm.utils.text import is_text
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.ppm', '.webp')
 JPEG_DATASETS = ('ADE20KDataset', 'BaseSegDataset')  # whose img_suffix is .jpg
 SKIPPED = 0.01  # share of images that a loader may skip
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 DICTS = ('data_preprocessor', 'recipe', 'optim_wrapper', 'randomness', 'evaluation', 'train_cfg',
          'val_cfg', 'test_cfg', 'default_hooks', 'env_cfg')  # fmt: skip
@@ -187,10 +186,7 @@ def _check_work_dir(work_dir: str) -> None:
 
 def data_problems(cfg: Config, loaders: tuple[str, ...] = LOADERS[:2]) -> Iterator[str]:
     """Yield one line for every folder and file that a loader will read and that is missing."""
-    for name in loaders:
-        dataset = inner_dataset((cfg.get(name) or {}).get('dataset') or {})
-        if not dataset:
-            continue
+    for name, dataset in loader_datasets(cfg, loaders).items():
         root = dataset.get('data_root') or ''
         prefix = dataset.get('data_prefix') or ''
         prefixes = list(prefix.values()) if isinstance(prefix, dict) else [prefix]
@@ -248,7 +244,7 @@ def check_branch(branch: str, backbone: object) -> None:
 
 def stated_weights(cfg: Config) -> str | None:
     """Return the checkpoint that a config itself starts from, if it names one."""
-    parts = (cfg.model.get('init_cfg'), cfg.model.backbone.get('init_cfg'))
+    parts = [part.get('init_cfg') for part in (cfg.model, cfg.model.get('backbone') or {})]
     stated = [init for init in parts if isinstance(init, dict) and init.get('type') == 'Pretrained']
     found = cfg.get('load_from') or next((init['checkpoint'] for init in stated), None)
     return os.path.expanduser(found) if found else None

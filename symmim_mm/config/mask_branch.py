@@ -2,7 +2,7 @@
 
 from mmengine.config import Config
 
-from symmim_mm.config.classes import inner_dataset
+from symmim_mm.config.classes import loader_datasets
 
 
 def measures_masks(cfg: Config) -> bool:
@@ -19,8 +19,7 @@ def follow_mask_branch(cfg: Config) -> None:
     roi_head['mask_head'] = roi_head['mask_roi_extractor'] = None
     if isinstance(cfg.model.get('data_preprocessor'), dict):
         cfg.model.data_preprocessor.pad_mask = False
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        dataset = inner_dataset((cfg.get(name) or {}).get('dataset') or {})
+    for dataset in loader_datasets(cfg).values():
         for step in dataset.get('pipeline') or ():
             for option in {'with_mask', 'by_mask'} & set(step):
                 step[option] = False

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from paths import CONFIGS
 
-from symmim_mm.config.image_size import image_channels
-from symmim_mm.config.load import load_config
+from symmim_mm.config.image_size import image_channels, training_image_size
+from symmim_mm.config.load import load_config, stated_weights
 from symmim_mm.utils.errors import UserError
 
 CROP = 'train_dataloader.dataset.pipeline.0.scale'
@@ -60,3 +60,18 @@ def test_mae_follows_the_channels_of_its_encoder(tmp_path: Path) -> None:
     model = load('mae/vit_b_pretrain.py', tmp_path).model
     assert 'in_chans' not in model.neck and 'in_channels' not in model.head
     assert [image_channels(vit) for vit in ({}, dict(in_channels=2))] == [3, 2]
+
+
+def test_what_a_config_need_not_have(tmp_path: Path) -> None:
+    cfg = load('segmentation/upernet_vit_b_160k_ade20k.py', tmp_path)
+    del cfg.model.data_preprocessor.size
+    assert training_image_size(cfg) == (512, 512)
+    options = dict(val_dataloader=None, val_cfg=None, val_evaluator=None)
+    name = 'detection/mask-rcnn_vit_s_100ep_coco.py'
+    cfg = load_config(CONFIGS / name, work_dir=tmp_path, cfg_options=options, check_data=False)
+    assert training_image_size(cfg) == (1024, 1024)
+    cfg.train_dataloader.dataset.pipeline = []
+    with pytest.raises(UserError, match='the image size is unknown'):
+        training_image_size(cfg)
+    del cfg.model.backbone
+    assert stated_weights(cfg) is None
