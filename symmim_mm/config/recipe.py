@@ -173,6 +173,11 @@ def recipe_of(cfg: Config) -> Recipe:
         raise UserError(f'recipe: {from_validation_error(error)}') from error
 
 
+def averages_weights(hook: dict) -> bool:
+    """Return whether the config of a hook is that of MMEngine's average of the weights."""
+    return str(hook.get('type')).split('.')[-1] == 'EMAHook'
+
+
 def apply_recipe(cfg: Config, processes: int) -> None:
     """Write ``cfg.recipe``, if there is one, into the parts of ``cfg`` that MMEngine reads.
 
@@ -206,7 +211,7 @@ def apply_recipe(cfg: Config, processes: int) -> None:
     cfg.optim_wrapper.optimizer.lr = recipe.scaled_lr
     cfg.param_scheduler = recipe.schedulers(accumulation)
     for hook in cfg.get('custom_hooks', []):
-        if hook.get('type') == 'EMAHook':  # which counts micro-batches
+        if averages_weights(hook):  # it counts micro-batches
             hook.interval = hook.get('interval', 1) * accumulation
     if 'contrast' in cfg.get('model', {}):
         # Negatives are those of the global batch, however it is split.

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.weak import WeakIdKeyDictionary
 
+from symmim_mm.config.recipe import averages_weights
 from symmim_mm.models.base import fsdp_units
 
 
@@ -65,7 +66,7 @@ def fixed_memory(model: nn.Module, cfg: Config, processes: int) -> FixedMemory:
     momentum = getattr(model, 'momentum', None)
     copy = _size(momentum.parameters()) if isinstance(momentum, nn.Module) else 0
     parameters = _size(model.parameters())
-    averaged = any(hook['type'].split('.')[-1] == 'EMAHook' for hook in cfg.get('custom_hooks', []))
+    averaged = any(map(averages_weights, cfg.get('custom_hooks', [])))
     trains = 'evaluation' not in cfg
     trained = _size([p for p in model.parameters() if p.requires_grad]) if trains else 0
     states = state_values(cfg.optim_wrapper.optimizer) if trains else 0.0

@@ -60,7 +60,9 @@ def test_intervals_in_iterations_are_optimizer_steps() -> None:
     hooks = dict(checkpoint=dict(interval=10))
     cfg = Config(dict(recipe=recipe, train_cfg=dict(val_interval=50), default_hooks=hooks))
     cfg.merge_from_dict(dict(train_dataloader={}, optim_wrapper=dict(optimizer={})))
+    cfg.custom_hooks = [dict(type='mmengine.EMAHook')]
     apply_recipe(cfg, 2)
+    assert cfg.custom_hooks[0].interval == 4
     assert cfg.optim_wrapper.accumulative_counts == 4
     assert cfg.train_cfg == dict(val_interval=200, max_iters=400)
     assert cfg.default_hooks.checkpoint.interval == 40
