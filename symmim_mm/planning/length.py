@@ -99,7 +99,7 @@ def run_length(cfg: Config, images: int | None, processes: int) -> Length | None
     """
     if 'evaluation' in cfg:
         return None
-    batch = cfg.train_dataloader.batch_size
+    batch, drop_last = (cfg.train_dataloader.get(key) for key in ('batch_size', 'drop_last'))
     accumulation = cfg.optim_wrapper.get('accumulative_counts', 1)
     by_epoch = 'max_epochs' in cfg.train_cfg
     if by_epoch and images is None:
@@ -108,14 +108,13 @@ def run_length(cfg: Config, images: int | None, processes: int) -> Length | None
     if images is not None:
         # MMEngine's DefaultSampler gives every process the same number, repeating some images.
         share = math.ceil(images / processes)
-        drop_last = cfg.train_dataloader.get('drop_last', False)
         epoch_length = share // batch if drop_last else math.ceil(share / batch)
         if by_epoch and epoch_length < accumulation:
             raise few_images(images, batch * accumulation * processes)
     iterations = cfg.train_cfg.max_epochs * epoch_length if by_epoch else cfg.train_cfg.max_iters
     seen = iterations * batch * processes
-    if by_epoch and not cfg.train_dataloader.get('drop_last', False):
-        seen = cfg.train_cfg.max_epochs * math.ceil(images / processes) * processes
+    if by_epoch and not drop_last:
+        seen = cfg.train_cfg.max_epochs * share * processes
     epochs = seen / images if images else None
     return Length(
         epoch_length=epoch_length,

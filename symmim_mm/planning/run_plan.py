@@ -11,12 +11,7 @@ from symmim_mm.config.recipe import apply_recipe
 from symmim_mm.models import SymMIM
 from symmim_mm.models.backbones.feature_pyramid import check_strides
 from symmim_mm.models.momentum import momentum_at
-from symmim_mm.planning.costs import (
-    Activations,
-    Flops,
-    TrainingStep,
-    measure_step,
-)
+from symmim_mm.planning.costs import Activations, Flops, TrainingStep, measure_step
 from symmim_mm.planning.fake_model import build_without_storage, make_runnable
 from symmim_mm.planning.groups import ParameterGroup, parameter_groups
 from symmim_mm.planning.length import Length, TrainingImages, run_length, training_images
@@ -168,12 +163,12 @@ def _count(module: nn.Module) -> int:
 
 
 def _model_name(cfg: Config) -> str:
-    arch = cfg.model.backbone.get('arch')
+    backbone = cfg.model.backbone
+    arch, patch = backbone.get('arch', 'base'), backbone.get('patch_size', 16)
     if isinstance(arch, dict):
         arch = '{num_layers} blocks of {embed_dims}, {num_heads} heads'.format(**arch)
-    kind = cfg.model.type.split('.')[-1]
-    backbone = cfg.model.backbone
-    return f'{kind} on {backbone.type.split(".")[-1]} ({arch}, patch {backbone.patch_size})'
+    kind, vit = (part.type.split('.')[-1] for part in (cfg.model, backbone))
+    return f'{kind} on {vit} ({arch}, patch {patch})'
 
 
 def _optimizer_name(cfg: Config) -> str:

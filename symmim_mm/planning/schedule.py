@@ -21,11 +21,19 @@ def build_schedulers(cfg: Config, length: Length, optimizer: Optimizer) -> list[
     built = []
     for settings in [found] if isinstance(found, dict) else found:
         by_epoch = settings.get('by_epoch', True)
-        end = cfg.train_cfg.get('max_epochs', 0) if by_epoch else length.iterations
+        end = cfg.train_cfg.get('max_epochs', 1) if by_epoch else length.iterations
         settings = dict(end=end) | dict(settings)
         defaults = dict(optimizer=optimizer, epoch_length=length.epoch_length)
         built.append(PARAM_SCHEDULERS.build(settings, default_args=defaults))
     return built
+
+
+def scheduler_epoch(cfg: Config, length: Length) -> int:
+    """Return the micro-batches between steps of schedulers by epoch.
+
+    To MMEngine a training that is stated in iterations is a single epoch.
+    """
+    return length.epoch_length if 'max_epochs' in cfg.train_cfg else length.iterations
 
 
 def iter_rates(cfg: Config, length: Length, optimizer: Optimizer) -> Iterator[list[float]]:
@@ -38,7 +46,7 @@ def iter_rates(cfg: Config, length: Length, optimizer: Optimizer) -> Iterator[li
         yield [group['lr'] for group in optimizer.param_groups]
         for scheduler in per_batch:
             scheduler.step()
-        if per_epoch and iteration % length.epoch_length == 0:
+        if per_epoch and iteration % scheduler_epoch(cfg, length) == 0:
             for scheduler in per_epoch:
                 scheduler.step()
 
@@ -59,6 +67,7 @@ class RateSchedule:
 
     def __init__(self, cfg: Config, length: Length, peak: float) -> None:
         self.cfg, self.length, self.peak = cfg, length, peak
+        self.epoch = scheduler_epoch(cfg, length)
         self.schedulers = build_schedulers(cfg, length, optimizer_with_rates([peak]))
 
     @property
@@ -77,7 +86,7 @@ class RateSchedule:
         """Return the learning rate in a micro-batch, from 0; needs :attr:`has_formula`."""
         value = self.peak
         for scheduler in sorted(self.schedulers, key=lambda s: isinstance(s, CosineAnnealingLR)):
-            now = iteration // self.length.epoch_length if scheduler.by_epoch else iteration
+            now = iteration // self.epoch if scheduler.by_epoch else iteration
             if now < scheduler.begin:
                 continue
             done = min(now, scheduler.end - 1) - scheduler.begin
@@ -111,7 +120,7 @@ class RateSchedule:
     def warmup_end(self) -> int:
         """First micro-batch after the warm-up; 0 without one."""
         ends = [
-            scheduler.end * (self.length.epoch_length if scheduler.by_epoch else 1)
+            scheduler.end * (self.epoch if scheduler.by_epoch else 1)
             for scheduler in self.schedulers
             if isinstance(scheduler, LinearLR) and scheduler.begin == 0
             and scheduler.start_factor < scheduler.end_factor
