@@ -27,6 +27,8 @@ def _add_app(parser: argparse.ArgumentParser) -> None:
 
 
 def _app(args: argparse.Namespace) -> None:
+    if args.port is not None and not 0 < args.port < 1 << 16:
+        raise UserError(f'--port must be from 1 to 65535, got {args.port}')
     if find_spec('gradio') is None:
         raise UserError("app needs Gradio: `make app` in a clone, or pip install '.[app]' there")
     # Gradio reads them when it is imported.

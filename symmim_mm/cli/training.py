@@ -113,7 +113,9 @@ def _train(args: argparse.Namespace) -> None:
         for name in ('branch', 'resume', 'amp', 'compile', 'fsdp', 'track'):
             delattr(args, name)
         call('apis.plan:dry_run', argparse.Namespace(**vars(args), **planning))
-    elif given := [name for name, value in planning.items() if value not in (None, False)]:
+    elif given := [
+        name for name, value in planning.items() if value is not None and value is not False
+    ]:
         raise UserError(f'--{given[0].replace("_", "-")} belongs to --dry-run')
     else:
         call('apis.train:train', args)
