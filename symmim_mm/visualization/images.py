@@ -68,7 +68,7 @@ def titled(title: str, image: np.ndarray) -> np.ndarray:
 
 
 def enlarge(image: np.ndarray, side: int = 224) -> np.ndarray:
-    """Scale a small image up so that its shorter side has at least ``side`` pixels."""
+    """Scale a small image up, by the integer that brings its shorter side closest to ``side``."""
     factor = max(1, round(side / min(image.shape[:2])))
     size = (image.shape[1] * factor, image.shape[0] * factor)
     return cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
@@ -134,14 +134,14 @@ def draw_instances(
     image: np.ndarray,
     boxes: np.ndarray,
     labels: np.ndarray,
-    masks: np.ndarray | None,
+    masks: Sequence[np.ndarray] | None,
     classes: Sequence[str],
     scores: np.ndarray | None = None,
 ) -> np.ndarray:
     """Outline and tint instances on a (scaled-up) copy of the image.
 
     Boxes are float ``(N, 4)``, x1 y1 x2 y2 in pixels, labels int ``(N,)``, indices into
-    ``classes``, masks bool ``(N, H, W)``; scores in [0, 1] are shown if given. A name is written
+    ``classes``, masks ``(N, H, W)``; scores in [0, 1] are shown if given. A name is written
     where there are several classes, and nothing over boxes that are narrower than the text once
     there are more than ``MOST_TEXTS`` of them: it would cover them.
     """

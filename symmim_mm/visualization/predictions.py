@@ -36,19 +36,13 @@ def draw_detection(model: BaseModel, dataset: Dataset, index: int) -> np.ndarray
     found = _predict(model, sample).pred_instances
     found = found[found.scores >= SCORE].cpu().numpy()
     drawn = []
-    for boxes, labels, masks, scores in (
-        (
-            annotated['gt_bboxes'].tensor.numpy(),
-            annotated['gt_bboxes_labels'],
-            annotated['gt_masks'].masks if masked else (),
-            None,
-        ),
-        (found.bboxes, found.labels, found.masks if masked else (), found.scores),
+    truth = annotated['gt_bboxes'].tensor.numpy(), annotated['gt_bboxes_labels']
+    for (boxes, labels), masks, scores in (
+        (truth, annotated['gt_masks'].masks if masked else None, None),
+        ((found.bboxes, found.labels), found.masks if masked else None, found.scores),
     ):
-        masks = np.array([_resize(mask, image) for mask in masks], bool)
-        masks = masks.reshape(-1, *image.shape[:2])
-        if not masked:
-            masks = np.zeros((len(boxes), *image.shape[:2]), bool)
+        if masks is not None:
+            masks = [_resize(mask, image) for mask in masks]
         classes = dataset.metainfo['classes']
         drawn.append(vis.draw_instances(image, boxes * scale, labels, masks, classes, scores))
     return vis.side_by_side(*drawn)
