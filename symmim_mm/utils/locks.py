@@ -22,7 +22,7 @@ def file_lock(
     busy: str | None = None,
     patience_s: float = 0.0,
     lock: Callable[[int, int], None] = fcntl.flock,
-) -> Iterator[int]:
+) -> Iterator[None]:
     """Hold a lock on a file while the block runs.
 
     Args:
@@ -34,14 +34,10 @@ def file_lock(
         lock: ``fcntl.flock``, whose lock ends with the last process that inherited the open file,
             or ``fcntl.lockf``, whose lock ends with this process.
 
-    Yields:
-        The handle of the open file.
-
     Raises:
         UserError: ``busy``.
         OSError: with ``busy``, the file cannot be made or locked.
     """
-    handle = -1
     with ExitStack() as held:
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +50,7 @@ def file_lock(
         except OSError:
             if busy:
                 raise
-        yield handle
+        yield
 
 
 def _acquire(handle: int, busy: str, patience_s: float, lock: Callable[[int, int], None]) -> None:
