@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmpretrain.models import VisionTransformer
 from paths import ROOT
-from schedule_formulas import COSINE, PEAKS, linear_to_zero, warmed_up_steps
+from schedule_formulas import BY_EPOCH, PEAKS, linear_to_zero, warmed_up_steps
 from torch import nn
 
 from symmim_mm.config.recipe import apply_recipe
@@ -84,30 +84,17 @@ def check_all_groups(name: str, cfg: Config, length: Length, expected: np.ndarra
 
 
 @pytest.mark.parametrize(('processes', 'accumulation'), [(8, 1), (1, 4)], ids=['8x1', '1x4'])
-@pytest.mark.parametrize('name', COSINE)
-def test_warm_up_and_cosine(name: str, processes: int, accumulation: int) -> None:
+@pytest.mark.parametrize('name', BY_EPOCH)
+def test_warm_up_and_fall_by_epoch(name: str, processes: int, accumulation: int) -> None:
     cfg = read(name, processes, accumulation)
     assert cfg.optim_wrapper.accumulative_counts == accumulation
     length = short_length(cfg)
     steps = range(length.iterations)
-    expected = np.array([COSINE[name](i, length.epoch_length) for i in steps])
+    expected = np.array([BY_EPOCH[name](i, length.epoch_length) for i in steps])
     warmup = round(cfg.recipe.warmup_epochs * length.epoch_length)
     slack = np.full(length.iterations, ROUNDING)
     slack[:warmup] += 1 / (warmup - 1) + 1e-4
     check_all_groups(name, cfg, length, expected, slack)
-
-
-@pytest.mark.parametrize('accumulation', [1, 4])
-def test_simmims_step_at_epoch_700(accumulation: int) -> None:
-    name = 'simmim/vit_b_pretrain.py'
-    cfg = read(name, 8, accumulation)
-    length = short_length(cfg)
-    warmup, fall = 10 * length.epoch_length, 700 * length.epoch_length
-    # WARMUP_LR is 5e-7 and scaled as the rate of 1e-4 is.
-    steps = [warmed_up_steps(i, warmup, 5e-3, [fall]) for i in range(length.iterations)]
-    slack = np.full(length.iterations, ROUNDING)
-    slack[:warmup] += 1 / (warmup - 1)
-    check_all_groups(name, cfg, length, np.array(steps), slack)
 
 
 LENGTHS = [(1, 20), (4, 20), pytest.param(1, 1, marks=pytest.mark.slow)]  # accumulation, shorter

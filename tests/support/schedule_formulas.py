@@ -1,6 +1,6 @@
 """Learning rates of the methods' own code, as formulas: the share of the peak after ``done`` steps.
 
-``COSINE`` has the formula of each config, of micro-batch and epoch length; ``PEAKS`` its peak.
+``BY_EPOCH`` has the formula of each config, of micro-batch and epoch length; ``PEAKS`` its peak.
 """
 
 import math
@@ -33,7 +33,9 @@ def cosine(epochs: int, warmup: int, last: float = 0.0) -> Callable[[int, int], 
     return lambda i, length: half_cosine(i / length, epochs, warmup, last)
 
 
-COSINE = {
+BY_EPOCH = {
+    # WARMUP_LR is 5e-7 and scaled as the rate of 1e-4 is.
+    'simmim/vit_b_pretrain.py': lambda i, n: warmed_up_steps(i, 10 * n, 5e-3, [700 * n]),
     'mae/vit_s_pretrain.py': cosine(800, 40),
     'mae/vit_b_pretrain.py': cosine(800, 40),
     'mae/vit_l_pretrain.py': cosine(800, 40),
