@@ -14,14 +14,23 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_iter
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from symmim_mm.config.image_size import image_channels, training_image_size
 from symmim_mm.planning.fake_model import build_without_storage, fill_with_zeros, make_runnable
-from symmim_mm.planning.flops import FlopCounter
 from symmim_mm.planning.memory import PeakMemory
 
 # A step of fewer parameters and pixels takes less time than one on fake tensors.
 SMALL = dict(parameters=1 << 22, pixels=1 << 16)
+# The CPU's fused attention, which PyTorch's counter does not know; of the shapes of its tensors.
+CPU_ATTENTION = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
+        lambda *shapes, **_: sdpa_flop_count(*shapes[:3])
+    ),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: (
+        lambda *shapes, **_: sdpa_backward_flop_count(*shapes[:4])
+    ),
+}
 
 
 class TrainingStep(nn.Module):
@@ -107,7 +116,7 @@ class Flops:
 
     forward: int  # of the forward pass
     forward_backward: int  # with the backward pass; 0 where nothing is trained
-    parts: dict[str, int]  # of the forward pass, by part of the model
+    parts: dict[str, int]  # of the forward pass, by children of the model, or theirs
 
 
 @dataclass(frozen=True)
@@ -126,8 +135,8 @@ def measure_step(
 
     ``images`` must be 2 at least for BatchNorm over single numbers.
     """
-    flops, float32 = _run(step, mode, images)
-    return flops, Activations(images, float32, bfloat16=_run(step, mode, images, amp=True)[1])
+    float32, bfloat16 = (_peak_memory(step, mode, images, amp) for amp in (False, True))
+    return _count_flops(step, mode, images), Activations(images, float32, bfloat16)
 
 
 def flops_per_image(cfg: Config) -> Flops:
@@ -136,40 +145,53 @@ def flops_per_image(cfg: Config) -> Flops:
     step = TrainingStep(model, cfg)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if parameters > SMALL['parameters'] or math.prod(step.size) > SMALL['pixels']:
-        return _run(step, make_runnable(model), images=2)[0]
+        return _count_flops(step, make_runnable(model), images=2)
     fill_with_zeros(model)
     with torch.random.fork_rng(devices=[]):  # what masks are drawn with is left as it is
-        return _run(step, nullcontext(), images=2)[0]
+        return _count_flops(step, nullcontext(), images=2)
 
 
-def _run(
-    step: TrainingStep, mode: AbstractContextManager, images: int, amp: bool = False
-) -> tuple[Flops, int]:
-    """Run a step; return its FLOPs, and the peak of its memory in bytes."""
-    counter = FlopCounter(step.model)
+def _count_flops(step: TrainingStep, mode: AbstractContextManager, images: int) -> Flops:
+    counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
+    with mode, counter:
+        loss = step(step.make_batch(images))
+        # What is computed again in the backward pass is no part's.
+        counts = {
+            name: sum(operations.values()) // images
+            for name, operations in counter.get_flop_counts().items()
+        }
+        if step.trains:
+            loss.backward()
+    step.zero_grad(set_to_none=True)
+    prefix = 'TrainingStep.model.'  # parts are its children, or theirs where it calls these
+    return Flops(
+        forward=counts['Global'],
+        forward_backward=counter.get_total_flops() // images if step.trains else 0,
+        parts={
+            name.removeprefix(prefix): count
+            for name, count in counts.items()
+            if name.startswith(prefix)
+            and name.count('.') < 4
+            and name.rpartition('.')[0] not in counts
+        },
+    )
+
+
+def _peak_memory(step: TrainingStep, mode: FakeTensorMode, images: int, amp: bool) -> int:
+    """Return the peak of a step in bytes, in which gradients are added to existing ones."""
     with mode:
         inputs = step.make_batch(images)
-        gradients = []
-        if step.trains:
-            # As after the first micro-batch: new gradients are added to existing ones.
-            for parameter in step.parameters():
-                if parameter.requires_grad:
-                    parameter.grad = torch.empty_like(parameter)
-                    gradients.append(parameter.grad)
-        known = [*step.parameters(), *step.buffers(), *gradients]
-        with PeakMemory(known) as memory, counter:
+        trained = [p for p in step.parameters() if step.trains and p.requires_grad]
+        for parameter in trained:
+            parameter.grad = torch.empty_like(parameter)
+        known = [*step.parameters(), *step.buffers(), *(p.grad for p in trained)]
+        with PeakMemory(known) as memory:
             with torch.autocast('cpu', dtype=torch.bfloat16, enabled=amp):
                 loss = step(inputs)
-            counter.end_forward()
             if step.trains:
                 loss.backward()
     step.zero_grad(set_to_none=True)
-    flops = Flops(
-        forward=counter.forward // images,
-        forward_backward=counter.total // images if step.trains else 0,
-        parts={name: count // images for name, count in counter.parts.items()},
-    )
-    return flops, memory.peak
+    return memory.peak
 
 
 def _total(found: dict | list) -> Tensor:

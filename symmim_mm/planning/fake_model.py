@@ -1,12 +1,11 @@
 """Models whose tensors have shapes and dtypes but no values."""
 
 import copy
-from collections.abc import Callable
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from torch import Tensor, nn
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from symmim_mm.models.backbones.activation_checkpointing import (
@@ -42,27 +41,11 @@ def make_runnable(model: nn.Module) -> FakeTensorMode:
     this once, and the model only within the mode returned.
     """
     # Tensors that a model makes while it runs, such as anchors, may be real.
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-    with mode:
-        _replace(model, lambda tensor: torch.empty_like(tensor, device='cpu'))
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        model.to_empty(device='cpu')
     return mode
 
 
 def fill_with_zeros(model: nn.Module) -> None:
     """Replace all parameters and buffers of a model that have no values, in place, by zeros."""
-    _replace(model, lambda x: torch.zeros_like(x, device='cpu') if x.is_meta else x.detach())
-
-
-def _replace(model: nn.Module, make: Callable[[Tensor], Tensor]) -> None:
-    replaced: dict[int, Tensor] = {}
-    for module in model.modules():
-        for table in (module._parameters, module._buffers):
-            for name, tensor in table.items():
-                if tensor is None:
-                    continue
-                if id(tensor) not in replaced:  # shared ones stay shared
-                    made = make(tensor)
-                    if isinstance(tensor, nn.Parameter):
-                        made = nn.Parameter(made, requires_grad=tensor.requires_grad)
-                    replaced[id(tensor)] = made
-                table[name] = replaced[id(tensor)]
+    model._apply(lambda x: torch.zeros_like(x, device='cpu') if x.is_meta else x)
