@@ -5,9 +5,8 @@ used, and where a refused file is unpickled all the same. Its weights are those 
 so that a command which reads it would read it to the end.
 """
 
-import os
-import subprocess
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import torch
@@ -16,7 +15,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from paths import ROOT
 from processes import error_line
-from quickstart import LAYOUTS, data_options
+from quickstart import LAYOUTS, data_options, data_settings
+from torch.multiprocessing import ProcessExitedException
+from two_processes import two_processes
 from warm_commands import WarmCommands
 
 pytestmark = pytest.mark.slow
@@ -46,7 +47,7 @@ def options(config: str, folder: Path, data: Path, *more: str) -> list[str]:
     return ['--work-dir', str(folder), '--cfg-options', *words, *more]
 
 
-def refused(done: subprocess.CompletedProcess, folder: Path, *words: str, ranks: int = 1) -> None:
+def refused(done: CompletedProcess, folder: Path, *words: str, ranks: int = 1) -> None:
     """Nothing of the file has run, and the command said so in one line (of each process)."""
     assert not (folder / 'marker').exists(), 'the file has run'
     error_line(done, *words, ranks=ranks)
@@ -56,7 +57,7 @@ def refused(done: subprocess.CompletedProcess, folder: Path, *words: str, ranks:
 INIT = 'model.backbone.init_cfg'
 DOORS = [
     *(('train.py', config, '--backbone', form) for config, form in
-      (('finetune', 'zip'), ('finetune', 'legacy'), ('mask_rcnn', 'legacy'), ('upernet', 'zip'))),
+      (('finetune', 'zip'), ('mask_rcnn', 'legacy'), ('upernet', 'zip'))),
     *(('train.py', config, 'load_from', 'legacy') for config in ('finetune', 'mask_rcnn')),
     *(('train.py', config, 'init_cfg', 'zip') for config in ('finetune', 'upernet')),
     *(('train.py', config, '--resume', 'zip') for config in (PRETRAIN, 'finetune', 'mask_rcnn')),
@@ -94,18 +95,19 @@ def test_runs(
     assert f'{file.name} was refused' in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize('way', ['--backbone', 'load_from'])
+@pytest.mark.parametrize('way', ['backbone', 'load_from'])
 def test_sharded_over_processes(states: dict, tmp_path: Path, sample_data: Path, way: str) -> None:
     """``--fsdp`` has another runner and another reader of checkpoints."""
-    state = states[PRETRAIN if way == '--backbone' else 'finetune']
+    state = states[PRETRAIN if way == 'backbone' else 'finetune']
     file = hostile_checkpoint(tmp_path / 'hostile.pth', tmp_path / 'marker', state, 'zip')
-    first, more = (['--backbone', file], []) if way == '--backbone' else ([], [f'load_from={file}'])
-    words = [*first, *options('finetune', tmp_path, sample_data, *more)]
-    done = subprocess.run(
-        ['bash', 'tools/dist_train.sh', CONFIGS / 'finetune.py', '2', '--fsdp', *words],
-        cwd=ROOT, env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True,
-        timeout=300,
-    )  # fmt: skip
+    changes = data_settings('finetune', sample_data) | {'recipe.batch': 4}
+    changes |= {'load_from': str(file)} if way == 'load_from' else {}
+    arguments = dict(config=CONFIGS / 'finetune.py', work_dir=tmp_path, cfg_options=changes,
+                     backbone=file if way == 'backbone' else None, fsdp=True)  # fmt: skip
+    with pytest.raises(ProcessExitedException) as ended:
+        two_processes(('train', arguments), errors=tmp_path / 'errors')
+    errors = (tmp_path / 'errors').read_text()
+    done = CompletedProcess([], ended.value.exit_code, '', errors)
     refused(done, tmp_path, 'hostile.pth was refused', ranks=2)
 
 
