@@ -22,15 +22,22 @@ from symmim_mm.utils.warm_start import ENVIRONMENT, become, import_libraries
 
 
 class WarmCommands:
-    """The client: ``commands('train.py', 'config.py', ...)`` runs a command as a user does."""
+    """The client: ``commands('train.py', 'config.py', ...)`` runs a command as a user does.
 
-    def __init__(self, root: Path, folder: Path, **env: str) -> None:
+    Args:
+        root: of the repository.
+        folder: for what the commands print.
+        *within: a command that runs the server, such as ``unshare``.
+        **env: changes of the environment.
+    """
+
+    def __init__(self, root: Path, folder: Path, *within: str, **env: str) -> None:
         self.root, self.folder, self.count = root, folder, 0
         self.environ = dict(os.environ)
         environment = {**os.environ, 'OMP_NUM_THREADS': '1', **ENVIRONMENT}
         environment.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
         self.server = subprocess.Popen(
-            [sys.executable, __file__], cwd=root, env=environment | env, text=True,
+            [*within, sys.executable, __file__], cwd=root, env=environment | env, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
@@ -52,9 +59,9 @@ class WarmCommands:
 
 
 @contextlib.contextmanager
-def warm_commands(root: Path, folder: Path, **env: str) -> Iterator[WarmCommands]:
+def warm_commands(root: Path, folder: Path, *within: str, **env: str) -> Iterator[WarmCommands]:
     """A server for the time of a test session."""
-    commands = WarmCommands(root, folder, **env)
+    commands = WarmCommands(root, folder, *within, **env)
     try:
         yield commands
     finally:
