@@ -1,6 +1,7 @@
 """Any options of a command line, any suite file: a right result, or one clear line."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from mmengine.config import Config
 from paths import ROOT
 
 from symmim_mm.cli.training import add_run_arguments
-from symmim_mm.config import load as config_module
 from symmim_mm.config.load import load_config
 from symmim_mm.suite import file as plan
 from symmim_mm.utils.errors import UserError
@@ -50,10 +50,17 @@ recipe = dict(batch=8)
 
 
 @pytest.fixture(scope='module')
-def small_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A config that is read once, which is slow; later readers get a copy."""
     file = tmp_path_factory.mktemp('config') / 'small.py'
     file.write_text(TEXT)
-    return file
+    cfg = Config.fromfile(file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            'symmim_mm.config.load.read_config_file',
+            lambda path: Config(cfg.to_dict(), filename=str(path)),
+        )
+        yield file
 
 
 @cases(1500)
@@ -64,8 +71,6 @@ def test_options(small_config: Path, options: list, seed: str | None) -> None:
     add_run_arguments(parser)
     words = [str(small_config)] + ([] if seed is None else [f'--seed={seed}'])
     words += ['--cfg-options', *(f'{key}={value}' for key, value in options)] if options else []
-    read = dict(READ) if READ else READ.update(cfg=Config.fromfile(small_config)) or dict(READ)
-    original, config_module.Config = config_module.Config, _Prepared(read['cfg'])
     try:
         args = parser.parse_args(words)
         cfg = load_config(args.config, seed=args.seed, cfg_options=args.cfg_options)
@@ -73,23 +78,8 @@ def test_options(small_config: Path, options: list, seed: str | None) -> None:
         return one_line(error)
     except (argparse.ArgumentError, SystemExit):
         return None  # the parser's own line
-    finally:
-        config_module.Config = original
     assert cfg.model and cfg.run.task and isinstance(cfg.randomness.seed, int)
     return None
-
-
-READ: dict[str, Config] = {}
-
-
-class _Prepared:
-    """Returns a copy of a config instead of reading its file, which is slow."""
-
-    def __init__(self, cfg: Config) -> None:
-        self.cfg = cfg
-
-    def fromfile(self, path: Path) -> Config:
-        return Config(self.cfg.to_dict(), filename=str(path))
 
 
 SCALARS = st.one_of(
