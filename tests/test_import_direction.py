@@ -1,7 +1,6 @@
 """Imports run one way: no package imports one that stands above it."""
 
 import ast
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -67,4 +66,4 @@ def test_a_ring_would_be_found(tmp_path: Path) -> None:
     assert imported(file) == {
         'symmim_mm.cli', 'symmim_mm.registry', 'symmim_mm.engine.launch'
     }  # fmt: skip
-    assert all(set(low).isdisjoint(high) for low, high in pairwise(ROWS))
+    assert len(LEVEL) == sum(map(len, ROWS))  # no package has two rows

@@ -88,7 +88,7 @@ def test_names_of_a_suite_stay_in_its_folder(tmp_path: Path) -> None:
                    dict(methods={'.x': None})):  # fmt: skip
         data = dict(name='suite', methods=dict(symmim='c.py')) | change
         (tmp_path / 'suite.yaml').write_text(yaml.dump(data))
-        with pytest.raises(UserError):
+        with pytest.raises(UserError, match='String should match pattern'):
             load_suite(tmp_path / 'suite.yaml', root=tmp_path)
 
 
@@ -109,7 +109,7 @@ CALLS = {
     'requests.get': '', 'torch.hub.load': '', 'load_url': '', 'load_state_dict_from_url': '',
     'shutil.unpack_archive': '',
     'tarfile.open': 'symmim_mm/datasets/shards/writer.py',  # writes archives, lists their members
-    'Config.fromfile': ('symmim_mm/config/file.py'),
+    'Config.fromfile': 'symmim_mm/config/file.py',
     'Config.fromstring': '', 'mmengine.load': '', 'fileio.load': '',
 }  # fmt: skip
 WORDS = ('allow_pickle', 'weights_only', 'shell')
