@@ -4,7 +4,6 @@
 python tests/faults/interrupts.py --times 20
 """
 
-import hashlib
 import json
 import os
 import signal
@@ -17,6 +16,7 @@ from typing import NamedTuple
 import outcomes
 import psutil
 import runs
+from sample_folders import files_of
 
 AT_WORK = 0.7  # share of its time after which a small command may only be ending
 LEFT_S = 10  # for processes to notice that the main one has ended
@@ -33,15 +33,6 @@ def processes_of(session: int) -> list[int]:
         except ProcessLookupError:
             continue
     return found
-
-
-def files_of(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file below a folder."""
-    paths = (path for path in folder.rglob('*') if path.is_file())
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in paths
-    }
 
 
 def findings_of(report: Path) -> dict:

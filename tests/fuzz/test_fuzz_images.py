@@ -3,8 +3,6 @@
 OpenCV alone dies of many of these animated PNGs (docs/security.md).
 """
 
-import struct
-import zlib
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ import pytest
 from fuzzing import cases, one_line
 from hypothesis import given
 from hypothesis import strategies as st
-from image_samples import damaged_animation, encode, make_image
+from image_samples import chunk, damaged_animation, encode, make_image
 
 from symmim_mm.datasets.transforms.decode_region import EncodedImage, ImageError
 
@@ -41,7 +39,7 @@ def with_checksums(data: bytes) -> bytes:
         end = place + 8 + int.from_bytes(data[place : place + 4], 'big')
         if end + 4 > len(data):
             break
-        parts += [data[place:end], struct.pack('>I', zlib.crc32(data[place + 4 : end]))]
+        parts.append(chunk(data[place + 4 : place + 8], data[place + 8 : end]))
         place = end + 4
     return b''.join(parts) + data[place:]
 

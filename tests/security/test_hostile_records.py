@@ -3,12 +3,12 @@
 import base64
 import json
 import os
-import struct
 import zlib
 from pathlib import Path
 
 import pytest
 from hostile_runs import record, run_folder
+from image_samples import png_of_size
 from PIL import Image
 
 from symmim_mm.results.collect import collect
@@ -105,25 +105,19 @@ def test_the_report_of_a_folder_is_not_written_through_a_link(tmp_path: Path) ->
     assert (tmp_path / 'website' / 'index.html').read_text() == 'mine'
 
 
-def png_of(width: int, height: int) -> bytes:
-    """An image of zeros, a bit each: a few kilobytes for any size."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        check = zlib.crc32(kind + data)
-        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', check)
-
+def bomb(width: int, height: int) -> bytes:
+    """A black PNG, a bit a pixel: a few kilobytes for any size."""
     rows = zlib.compressobj(9)
     line = bytes(1 + (width + 7) // 8)
     data = b''.join(rows.compress(line * 1000) for _ in range(height // 1000)) + rows.flush()
-    head = struct.pack('>IIBBBBB', width, height, 1, 0, 0, 0, 0)
-    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) + chunk(b'IDAT', data) + chunk(b'IEND', b'')
+    return png_of_size(width, height, depth=1, color=0, data=data)
 
 
 def test_images_that_grow_when_they_are_read(tmp_path: Path) -> None:
     names = ['bomb.png', 'huge.png', 'large.png', 'x.png']
     run = run_folder(tmp_path / 'run', record(figures=names))
-    (run / 'bomb.png').write_bytes(png_of(8000, 8000))
-    (run / 'huge.png').write_bytes(png_of(20000, 20000))
+    (run / 'bomb.png').write_bytes(bomb(8000, 8000))
+    (run / 'huge.png').write_bytes(bomb(20000, 20000))
     with open(run / 'large.png', 'wb') as file:
         file.truncate(1 << 33)
     Image.new('RGB', (4, 4)).save(run / 'x.png', 'GIF')

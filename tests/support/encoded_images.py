@@ -1,10 +1,11 @@
 """Images of our own, and encodings of them, for the tests of loading."""
 
-import io
 from pathlib import Path
 
 import cv2
+import image_samples
 import numpy as np
+from image_samples import encode
 from PIL import Image
 
 from symmim_mm.datasets.sample.layouts import image_rng
@@ -47,16 +48,12 @@ def jpeg(
 
 def pillow(image: np.ndarray, kind: str = 'JPEG', mode: str = 'RGB', **options) -> bytes:
     """A BGR image as Pillow writes it."""
-    buffer = io.BytesIO()
-    Image.fromarray(image[..., ::-1]).convert(mode).save(buffer, kind, **options)
-    return buffer.getvalue()
+    return encode(Image.fromarray(image[..., ::-1]).convert(mode), kind, **options)
 
 
 def turned(image: np.ndarray, orientation: int) -> bytes:
     """A JPEG with an EXIF orientation."""
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return pillow(image, exif=exif)
+    return pillow(image, exif=image_samples.turned(orientation))
 
 
 def decoded(data: bytes) -> np.ndarray:

@@ -51,15 +51,13 @@ def chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
 
 
-def png_of_size(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that claims to be ``width`` x ``height`` pixels."""
-    head = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
-    return (
-        b'\x89PNG\r\n\x1a\n'
-        + chunk(b'IHDR', head)
-        + chunk(b'IDAT', zlib.compress(bytes(1000)))
-        + chunk(b'IEND', b'')
-    )
+def png_of_size(
+    width: int, height: int, depth: int = 8, color: int = 2, data: bytes | None = None
+) -> bytes:
+    """A PNG that claims to be ``width`` x ``height`` pixels, and has a few bytes unless given."""
+    head = struct.pack('>IIBBBBB', width, height, depth, color, 0, 0, 0)
+    parts = {b'IHDR': head, b'IDAT': data or zlib.compress(bytes(1000)), b'IEND': b''}
+    return b'\x89PNG\r\n\x1a\n' + b''.join(chunk(*part) for part in parts.items())
 
 
 def damaged_animation() -> bytes:

@@ -17,6 +17,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import HOOKS, METRICS, MODELS
 from mmengine.runner import Runner
+from states import assert_same as assert_same
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -224,22 +225,6 @@ def final_state(work_dir: Path) -> dict:
     """Return weights, optimizer and schedule of the newest checkpoint."""
     checkpoint = read_checkpoint(checkpoint_files(work_dir)[-1])
     return {key: checkpoint[key] for key in ('state_dict', 'optimizer', 'param_schedulers')}
-
-
-def assert_same(one: object, other: object) -> None:
-    """Compare nested states bit by bit."""
-    if isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_same(one[key], other[key])
-    elif isinstance(one, (list, tuple)):
-        assert len(one) == len(other)
-        for a, b in zip(one, other, strict=True):
-            assert_same(a, b)
-    elif isinstance(one, Tensor):
-        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
-    else:
-        assert one == other
 
 
 def train_with_stops(work_dir: Path, stops: tuple[int, ...], name: str, **run) -> list[str]:
