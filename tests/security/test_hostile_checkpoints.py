@@ -145,18 +145,13 @@ def test_the_text_of_a_config_in_a_checkpoint_is_not_run(tmp_path: Path) -> None
     assert 'config' in read_checkpoint(tmp_path / 'x.pth')['meta']
     dataset = torch.utils.data.TensorDataset(torch.zeros(2, 1))
     runner = Runner(
-        _Model(), work_dir=str(tmp_path), load_from=str(tmp_path / 'x.pth'), resume=True,
+        model, work_dir=str(tmp_path), load_from=str(tmp_path / 'x.pth'), resume=True,
         train_dataloader=torch.utils.data.DataLoader(dataset), train_cfg=dict(by_epoch=True,
         max_epochs=1), optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
     )  # fmt: skip
     with pytest.raises((KeyError, AssertionError)):  # the file has no optimizer and no log
         runner.load_or_resume() or runner.train()
     assert not marker.exists()
-
-
-class _Model(nn.Linear):
-    def __init__(self) -> None:
-        super().__init__(1, 1)
 
 
 def _dtype(name: str, state: tuple) -> Call:
@@ -225,7 +220,7 @@ VALUES = {
     'random state': np.random.RandomState(1).get_state(),
     'dtype': np.dtype('float32'),
     'arguments': Namespace(lr=1e-3, sizes=[1, np.float32(2.0)]),
-    'nested': [(np.ones(2), {'a': [np.zeros(1)]}), None, 'x', b'bytes', {1, 2}, slice(0)][:-1],
+    'nested': [(np.ones(2), {'a': [np.zeros(1)]}), None, 'x', b'bytes', {1, 2}],
 }
 
 
@@ -233,25 +228,11 @@ VALUES = {
 @pytest.mark.parametrize('form', ['zip', 'legacy'])
 def test_data_are_read_as_they_were_saved(tmp_path: Path, form: str, name: str) -> None:
     FORMATS[form](dict(value=VALUES[name]), tmp_path / 'x.pth')
-    same(VALUES[name], read_checkpoint(tmp_path / 'x.pth')['value'])
-
-
-def same(saved: object, read: object) -> None:
-    assert type(saved) is type(read)
-    if isinstance(saved, np.ndarray):
-        assert saved.dtype == read.dtype
-        np.testing.assert_array_equal(saved, read)
-        assert read.flags.writeable
-    elif isinstance(saved, list | tuple):
-        assert len(saved) == len(read)
-        for pair in zip(saved, read, strict=True):
-            same(*pair)
-    elif isinstance(saved, dict | Namespace):
-        pairs = (saved, read) if isinstance(saved, dict) else (vars(saved), vars(read))
-        assert list(pairs[0]) == list(pairs[1])
-        same(*(list(pair.values()) for pair in pairs))
-    else:
-        assert saved == read
+    read = read_checkpoint(tmp_path / 'x.pth')['value']
+    # With the types of numbers, and the dtypes of arrays; a dtype alone has several spellings.
+    assert type(read) is type(VALUES[name])
+    assert read == VALUES[name] if name == 'dtype' else repr(read) == repr(VALUES[name])
+    assert not isinstance(read, np.ndarray) or read.flags.writeable
 
 
 def test_a_log_is_read_and_goes_on(tmp_path: Path) -> None:

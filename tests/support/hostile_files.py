@@ -4,6 +4,7 @@ import io
 import pickle
 import tarfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,26 +73,6 @@ CONTENTS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def as_zip(content: Any, path: Path) -> None:
-    """As torch saves since 1.6."""
-    torch.save(content, path)
-
-
-def as_legacy(content: Any, path: Path) -> None:
-    """As torch saved before."""
-    torch.save(content, path, _use_new_zipfile_serialization=False)
-
-
-def as_pickle(content: Any, path: Path) -> None:
-    """As ``pickle`` alone writes it, in the protocol that torch reads."""
-    path.write_bytes(pickle.dumps(content, protocol=2))
-
-
-def as_new_pickle(content: Any, path: Path) -> None:
-    """The same in a protocol of later Pythons."""
-    path.write_bytes(pickle.dumps(content, protocol=5))
-
-
 def as_tar(content: Any, path: Path) -> None:
     """As torch saved before 0.1.10; each member is a pickle."""
     with tarfile.open(path, 'w') as tar:
@@ -103,10 +84,10 @@ def as_tar(content: Any, path: Path) -> None:
 
 
 FORMATS: dict[str, Callable[[Any, Path], None]] = {
-    'zip': as_zip,
-    'legacy': as_legacy,
-    'pickle': as_pickle,
-    'new pickle': as_new_pickle,
+    'zip': torch.save,  # since 1.6
+    'legacy': partial(torch.save, _use_new_zipfile_serialization=False),
+    'pickle': lambda content, path: path.write_bytes(pickle.dumps(content, protocol=2)),  # torch's
+    'new pickle': lambda content, path: path.write_bytes(pickle.dumps(content, protocol=5)),
     'tar': as_tar,
 }
 
