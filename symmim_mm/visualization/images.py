@@ -134,7 +134,7 @@ def draw_instances(
     image: np.ndarray,
     boxes: np.ndarray,
     labels: np.ndarray,
-    masks: Sequence[np.ndarray] | None,
+    masks: np.ndarray | Sequence[np.ndarray] | None,
     classes: Sequence[str],
     scores: np.ndarray | None = None,
 ) -> np.ndarray:
