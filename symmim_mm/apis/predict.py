@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from symmim_mm.apis.prediction import Classes, LabelMap, Objects, Prediction
 from symmim_mm.apis.test import build_trained
 from symmim_mm.checkpoint.read import checkpoint_files, read_checkpoint
-from symmim_mm.config import PREDICTING
+from symmim_mm.config import LABEL_MAPS, PREDICTING
 from symmim_mm.config.file import read_config_file
 from symmim_mm.config.image_size import image_channels
 from symmim_mm.datasets.survey import survey
@@ -85,7 +85,7 @@ class Predictor:
             from mmdet.apis import inference_detector
 
             return lambda image: inference_detector(self.model, image).pred_instances
-        if self.task == 'segmentation':
+        if self.task in LABEL_MAPS:
             from mmseg.apis import inference_model
 
             return lambda image: inference_model(self.model, image).pred_sem_seg
@@ -136,7 +136,7 @@ class Predictor:
             return Objects(
                 self.classes, found.labels[order], found.scores[order], found.bboxes[order], masks
             )
-        if self.task == 'segmentation':
+        if self.task in LABEL_MAPS:
             return LabelMap(self.classes, found.data[0].cpu().numpy().astype(np.int64))
         scores, order = found.float().cpu().sort(descending=True)
         return Classes(tuple(self.classes[i] for i in order.tolist()), scores.numpy())

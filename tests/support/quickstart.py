@@ -4,7 +4,7 @@ from pathlib import Path
 
 from paths import ROOT
 
-LAYOUTS = {'mask_rcnn': 'coco', 'upernet': 'ade20k'}
+LAYOUTS = {'mask_rcnn': 'coco', 'upernet': 'ade20k', 'linear_segmentation': 'ade20k'}
 
 
 def data_settings(name: str, data: Path) -> dict[str, str]:
