@@ -3,10 +3,9 @@
 
     python tests/faults/ranks.py
 
-Fault ``restart`` is about ``tools/dist_train.sh``, whose ``torchrun`` starts the processes again.
+The last line is about ``tools/dist_train.sh``, whose ``torchrun`` starts the processes again.
 """
 
-import argparse
 import os
 import signal
 import subprocess
@@ -16,12 +15,11 @@ from pathlib import Path
 import outcomes
 import psutil
 import runs
-from processes import free_ports
 
 
 def start_two(config: Path, work_dir: Path, *options: str) -> list[int]:
     """Start two ranks without ``torchrun``, as Slurm does; their logs are next to the folder."""
-    (port,) = free_ports(1)
+    (port,) = runs.free_ports(1)
     job = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), WORLD_SIZE='2')
     command = [config, '--work-dir', work_dir, '--launcher', 'pytorch', *options]
     return [
@@ -103,16 +101,10 @@ def restart(run: runs.Injection, config: Path, whole: Path, number: int) -> tupl
 
 
 FAULTS = {
-    'kill': (kill_one, 'kill -9 of one of 2 processes', 'the other ended with one line; resumed'),
-    'stop': (
-        stop_one, 'SIGTERM to one of 2 processes', 'both saved at one step, exit code 75; resumed',
-    ),
-    'restart': (restart, 'kill -9 under dist_train.sh', 'both started again and resumed'),
-}  # fmt: skip
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--faults', nargs='+', choices=FAULTS, default=FAULTS)
+    'kill -9 of one of 2 processes': (kill_one, 'the other ended with one line; resumed'),
+    'SIGTERM to one of 2 processes': (stop_one, 'both saved at one step, exit code 75; resumed'),
+    'kill -9 under dist_train.sh': (restart, 'both started again and resumed'),
+}
 
 
 def inject(run: runs.Injection) -> None:
@@ -121,7 +113,7 @@ def inject(run: runs.Injection) -> None:
     config = runs.write_config(run.folder, 'pretrain', run.data, lines)
     whole = run.folder / 'whole'
     both(config, whole)
-    for fault, name, outcome in map(FAULTS.get, run.args.faults):
+    for name, (fault, outcome) in FAULTS.items():
         found = [fault(run, config, whole, number) for number in range(run.args.times)]
         seconds, good = zip(*found, strict=True)
         outcome += f', same weights; within {max(seconds):.1f} s'
@@ -129,4 +121,4 @@ def inject(run: runs.Injection) -> None:
 
 
 if __name__ == '__main__':
-    runs.script(__doc__, inject, options=add_options)
+    runs.script(__doc__, inject)

@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / 'support'))
 import quickstart  # noqa: E402
 from paths import ROOT  # noqa: E402
+from processes import free_ports as free_ports  # noqa: E402
 from warm_commands import become_file, import_libraries  # noqa: E402
 
 TASKS = ('pretrain', 'finetune', 'detection', 'segmentation')

@@ -20,8 +20,7 @@ pytestmark = pytest.mark.slow
         ('workers.py --times 1', 9),
         ('disk.py', 2),  # two more as root, who may mount a file system
         ('damaged.py', 4),
-        # What torchrun starts again: tests/distributed/test_launchers.py, engine/runner.
-        ('ranks.py --times 1 --faults kill stop', 2),
+        ('ranks.py --times 1', 3),
         ('interrupts.py --times 1', 3),
     ],
 )
