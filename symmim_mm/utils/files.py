@@ -27,11 +27,11 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         The file, open for writing bytes.
 
     Raises:
-        OSError: the file could not be written, or a folder, pipe or device has its name.
+        OSError: the file could not be written, or is a device.
     """
     path = Path(path)
-    if path.exists() and not path.is_file():  # root could replace /dev/null
-        raise FileExistsError(errno.EEXIST, 'No file that could be replaced', str(path))
+    if path.is_char_device() or path.is_block_device():  # root could replace /dev/null
+        raise FileExistsError(errno.EEXIST, 'A device, not replaced by a file', str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two processes that write the same file do not write the same part.
     part = path.with_name(f'.{path.name}.{secrets.token_hex(4)}{PART}')

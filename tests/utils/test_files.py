@@ -2,9 +2,9 @@
 
 import hashlib
 import os
+import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -36,12 +36,23 @@ def test_an_error_in_the_writing_leaves_the_old_file_alone(tmp_path: Path) -> No
     assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize('make', [Path.mkdir, os.mkfifo])
-def test_what_is_no_file_is_not_replaced(make: Callable, tmp_path: Path) -> None:
-    make(tmp_path / 'a')
-    with pytest.raises(FileExistsError, match='No file that could be replaced'):
-        write_atomic(tmp_path / 'a', 'new')
-    assert [path.name for path in tmp_path.iterdir()] == ['a'] and not (tmp_path / 'a').is_file()
+def test_a_folder_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / 'a').mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_atomic(tmp_path / 'a', 'x')
+    assert [entry.name for entry in tmp_path.iterdir()] == ['a']
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root could replace it')
+def test_a_device_is_not_replaced(tmp_path: Path) -> None:
+    device = tmp_path / 'null'
+    try:
+        os.mknod(device, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip('no devices can be made here')
+    with pytest.raises(FileExistsError, match='A device, not replaced by a file'):
+        write_atomic(device, 'new')
+    assert device.is_char_device() and [*tmp_path.iterdir()] == [device]
 
 
 def test_writers_of_the_same_file_do_not_mix(tmp_path: Path) -> None:

@@ -117,7 +117,8 @@ def draw_over_time(work_dir: Path) -> None:
     columns: dict[str, dict[int, np.ndarray]] = {'image': {}}
     files = work_dir.glob('*/vis_data/vis_image/held_out_*_*.png')
     for path in sorted(files, key=lambda path: (int(path.stem.split('_')[3]), path)):
-        if (image := cv2.imread(os.fsencode(path))) is not None:  # else cut off as the run was killed
+        image = cv2.imread(os.fsencode(path))
+        if image is not None:  # else cut off as the run was killed
             panels = np.array_split(image[..., ::-1], 3, axis=1)
             _, _, number, step = path.stem.split('_')
             columns['image'][int(number)] = thumbnail(panels[0], SIDE)
