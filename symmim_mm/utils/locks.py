@@ -22,7 +22,7 @@ def file_lock(
     busy: str | None = None,
     patience_s: float = 0.0,
     lock: Callable[[int, int], None] = fcntl.flock,
-) -> Iterator[None]:
+) -> Iterator[int]:
     """Hold a lock on a file while the block runs.
 
     Args:
@@ -34,10 +34,14 @@ def file_lock(
         lock: ``fcntl.flock``, whose lock ends with the last process that inherited the open file,
             or ``fcntl.lockf``, whose lock ends with this process.
 
+    Yields:
+        The handle of the open file.
+
     Raises:
         UserError: ``busy``.
         OSError: with ``busy``, the file cannot be made or locked.
     """
+    handle = -1
     with ExitStack() as held:
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +54,7 @@ def file_lock(
         except OSError:
             if busy:
                 raise
-        yield
+        yield handle
 
 
 def _acquire(handle: int, busy: str, patience_s: float, lock: Callable[[int, int], None]) -> None:
