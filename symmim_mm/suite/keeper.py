@@ -21,7 +21,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
-from symmim_mm.utils.warm_start import PROGRAM, become, import_libraries
+from symmim_mm.utils.warm_start import PROGRAM, become, import_libraries, importing_libraries
 
 POLL_S = 0.1
 STOP_S = 20  # an interrupted training saves its checkpoint, srun cancels its job
@@ -34,10 +34,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     warm = False
     if '--warm' in sys.argv:
-        import_libraries()
-        import torch
-
-        warm = not torch.cuda.is_available()
+        with importing_libraries():
+            import torch
+        if warm := not torch.cuda.is_available():
+            import_libraries()
     names: dict[int, str] = {}
     with suppress(EOFError, OSError):
         while True:
