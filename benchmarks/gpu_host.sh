@@ -14,10 +14,8 @@ trap 'rm -rf "$place"' EXIT
 
 python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$place/site" "$carried"/*.whl
 export PYTHONPATH=$place/site${PYTHONPATH:+:$PYTHONPATH}
-# What the host lacks ends this now, not each part by itself; and bytecode is written once for all processes.
-python3 -c 'from symmim_mm.utils.warm_start import import_libraries
-import_libraries()
-import hypothesis, matplotlib, pycocotools.mask, rich, scipy, simplejpeg, tensorboard, tifffile, xdist'
+# What every part needs and the host lacks ends this now; and bytecode is written once for all processes.
+python3 -c 'from symmim_mm.utils.warm_start import import_libraries; import_libraries()'
 options=()
 if [ -f "$carried/cifar10.tar.xz" ]; then
     mkdir "$place/data"
