@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
 from own_data import STD, TASKS, coco, write
 
 from symmim_mm.apis.own_data.detect import detect
 from symmim_mm.apis.own_data.finetune import finetune
 from symmim_mm.apis.own_data.pretrain import pretrain
 from symmim_mm.apis.own_data.transfer import SHORT_DECAY
+from symmim_mm.datasets.label_share import use_label_share
 
 
 @pytest.mark.parametrize('task', TASKS)
@@ -113,3 +115,25 @@ def test_boxes_without_masks(
     assert cfg.model.data_preprocessor.pad_size_divisor == 96
     assert cfg.model.backbone.window_size == 12  # one for all of it
     assert cfg.model.roi_head.bbox_roi_extractor.featmap_strides == [4.0, 8.0, 16.0]
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_without_validation_what_was_trained_on_is_measured(
+    task: str, sample_data: Path, tmp_path: Path, config_of: Callable[..., Config]
+) -> None:
+    function, data, _ = TASKS[task]
+    cfg = config_of(function, *data(sample_data), val=None, labels=0.5)
+    init_default_scope('mmpretrain')
+    built = [
+        DATASETS.build(use_label_share(dict(cfg[loader].dataset)))
+        for loader in ('train_dataloader', 'val_dataloader')
+    ]
+    trained, measured = (
+        {part.get_data_info(number)['img_path'] for number in range(len(part))} for part in built
+    )
+    everything = config_of(function, *data(sample_data), val=None, out=tmp_path / 'all')
+    whole = DATASETS.build(use_label_share(dict(everything.train_dataloader.dataset)))
+    assert trained == measured and len(trained) == pytest.approx(len(whole) / 2, abs=1)
+    if task == 'detection':
+        annotations = json.loads(Path(cfg.val_evaluator.ann_file).read_text())
+        assert len(annotations['images']) == len(trained)

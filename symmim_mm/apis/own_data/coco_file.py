@@ -10,11 +10,12 @@ from symmim_mm.apis.own_data.image_sizes import check_sizes
 from symmim_mm.datacheck.coco.annotation_file import load
 from symmim_mm.datacheck.coco.instances import check_content
 from symmim_mm.datacheck.report import Report
-from symmim_mm.datasets.label_share import choose_part
+from symmim_mm.datasets.label_share import LabelShare, choose_part
 from symmim_mm.engine.annotation_check import REFUSED_IN_TRAINING, left_out, refuse
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import write_atomic
 
+TRAINED_ON = dict(filter_empty_gt=True, min_size=1)  # MMDetection's filter: images with objects
 BOXES_ALONE = 'remove segmentation from all annotations'
 
 
@@ -52,15 +53,32 @@ class CocoFile:
         """Number of images with objects, which are those that are trained on."""
         return len({entry['image_id'] for entry in self.content['annotations']})
 
+    @property
+    def dataset(self) -> dict[str, Any]:
+        """Settings of MMDetection's dataset of these images."""
+        return dict(
+            data_root='', ann_file=str(self.file.resolve()),
+            data_prefix=dict(img=str(self.folder.resolve())),
+            metainfo=dict(classes=tuple(self.classes)),
+        )  # fmt: skip
+
     def part(self, share: tuple[float, float], file: Path) -> 'CocoFile':
         """Return a share of the images, with their objects, as another file to be written."""
         images = self.content['images']
         kept = choose_part(range(len(images)), lambda n: images[n]['file_name'], share, least=1)
-        chosen = [images[number] for number in sorted(kept)]
-        names = {entry['id'] for entry in chosen}
+        return self._only({images[number]['id'] for number in kept}, file)
+
+    def labeled_part(self, labels: float, file: Path) -> 'CocoFile':
+        """Return the images that a training with ``labels`` chooses, as another file."""
+        config = dict(self.dataset, type='mmdet.CocoDataset', filter_cfg=TRAINED_ON)
+        chosen = LabelShare(config, labels)
+        return self._only({chosen.get_data_info(n)['img_id'] for n in range(len(chosen))}, file)
+
+    def _only(self, names: set[Any], file: Path) -> 'CocoFile':
+        images = [entry for entry in self.content['images'] if entry['id'] in names]
         found = [entry for entry in self.content['annotations'] if entry['image_id'] in names]
         return replace(
-            self, file=file, content=self.content | dict(images=chosen, annotations=found)
+            self, file=file, content=self.content | dict(images=images, annotations=found)
         )
 
     def has_objects(self) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from symmim_mm.apis.own_data import transfer
 from symmim_mm.apis.own_data.backbone import choose_side
-from symmim_mm.apis.own_data.coco_file import CocoFile, open_coco
+from symmim_mm.apis.own_data.coco_file import TRAINED_ON, CocoFile, open_coco
 from symmim_mm.checkpoint.encoder import Encoder
 from symmim_mm.planning.transfer_plan import TransferRecipe
 from symmim_mm.utils.errors import UserError
@@ -76,6 +76,9 @@ def detect(
                         'object: label more, hold out another share (--val 0.5) or none (--val '
                         'none), or name data to validate on (--val COCO.json IMAGES)'
                     )
+        elif labels < 1:  # measured is what was trained on
+            trained = measured = whole.labeled_part(labels, plan / 'train.json')
+            labels, parts = 1.0, [trained]
         if not parts and measured.unmatched:
             measured = replace(measured, file=plan / 'val.json')
             parts = [measured]
@@ -173,14 +176,7 @@ def _parts(
              meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
     ]  # fmt: skip
 
-    def dataset(source: CocoFile) -> dict[str, Any]:
-        return dict(
-            data_root='', ann_file=str(source.file.resolve()),
-            data_prefix=dict(img=str(source.folder.resolve())),
-            metainfo=dict(classes=tuple(source.classes)),
-        )  # fmt: skip
-
-    train = dict(dataset(trained), filter_cfg=dict(min_size=1), pipeline=load + crops)
+    train = dict(trained.dataset, filter_cfg=TRAINED_ON, pipeline=load + crops)
     if labels < 1:
         train['labels'] = labels
     metric = dict(ann_file=str(measured.file.resolve()))
@@ -188,7 +184,7 @@ def _parts(
         _base_='detection/mask-rcnn_vit_{}_100ep_coco.py',
         model=model,
         train_dataloader=dict(dataset=train),
-        val_dataloader=dict(dataset=dict(dataset(measured), pipeline=load + whole)),
+        val_dataloader=dict(dataset=dict(measured.dataset, pipeline=load + whole)),
         val_evaluator=metric,
         test_evaluator=metric,
         custom_hooks=[dict(type='symmim_mm.ImagesHook', kind='detection')],

@@ -55,13 +55,14 @@ def finetune(
         if own:
             measured = open_labeled(own[0], plan / 'val.txt', labeled.classes)
         learned = (0.0, train_share[1] * options['labels'])
+        held_out = learned if val is None else val_share  # measured is what was trained on
         backbone, _ = transfer.transfer_backbone(options, start, labeled.folder, labeled.images)
         size = choose_side(options['image_size'], backbone.image, backbone.patch, 10**6)
         counts = labeled.counts
         name = min(counts, key=counts.__getitem__)
         used, held = (
             round(counts[name] * stop) - round(counts[name] * start)
-            for start, stop in (learned, val_share)
+            for start, stop in (learned, held_out)
         )
         if not used or not held:
             raise UserError(
@@ -72,7 +73,7 @@ def finetune(
 
         return transfer.Setup(
             backbone, sum(round(count * learned[1]) for count in counts.values()),
-            partial(_parts, labeled, measured, learned, val_share, backbone, size),
+            partial(_parts, labeled, measured, learned, held_out, backbone, size),
             [
                 f'{sum(counts.values())} images in {len(counts)} classes, '
                 f'{min(counts.values())} to {max(counts.values())} each: '

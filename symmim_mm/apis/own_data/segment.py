@@ -143,13 +143,15 @@ def _parts(
             pipeline=pipeline, **more,
         )  # fmt: skip
 
+    share = dict(labels=labels) if labels < 1 else {}
     return dict(
         _base_='segmentation/upernet_vit_{}_160k_ade20k.py',
         model=model,
         test_pipeline=whole,
-        train_dataloader=dict(
-            dataset=dataset(trained, crops, **(dict(labels=labels) if labels < 1 else {}))
+        train_dataloader=dict(dataset=dataset(trained, crops, **share)),
+        # Where nothing is held out, what was trained on is measured.
+        val_dataloader=dict(
+            dataset=dataset(measured, whole, **(share if measured is trained else {}))
         ),
-        val_dataloader=dict(dataset=dataset(measured, whole)),
         custom_hooks=[dict(type='symmim_mm.ImagesHook', kind='segmentation')],
     )
