@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from symmim_mm.checkpoint.encoder import Encoder, read_encoder
 from symmim_mm.config.file import read_config_file
 from symmim_mm.datasets.transforms.decode_region import ImageError
 from symmim_mm.evaluation.knn import classify_knn
+from symmim_mm.evaluation.linear import classify_linear
 from symmim_mm.results.record import FILE_NAME, Record
 from symmim_mm.utils.errors import UserError
 from symmim_mm.utils.files import replacing
@@ -45,7 +47,7 @@ def show_embeddings(work_dir: Path, projection: str = 'pca') -> list[str]:
     of :func:`draw_map`; ``images/neighbors.png``: images with their nearest neighbors by the
     trained encoder, the weights that it started from, and random ones; ``images/duplicates.png``:
     pairs that are nearly the same. Its findings get these pairs' names, and the accuracy of k-NN
-    where folders may be classes.
+    and of a linear classifier where folders may be classes.
 
     Returns:
         The findings.
@@ -71,7 +73,7 @@ def show_embeddings(work_dir: Path, projection: str = 'pca') -> list[str]:
         'images/map.png': draw_map(features['trained'], pixels, projection),
         'images/neighbors.png': draw_neighbors(features, pixels, spread(len(images), SHOWN)),
     }
-    record.findings = list(_accuracy(features, paths))
+    record.findings = list(accuracies(features, paths))
     if pairs := find_duplicates(pixels):
         shown = pairs[:MOST_PAIRS]
         drawn['images/duplicates.png'] = draw_pairs(shown, pixels)
@@ -196,8 +198,13 @@ def find_duplicates(pixels: Sequence[np.ndarray]) -> list[tuple[int, int]]:
     return [(int(alike[:, j].argmax()), j) for j in range(len(alike)) if alike[:, j].any()]
 
 
-def _accuracy(features: Mapping[str, Tensor], paths: list[str]) -> Iterator[str]:
-    """Classify every other image by the rest, if folders may be classes."""
+def accuracies(features: Mapping[str, Tensor], paths: list[str]) -> Iterator[str]:
+    """Yield how well every other image is classified by the rest, if folders may be classes.
+
+    Args:
+        features: float ``(N, C)``, by the name of their encoder.
+        paths: of the images, relative to the folder that may hold those of classes.
+    """
     names = [path.split(os.sep)[0] for path in paths]
     classes = sorted(set(names))
     if len(classes) < 2 or any(os.sep not in path for path in paths):
@@ -205,11 +212,13 @@ def _accuracy(features: Mapping[str, Tensor], paths: list[str]) -> Iterator[str]
     labels = torch.tensor([classes.index(name) for name in names])
     odd = torch.arange(len(labels)) % 2 == 1
     k = min(20, int((~odd).sum()))
-    found = []
-    for name, embedding in features.items():
-        guessed = classify_knn(embedding[~odd], labels[~odd], embedding[odd], len(classes), k)
-        found.append(f'{100 * float((guessed == labels[odd]).double().mean()):.1f} % ({name})')
-    yield (
-        f'if the {len(classes)} folders are classes: k-NN is right on {", ".join(found)} of '
-        f'{int(odd.sum())} images'
-    )
+    classifiers = {'k-NN': partial(classify_knn, k=k), 'a linear classifier': classify_linear}
+    for classifier, classify in classifiers.items():
+        found = []
+        for name, embedding in features.items():
+            guessed = classify(embedding[~odd], labels[~odd], embedding[odd], len(classes))
+            found.append(f'{100 * float((guessed == labels[odd]).double().mean()):.1f} % ({name})')
+        yield (
+            f'if the {len(classes)} folders are classes: {classifier} is right on '
+            f'{", ".join(found)} of {int(odd.sum())} images'
+        )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from symmim_mm.apis.embed import find_duplicates
+from symmim_mm.apis.embed import accuracies, find_duplicates
 from symmim_mm.visualization import embeddings as drawn
 
 RNG = np.random.default_rng(0)
@@ -42,3 +42,20 @@ def test_neighbors_and_pairs() -> None:
         assert seen.tolist() == values
     assert drawn.draw_pairs([(0, 1)], colors).shape == (24 + 160, 320, 3)
     assert drawn.draw_pairs([(0, 1)] * 5, colors).shape == (2 * (24 + 160), 4 * 320 + 3 * 16, 3)
+
+
+def test_accuracies_where_folders_may_be_classes() -> None:
+    """XOR: each image has neighbors of its class, and no line parts the two."""
+    paths = [f'{"ab"[number // 2 % 2]}/{number}.png' for number in range(80)]
+    corners = torch.tensor([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
+    xor = corners[[number // 2 % 2 * 2 + number // 4 % 2 for number in range(80)]]
+    line = torch.tensor([[1.0, 0.2 * (number % 5)] for number in range(80)])
+    line[:, 0] *= torch.tensor([1.0 - 2 * (number // 2 % 2) for number in range(80)])
+    by_neighbors, by_line = accuracies(dict(trained=xor, random=line), paths)
+    assert by_neighbors == (
+        'if the 2 folders are classes: k-NN is right on 100.0 % (trained), 100.0 % (random) of '
+        '40 images'
+    )
+    assert 'a linear classifier is right on 50.0 % (trained), 100.0 % (random) of 40' in by_line
+    assert list(accuracies(dict(trained=xor), [*paths[:-1], 'loose.png'])) == []
+    assert list(accuracies(dict(trained=xor), ['a/0.png'] * 80)) == []
