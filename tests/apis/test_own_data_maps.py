@@ -4,47 +4,27 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
-from own_data import write
+from own_data import MAP_SIDE, map_folders, stripes, write
 from PIL import Image
 from tiny_models import TINY, save_backbone, vit
 
 from symmim_mm.apis.own_data.map_folder import open_maps
-from symmim_mm.apis.own_data.map_values import are_smoothed, read_values
 from symmim_mm.apis.own_data.segment import segment
-from symmim_mm.datasets.label_maps import SegmentationFolder
-from symmim_mm.datasets.transforms.decode_region import ImageError
-from symmim_mm.datasets.transforms.loading import LoadLabelMap
 from symmim_mm.utils.errors import UserError
-
-SIDE = 40
-
-
-def stripes(*values: int) -> np.ndarray:
-    """Return a label map with stripes of these values."""
-    return np.repeat(np.resize(np.array(values, np.uint8), SIDE), SIDE).reshape(SIDE, SIDE)
-
-
-def folders(root: Path, maps: list[np.ndarray]) -> tuple[Path, Path]:
-    """Write an image for each label map, and return both folders."""
-    for number, label in enumerate(maps):
-        write(root / f'images/{number}.png', number)
-        write(root / f'masks/{number}.png', label)
-    return root / 'images', root / 'masks'
 
 
 def held_out(root: Path, count: int, share: float) -> list[int]:
     """Return which of a number of images are held out where all have the same classes."""
-    data = open_maps(*folders(root, [stripes(0, 1)] * count), root / 'all.txt')
+    data = open_maps(*map_folders(root, [stripes(0, 1)] * count), root / 'all.txt')
     return data.split((0.0, 1 - share), (1 - share, 1.0))[1]
 
 
 def test_label_maps_are_looked_at(tmp_path: Path, config_of: Callable[..., Config]) -> None:
-    data = folders(tmp_path, [stripes(0, 1 + number % 2, 255) for number in range(10)])
+    data = map_folders(tmp_path, [stripes(0, 1 + number % 2, 255) for number in range(10)])
     for path in list(data[1].iterdir()):
         path.rename(path.with_name(f'{path.stem}_mask.png'))
     (data[1] / '0_mask.png').unlink()
@@ -65,7 +45,7 @@ def test_as_many_layers_are_read_as_the_head_takes(
     tmp_path: Path, config_of: Callable[..., Config]
 ) -> None:
     file = save_backbone(tmp_path / 'few.pth', vit(arch=dict(TINY, num_layers=4)))
-    data = folders(tmp_path, [stripes(0, 1)] * 5)
+    data = map_folders(tmp_path, [stripes(0, 1)] * 5)
     cfg = config_of(segment, *data, backbone=file, heads=4)
     assert cfg.model.backbone.out_indices == (0, 1, 2, 3)
     cfg = config_of(segment, *data, out=tmp_path / 'twelve')
@@ -87,7 +67,7 @@ def test_any_values_of_label_maps(
     tmp_path: Path,
     config_of: Callable[..., Config],
 ) -> None:
-    cfg = config_of(segment, *folders(tmp_path, [stripes(*values)] * 5))
+    cfg = config_of(segment, *map_folders(tmp_path, [stripes(*values)] * 5))
     init_default_scope('mmseg')
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
     assert dataset.metainfo['classes'] == classes and cfg.model.decode_head.num_classes == 2
@@ -104,7 +84,7 @@ def test_a_class_of_held_out_maps_alone_is_trained_on(
     first = held_out(tmp_path / 'same', 10, 0.3)[0]
     maps[first] = stripes(0, 1, 5, rare)
     lines: list[str] = []
-    cfg = config_of(segment, *folders(tmp_path, maps), val=0.3, report=lines.append)
+    cfg = config_of(segment, *map_folders(tmp_path, maps), val=0.3, report=lines.append)
     values = sorted([0, 1, 5, rare])
     parts = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
     assert [tuple(part['values']) for part in parts] == [tuple(values)] * 2
@@ -122,7 +102,7 @@ def test_a_class_without_a_training_map_keeps_its_number(
     (only,) = held_out(tmp_path / 'same', 5, 0.2)
     maps[only] = stripes(0, 3, 5, 255)
     lines: list[str] = []
-    data = folders(tmp_path, maps)
+    data = map_folders(tmp_path, maps)
     cfg = config_of(segment, *data, report=lines.append)
     assert sum('no image to train on has class 3:' in line for line in lines) == 1
     init_default_scope('mmseg')
@@ -135,25 +115,25 @@ def test_validation_maps_are_read_as_training_maps(
     tmp_path: Path, config_of: Callable[..., Config]
 ) -> None:
     """255 is ignored next to 0 alone, too, where the training maps have more classes."""
-    data = folders(tmp_path / 'train', [stripes(0, 1, 255)] * 4)
-    val = folders(tmp_path / 'val', [stripes(0, 255)] * 2)
+    data = map_folders(tmp_path / 'train', [stripes(0, 1, 255)] * 4)
+    val = map_folders(tmp_path / 'val', [stripes(0, 255)] * 2)
     cfg = config_of(segment, *data, val=list(val))
     assert cfg.val_dataloader.dataset['values'] == [0, 1]
     assert cfg.val_dataloader.dataset.data_prefix.img_path == str(val[0])
-    val = folders(tmp_path / 'other', [stripes(0, 2, 255)] * 2)
+    val = map_folders(tmp_path / 'other', [stripes(0, 2, 255)] * 2)
     with pytest.raises(UserError, match='has the values 2, which'):
         segment(*data, val=val, epochs=1, out=tmp_path / 'refused')
 
 
 @pytest.mark.parametrize(('count', 'share'), [(2, 0.2), (4, 0.1)])
 def test_too_few_images_to_hold_out(count: int, share: float, tmp_path: Path) -> None:
-    data = folders(tmp_path, [stripes(0, 1)] * count)
+    data = map_folders(tmp_path, [stripes(0, 1)] * count)
     with pytest.raises(UserError, match=f'has {count} label maps.*too few to hold out {share:.0%}'):
         segment(*data, val=share, epochs=1, out=tmp_path / 'out')
 
 
 def test_label_maps_are_as_large_as_their_images(tmp_path: Path) -> None:
-    data = folders(tmp_path, [stripes(0, 1)] * 3)
+    data = map_folders(tmp_path, [stripes(0, 1)] * 3)
     write(data[1] / '1.png', stripes(0, 1)[:30])
     message = 'images/1.png has 40 x 40 pixels.*masks/1.png 40 x 30: save them alike'
     with pytest.raises(UserError, match=message):
@@ -165,7 +145,7 @@ def test_label_maps_are_as_large_as_their_images(tmp_path: Path) -> None:
     [(b'caf\xe9', 'is not UTF-8 in one line'), (b'a\nb', 'in one line'), (b'1 ', 'has spaces ar')],
 )
 def test_names_that_no_list_can_hold(name: bytes, message: str, tmp_path: Path) -> None:
-    data = folders(tmp_path, [stripes(0, 1)] * 2)
+    data = map_folders(tmp_path, [stripes(0, 1)] * 2)
     for folder in data:
         (folder / '1.png').rename(os.fsdecode(os.fsencode(folder) + b'/' + name + b'.png'))
     with pytest.raises(UserError, match=message) as caught:
@@ -180,7 +160,7 @@ def test_images_are_compared_as_they_are_turned(upright: bool, tmp_path: Path) -
     exif[0x112] = 6  # stored on its side
     (tmp_path / 'images').mkdir()
     for number in range(2):
-        Image.new('RGB', (SIDE, 30)).save(tmp_path / f'images/{number}.jpg', exif=exif)
+        Image.new('RGB', (MAP_SIDE, 30)).save(tmp_path / f'images/{number}.jpg', exif=exif)
         label = stripes(0, 1)[:, :30]
         write(tmp_path / f'masks/{number}.png', label if upright else label.T)
     data = tmp_path / 'images', tmp_path / 'masks', tmp_path / 'all.txt'
@@ -193,7 +173,7 @@ def test_images_are_compared_as_they_are_turned(upright: bool, tmp_path: Path) -
 
 def test_two_kinds_of_label_maps(tmp_path: Path) -> None:
     """The order of a set would choose one; what most images have is taken."""
-    data = folders(tmp_path, [stripes(0, 1)] * 4)
+    data = map_folders(tmp_path, [stripes(0, 1)] * 4)
     for path in list(data[1].iterdir()):
         write(path.with_name(f'{path.stem}_instanceIds.png'), stripes(0, 7, 9))
         path.rename(path.with_name(f'{path.stem}_labelIds.png'))
@@ -204,7 +184,7 @@ def test_two_kinds_of_label_maps(tmp_path: Path) -> None:
 
 
 def test_names_that_begin_alike(tmp_path: Path) -> None:
-    data = folders(tmp_path, [stripes(0, 1)] * 12)
+    data = map_folders(tmp_path, [stripes(0, 1)] * 12)
     assert open_maps(*data, tmp_path / 'all.txt').suffix == '.png'
     for path in list(data[1].iterdir()):
         path.rename(path.with_name(f'{int(path.stem) + 100}.png'))  # 1 and 10 both have two
@@ -214,7 +194,7 @@ def test_names_that_begin_alike(tmp_path: Path) -> None:
 
 def test_fewer_images_than_label_maps(tmp_path: Path) -> None:
     """Of images 1 to 4 and maps 0 to 49, 0.png would fit as well: 10, 20, ..."""
-    images, masks = folders(tmp_path, [stripes(0, 1)] * 50)
+    images, masks = map_folders(tmp_path, [stripes(0, 1)] * 50)
     for path in images.iterdir():
         if not 1 <= int(path.stem) <= 4:
             path.unlink()
@@ -226,7 +206,7 @@ def test_the_ending_of_label_maps_is_reported(
     tmp_path: Path, config_of: Callable[..., Config]
 ) -> None:
     for ending in ('.png', '_mask.png'):
-        data = folders(tmp_path / ending, [stripes(0, 1)] * 5)
+        data = map_folders(tmp_path / ending, [stripes(0, 1)] * 5)
         for path in list(data[1].iterdir()):
             path.rename(path.with_name(path.stem + ending))
         lines: list[str] = []
@@ -237,99 +217,9 @@ def test_the_ending_of_label_maps_is_reported(
 
 @pytest.mark.parametrize('linked', [True, False])
 def test_images_are_not_their_own_label_maps(linked: bool, tmp_path: Path) -> None:
-    _, masks = folders(tmp_path, [stripes(0, 1)] * 4)
+    _, masks = map_folders(tmp_path, [stripes(0, 1)] * 4)
     images = tmp_path / 'link' if linked else masks
     if linked:
         images.symlink_to(masks)
     with pytest.raises(UserError, match='share files, e.g. 0.png, which would be its own'):
         open_maps(images, masks, tmp_path / 'all.txt')
-
-
-def ellipses(values: tuple[int, ...], side: int, background: int = 0) -> np.ndarray:
-    """Draw regions of these values at random."""
-    random = np.random.default_rng(0)
-    label = np.full((side, side), background, np.uint8)
-    for value in values:
-        center, axes = random.integers(0, side, 2), random.integers(side // 12, side // 5, 2)
-        cv2.ellipse(label, center.tolist(), axes.tolist(), 0, 0, 360, value, -1)
-    return label
-
-
-def scribbles(values: tuple[int, ...], side: int, thickness: int) -> np.ndarray:
-    """Draw lines of these values on pixels that are ignored, next to a background."""
-    random = np.random.default_rng(0)
-    label = np.full((side, side), 255, np.uint8)
-    label[: side // 4] = 0
-    for value in values:
-        start, end = random.integers(0, side, (2, 2)).tolist()
-        cv2.line(label, start, end, value, thickness)
-    return label
-
-
-def compressed(label: np.ndarray) -> np.ndarray:
-    return cv2.imdecode(cv2.imencode('.jpg', label)[1], cv2.IMREAD_GRAYSCALE)
-
-
-MASK = ellipses((255,) * 4, 128)
-SMOOTHED = {
-    'halved, whose edges have three values': cv2.resize(MASK, (64, 64)),
-    'reduced': cv2.resize(MASK, (90, 90)),
-    'reduced by Pillow': np.asarray(Image.fromarray(MASK).resize((64, 64))),
-    'enlarged': cv2.resize(MASK, (500, 500), interpolation=cv2.INTER_CUBIC),
-    'blurred': cv2.GaussianBlur(MASK, (5, 5), 0),
-    'of a JPEG': compressed(MASK),
-}
-REAL = {
-    'binary': MASK,
-    'regions, ignored and not': ellipses((60, 255, 120, 180, 255, 240), 128),
-    'many small regions': ellipses((*range(3, 200, 60), 255), 512),
-    'scribbles': scribbles(tuple(range(1, 200, 20)), 256, 3),
-    'thin scribbles': scribbles(tuple(range(1, 200, 20)), 256, 1),
-    'all ignored but regions': ellipses((7, 140, 200, 0), 128, background=255),
-}
-
-
-@pytest.mark.parametrize('kind', SMOOTHED)
-def test_smoothed_masks_are_refused(kind: str, tmp_path: Path) -> None:
-    """Each value at an edge would be a class, and the object, of 255, ignored."""
-    label = SMOOTHED[kind]
-    for number, one in enumerate((np.where(label > 127, 255, 0).astype(np.uint8), label)):
-        write(tmp_path / f'images/{number}.png', 9, len(label))
-        write(tmp_path / f'masks/{number}.png', one)
-    data = tmp_path / 'images', tmp_path / 'masks', tmp_path / 'all.txt'
-    with pytest.raises(UserError, match='values between these, as in 1.png.*nearest neighbor'):
-        open_maps(*data)
-
-
-@pytest.mark.parametrize('kind', REAL)
-def test_values_next_to_255_are_classes(kind: str, tmp_path: Path) -> None:
-    label = REAL[kind]
-    write(tmp_path / 'map.png', label)
-    found = read_values(str(tmp_path / 'map.png'))
-    assert found.values == set(np.unique(label).tolist()) and found.size == label.shape[::-1]
-    assert not are_smoothed([found])
-
-
-def test_label_maps_that_are_jpegs(tmp_path: Path) -> None:
-    images, masks = folders(tmp_path, [stripes(0, 255)] * 2)
-    for path in list(masks.iterdir()):
-        cv2.imwrite(str(path.with_suffix('.jpg')), MASK)
-        path.unlink()
-    with pytest.raises(UserError, match='0.jpg is a JPEG.*write label maps as PNG'):
-        open_maps(images, masks, tmp_path / 'all.txt')
-
-
-def test_values_that_were_in_no_map_are_of_no_class(tmp_path: Path) -> None:
-    """Maps may have changed since the plan was written; 1 is not the class of 255."""
-    init_default_scope('mmseg')
-    images, masks = folders(tmp_path, [stripes(0, 255), stripes(0, 1)])
-    dataset = SegmentationFolder(
-        values=(0, 255), data_root=str(tmp_path), img_suffix='.png', reduce_zero_label=False,
-        data_prefix=dict(img_path=images.name, seg_map_path=masks.name),
-        metainfo=dict(classes=('background', 'object')), pipeline=[],
-    )  # fmt: skip
-    results = [dict(dataset.get_data_info(index), ori_shape=(40, 40)) for index in range(2)]
-    load = LoadLabelMap(classes=2)
-    assert np.unique(load(results[0])['gt_seg_map']).tolist() == [0, 1]
-    with pytest.raises(ImageError, match='pixels of none of the 2 classes, with values up to 1'):
-        load(results[1])
