@@ -212,7 +212,10 @@ def accuracies(features: Mapping[str, Tensor], paths: list[str]) -> Iterator[str
     labels = torch.tensor([classes.index(name) for name in names])
     odd = torch.arange(len(labels)) % 2 == 1
     k = min(20, int((~odd).sum()))
-    classifiers = {'k-NN': partial(classify_knn, k=k), 'a linear classifier': classify_linear}
+    classifiers: dict[str, Callable[..., Tensor]] = {
+        'k-NN': partial(classify_knn, k=k),
+        'a linear classifier': classify_linear,
+    }
     for classifier, classify in classifiers.items():
         found = []
         for name, embedding in features.items():
